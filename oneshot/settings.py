@@ -21,6 +21,9 @@ from typing import Any
 STAGES = ("data", "model", "train", "sample", "score")
 PACKAGE = Path(__file__).parent
 
+# Raised whenever a change moves the numbers of a metric, so that rows scored by different code never share an id.
+METRIC_VERSIONS = {"standardise": 1, "diversity": 1, "recognizability": 1, "originality": 1}
+
 # Names that a column of the result tables must not have: reserved words of DuckDB, attributes of a pandas frame.
 RESERVED = {"desc", "end", "group", "limit", "offset", "order", "T", "count", "index", "rank", "sample", "size", "values"}
 
@@ -67,7 +70,10 @@ class Common:
     exemplar: str = setting("medoid", "data", "which image of a class is its exemplar", choices=("medoid", "first", "random"))
     drawings_per_class: int = setting(20, "sample", "drawings for the exemplar of each test class", low=2, high=1000)
     protocol: str = setting(
-        "expected", "score", "recognizability: its closed-form expectation, or the published 3,750 episodes", choices=("expected", "episodes")
+        "expected",
+        "score",
+        "recognizability: its closed-form expectation, or the published 3,750 episodes",
+        choices=("expected", "episodes"),
     )
 
 
@@ -97,7 +103,7 @@ def names(kind: str) -> list[str]:
 def head(kind: str, name: str) -> Head:
     """Read the settings of one family. Raises SettingError with near names if there is no such family."""
     if name not in names(kind):
-        raise SettingError([f"there is no {kind.rstrip('s')} {name!r}.{_did_you_mean(name, names(kind))} Known: {', '.join(names(kind))}"])
+        raise SettingError([f"there is no {kind.rstrip('s')} {name!r}.{did_you_mean(name, names(kind))} Known: {', '.join(names(kind))}"])
     path = PACKAGE / kind / f"{name}.py"
     tree = ast.parse(path.read_text(encoding="utf-8"))
     wanted = [node for node in tree.body if _defines(node) in {"Config", "VARIANTS", "VERSION"}]
@@ -107,6 +113,16 @@ def head(kind: str, name: str) -> Head:
     exec(compile(module, str(path), "exec"), space)  # our own source file, the part that needs no torch
     summary = (ast.get_docstring(tree) or "").split("\n")[0]
     return Head(name, space["Config"], space["VERSION"], space.get("VARIANTS", {}), summary, path)
+
+
+@functools.cache
+def constant(kind: str, name: str, variable: str) -> Any:
+    """The literal value of a module-level name in oneshot/<kind>/<name>.py, read without importing the file."""
+    tree = ast.parse((PACKAGE / kind / f"{name}.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if _defines(node) == variable and isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
+            return ast.literal_eval(node.value)
+    raise KeyError(f"{kind}/{name}.py defines no {variable}")
 
 
 def _defines(node: ast.stmt) -> str | None:
@@ -162,10 +178,10 @@ def unknown_setting(owner: str, name: str, allowed: dict[str, dataclasses.Field[
         for stage in STAGES
         if any(f.metadata["stage"] == stage for f in allowed.values())
     ]
-    return f"{owner} has no setting {name!r}.{_did_you_mean(name, list(allowed))}\n  " + "\n  ".join(by_stage)
+    return f"{owner} has no setting {name!r}.{did_you_mean(name, list(allowed))}\n  " + "\n  ".join(by_stage)
 
 
-def _did_you_mean(name: str, known: list[str]) -> str:
+def did_you_mean(name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, 1)
     return f" Did you mean {near[0]!r}?" if near else ""
 

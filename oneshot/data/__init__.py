@@ -1,0 +1,72 @@
+"""Data sets: one file each, found by its name; `load` gives the images with their class split.
+
+The file of a data set defines `FINGERPRINT` (the first 12 hex digits of the hash of its content), `SPLITS` (the splits it has) and
+`load(split, image_size) -> DataSet`. Importing it reads no image.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from oneshot.episodes import DataSet
+
+# Raised whenever the same content comes out as other images or in another split; part of every fingerprint and cache file name.
+VERSION = 1
+
+SMALLEST, LARGEST = 8, 512  # heights an image can be asked for; settings.py narrows this to what the models take
+
+
+class DataError(RuntimeError):
+    """A data set is absent, damaged, not the published one, or asked for in a form it does not have."""
+
+
+def names() -> list[str]:
+    """The data sets there are: the files of this folder that define a FINGERPRINT."""
+    return sorted(f.stem for f in Path(__file__).parent.glob("*.py") if "\nFINGERPRINT = " in f.read_text(encoding="utf-8"))
+
+
+def fingerprint(name: str) -> str:
+    """What identifies the images and splits of a data set in ids: its content and the version of its preparation. Reads no image."""
+    return f"{_module(name).FINGERPRINT}-{VERSION}"
+
+
+def splits(name: str) -> tuple[str, ...]:
+    """The class splits a data set has."""
+    return tuple(_module(name).SPLITS)
+
+
+def load(name: str, split: str, image_size: int) -> DataSet:
+    """A data set with images of image_size x image_size pixels (8 .. 512), mapped from this machine's cache, which the first call fills.
+
+    Raises DataError: no such data set, split or size; images absent and not to be had; images damaged.
+    """
+    if split not in splits(name):
+        raise DataError(f"{name} has no split {split!r}.{_near(split, splits(name))} It has: {', '.join(splits(name))}")
+    if not isinstance(image_size, int) or not SMALLEST <= image_size <= LARGEST:
+        raise DataError(f"image_size = {image_size!r} is not a whole number in {SMALLEST} .. {LARGEST}")
+    data: DataSet = _module(name).load(split, image_size)
+    return data
+
+
+def by_hash(class_names: Sequence[str]) -> np.ndarray:
+    """A fixed shuffle of classes that depends on nothing but their names: int64 [C], their indices in the order of the names' SHA-256."""
+    digests = [hashlib.sha256(name.encode()).hexdigest() for name in class_names]
+    return np.array(sorted(range(len(digests)), key=digests.__getitem__), dtype=np.int64)
+
+
+def _module(name: str) -> ModuleType:
+    if name not in names():
+        raise DataError(f"there is no data set {name!r}.{_near(name, names())} Known: {', '.join(names())}")
+    return importlib.import_module(f"oneshot.data.{name}")
+
+
+def _near(word: str, known: Sequence[str]) -> str:
+    match = difflib.get_close_matches(word, known, 1)
+    return f" Did you mean {match[0]!r}?" if match else ""

@@ -1,0 +1,145 @@
+"""Tables and figures of a sweep's results: `python analyze.py RESULTS`. See --help."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import functools
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from oneshot.results import Results
+
+TOP = 30  # rows on a terminal, unless --top says otherwise
+EXAMPLES = """\
+examples:
+  python analyze.py results/quickstart
+  python analyze.py results/vae_stn --where "beta <= 1 and z in (10, 35)"
+  python analyze.py results/vae_stn --over-seeds --sort diversity --top 10
+  python analyze.py results/vae_stn --where "status == 'failed'" --columns error
+  python analyze.py results/vae_stn --no-figures --json > points.json
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors look like all others of the program, with near names for a misspelt flag."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}\n  help: python analyze.py --help\n")
+
+    def read(self, argv: Sequence[str] | None) -> argparse.Namespace:
+        found, unknown = self.parse_known_args(argv)
+        if unknown:
+            flag = unknown[0].split("=")[0]
+            near = difflib.get_close_matches(flag, [name for action in self._actions for name in action.option_strings], 1)
+            kind = "flag " if flag.startswith("-") else "second RESULTS, "
+            self.error(f"there is no {kind}{flag}" + (f"; did you mean {near[0]}?" if near else ""))
+        return found
+
+
+def parser() -> Parser:
+    layout = functools.partial(argparse.RawDescriptionHelpFormatter, width=79, max_help_position=22)
+    text = "The table (on stdout) and the figures of a sweep's results."
+    p = Parser("analyze.py", description=text, epilog=EXAMPLES, formatter_class=layout, allow_abbrev=False, add_help=False)
+    p.add_argument("results", metavar="RESULTS", help="folder of a sweep, or of results with one sweep in it")
+    rows = p.add_argument_group("table")
+    rows.add_argument("--where", metavar="EXPR", default="", help="only these rows: names, numbers, 'texts', comparisons, in, and, or, not")
+    rows.add_argument("--sort", metavar="COL", default="", help="sort by this column [human_distance]")
+    rows.add_argument("--descending", action="store_true", help="largest first")
+    rows.add_argument("--columns", metavar="A,B", default="", help="these columns [what varies, and metrics]")
+    rows.add_argument("--top", metavar="N", type=count, help=f"so many rows, 0 for all [{TOP} on a terminal, else all]")
+    rows.add_argument("--over-seeds", action="store_true", help="mean and standard error over seeds, one row a setting")
+    rows.add_argument("--csv", metavar="FILE", help="write the rows there too, with all columns unless --columns is given")
+    rows.add_argument("--parquet", metavar="FILE", help="the same, as Parquet")
+    rows.add_argument("--json", action="store_true", help="print the rows as JSON, with all columns likewise")
+    drawn = p.add_argument_group("figures")
+    drawn.add_argument("--figures", metavar="DIR", default="", help="where figures go (png, svg, csv) [RESULTS/figures]")
+    drawn.add_argument("--color-by", metavar="AXIS", default="", help="axis or metric that colours the plane [first that varies]")
+    drawn.add_argument("--no-figures", action="store_true", help="the table only")
+    p.add_argument_group("other").add_argument("-h", "--help", action="help", help="show this help")
+    return p
+
+
+def count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of rows, 0 or more")
+    return int(text)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().read(argv)
+    from oneshot.results import AnalysisError
+    from oneshot.where import WhereError
+
+    try:
+        return run(args)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (AnalysisError, WhereError, OSError) as error:
+        if os.environ.get("ONESHOT_TRACEBACK") == "1":
+            raise
+        help = getattr(error, "help", "")
+        print(f"error: {error}" + (f"\n  help: {help}" if help else ""), file=sys.stderr)
+        return 2
+
+
+def run(args: argparse.Namespace) -> int:
+    """Load, select, print, write. Raises AnalysisError, WhereError or OSError for a user's mistake."""
+    from oneshot import results as rs
+
+    results = rs.load(args.results)
+    chosen = rs.select(results, args.where) if args.where else results
+    if args.color_by and args.color_by != "model":
+        rs.column(rs.over_seeds(results), args.color_by)
+    names = [name.strip() for name in args.columns.split(",") if name.strip()]
+    averaged = rs.over_seeds(chosen) if args.over_seeds else chosen.points
+    wide = rs.table(chosen, names or list(averaged), args.sort, args.top or 0, descending=args.descending, seeds_averaged=args.over_seeds)
+    top = TOP if args.top is None and sys.stdout.isatty() else len(wide)
+    show(wide if args.json else wide[names or rs.default_columns(chosen, averaged)].head(top), args.json)
+    if top < len(wide) and not args.json:
+        say(f"{top} of {len(wide):,} rows; --top 0 shows all")
+    if not len(wide):
+        say(f"no row fulfils {args.where}" if args.where else "the table has no rows")
+    if args.csv:
+        wide.to_csv(args.csv, index=False, lineterminator="\n")
+    if args.parquet:
+        wide.to_parquet(args.parquet, index=False)
+    if not args.no_figures and len(wide):
+        draw(rs.select(results, args.where, keep_references=True) if args.where else results, args.figures, args.color_by)
+    return 0
+
+
+def show(frame: pd.DataFrame, as_json: bool) -> None:
+    from oneshot.results import fit_terminal
+
+    if as_json:
+        print(frame.to_json(orient="records", indent=1, date_format="iso", double_precision=12))
+        return
+    text, dropped = fit_terminal(frame, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
+    print(text, flush=True)
+    if dropped:
+        say(f"not shown, the terminal is too narrow: {', '.join(dropped)}")
+
+
+def draw(results: Results, folder: str, color_by: str) -> None:
+    """Write the figures and list them with their findings."""
+    from oneshot import figures
+
+    target = folder or str(results.folder / "figures")
+    for name, title, reason in figures.write_all(results, target, color_by):
+        say(f"{target}/{name}.png  {title}" if title else f"no {name}: {reason}")
+
+
+def say(message: str) -> None:
+    print(message, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

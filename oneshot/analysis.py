@@ -1,0 +1,170 @@
+"""What the results of a sweep say: pure functions of its tables (`results.py`), without torch and without figures.
+
+Reference rows (people, copies, noise; their axes are empty) are landmarks: they are selected and listed like any row, but means,
+effects and extremes are those of the models alone. Distances are `human_distance`, as the scores were written.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from oneshot.metrics.trajectory import fit_trajectory
+from oneshot.results import AnalysisError, Results, fit_terminal, load, over_seeds, select, table, varying
+
+__all__ = [
+    "beyond_noise", "comparable", "effect", "extremes", "first_axis", "fit", "fit_terminal", "human_point", "load", "main_effects",
+    "numeric", "ranking", "seed_noise", "seeds_of", "select", "share", "strongest_pair", "table", "trajectory",
+]  # fmt: skip
+
+ENOUGH = 0.5  # share of an axis's values that a setting of the other axes must have been run at to be compared along that axis
+
+
+def human_point(results: Results) -> tuple[float, float] | None:
+    """Where people are: (diversity, recognizability in percent), from the human rows, else from what the models were compared with."""
+    people = results.references.query("model == 'human'")
+    names = ["diversity", "recognizability"] if len(people) else ["human_diversity", "human_recognizability"]
+    rows = people if len(people) else results.points
+    if not set(names) <= set(rows) or not rows[names].notna().all(axis=1).any():
+        return None
+    return float(rows[names[0]].mean()), float(rows[names[1]].mean())
+
+
+def ranking(results: Results) -> pd.DataFrame:
+    """The models' settings by distance to people, nearest first, means over seeds (see `over_seeds`)."""
+    means = over_seeds(results, results.models)
+    return means.dropna(subset="human_distance").sort_values("human_distance", kind="stable").reset_index(drop=True)
+
+
+def extremes(results: Results) -> dict[str, pd.Series]:
+    """The points "nearest", "median" and "farthest" from people; fewer if there are fewer than three settings.
+
+    Settings are ranked by their mean over seeds; the point that stands for one is its seed nearest to that mean, not its luckiest.
+    """
+    ranked = ranking(results)
+    last = len(ranked) - 1
+    places = {"nearest": 0, "median": last // 2, "farthest": last}
+    chosen: dict[str, pd.Series] = {}
+    for name in ("nearest", "farthest", "median"):
+        if last >= 0 and places[name] not in [places[taken] for taken in chosen]:
+            rows = seeds_of(results, ranked.iloc[places[name]])
+            chosen[name] = rows.iloc[int(np.argmin((rows["human_distance"] - rows["human_distance"].mean()).abs()))]
+    return {name: chosen[name] for name in places if name in chosen}
+
+
+def seeds_of(results: Results, setting: pd.Series) -> pd.DataFrame:
+    """The models' rows of one setting: all its seeds."""
+    keys = [key for key in ("model", *results.axes) if key in setting]
+    same = [(results.models[key] == setting[key]) | (results.models[key].isna() & pd.isna(setting[key])) for key in keys]
+    return results.models[np.logical_and.reduce(same)]
+
+
+def seed_noise(results: Results) -> float:
+    """The standard error of a setting's mean human distance due to its seeds, pooled over settings; NaN with one seed each."""
+    means = over_seeds(results, results.models)
+    return float(np.sqrt((means["human_distance_se"] ** 2).mean())) if "human_distance_se" in means else float("nan")
+
+
+# ---- effects of axes ------------------------------------------------------------------------------------------------------------------
+
+
+def numeric(results: Results, axis: str) -> bool:
+    """Whether an axis has an order: its values are numbers, not texts or truth values."""
+    return pd.api.types.is_numeric_dtype(results.points[axis]) and not pd.api.types.is_bool_dtype(results.points[axis])
+
+
+def comparable(results: Results, axis: str) -> pd.DataFrame:
+    """The models' rows that can be compared along an axis: those whose other axes were run at (nearly) all of its values.
+
+    On a full grid these are all rows; of a sweep of one axis at a time, the line of that axis. Otherwise a mean over the rest
+    would mix, at the base value, the points of every other line.
+    """
+    rows = results.models.dropna(subset=axis)
+    others = [key for key in ("model", *results.axes) if key != axis]
+    if rows.empty:
+        return rows
+    counts = rows.groupby(others, dropna=False)[axis].transform("nunique")
+    return rows[counts >= max(1, ENOUGH * counts.max())]
+
+
+def effect(results: Results, axis: str, metric: str) -> pd.DataFrame:
+    """The main effect of an axis: one row per value with the mean over the rest, `<metric>_se` (over seeds) and `n` (points)."""
+    rows = comparable(results, axis).dropna(subset=metric)
+    by_seed = rows.groupby([axis, "seed"])[metric].mean().groupby(axis)
+    out = pd.DataFrame({metric: rows.groupby(axis)[metric].mean(), f"{metric}_se": by_seed.sem(), "n": rows.groupby(axis).size()})
+    return out.reset_index()
+
+
+def share(results: Results, keys: Sequence[str], metric: str = "human_distance") -> float:
+    """The share of a metric's variance over all points that lies between the values of one axis, or the cells of several (0 .. 1)."""
+    rows = (comparable(results, keys[0]) if len(keys) == 1 else results.models).dropna(subset=[*keys, metric])
+    spread = results.models[metric].var(ddof=0)
+    if rows.empty or not spread > 0:
+        return 0.0
+    between = rows.groupby(list(keys))[metric].transform("mean").var(ddof=0)
+    return float(min(1.0, between * len(rows) / (spread * results.models[metric].count())))
+
+
+def beyond_noise(means: pd.DataFrame, metric: str) -> bool:
+    """Whether an effect's range exceeds twice the standard error over seeds (True with one seed: there is no noise to compare)."""
+    noise = float(np.sqrt((means[f"{metric}_se"] ** 2).mean()))
+    return not (means[metric].max() - means[metric].min() < 2 * noise)
+
+
+def main_effects(results: Results, metric: str = "human_distance") -> pd.DataFrame:
+    """One row per axis that varies: `axis`, `share` of the metric's variance, and `range` of its means; the strongest first."""
+    rows = []
+    for axis in varying(results):
+        means = effect(results, axis, metric)[metric]
+        rows.append({"axis": axis, "share": share(results, [axis], metric), "range": means.max() - means.min()})
+    return pd.DataFrame(rows, columns=["axis", "share", "range"]).sort_values("share", ascending=False, kind="stable", ignore_index=True)
+
+
+def strongest_pair(results: Results, metric: str = "human_distance") -> tuple[str, str, float] | None:
+    """The two axes whose cells explain most variance, and how much of it their interaction adds to the sum of the two (0 .. 1).
+
+    None if no two axes were crossed. One axis at a time fills a + b - 1 of a x b cells; of the rest at least half must hold a point.
+    """
+    best: tuple[float, str, str] | None = None
+    for a, b in itertools.combinations(varying(results), 2):
+        cells = results.models.dropna(subset=[a, b, metric]).groupby([a, b]).ngroups
+        wide, high = results.models[a].nunique(), results.models[b].nunique()
+        if min(wide, high) > 1 and cells - (wide + high - 1) >= ENOUGH * (wide - 1) * (high - 1):
+            joint = share(results, [a, b], metric)
+            if best is None or joint > best[0]:
+                best = (joint, a, b)
+    if best is None:
+        return None
+    return best[1], best[2], max(0.0, best[0] - share(results, [best[1]], metric) - share(results, [best[2]], metric))
+
+
+def first_axis(results: Results) -> str | None:
+    """The axis to draw a trajectory over: beta if it varies, else the first axis of numbers that does."""
+    ordered = [axis for axis in varying(results) if numeric(results, axis)]
+    return "beta" if "beta" in ordered else next(iter(ordered), None)
+
+
+def trajectory(results: Results, axis: str) -> pd.DataFrame:
+    """The path of each model along an axis: per model and value the mean of the metrics over the rest, and `n` points.
+
+    Sorted by model and value. Raises AnalysisError if the axis is not one of numbers.
+    """
+    if axis not in results.axes or not numeric(results, axis):
+        raise AnalysisError(f"{axis!r} is not an axis of numbers in this sweep", f"Axes: {', '.join(results.axes)}")
+    groups = comparable(results, axis).groupby(["model", axis])
+    means = groups[["diversity", "recognizability", "human_distance"]].mean()
+    return means.assign(n=groups.size()).reset_index()
+
+
+def fit(path: pd.DataFrame, axis: str, degree: int, samples: int = 200) -> pd.DataFrame | None:
+    """The parametric curve through one model's trajectory: `samples` rows of axis value, diversity and recognizability.
+
+    None with too few values to be more than the points themselves (degree + 2).
+    """
+    if len(path) < degree + 2:
+        return None
+    curve = fit_trajectory(path[[axis, "diversity", "recognizability"]].to_numpy(float), degree)
+    return pd.DataFrame(curve.at(np.linspace(0, 1, samples)), columns=[axis, "diversity", "recognizability"])

@@ -1,0 +1,107 @@
+"""What the critics share: a small convolutional network, how it is initialised, and how a stack of images is embedded.
+
+Four blocks of 3x3 convolution, batch normalisation, 2x2 maximum pooling and ReLU with 64 channels, then one linear layer
+(Snell et al. 2017, https://arxiv.org/abs/1703.05175, with the linear layer of Boutin et al. 2022, https://arxiv.org/abs/2205.10370).
+The order of the modules fixes the names in a state dict, which are those of the published weight files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from oneshot import streams
+from oneshot.episodes import DataSet
+
+CHANNELS = 64
+FEATURES = 256
+OUTPUTS = 128
+BLOCKS = 4
+
+
+class CriticError(ValueError):
+    """A critic cannot be trained on these data, diverged, or cannot be read from this file; the message says why."""
+
+
+class Embeds(Protocol):
+    """A network that maps images, float [B, 1, S, S] of 0 and 1, to features [B, d]."""
+
+    def embed(self, images: Tensor) -> Tensor: ...
+
+
+Report = Callable[[int, dict[str, Any]], None]
+M = TypeVar("M", bound=nn.Module)
+
+
+def flat_features(image_size: int) -> int:
+    """Inputs of the linear layer: 576 for 50x50 (50, 25, 12, 6, 3), 64 for 28x28. Raises CriticError below 16x16."""
+    side = image_size >> BLOCKS
+    if side < 1:
+        raise CriticError(f"the critics need images of at least {1 << BLOCKS} pixels, given {image_size}")
+    return CHANNELS * side * side
+
+
+def embedding(image_size: int) -> nn.Sequential:
+    """The shared network: [B, 1, S, S] -> [B, 256]."""
+    inputs = [1] + [CHANNELS] * (BLOCKS - 1)
+    # The ReLU after the last block changes nothing; it keeps the linear layer at the place where the published files have it.
+    network = nn.Sequential(*map(_block, inputs), nn.Flatten(), nn.ReLU(), nn.Linear(flat_features(image_size), FEATURES))
+    return network.to(memory_format=torch.channels_last)  # 1.4 times as fast on a CPU
+
+
+def _block(inputs: int) -> nn.Sequential:
+    # ReLU after pooling equals ReLU before it, as both keep the order of values, and has a quarter of the work.
+    return nn.Sequential(nn.Conv2d(inputs, CHANNELS, 3, padding=1), nn.BatchNorm2d(CHANNELS), nn.MaxPool2d(2), nn.ReLU())
+
+
+def initialised(make: Callable[[], M], seed: int, purpose: str) -> M:
+    """A module whose starting weights depend only on (seed, purpose); the global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(streams.key(seed, purpose, "weights"))
+        return make()
+
+
+def generator(seed: int, *purpose: object) -> torch.Generator:
+    """A CPU generator for one purpose."""
+    return torch.Generator().manual_seed(streams.key(seed, *purpose))
+
+
+def embed_all(module: nn.Module, images: np.ndarray, device: torch.device | str, batch_size: int = 512) -> np.ndarray:
+    """Features of images, uint8 [N, H, W] of 0 and 1 -> float32 [N, d], in evaluation mode, whatever mode the module is in.
+
+    The module must be on `device`. batch_size changes the result by rounding only.
+    """
+    if not len(images):
+        raise ValueError("there are no images to embed")
+    was_training = module.training
+    module.eval()
+    try:
+        with torch.inference_mode():
+            parts = [
+                module.embed(pixels(images[start : start + batch_size], device)).float().cpu()  # type: ignore[operator]
+                for start in range(0, len(images), batch_size)
+            ]
+    finally:
+        module.train(was_training)
+    return torch.cat(parts).numpy()
+
+
+def pixels(images: np.ndarray, device: torch.device | str) -> Tensor:
+    """uint8 [N, H, W] of 0 and 1 -> float32 [N, 1, H, W] on the device. The bytes travel, the floats are made there."""
+    return torch.from_numpy(np.array(images)).to(device)[:, None].float()
+
+
+def class_images(data: DataSet, classes: np.ndarray, device: torch.device | str) -> Tensor:
+    """The images of some classes as bytes on the device, class after class: uint8 [n, 1, H, W]."""
+    if not len(classes):
+        raise CriticError(f"{data.name} ({data.split}) has no class in one of its train, validation and test splits")
+    return torch.from_numpy(data.images[data.rows(classes)]).to(device)[:, None]
+
+
+def snapshot(module: nn.Module) -> dict[str, Tensor]:
+    """A copy of the state that later training steps do not change."""
+    return {name: value.detach().clone() for name, value in module.state_dict().items()}

@@ -1,0 +1,107 @@
+"""The sheet: exemplars and what was drawn for them, so that nobody has to believe the numbers."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from oneshot import analysis
+from oneshot import figure_style as fs
+from oneshot.figure_style import Plot, styled
+from oneshot.results import AnalysisError, Results, setting_text
+
+CLASSES, DRAWINGS = 12, 10
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """What the store keeps of one point. images: uint8 [N, H, W] of 0 and 1, sorted by label [N]; exemplars: uint8 [C, H, W]."""
+
+    images: np.ndarray
+    label: np.ndarray
+    exemplars: np.ndarray
+    class_names: list[str]
+
+
+def read_drawings(results: Results, sample_id: str) -> Drawn | None:
+    """The drawings of a point, from the store beside the sweep's folder; None if they are not (or no longer) there."""
+    file = Path(results.folder).parent / "store" / "drawings" / str(sample_id) / "drawings.npz"
+    try:
+        with np.load(file, allow_pickle=False) as kept:
+            height, width = (int(v) for v in kept["shape"])
+            images, exemplars = (
+                np.unpackbits(kept[name], axis=1)[:, : height * width].reshape(-1, height, width) for name in ("packed", "exemplars")
+            )
+            return Drawn(images, kept["label"], exemplars, [str(name) for name in kept["class_names"]])
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        return None
+
+
+@styled
+def sheet(results: Results) -> Plot:
+    """Can I believe the numbers? For the points nearest to people, median and farthest, and for people themselves: the same 12 classes.
+
+    Each line is a class: its exemplar, then the first 10 drawings. The classes are evenly spaced in the list of names, so not chosen.
+    """
+    rows = analysis.extremes(results)
+    people = results.references.query("model == 'human'")
+    rows |= {"people": people.iloc[0]} if len(people) else {}
+    drawn = {name: kept for name, row in rows.items() if (kept := read_drawings(results, row["sample_id"])) is not None}
+    if not drawn:
+        raise AnalysisError(f"no drawings are kept in {results.folder.parent / 'store' / 'drawings'}")
+    classes = shared_classes(list(drawn.values()))
+    missing = [name for name in rows if name not in drawn]
+    columns = min(2, len(drawn))
+    lines = -(-len(drawn) // columns)
+    notes = ["left: exemplar; right: its first drawings", f"no drawings kept of: {', '.join(missing)}" if missing else ""]
+    size = (fs.WIDE if columns == 2 else fs.WIDE / 2 + 0.2, 0.42 + lines * (0.36 + 0.97 * fs.WIDE / 2 * len(classes) / (DRAWINGS + 1.6)))
+    title = sheet_title(rows)
+    figure = fs.canvas(title, fs.foot(results, *notes), size)
+    grid = figure.subplots(lines, columns, squeeze=False)
+    for panel in grid.flat:
+        panel.set_axis_off()
+    for panel, (name, kept) in zip(grid.flat, drawn.items()):
+        block(panel, kept, classes)
+        panel.set_title(caption(results, name, rows[name]), fontsize=7.5, loc="left", pad=3)
+    fs.settle(figure)
+    shown = pd.DataFrame([{"block": name, **rows[name]} for name in drawn])
+    shown["classes"] = " ".join(classes)
+    return Plot(figure, shown, title)
+
+
+def shared_classes(drawn: list[Drawn]) -> list[str]:
+    """Twelve (or all, if fewer) of the classes that every block has, evenly spaced in order of name."""
+    common = sorted(set.intersection(*(set(kept.class_names) for kept in drawn)))
+    if not common:
+        raise AnalysisError("the points were drawn for different classes")
+    return [common[i] for i in np.linspace(0, len(common) - 1, min(CLASSES, len(common))).round().astype(int)]
+
+
+def sheet_title(rows: dict[str, pd.Series]) -> str:
+    named = [f"{name} {row['human_distance']:.2f}" for name, row in rows.items() if name != "people"]
+    return "Distance to people: " + ", ".join(named) if named else "Drawings by people"
+
+
+def caption(results: Results, name: str, row: pd.Series) -> str:
+    """Two lines: who, and where on the plane."""
+    who = name if name == "people" else f"{name}: {setting_text(results, row)}"
+    return f"{who[:58]}\ndiversity {row['diversity']:.2f}, recognizability {row['recognizability']:.1f} %"
+
+
+def block(panel: Axes, kept: Drawn, classes: list[str]) -> None:
+    """One picture of len(classes) lines: exemplar (on grey), a gap, ten drawings; ink is dark."""
+    _, height, width = kept.images.shape
+    gap, left = max(1, height // 14), max(2, width // 3)
+    picture = np.ones(((height + gap) * len(classes) - gap, (width + gap) * (DRAWINGS + 1) + left))
+    for line, name in enumerate(classes):
+        label, top = kept.class_names.index(name), line * (height + gap)
+        picture[top : top + height, :width] = np.where(kept.exemplars[label], 0.0, 0.86)
+        for i, image in enumerate(kept.images[kept.label == label][:DRAWINGS]):
+            start = width + left + i * (width + gap)
+            picture[top : top + height, start : start + width] = np.where(image, 0.0, 0.97)
+    panel.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="antialiased")

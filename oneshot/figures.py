@@ -1,0 +1,42 @@
+"""The figures of a sweep: each a function of the results of `analysis.load` that returns a Plot (figure, numbers, finding).
+
+A figure that cannot be drawn from these results (no axis varies, no drawings are kept) raises AnalysisError with the reason.
+To add one: a function in a `figure_*.py`, decorated with `styled`, and its line in FIGURES.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from oneshot.figure_axes import curves, effects, heatmap
+from oneshot.figure_plane import plane, trajectory
+from oneshot.figure_sheet import sheet
+from oneshot.figure_style import Plot, save, style
+from oneshot.results import AnalysisError, Results
+
+__all__ = ["FIGURES", "Plot", "curves", "effects", "heatmap", "plane", "save", "sheet", "style", "trajectory", "write_all"]
+
+FIGURES: dict[str, Callable[..., Plot]] = {
+    "plane": plane,
+    "trajectory": trajectory,
+    "effects": effects,
+    "heatmap": heatmap,
+    "sheet": sheet,
+    "curves": curves,
+}
+
+
+def write_all(results: Results, folder: str | Path, color_by: str = "") -> Iterator[tuple[str, str, str]]:
+    """Draw and save every figure into `folder` as name.png, .svg and .csv. color_by colours the plane.
+
+    Yields (name, title, "") of each that was written and (name, "", reason) of each that cannot be drawn from these results.
+    """
+    for name, draw in FIGURES.items():
+        try:
+            plot = draw(results, color_by) if name == "plane" else draw(results)
+        except AnalysisError as error:
+            yield name, "", str(error)
+            continue
+        save(plot.figure, plot.numbers, folder, name)
+        yield name, plot.title, ""

@@ -1,0 +1,168 @@
+"""What all trials of a data set share: images, critics, exemplars, the human point. Prepared once, stored under ids,
+loaded once a process.
+
+`prepare` computes what is missing, in order: SimCLR, the exemplars (medoids in its space), ProtoNet (whose support images they are), people.
+`load` only reads. Images and weights are memory maps or small files, so the trials of a machine share them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from oneshot import data as datasets
+from oneshot import settings, streams
+from oneshot.critics.encoder import embed_all
+from oneshot.critics.importing import import_weights
+from oneshot.episodes import DataSet
+from oneshot.models.human import Config as HumanConfig
+from oneshot.models.human import Human as HumanFamily
+from oneshot.score import Critics, Human, grade
+from oneshot.store import DamagedFile, Store
+from oneshot.sweep import CriticSpec, Point, digest
+
+Report = Callable[[str, int, int, dict[str, Any]], None]
+
+
+class MissingInput(RuntimeError):
+    """A critic or another input was not prepared before the trial that needs it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Everything a trial needs besides its own point. exemplars: int64 [classes], the image index of each class's exemplar."""
+
+    data: DataSet
+    exemplars: np.ndarray
+    critics: Critics
+    human: Human
+
+
+def keys(point: Point) -> dict[str, str]:
+    """The store keys of a point's inputs, in the order in which they are made."""
+    kind = point.settings["exemplar"]
+    data = [point.settings["dataset"], point.settings["split"], point.settings["image_size"], point.data_fingerprint]
+    chosen_by = {"medoid": point.simclr.id, "first": "", "random": str(point.seed)}[kind]
+    exemplars = digest("exemplars", 1, data, kind, chosen_by)
+    human = digest("human", exemplars, point.simclr.id, point.protonet.id, settings.METRIC_VERSIONS, point.settings["protocol"])
+    return {
+        "simclr": point.simclr.weights_key,
+        "protonet": point.protonet.weights_key,
+        "exemplars": f"store/exemplars/{exemplars}.npy",
+        "human": f"store/humans/{human}.json",
+    }
+
+
+def missing(point: Point, store: Store) -> list[str]:
+    """The names of the inputs that are not in the store yet."""
+    return [name for name, key in keys(point).items() if not store.exists(key)]
+
+
+def prepare(point: Point, store: Store, device: torch.device, report: Report = lambda *_: None) -> None:
+    """Compute what is missing of a point's inputs. report(what, epoch, epochs, losses) follows the training of the critics."""
+    if not missing(point, store):
+        return
+    where, kind, data = keys(point), point.settings["exemplar"], _data(point)
+    simclr = _critic(point.simclr, data, None, store, device, report)
+    report("exemplars", 0, 1, {})
+    medoids = choose_exemplars(data, "medoid", simclr, 0, device)
+    exemplars = medoids if kind == "medoid" else choose_exemplars(data, kind, simclr, point.seed, device)
+    buffer = io.BytesIO()
+    np.save(buffer, exemplars)
+    store.seal(where["exemplars"], buffer.getvalue())
+    protonet = _critic(point.protonet, data, medoids, store, device, report)
+    report("people", 0, 1, {})
+    drawings = HumanFamily(HumanConfig()).draw(data, exemplars, 0, 0)
+    grades = grade(drawings, Critics(simclr, protonet, device), point.settings["protocol"])
+    store.write(where["human"], json.dumps(dataclasses.asdict(grades.human)).encode())
+
+
+_cache: dict[tuple[str, ...], Inputs] = {}
+
+
+def load(point: Point, store: Store, device: torch.device) -> Inputs:
+    """The inputs of a point, from the store; the last four are kept in this process. Raises MissingInput or DamagedFile."""
+    name = (store.root, *keys(point).values(), str(device))
+    if name not in _cache:
+        given = _read(point, store, device)
+        while len(_cache) >= 4:
+            _cache.pop(next(iter(_cache)))
+        _cache[name] = given
+    return _cache[name]
+
+
+def _read(point: Point, store: Store, device: torch.device) -> Inputs:
+    where, size = keys(point), point.settings["image_size"]
+    try:
+        exemplars = np.load(io.BytesIO(store.unseal(where["exemplars"])), allow_pickle=False)
+        human = Human(**json.loads(store.read(where["human"])))
+        critics = Critics(_read_critic(point.simclr, size, store, device), _read_critic(point.protonet, size, store, device), device)
+    except FileNotFoundError as error:
+        raise MissingInput(f"an input of this sweep is not in {store.root}: {error.filename or error}. Run the sweep again") from error
+    return Inputs(_data(point), exemplars, critics, human)
+
+
+def _data(point: Point) -> DataSet:
+    return datasets.load(point.settings["dataset"], point.settings["split"], point.settings["image_size"])
+
+
+def choose_exemplars(data: DataSet, kind: str, simclr: nn.Module, seed: int, device: torch.device) -> np.ndarray:
+    """One image a class, int64 [classes]: the medoid (nearest to the class mean in SimCLR's space), the first, or one at random by seed."""
+    starts = np.searchsorted(data.label, np.arange(len(data.class_names)))
+    sizes = np.bincount(data.label, minlength=len(data.class_names))
+    if kind == "first":
+        return starts.astype(np.int64)
+    if kind == "random":
+        return starts + streams.generator(seed, "exemplar").integers(sizes)
+    features = embed_all(simclr, np.asarray(data.images), device).astype(np.float64)
+    means = np.stack([np.bincount(data.label, column) for column in features.T], 1) / sizes[:, None]
+    far = ((features - means[data.label]) ** 2).sum(1)
+    return np.array([start + far[start : start + size].argmin() for start, size in zip(starts, sizes)], np.int64)
+
+
+def _module(kind: str) -> ModuleType:
+    return importlib.import_module(f"oneshot.critics.{kind}")
+
+
+def _critic(spec: CriticSpec, data: DataSet, exemplars: np.ndarray | None, store: Store, device: torch.device, report: Report) -> nn.Module:
+    """A critic from the store, else imported from its published file, else trained; stored with its quality."""
+    key = spec.weights_key
+    if store.exists(key):
+        try:
+            return _read_critic(spec, data.image_size, store, device)
+        except DamagedFile:
+            store.set_aside(key)
+    family = _module(spec.kind)
+    config = family.Config(**spec.settings)
+
+    def tell(epoch: int, losses: dict[str, Any]) -> None:
+        report(spec.kind, epoch, config.epochs, losses)
+
+    if config.weights:
+        module = import_weights(config.weights, spec.kind, data.image_size).to(device)
+        quality, curve = family.quality(module, data, exemplars, spec.seed, device), []
+    else:
+        module, quality, curve = family.train(config, data, exemplars, spec.seed, device, tell)
+    note = {"critic": spec.kind, "critic_id": spec.id, "dataset": data.name, "split": data.split, "image_size": data.image_size}
+    store.write(spec.quality_key, json.dumps({**note, **quality, "settings": spec.settings, "curve": curve}).encode())
+    buffer = io.BytesIO()
+    torch.save(module.state_dict(), buffer)
+    store.seal(key, buffer.getvalue())
+    return module
+
+
+def _read_critic(spec: CriticSpec, image_size: int, store: Store, device: torch.device) -> nn.Module:
+    state = torch.load(io.BytesIO(store.unseal(spec.weights_key)), weights_only=True, map_location="cpu")
+    module = _module(spec.kind).FAMILY(image_size)
+    module.load_state_dict(state)
+    return module.to(device).eval()

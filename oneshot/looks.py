@@ -1,0 +1,295 @@
+"""What run_sweep.py prints: dry run, status, lists, the echo before a run and the summary after it. Text for 80 columns; no torch."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from oneshot import settings, sweep
+from oneshot.plan import Plan, estimate
+from oneshot.progress import duration
+from oneshot.sweep import COMMON, Point, SweepError
+
+if TYPE_CHECKING:
+    from oneshot.runner import Outcome
+
+LABEL = 12
+
+
+def _line(label: str, text: str) -> str:
+    """One labelled line, wrapped at 80 columns."""
+    indent = " " * (LABEL + 2)
+    return textwrap.fill(
+        text, 79, initial_indent=f"  {label:<{LABEL}}", subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def number(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def axes_text(points: Sequence[Point], axes: Sequence[str]) -> str:
+    """The axes with their range and count, as in `beta 0 .. 4 (17)`."""
+    parts = []
+    for axis in axes:
+        values = list(dict.fromkeys(p.settings[axis] for p in points if axis in p.axes))
+        parts.append(
+            f"{axis} {number(values[0])} .. {number(values[-1])} ({len(values)})" if len(values) > 1 else f"{axis} {number(values[0])}"
+        )
+    return "   ".join(parts)
+
+
+def own(made: Plan) -> list[Point]:
+    """The points of the sweep's model, without references."""
+    return [p for p in made.points if p.model == made.sweep.model]
+
+
+def inputs_text(made: Plan) -> str:
+    """The data sets and critics of the sweep, and which are there."""
+    texts = []
+    for p in {(p.settings["dataset"], p.settings["split"], p.settings["image_size"]): p for p in made.points}.values():
+        critics = []
+        for spec in (p.simclr, p.protonet):
+            there = (
+                "present" if made.store.exists(spec.weights_key) else "to be imported" if spec.settings.get("weights") else "to be trained"
+            )
+            critics.append(f"{spec.kind} {spec.id[:6]} {there}")
+        size = p.settings["image_size"]
+        texts.append(f"{p.settings['dataset']} {p.settings['split']} {size}x{size} {p.data_fingerprint[:6]}, {', '.join(critics)}")
+    return "; ".join(texts)
+
+
+def check(made: Plan, command: str, max_stack: int, as_json: bool) -> str:
+    """The dry run: counts, groups, inputs, cost, and why old rows are not reused."""
+    counts, points = made.counts(), own(made)
+    trainings = {p.train_id for p in made.to_run if p.model == made.sweep.model}
+    groups = sweep.stacks([p for p in made.to_run if p.model == made.sweep.model], max_stack)
+    seconds, basis = estimate(made)
+    seeds = len({p.seed for p in points})
+    facts = dict(
+        sweep=made.sweep.name, points=len(made.points), to_run=len(made.to_run), trainings=len(trainings), stacked_groups=len(groups),
+        estimate_seconds=round(seconds), estimate_basis=basis, **{s: counts[s] for s in ("done", "diverged", "failed", "missing")},
+    )  # fmt: skip
+    if as_json:
+        return json.dumps(facts)
+    largest = max(map(len, groups), default=0)
+    references = len(made.points) - len(points)
+    lines = [
+        f"{made.sweep.name}: {made.sweep.question}",
+        _line("axes", axes_text(points, made.sweep.axes) or "none selected") if points else _line("axes", "no point selected"),
+        _line(
+            "points",
+            f"{len(points):,} of {made.sweep.model}{f' with {seeds} seeds' if seeds > 1 else ''}, {references} references   "
+            f"done {counts['done']:,}   diverged {counts['diverged']:,}   failed {counts['failed']:,}   to run {len(made.to_run):,}",
+        ),
+        _line(
+            "trainings",
+            f"{len(trainings):,}, in {len(groups):,} groups of at most {largest} that differ in train settings alone and could be stacked",
+        ),
+        _line("inputs", inputs_text(made)),
+        _line("estimate", f"about {duration(seconds)} on {made.cpus} cores of this machine, training alone ({basis})"),
+    ]
+    lines += [_line("not reused", reason) for reason in made.stale()]
+    lines += [_line("first", f"{p.point_id[:8]}  {p.label(made.sweep.axes)}") for p in made.to_run if p.model == made.sweep.model][:1]
+    return "\n".join([*lines, f"Nothing was run or written. Run: {command}"])
+
+
+def status(made: Plan, command: str, max_stack: int, as_json: bool) -> str:
+    """Counts by status and, for axis values where not all is done, by axis; failures grouped by error."""
+    from oneshot.lease import holder
+
+    names = ("done", "diverged", "failed", "missing")
+    counts = made.counts()
+    held = holder(made.store, made.sweep.name)
+    if as_json:
+        by_axis = {a: {number(v): dict(c) for v, c in _by_value(made, a).items()} for a in made.sweep.axes}
+        return json.dumps(dict(sweep=made.sweep.name, driver=held[0] if held else None, **{n: counts[n] for n in names}, by_axis=by_axis))
+    driver = f"run by process {held[0]['pid']} on {held[0]['host']}, last sign {duration(held[1])} ago" if held else "no driver running"
+    lines = [f"{made.sweep.name}  {len(made.points):,} points, {driver}", f"{'':<22}" + "".join(f"{n:>10}" for n in names)]
+    lines.append(f"{'all':<22}" + "".join(f"{counts[n]:>10,}" for n in names))
+    for axis in made.sweep.axes:
+        values = _by_value(made, axis)
+        open_values = {v: c for v, c in values.items() if c["done"] < sum(c.values())}
+        rest = len(values) - len(open_values)
+        note = f"   ({rest} other values: all done)" if rest else ""
+        for value, c in list(open_values.items())[:12]:
+            lines.append(f"{f'{axis} {number(value)}':<22}" + "".join(f"{c[n]:>10,}" for n in names) + note)
+            note = ""
+        if len(open_values) > 12:
+            lines.append(f"{axis}: {len(open_values) - 12} more values")
+    lines += _failures(made)
+    return "\n".join(lines)
+
+
+def _by_value(made: Plan, axis: str) -> dict[Any, Counter[str]]:
+    found: dict[Any, Counter[str]] = {}
+    for p in made.points:
+        if axis in p.axes:
+            found.setdefault(p.settings[axis], Counter())[made.status(p)] += 1
+    return found
+
+
+def _failures(made: Plan) -> list[str]:
+    """Failed and diverged points, grouped by their error."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for p in made.points:
+        record = made.log.records.get(p.point_id)
+        if record and record.row["status"] != "done":
+            first = (record.row.get("error") or "").split("\n")[0]
+            groups.setdefault((record.row.get("error_type") or "", first), []).append(record.row)
+    return [
+        f"{len(found)} x {kind}: {text}"[:79] + f"\n  first {found[0]['point_id'][:8]}, {found[0].get('log')}"
+        for (kind, text), found in groups.items()
+    ]
+
+
+def listing(made: Plan, command: str, max_stack: int, as_json: bool) -> str:
+    """Every point with its id, axes and status."""
+    axes = [*made.sweep.axes, "seed"]
+    entries = [
+        dict(point_id=p.point_id, model=p.model, status=made.status(p), **{a: p.row()[a] for a in axes if a in p.axes or a == "seed"})
+        for p in made.points
+    ]
+    if as_json:
+        return json.dumps(entries)
+    columns = ["point_id", "model", "status", *axes]
+    cells = [[number(e.get(c, "-"))[:10] if c == "point_id" else number(e.get(c, "-")) for c in columns] for e in entries]
+    widths = [max(len(c), *(len(row[i]) for row in cells)) for i, c in enumerate(columns)]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in [columns, *cells])
+
+
+def sweeps_table(as_json: bool) -> str:
+    """The sweeps of the folder `sweeps/`: name, points, question."""
+    entries = []
+    for path in sorted(p for p in os.listdir("sweeps") if p.endswith(".py") and not p.startswith("_")) if os.path.isdir("sweeps") else []:
+        try:
+            found = sweep.load(os.path.join("sweeps", path))
+            count = sum(p.model == found.model for p in sweep.expand(found))
+            entries.append(dict(name=found.name, points=count, question=found.question))
+        except SweepError as error:
+            entries.append(dict(name=path, points=0, question=f"invalid: {error.problems[0][0].splitlines()[0]}"))
+    if as_json:
+        return json.dumps(entries)
+    return "\n".join(f"{e['name']:<18} {e['points']:>6,}  {e['question']}"[:79] for e in entries) or "there is no sweep in sweeps/"
+
+
+def settings_table(family: str) -> str:
+    """The settings of a family: name, stage, type, allowed values, default, unit and meaning."""
+    kind = "critics" if family in settings.names("critics") else "models"
+    head = settings.head(kind, family)
+    fields = head.fields if kind == "critics" else {**COMMON, **head.fields}
+    lines = [head.summary]
+    for stage in settings.STAGES:
+        for name, field in fields.items():
+            if field.metadata["stage"] == stage:
+                unit = f" {field.metadata['unit']}" if field.metadata["unit"] else ""
+                lines.append(f"  {stage:<7}{name:<19}{field.type!s:<6}{settings.range_text(field)}{unit}  [{field.default}]")
+                lines.append(textwrap.fill(field.metadata["help"], 79, initial_indent=" " * 9, subsequent_indent=" " * 9))
+    return "\n".join([*lines, f"variants: {', '.join(head.variants)}" if head.variants else ""]).rstrip()
+
+
+def differing(made: Plan) -> dict[str, Any]:
+    """The fixed settings of the sweep that differ from the family's defaults."""
+    head = settings.head("models", made.sweep.model)
+    defaults = {n: f.default for n, f in {**COMMON, **head.fields}.items()}
+    row = own(made)[0].settings if own(made) else {}
+    return {n: v for n, v in row.items() if n not in made.sweep.axes and v != defaults[n]}
+
+
+def echo(made: Plan, options: argparse.Namespace) -> str:
+    """The configuration, before the first step: what is asked, where it runs, and only the settings that are not default."""
+    address = options.address or os.environ.get("RAY_ADDRESS", "")
+    source = "" if options.address or not address else " (from RAY_ADDRESS)"
+    engine = (
+        "this process (--local)" if options.local else f"Ray at {address}{source}" if address else f"Ray on this machine, {made.cpus} cores"
+    )
+    where_from = "" if options.results else " (from ONESHOT_RESULTS)" if os.environ.get("ONESHOT_RESULTS") else ""
+    changed = ", ".join(f"{n} {number(v)}" for n, v in differing(made).items())
+    done = len(made.points) - len(made.to_run)
+    lines = [
+        f"{made.sweep.name}: {made.sweep.question}",
+        _line(
+            "points", f"{len(made.to_run):,} to run, {done:,} have a result   {axes_text(own(made), made.sweep.axes) if own(made) else ''}"
+        ),
+        _line("settings", f"{made.sweep.model}: {changed or 'all default'}"),
+        _line("inputs", inputs_text(made)),
+        _line("engine", engine),
+        _line("results", f"{made.store.path(made.sweep.name)}{where_from}"),
+    ]
+    return "\n".join(lines)
+
+
+def manifest(made: Plan, options: argparse.Namespace, revision: str) -> dict[str, Any]:
+    """sweep.json: everything about the run that was started."""
+    first, chosen = (own(made) or made.points)[0], made.sweep
+    return {
+        **{n: getattr(chosen, n) for n in ("name", "path", "question", "model", "axes", "variant")},
+        "fixed": dict(chosen.fixed),
+        "seeds": chosen.seed_list(),
+        "points": len(made.points),
+        "to_run": len(made.to_run),
+        "settings": first.settings,
+        "simclr": dataclasses.asdict(first.simclr),
+        "protonet": dataclasses.asdict(first.protonet),
+        "git_revision": revision,
+        "options": {k: v for k, v in vars(options).items() if v not in (None, False, "", [])},
+    }
+
+
+def nothing_to_do(made: Plan, command: str) -> str:
+    counts = made.counts()
+    by_status = f"{counts['done']:,} done, {counts['diverged']} diverged, {counts['failed']} failed"
+    text = f"Nothing to run: all {len(made.points):,} points have a result ({by_status})."
+    retry = f"\nRun the failed ones again: {command} --retry-failed" if counts["failed"] else ""
+    return text + retry + f"\nLook at them: python analyze.py {made.store.path(made.sweep.name)}"
+
+
+def stopped(made: Plan, command: str) -> str:
+    """The last words after Ctrl-C."""
+    missing = [p for p in made.points if made.status(p) == "missing"]
+    continuing = sum(made.store.exists(f"store/trainings/{p.train_id}/checkpoint.pt") for p in missing)
+    finished = len(made.points) - len(missing)
+    return f"Stopped: {finished:,} finished, {continuing:,} continue from checkpoints, {len(missing) - continuing:,} not started.\nContinue: {command}"
+
+
+def finished(made: Plan, outcome: Outcome, command: str) -> str:
+    """The summary at the end of a run: counts, the nearest point beside people, failures, what was written, what comes next."""
+    counts = outcome.counts
+    head = f"Finished: {counts['done']:,} done, {counts['diverged']} diverged, {counts['failed']} failed in {duration(outcome.seconds)}."
+    lines = [head, *_nearest_table(made)]
+    lines += _failures(made)
+    folder = made.store.path(made.sweep.name)
+    lines.append(f"written     {folder}/points.parquet ({len(made.current_records()):,} rows), classes, curves, critics")
+    others = len(made.log.records) - len(made.current_records())
+    if others:
+        lines.append(f"            {others:,} records of other settings stay in {folder}/records")
+    retry = f"; {command} --retry-failed" if made.counts()["failed"] else ""
+    lines.append(f"next        python analyze.py {folder}{retry}")
+    return "\n".join(lines)
+
+
+def _nearest_table(made: Plan) -> list[str]:
+    """The nearest point of the model and the references, in one small table."""
+    rows = [r.row for r in made.current_records() if r.row["status"] == "done"]
+    models = [r for r in rows if r["model"] == made.sweep.model]
+    if not models:
+        return []
+    best = min(models, key=lambda r: r["human_distance"])
+    axes = made.sweep.axes
+    head = f"{'':<12}" + "".join(f"{a:>{max(len(a), 6) + 2}}" for a in axes) + f"{'diversity':>18}{'recognizability':>19}{'distance':>10}"
+    lines = [head]
+    for name, row in [
+        ("nearest", best),
+        *(({"human": "people"}.get(r["model"], r["model"]), r) for r in rows if r["model"] in sweep.REFERENCES),
+    ]:
+        values = "".join(f"{number(row[a]) if row['model'] == made.sweep.model else '':>{max(len(a), 6) + 2}}" for a in axes)
+        spread = f"{row['diversity']:.2f} +- {row['diversity_se'] or 0:.2f}"
+        percent = f"{row['recognizability']:.1f} +- {row['recognizability_se'] or 0:.1f}"
+        lines.append(f"{name:<12}{values}{spread:>18}{percent:>19}{row['human_distance']:>10.2f}")
+    return lines

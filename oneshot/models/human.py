@@ -1,0 +1,33 @@
+"""human: the data set's own drawings of the test classes, the reference point of the plane (Boutin et al. 2022)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from oneshot.contracts import ReferenceFamily
+from oneshot.episodes import DataSet, Drawings
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Config:
+    """People have no settings."""
+
+
+VARIANTS: dict[str, dict[str, object]] = {"tiny": {}}
+
+
+class Human(ReferenceFamily):
+    """All real drawings of each test class, the exemplar included, as published; `n` does not matter."""
+
+    def draw(self, data: DataSet, exemplars: np.ndarray, n: int, seed: int) -> Drawings:
+        rows = data.rows(data.test)
+        label = np.searchsorted(data.test, data.label[rows])
+        names = tuple(data.class_names[c] for c in data.test)
+        return Drawings(np.asarray(data.images[rows]), label, np.asarray(data.images[exemplars[data.test]]), names)
+
+
+FAMILY = Human

@@ -1,0 +1,201 @@
+"""What a run shows while it goes on: four lines repainted on a terminal, complete greppable lines anywhere else. Writes to stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+REPAINT_SECONDS = 0.25
+LINE_SECONDS = 60.0
+RATE_SECONDS = 600.0
+SHOWN_FAILURES = 5
+
+
+@dataclass
+class Running:
+    """A trial at work: its points in words, and how far its training is."""
+
+    label: str
+    points: int
+    work: float
+    epoch: int = 0
+    epochs: int = 0
+
+
+@dataclass
+class State:
+    """The counts of a run. `before` points had a record when it began; `total` counts them too."""
+
+    name: str
+    total: int
+    before: int = 0
+    work: float = 1.0
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("done", "diverged", "failed"), 0))
+    running: dict[str, Running] = field(default_factory=dict)
+    nearest: str = ""
+    nearest_distance: float = float("inf")
+    folded_at: float = 0.0
+    phase: str = ""
+    work_done: float = 0.0
+    trials_ended: int = 0
+    started: float = field(default_factory=time.monotonic)
+    ends: deque[float] = field(default_factory=deque)
+
+    @property
+    def ended(self) -> int:
+        """Points that have a record now."""
+        return self.before + sum(self.counts.values())
+
+    def end_point(self, status: str) -> None:
+        self.counts[status] += 1
+        self.ends.append(time.monotonic())
+
+    def end_trial(self, trial: str, finished: bool = True) -> None:
+        one = self.running.pop(trial, None)
+        if one is not None and finished:
+            self.work_done += one.work
+            self.trials_ended += 1
+
+    def per_minute(self) -> float:
+        """Points a minute over the last ten minutes."""
+        now = time.monotonic()
+        while self.ends and now - self.ends[0] > RATE_SECONDS:
+            self.ends.popleft()
+        return 60 * len(self.ends) / max(min(now - self.started, RATE_SECONDS), 1e-9)
+
+    def left(self) -> str:
+        """Time left, by work and not by points; "-" before three trials ended."""
+        partly = sum(r.work * r.epoch / r.epochs for r in list(self.running.values()) if r.epochs)
+        share = (self.work_done + partly) / self.work
+        if self.trials_ended < 3 or share <= 0:
+            return "-"
+        return duration((time.monotonic() - self.started) * max(1 - share, 0) / share)
+
+
+def duration(seconds: float) -> str:
+    """As people say it: `8 s`, `12 min`, `8 h 50 m`, `3 d 4 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} m" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
+def bar(share: float, width: int) -> str:
+    filled = int(width * min(max(share, 0.0), 1.0))
+    return "[" + "#" * filled + "-" * (width - filled) + "]"
+
+
+def lines(state: State, width: int = 80) -> list[str]:
+    """The four lines of a terminal."""
+    share = state.ended / max(state.total, 1)
+    head = f"{state.name}  {state.ended:,}/{state.total:,}  {share:.0%}  "
+    tail = f"  left {state.left()}"
+    running = list(state.running.values())
+    epochs = [f"{r.epoch}/{r.epochs}" for r in running if r.epochs]
+    points = sum(r.points for r in running)
+    detail = f" in {len(running)} trials" if len(running) != points else ""
+    detail += f" (epoch {', '.join(epochs[:3])}{', ...' if len(epochs) > 3 else ''})" if epochs else ""
+    counts = state.counts
+    ago = f"   table written {duration(time.monotonic() - state.folded_at)} ago" if state.folded_at else ""
+    shown = [
+        head + bar(share, max(width - len(head) - len(tail) - 3, 10)) + tail,
+        f"done {state.before + counts['done']:,}   running {points}{detail}   failed {counts['failed']}   diverged {counts['diverged']}",
+        (state.phase or f"{state.per_minute():.1f} points/min{ago}"),
+        f"nearest to people {state.nearest_distance:.2f}: {state.nearest}" if state.nearest else "nearest to people: -",
+    ]
+    return [line[: width - 1] for line in shown]
+
+
+def summary(state: State) -> str:
+    """The one line of a log."""
+    nearest = f" nearest={state.nearest_distance:.2f}" if state.nearest else ""
+    running = sum(r.points for r in list(state.running.values()))
+    share = f"{state.name} {state.ended}/{state.total} {state.ended / max(state.total, 1):.0%}"
+    counts = f"running={running} failed={state.counts['failed']} diverged={state.counts['diverged']}"
+    return f"{share} {counts} rate={state.per_minute():.1f}/min left={state.left().replace(' ', '')}{nearest}"
+
+
+class Progress:
+    """Paints a State from a thread of its own. Use as a context; `say` prints a line that stays."""
+
+    def __init__(self, state: State, stream: TextIO | None = None, tick: Callable[[], None] = lambda: None):
+        self.state, self.stream, self.tick = state, stream or sys.stderr, tick
+        self.live = self.stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._lock = threading.RLock()
+        self._end = threading.Event()
+        self._painted = 0
+        self._failures = 0
+        self._last_line, self._last_share = time.monotonic(), 0.0
+        self._thread = threading.Thread(target=self._loop, name="progress", daemon=True)
+
+    def __enter__(self) -> Progress:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._end.set()
+        self._thread.join()
+        with self._lock:
+            self._clear()
+            if self._failures > SHOWN_FAILURES:
+                self._write(f"{self._failures - SHOWN_FAILURES} more failed or diverged points: see --status\n")
+
+    def say(self, text: str) -> None:
+        """Print a line that stays above the live lines."""
+        with self._lock:
+            self._clear()
+            self._write(text + "\n")
+            self._paint()
+
+    def event(self, text: str) -> None:
+        """A line with the clock time."""
+        self.say(f"{time.strftime('%H:%M:%S')} {text}")
+
+    def failure(self, status: str, row: Mapping[str, Any], axes: Sequence[str]) -> None:
+        """A failed or diverged point, at once; after the first few only the counts go on."""
+        self._failures += 1
+        if self._failures <= SHOWN_FAILURES:
+            values = " ".join(f"{a}={row[a]}" for a in [*axes, "seed"] if row.get(a) is not None)
+            self.event(f"{status} {row['point_id'][:8]} {row['model']} {values} {row.get('error_type')} log={row.get('log')}")
+
+    def _loop(self) -> None:
+        while not self._end.wait(REPAINT_SECONDS if self.live else 1.0):
+            self.tick()
+            with self._lock:
+                if self.live:
+                    self._clear()
+                    self._paint()
+                else:
+                    self._line_if_due()
+
+    def _line_if_due(self) -> None:
+        """A summary line a minute or per 5 %, whichever is rarer."""
+        share, now = self.state.ended / max(self.state.total, 1), time.monotonic()
+        if now - self._last_line >= LINE_SECONDS and share - self._last_share >= 0.05:
+            self._last_line, self._last_share = now, share
+            self._write(f"{time.strftime('%H:%M:%S')} {summary(self.state)}\n")
+
+    def _clear(self) -> None:
+        if self.live and self._painted:
+            self._write(f"\x1b[{self._painted}A\x1b[J")
+            self._painted = 0
+
+    def _paint(self) -> None:
+        if self.live and not self._end.is_set():
+            width = int(os.environ.get("COLUMNS") or 0) or os.get_terminal_size(self.stream.fileno()).columns or 80
+            shown = lines(self.state, width)
+            self._write("\n".join(shown) + "\n")
+            self._painted = len(shown)
+
+    def _write(self, text: str) -> None:
+        self.stream.write(text)
+        self.stream.flush()

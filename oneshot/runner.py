@@ -1,0 +1,456 @@
+"""Running a sweep: inputs first, then every trial, on Ray Tune or in this process; records folded into tables all the while.
+
+Tune is the executor and nothing more: points are enumerated beforehand, a point is done when its record is in the store, and a resume is a
+new run over the points without one. Neither Tune's counters nor its saved state are trusted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import logging
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from oneshot import inputs, trial
+from oneshot.lease import Lease
+from oneshot.plan import Plan, critic_text, trial_work
+from oneshot.progress import Progress, Running, State
+from oneshot.sweep import Point
+from oneshot.trial import Job
+
+ROUNDS = 3  # how often trials that vanished without a record are started anew
+FOLD_SECONDS = 5.0
+STOP_SECONDS = 30.0
+
+
+@dataclass
+class Options:
+    """How to run: `local` in this process, else on Ray, at `address` or on this machine."""
+
+    local: bool = False
+    address: str = ""
+    gpus_per_trial: float | None = None
+    cpus_per_trial: float = 1.0
+    checkpoint_seconds: float = 60.0
+    fresh_workers: bool = False
+    stop_on_failure: bool = False
+
+
+@dataclass
+class Outcome:
+    """How a run ended."""
+
+    counts: dict[str, int]
+    left: int
+    seconds: float
+    signal: int = 0
+    new_rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Stop:
+    """Ctrl-C and SIGTERM: the first asks every trial to save and end, the second ends at once."""
+
+    def __init__(self, job: Job, say: Callable[[str], None]):
+        self.job, self.say = job, say
+        self.signal = 0
+        self.asked_at = 0.0
+        self.preparing = False
+        self._old: dict[int, Any] = {}
+
+    def __enter__(self) -> Stop:
+        self.job.store.delete(self.job.stop_key())
+        if threading.current_thread() is threading.main_thread():
+            self._old = {s: signal.signal(s, self._handle) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+        self.job.store.delete(self.job.stop_key())
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.signal or self.preparing:
+            self.signal = number
+            raise KeyboardInterrupt
+        self.ask(number)
+        self.say("Stopping: no new trials; running ones save a checkpoint (at most 30 s).")
+        self.say("   Ctrl-C again stops at once; finished points are safe either way.")
+
+    def ask(self, number: int = 0) -> None:
+        """Ask the trials to stop, wherever they run."""
+        self.signal, self.asked_at = number, time.monotonic()
+        self.job.store.write(self.job.stop_key(), b"stop")
+
+    def asked(self) -> bool:
+        return self.asked_at > 0
+
+    def overdue(self) -> bool:
+        return self.asked() and time.monotonic() - self.asked_at > STOP_SECONDS
+
+
+def revision() -> str:
+    """The git revision of this package's checkout, with "+changes" where files differ from it; "" outside a checkout."""
+    folder = Path(__file__).parent
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        head = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"], cwd=folder, capture_output=True, text=True, timeout=10, check=True
+        )
+        dirty = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
+        return head.stdout.strip() + ("+changes" if dirty.stdout.strip() else "")
+    return ""
+
+
+def run(plan: Plan, options: Options, say: Callable[[str], None] | None = None) -> Outcome:
+    """Compute every point of the plan that is to run. Raises lease.Taken if another driver runs this sweep."""
+    store, name = plan.store, plan.sweep.name
+    job = Job(store, name, checkpoint_seconds=options.checkpoint_seconds, provenance={"git_revision": revision()})
+    trials = trial.group(plan.to_run)
+    work = sum(trial_work(group) for group in trials)
+    state = State(name, len(plan.points), before=len(plan.points) - len(plan.to_run), work=max(work, 1.0))
+    state.nearest_distance, state.nearest = _nearest(plan, [r.row for r in plan.log.records.values()])
+    with Lease(store, name), Progress(state) as progress:
+        driver = Driver(plan, job, options, state, progress)
+        with Stop(job, progress.say) as stop, driver.folding():
+            driver.stop = stop
+            try:
+                engine = LocalEngine(driver) if options.local else RayEngine(driver)
+                with engine:
+                    stop.preparing = True
+                    engine.prepare(plan.points)
+                    stop.preparing = False
+                    _echo_critics(plan, progress)
+                    driver.run_all(engine, trials)
+            except KeyboardInterrupt:
+                stop.signal = stop.signal or signal.SIGINT
+        return driver.outcome(stop)
+
+
+def _nearest(plan: Plan, found: Sequence[dict[str, Any]]) -> tuple[float, str]:
+    """The done point of the sweep's model that is nearest to people, in words."""
+    best = min(
+        (r for r in found if r["status"] == "done" and r["model"] == plan.sweep.model and r["human_distance"] is not None),
+        key=lambda r: r["human_distance"],
+        default=None,
+    )
+    if best is None:
+        return float("inf"), ""
+    return best["human_distance"], ", ".join(
+        f"{a} {best[a]:g}" if isinstance(best[a], float) else f"{a} {best[a]}" for a in [*plan.sweep.axes, "seed"]
+    )
+
+
+def _echo_critics(plan: Plan, progress: Progress) -> None:
+    for row in plan.critic_rows():
+        progress.event(critic_text(row))
+
+
+class Driver:
+    """The state of one run: which points are still without a record, and the folding of records into tables."""
+
+    stop: Stop
+
+    def __init__(self, plan: Plan, job: Job, options: Options, state: State, progress: Progress):
+        self.plan, self.job, self.options, self.state, self.progress = plan, job, options, state, progress
+        self.new_rows: list[dict[str, Any]] = []
+        self.waiting = {p.point_id: p for p in plan.to_run}
+        self.began = time.monotonic()
+        self._lock = threading.Lock()
+
+    def run_all(self, engine: Engine, trials: list[list[Point]]) -> None:
+        """Run all trials; those that vanished without a record again, then leave a `failed` row for what is still without one."""
+        for _ in range(ROUNDS):
+            engine.run(trials)
+            self.take_records()
+            if self.stop.asked():
+                return
+            trials = [left for group in trials if (left := [p for p in group if p.point_id in self.waiting])]
+            if not trials:
+                return
+        for point in list(self.waiting.values()):
+            lost = RuntimeError(f"the worker of this point died in each of {ROUNDS} rounds (out of memory, or killed)")
+            trial.record_failure(point, lost, self.job)
+        self.take_records()
+
+    def take_records(self, points: Sequence[Point] | None = None) -> bool:
+        """Read new records (of these points only, if given) and count them; True if there were any."""
+        with self._lock:
+            read = self.plan.log.update(None if points is None else [p.point_id for p in points])
+            found = [r for r in read if r.row["point_id"] in self.waiting]
+            for record in found:
+                self._count(record.row)
+            return bool(found)
+
+    def _count(self, row: dict[str, Any]) -> None:
+        self.waiting.pop(row["point_id"])
+        self.new_rows.append(row)
+        self.state.end_point(row["status"])
+        distance, words = _nearest(self.plan, [row])
+        if distance < self.state.nearest_distance:
+            self.state.nearest_distance, self.state.nearest = distance, words
+        if row["status"] != "done":
+            self.progress.failure(row["status"], row, self.plan.sweep.axes)
+            if row["status"] == "failed" and self.options.stop_on_failure and not self.stop.asked():
+                self.progress.say("Stopping at the first failure, as asked.")
+                self.stop.ask()
+
+    @contextlib.contextmanager
+    def folding(self) -> Iterator[None]:
+        """Fold records into the tables every few seconds, never more than a twentieth of the time, and at the end."""
+        end = threading.Event()
+
+        def loop() -> None:
+            pause = FOLD_SECONDS
+            while not end.wait(pause):
+                start = time.monotonic()
+                try:
+                    if self.take_records():
+                        self.fold()
+                except OSError as error:  # a full disk must not end the run: records are retried at the end
+                    self.progress.event(f"tables not written: {error}")
+                pause = max(FOLD_SECONDS, 20 * (time.monotonic() - start))
+
+        thread = threading.Thread(target=loop, name="fold", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            end.set()
+            thread.join()
+            self.take_records()
+            self.fold()
+
+    def fold(self) -> None:
+        """Write the tables of all points of the sweep that have a record."""
+        self.plan.fold()
+        self.state.folded_at = time.monotonic()
+
+    def outcome(self, stop: Stop) -> Outcome:
+        return Outcome(dict(self.state.counts), len(self.waiting), time.monotonic() - self.began, stop.signal, self.new_rows)
+
+
+class Engine(contextlib.AbstractContextManager["Engine"]):
+    """Where trials run."""
+
+    def __init__(self, driver: Driver):
+        self.driver, self.job, self.state = driver, driver.job, driver.state
+
+    def prepare(self, points: Sequence[Point]) -> None:
+        """Compute the inputs that these points lack."""
+        distinct = {tuple(inputs.keys(p).values()): p for p in points}
+        for point in distinct.values():
+            if inputs.missing(point, self.job.store):
+                self.state.phase = "preparing critics"
+                self._prepare(point)
+        self.state.phase = ""
+
+    def _prepare(self, point: Point) -> None:
+        raise NotImplementedError  # each engine has its own way
+
+    def run(self, trials: Sequence[Sequence[Point]]) -> None:
+        raise NotImplementedError
+
+    def begin(self, name: str, points: Sequence[Point]) -> None:
+        self.state.running[name] = Running(points[0].label(self.driver.plan.sweep.axes), len(points), trial_work(points))
+
+    def follow(self, name: str, epoch: int, epochs: int) -> None:
+        if name in self.state.running:
+            self.state.running[name].epoch, self.state.running[name].epochs = epoch, epochs
+
+    def phase(self, what: str, epoch: int, epochs: int, losses: dict[str, Any]) -> None:
+        """Show how far a critic's training is; a line each tenth of it where nothing is repainted."""
+        numbers = " ".join(f"{k}={v:.4g}" for k, v in losses.items() if isinstance(v, float))
+        text = f"{what} epoch {epoch}/{epochs}  {numbers}" if losses else what
+        self.state.phase = f"preparing {text}"
+        if not self.driver.progress.live and (not losses or epoch % max(epochs // 5, 1) == 0):
+            self.driver.progress.event(f"preparing {text}")
+
+
+class LocalEngine(Engine):
+    """Everything in this process, one trial after the other: for debugging, and where Ray cannot run."""
+
+    def __exit__(self, *exc: object) -> None:
+        return None
+
+    def _prepare(self, point: Point) -> None:
+        inputs.prepare(point, self.job.store, torch.device(default_device()), self.phase)
+
+    def run(self, trials: Sequence[Sequence[Point]]) -> None:
+        job = dataclasses.replace(self.job, device=default_device())
+        for group in trials:
+            if self.driver.stop.asked():
+                return
+            name = group[0].train_id
+            self.begin(name, group)
+            statuses = trial.run(group, job, lambda epoch, epochs, name=name: self.follow(name, epoch, epochs))  # type: ignore[misc]
+            self.state.end_trial(name, bool(statuses))
+            self.driver.take_records(group)
+
+
+def default_device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+class RayEngine(Engine):
+    """Trials as Ray Tune trials on warm workers."""
+
+    def __enter__(self) -> RayEngine:
+        os.environ.update(RAY_AIR_NEW_OUTPUT="0", TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1", TUNE_DISABLE_SIGINT_HANDLER="1")
+        os.environ.update(TUNE_GLOBAL_CHECKPOINT_S="3600", TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S="0")
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        import ray
+
+        self.ray = ray
+        self.owned = not ray.is_initialized()
+        if self.owned:
+            address = self.driver.options.address
+            here: dict[str, Any] = {} if address else dict(num_cpus=os.cpu_count(), include_dashboard=False)
+            ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
+        asked = self.driver.options.gpus_per_trial
+        self.gpus: float = asked if asked is not None else float(bool(ray.cluster_resources().get("GPU")))
+        self.scratch = tempfile.mkdtemp(prefix="oneshot-tune-")
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self.owned:
+            self.ray.shutdown()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def _prepare(self, point: Point) -> None:
+        """Prepare on one node with all its processors (and its GPU), following the progress through a small file in the store."""
+        cpus = min(
+            (node["Resources"].get("CPU", 1) for node in self.ray.nodes() if node["Alive"] and node["Resources"].get("CPU")), default=1
+        )
+        gpus = 1 if self.ray.cluster_resources().get("GPU") else 0
+        key = f"{self.job.sweep}/prepare.json"
+        task = self.ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=2)(_prepare_remotely)
+        future = task.remote(trial.without_place(point), self.job, key, int(cpus))
+        shown = ""
+        while not self.ray.wait([future], timeout=1.0)[0]:
+            with contextlib.suppress(FileNotFoundError, ValueError):
+                text = self.job.store.read(key).decode()
+                if text != shown:
+                    shown = text
+                    self.phase(*json.loads(text))
+        try:
+            self.ray.get(future)
+        except self.ray.exceptions.RayTaskError as error:
+            raise error.cause from None if isinstance(error.cause, Exception) else error
+        finally:
+            self.job.store.delete(key)
+
+    def run(self, trials: Sequence[Sequence[Point]]) -> None:
+        from ray import tune
+
+        refs = [self.ray.put(pickle.dumps([trial.without_place(p) for p in group])) for group in trials]
+        trainable = tune.with_resources(
+            tune.with_parameters(_trainable, refs=refs, job=self.job), {"CPU": self.driver.options.cpus_per_trial, "GPU": self.gpus}
+        )
+        tuner = tune.Tuner(
+            trainable,
+            param_space={"trial": tune.grid_search(list(range(len(refs))))},
+            tune_config=tune.TuneConfig(reuse_actors=not self.driver.options.fresh_workers),
+            run_config=tune.RunConfig(
+                name=f"round-{time.time_ns()}",
+                storage_path=self.scratch,
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=2),
+                callbacks=[_callback(self, trials)],
+                stop=_stopper(self),
+            ),
+        )
+        tuner.fit()
+        self.state.running.clear()
+
+
+def _prepare_remotely(point: Point, job: Job, key: str, cpus: int) -> None:
+    torch.set_num_threads(cpus)
+    last = 0.0
+
+    def report(*what: Any) -> None:
+        nonlocal last
+        if time.monotonic() - last > 1:
+            last = time.monotonic()
+            job.store.write(key, json.dumps(what).encode())
+
+    inputs.prepare(point, job.store, torch.device(default_device()), report)
+
+
+def _trainable(config: dict[str, Any], refs: list[Any], job: Job) -> None:
+    """One Tune trial: a training and its points. Everything of ours that fails has become a record before this returns."""
+    import ray
+    from ray import tune
+
+    points = pickle.loads(ray.get(refs[config["trial"]]))
+    context = ray.get_runtime_context()
+    cpus = context.get_assigned_resources().get("CPU", 1)
+    on_gpu = bool(context.get_accelerator_ids().get("GPU")) and torch.cuda.is_available()
+    job = dataclasses.replace(job, device="cuda" if on_gpu else "cpu", threads=max(int(cpus), 1))
+    if job.store.exists(job.stop_key()):
+        tune.report({"finished": False})
+        return
+    last = 0.0
+
+    def report(epoch: int, epochs: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > 1:
+            last = time.monotonic()
+            tune.report({"epoch": epoch, "epochs": epochs})
+
+    statuses = trial.run(points, job, report)
+    if on_gpu:  # a warm worker gives the memory back before the next trial
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    tune.report({"finished": bool(statuses)})
+
+
+def _callback(engine: RayEngine, trials: Sequence[Sequence[Point]]) -> Any:
+    """Follows Tune's events into the state that the progress shows."""
+    from ray.tune import Callback
+
+    class Follow(Callback):
+        def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+            engine.begin(trial.trial_id, groups[trial.config["trial"]])
+
+        def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
+            if "epoch" in result and "finished" not in result:
+                engine.follow(trial.trial_id, result["epoch"], result["epochs"])
+            elif "finished" in result:
+                engine.state.end_trial(trial.trial_id, result["finished"])
+                engine.driver.take_records(groups[trial.config["trial"]])
+
+        def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+            engine.state.end_trial(trial.trial_id, False)
+
+    groups = trials
+    return Follow()
+
+
+def _stopper(engine: RayEngine) -> Any:
+    """Ends Tune once a stop was asked for and the running trials have saved and ended, or are overdue."""
+    from ray.tune import Stopper
+
+    class WhenAsked(Stopper):
+        def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+            return False
+
+        def stop_all(self) -> bool:
+            stop = engine.driver.stop
+            return stop.asked() and (not engine.state.running or stop.overdue())
+
+    return WhenAsked()

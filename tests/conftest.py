@@ -1,0 +1,19 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with data files that are not part of the repository; tests that need them skip when it is absent."""
+    folder = Path(os.environ.get("ONESHOT_DATA_FILES", ROOT.parent / "shared" / "data"))
+    if not (folder / "omniglot_105_packed.npz").is_file():
+        pytest.skip(f"needs omniglot_105_packed.npz, not in {folder} (set ONESHOT_DATA_FILES to the folder that holds it)")
+    return folder

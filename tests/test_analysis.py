@@ -1,0 +1,279 @@
+"""Reading and summarising results: loading, filters on tables, averages over seeds, effects of axes, the printed table."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet
+import pytest
+from synthetic_results import HUMAN, SCALE, grid, lines, place, write_results
+
+from oneshot import analysis, results
+from oneshot.results import AnalysisError
+from oneshot.where import WhereError
+
+SMALL = grid(beta=[0.0, 0.5, 1.0, 2.0, 4.0], time_steps=[20, 60, 90], z=[10, 85])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_results(tmp_path_factory.mktemp("results"), SMALL, seeds=3, failed=2, diverged=1)
+
+
+@pytest.fixture(scope="module")
+def loaded(folder: Path) -> results.Results:
+    return analysis.load(folder)
+
+
+# ---- loading
+
+
+def test_load_knows_what_was_swept(loaded: results.Results, folder: Path) -> None:
+    assert (loaded.name, loaded.axes, loaded.folder, loaded.revision) == ("vae_stn", ["beta", "time_steps", "z"], folder, "e41c2d7")
+    assert len(loaded.points) == 3 + 90 and len(loaded.models) == 87 and len(loaded.references) == 3
+    assert set(loaded.curves["point_id"]) <= set(loaded.points["point_id"])
+
+
+def test_load_takes_the_only_sweep_of_a_results_folder_and_the_file_itself(folder: Path) -> None:
+    assert analysis.load(folder.parent).name == analysis.load(folder / "points.parquet").name == "vae_stn"
+
+
+def test_load_lists_the_sweeps_when_there_are_several(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_results(tmp_path, grid(beta=[1.0]), name=name)
+    with pytest.raises(AnalysisError, match="holds 2 sweeps") as caught:
+        analysis.load(tmp_path)
+    assert str(tmp_path / "one") in caught.value.help and str(tmp_path / "two") in caught.value.help
+
+
+def test_load_names_near_folders(folder: Path) -> None:
+    with pytest.raises(AnalysisError, match="no folder") as caught:
+        analysis.load(folder.parent / "vae_snt")
+    assert str(folder) in caught.value.help
+
+
+def test_load_says_when_there_is_no_table_yet(tmp_path: Path) -> None:
+    with pytest.raises(AnalysisError, match="holds no results"):
+        analysis.load(tmp_path)
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "ab.json").write_text("{}")
+    with pytest.raises(AnalysisError, match="has records but no points"):
+        analysis.load(tmp_path)
+
+
+def test_load_refuses_foreign_newer_and_broken_tables(tmp_path: Path) -> None:
+    folder = write_results(tmp_path, grid(beta=[1.0]))
+    file = folder / "points.parquet"
+    table = pyarrow.parquet.read_table(file)
+    newer = {b"oneshot": json.dumps({"format": 9, "sweep": "x", "question": "", "axes": []}).encode()}
+    pyarrow.parquet.write_table(table.replace_schema_metadata(newer), file)
+    with pytest.raises(AnalysisError, match=r"has table format 9; this oneshot reads 1 \.\. 1"):
+        analysis.load(folder)
+    pyarrow.parquet.write_table(table.replace_schema_metadata(None), file)
+    with pytest.raises(AnalysisError, match="was not written by"):
+        analysis.load(folder)
+    file.write_bytes(b"PAR1 nonsense")
+    with pytest.raises(AnalysisError, match="cannot read"):
+        analysis.load(folder)
+
+
+def test_load_does_without_curves_and_classes(tmp_path: Path) -> None:
+    folder = write_results(tmp_path, grid(beta=[1.0, 2.0]))
+    (folder / "curves.parquet").unlink()
+    (folder / "classes.parquet").unlink()
+    assert analysis.select(analysis.load(folder), "beta == 1").curves.empty
+
+
+# ---- filters
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("beta <= 1 and z in (10, 35)", "beta <= 1 and z == 10"),
+        ("not status == 'done'", "status != 'done'"),
+        ("0 < beta < 2 or model == 'human'", "(0 < beta < 2) or model == 'human'"),
+        ("human_distance >= 2", "human_distance >= 2"),
+        ("True", "index >= 0"),
+    ],
+)
+def test_mask_agrees_with_pandas(loaded: results.Results, text: str, query: str) -> None:
+    chosen = loaded.points[results.mask(loaded.points, text)]
+    assert len(chosen) > 0 and chosen["point_id"].tolist() == loaded.points.query(query)["point_id"].tolist()
+
+
+def test_mask_names_near_columns(loaded: results.Results) -> None:
+    with pytest.raises(WhereError, match="Did you mean time_steps"):
+        results.mask(loaded.points, "time_step == 20")
+
+
+def test_select_drops_references_unless_asked_to_keep_them(loaded: results.Results) -> None:
+    chosen = analysis.select(loaded, "beta == 2 and seed == 44")
+    assert len(chosen.points) == 6 and set(chosen.curves["point_id"]) <= set(chosen.points["point_id"])
+    assert len(analysis.select(loaded, "beta == 2 and seed == 44", keep_references=True).references) == 3
+
+
+def test_varying_axes_follow_the_filter(loaded: results.Results) -> None:
+    assert results.varying(loaded) == ["beta", "time_steps", "z"]
+    assert results.varying(analysis.select(loaded, "beta == 2 and z == 10")) == ["time_steps"]
+
+
+# ---- averages and extremes
+
+
+def test_over_seeds_is_mean_and_standard_error(loaded: results.Results) -> None:
+    means = results.over_seeds(loaded)
+    row = means.query("beta == 0.5 and time_steps == 60 and z == 85").iloc[0]
+    values = loaded.points.query("beta == 0.5 and time_steps == 60 and z == 85")["diversity"].to_numpy()
+    assert row["seeds"] == 3 and row["diversity"] == pytest.approx(values.mean())
+    assert row["diversity_se"] == pytest.approx(values.std(ddof=1) / np.sqrt(3))
+    assert means.query("model == 'human'")["diversity_se"].isna().all()
+
+
+def test_extremes_are_ranked_by_the_mean_over_seeds(loaded: results.Results) -> None:
+    means = loaded.models.groupby(["beta", "time_steps", "z"])["human_distance"].mean()
+    found = analysis.extremes(loaded)
+    assert list(found) == ["nearest", "median", "farthest"]
+    assert tuple(found["nearest"][["beta", "time_steps", "z"]]) == means.idxmin()
+    assert tuple(found["farthest"][["beta", "time_steps", "z"]]) == means.idxmax()
+    seeds = loaded.models.set_index(["beta", "time_steps", "z"]).loc[[means.idxmin()]]["human_distance"]
+    assert found["nearest"]["human_distance"] == seeds.iloc[(seeds - seeds.mean()).abs().argmin()]
+
+
+def test_extremes_of_one_and_two_settings_do_not_repeat(tmp_path: Path) -> None:
+    assert list(analysis.extremes(analysis.load(write_results(tmp_path, grid(beta=[1.0]), name="a")))) == ["nearest"]
+    assert list(analysis.extremes(analysis.load(write_results(tmp_path, grid(beta=[1.0, 4.0]), name="b")))) == ["nearest", "farthest"]
+
+
+def test_human_point_is_known_even_without_human_rows(tmp_path: Path) -> None:
+    assert analysis.human_point(analysis.load(write_results(tmp_path, grid(beta=[1.0]), references=False))) == pytest.approx(HUMAN)
+
+
+def test_seed_noise_is_pooled_over_settings(tmp_path: Path) -> None:
+    one = analysis.load(write_results(tmp_path, SMALL, name="one"))
+    assert np.isnan(analysis.seed_noise(one))
+    many = analysis.load(write_results(tmp_path, SMALL, seeds=8, name="many"))
+    wild = analysis.load(write_results(tmp_path, SMALL, seeds=8, name="wild", noise=4.0))
+    assert 0 < analysis.seed_noise(many) < 0.05 and analysis.seed_noise(wild) > 2 * analysis.seed_noise(many)
+
+
+# ---- effects
+
+
+def exact(root: Path, settings: list, **kwargs) -> results.Results:
+    return analysis.load(write_results(root, settings, noise=0.0, **kwargs))
+
+
+def test_effects_on_a_grid_are_means_over_the_rest(tmp_path: Path) -> None:
+    found = analysis.effect(exact(tmp_path, SMALL), "beta", "diversity")
+    expected = [np.mean([place(b, t, z)[0] for t in (20, 60, 90) for z in (10, 85)]) for b in found["beta"]]
+    assert found["diversity"].tolist() == pytest.approx(expected) and found["n"].tolist() == [6] * 5
+
+
+def test_effects_of_one_axis_at_a_time_use_that_axis_line_only(tmp_path: Path) -> None:
+    base = {"beta": 2.0, "time_steps": 60, "z": 85}
+    sweep = exact(tmp_path, lines(base, beta=[0.0, 1.0, 2.0, 4.0], time_steps=[20, 60, 90], z=[10, 85, 385]))
+    found = analysis.effect(sweep, "beta", "diversity")
+    assert found["n"].tolist() == [1] * 4  # not the points of the other lines at beta 2
+    assert found["diversity"].tolist() == pytest.approx([place(b, 60, 85)[0] for b in (0, 1, 2, 4)])
+    assert analysis.strongest_pair(sweep) is None
+
+
+def test_shares_of_variance_are_those_of_an_additive_model(tmp_path: Path) -> None:
+    def additive(a: float, b: float, c: float) -> tuple[float, float]:
+        return HUMAN[0] + SCALE[0] * (3 * a + b), HUMAN[1]  # human_distance = 3 a + b
+
+    sweep = exact(tmp_path, grid(a=[0.0, 1.0], b=[0.0, 1.0], c=[0.0, 1.0]), where_is=additive)
+    effects = analysis.main_effects(sweep).set_index("axis")
+    assert effects["share"].to_dict() == pytest.approx({"a": 0.9, "b": 0.1, "c": 0.0}, abs=1e-9)
+    assert effects["range"].to_dict() == pytest.approx({"a": 3.0, "b": 1.0, "c": 0.0}, abs=1e-9)
+    assert analysis.strongest_pair(sweep) == ("a", "b", pytest.approx(0.0, abs=1e-9))
+
+
+def test_an_interaction_shows_as_the_share_beyond_the_two_axes(tmp_path: Path) -> None:
+    def crossed(a: float, b: float, c: float) -> tuple[float, float]:
+        return HUMAN[0] + SCALE[0] * (1 + float(a == b)), HUMAN[1]
+
+    sweep = exact(tmp_path, grid(a=[0.0, 1.0], b=[0.0, 1.0], c=[0.0, 1.0]), where_is=crossed)
+    assert analysis.strongest_pair(sweep) == ("a", "b", pytest.approx(1.0))
+
+
+def test_trajectory_is_ordered_and_the_fit_passes_near_it(loaded: results.Results) -> None:
+    path = analysis.trajectory(loaded, analysis.first_axis(loaded) or "")
+    assert path["beta"].tolist() == [0.0, 0.5, 1.0, 2.0, 4.0]
+    curve = analysis.fit(path, "beta", degree=3)
+    assert curve is not None and len(curve) == 200
+    for _, point in path.iterrows():
+        gap = (curve[["beta", "diversity", "recognizability"]] - point[["beta", "diversity", "recognizability"]]).pow(2).sum(axis=1)
+        assert gap.min() < 9  # squared, recognizability in percent
+    assert analysis.fit(path.head(4), "beta", degree=3) is None
+
+
+def test_trajectory_refuses_what_is_not_an_axis_of_numbers(loaded: results.Results) -> None:
+    with pytest.raises(AnalysisError, match="'status' is not an axis"):
+        analysis.trajectory(loaded, "status")
+
+
+# ---- the table
+
+
+def test_table_sorts_nearest_first_and_puts_empty_cells_last(loaded: results.Results) -> None:
+    table = analysis.table(loaded)
+    assert list(table)[:7] == ["status", "model", "beta", "time_steps", "z", "seed", "human_distance"]
+    assert table["human_distance"].dropna().is_monotonic_increasing and table["human_distance"].tail(3).isna().all()
+    largest = analysis.table(loaded, ["z"], "diversity", 3, descending=True)
+    assert list(largest) == ["z"] and len(largest) == 3
+    assert largest.index[0] == loaded.points["diversity"].idxmax()
+
+
+@pytest.mark.parametrize("asked", [dict(columns=["divresity"]), dict(sort="divresity")])
+def test_table_names_near_columns(loaded: results.Results, asked: dict) -> None:
+    with pytest.raises(AnalysisError, match="no column 'divresity'") as caught:
+        analysis.table(loaded, **asked)
+    assert "diversity" in caught.value.help
+
+
+def test_fit_terminal_drops_whole_columns_from_the_right_and_says_which(loaded: results.Results) -> None:
+    table = analysis.table(loaded)
+    whole, none = analysis.fit_terminal(table, None)
+    assert none == [] and whole.splitlines()[0].split() == list(table)
+    for width in (10, 40, 80, 120):
+        text, dropped = analysis.fit_terminal(table, width)
+        shown = text.splitlines()[0].split()
+        assert shown + dropped == list(table) and len(shown) >= 1
+        assert max(map(len, text.splitlines())) <= width
+        longer = analysis.fit_terminal(table[[*shown, *dropped[:1]]], None)[0]
+        assert not dropped or max(map(len, longer.splitlines())) > width - 2  # no column left out that had room
+
+
+def test_cells_are_written_as_people_write_them() -> None:
+    frame = pd.DataFrame({"z": [10.0, np.nan], "on": [True, False], "error": ["a\nb", None], "recognizability": [91.26, np.nan]})
+    assert results.fit_terminal(frame, None)[0].splitlines() == [
+        " z  on     error  recognizability",
+        "10  True   a                 91.3",
+        " -  False  -                    -",
+    ]
+
+
+# ---- pandas on the tables, as the README shows
+
+
+def test_plain_pandas_queries_answer_questions(folder: Path) -> None:
+    p = pd.read_parquet(folder / "points.parquet").query("status == 'done'")
+    nearest = p.nsmallest(10, "human_distance")[["beta", "time_steps", "z", "diversity", "recognizability"]]
+    by_beta = p.groupby("beta")[["diversity", "recognizability"]].agg(["mean", "std", "count"])
+    seeds = p.groupby(["beta", "time_steps", "z"]).human_distance.agg(["mean", "sem"])
+    hours = p.assign(gpu_h=p.train_seconds / 3600).groupby("time_steps").gpu_h.sum()
+    hardest = pd.read_parquet(folder / "classes.parquet").groupby("class_name").recognizability.mean().nsmallest(10)
+    assert len(nearest) == 10 and by_beta[("diversity", "mean")].is_monotonic_decreasing and len(seeds) == 29
+    assert hours.loc[20] == pytest.approx(30 * 80 / 3600) and hardest.index[0] == "class02"
+
+
+def test_analysis_needs_neither_torch_nor_matplotlib_nor_ray() -> None:
+    code = "import sys, oneshot.analysis; sys.exit(any(m in sys.modules for m in ('torch', 'matplotlib', 'ray')))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

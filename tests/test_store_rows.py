@@ -1,0 +1,134 @@
+"""The store writes whole files or none; records are checked; tables keep one schema."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from oneshot import rows
+from oneshot.rows import Log, NewerFormat, Record
+from oneshot.store import DamagedFile, Store
+
+
+def record(point_id: str, status: str = "done", **more: object) -> Record:
+    row = dict(point_id=point_id, status=status, model="vae_stn", beta=1.0, seed=44, z=3, sweep="q") | more
+    classes = {"class_name": ["a", "b"], "diversity": [1.0, float("nan")]} if status == "done" else {}
+    return Record(row, classes, {"epoch": [0, 1], "loss": [2.0, 1.0]})
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    store.write("a/b.json", b"old")
+
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        store.write("a/b.json", b"new and longer")
+    assert store.read("a/b.json") == b"old"
+    assert list(store.names("a")) == ["b.json"] and len(list((tmp_path / "a").iterdir())) == 1
+
+
+def test_a_store_by_uri_is_the_same_store(tmp_path: Path) -> None:
+    remote, local = Store(f"file://{tmp_path}"), Store(tmp_path)
+    (tmp_path / "a").mkdir()
+    remote.write("a/x.json", b"1")
+    assert local.read("a/x.json") == b"1" and remote.exists("a/x.json") and not remote.exists("a/y.json")
+    assert set(remote.names("a", ".json")) == set(local.names("a", ".json")) == {"x.json"}
+    assert remote.names("nowhere") == {} == local.names("nowhere")
+    remote.delete("a/x.json")
+    assert not local.exists("a/x.json")
+
+
+@pytest.mark.parametrize("damage", [lambda d: d[:-1], lambda d: d[:20], lambda d: b"", lambda d: d[:50] + b"?" + d[51:]])
+def test_a_damaged_file_is_noticed_named_and_set_aside(tmp_path: Path, damage: object) -> None:
+    store = Store(tmp_path)
+    store.seal("w.pt", b"weights " * 10)
+    assert store.unseal("w.pt") == b"weights " * 10
+    (tmp_path / "w.pt").write_bytes(damage((tmp_path / "w.pt").read_bytes()))  # type: ignore[operator]
+    with pytest.raises(DamagedFile, match=r"w\.pt is damaged"):
+        store.unseal("w.pt")
+    assert store.exists(store.set_aside("w.pt")) and not store.exists("w.pt")
+
+
+def test_a_record_survives_the_round_trip_and_is_plain_json(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    rows.commit(store, "q", record("p1", diversity=float("inf")))
+    data = json.loads((tmp_path / "q/records/p1.json").read_text())
+    assert data["row"]["diversity"] is None and data["classes"]["diversity"] == [1.0, None]
+    log = Log(store, "q")
+    assert [r.row["point_id"] for r in log.update()] == ["p1"] and log.update() == []
+    rows.commit(store, "q", record("p1", "failed"))
+    os.utime(tmp_path / "q/records/p1.json", (1, 1))
+    assert [r.row["status"] for r in log.update()] == ["failed"]
+
+
+def test_a_torn_record_is_named_and_counts_as_absent(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for i in range(3):
+        rows.commit(store, "q", record(f"p{i}"))
+    (tmp_path / "q/records/p1.json").write_bytes((tmp_path / "q/records/p1.json").read_bytes()[:100])
+    (tmp_path / "q/records/.p9.json.1.tmp").write_bytes(b"{")
+    log = Log(store, "q")
+    with pytest.warns(UserWarning, match=r"p1\.json is damaged"):
+        log.update()
+    assert set(log.records) == {"p0", "p2"}
+
+
+def test_a_record_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    encoded = rows.encode(record("p1")).replace(b'"format": 1', b'"format": 9')
+    body = encoded.rstrip(b"\n").rpartition(b"\n")[0] + b"\n"
+    import hashlib
+
+    store = Store(tmp_path)
+    store.write("q/records/p1.json", body + f'"sha256": "{hashlib.sha256(body).hexdigest()}"}}\n'.encode())
+    with pytest.raises(NewerFormat, match="record format 9"):
+        Log(store, "q").update()
+
+
+def test_tables_have_one_schema_axes_first_and_failed_rows_with_nulls(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    done = record("p1", diversity=1.5, finished_at="2026-01-02T03:04:05+00:00", epochs=3)
+    records = [record("p0", "failed", error="E"), done, Record(dict(point_id="p2", status="done", model="human", seed=44))]
+    rows.fold(store, "q", records, ["z", "beta"], {"question": "?"})
+    frame = pd.read_parquet(tmp_path / "q/points.parquet")
+    assert list(frame.columns[:6]) == ["point_id", "status", "model", "z", "beta", "seed"]
+    assert frame.status.tolist() == ["failed", "done", "done"] and frame.diversity.isna().tolist() == [True, False, True]
+    assert frame.finished_at.dt.year[1] == 2026 and str(frame.finished_at.dt.tz) == "UTC"
+    meta = json.loads(pq.read_schema(tmp_path / "q/points.parquet").metadata[b"oneshot"])
+    assert meta == {"format": 1, "axes": ["z", "beta"], "sweep": "q", "question": "?"}
+    classes = pd.read_parquet(tmp_path / "q/classes.parquet")
+    assert classes.point_id.tolist() == ["p1", "p1"] and classes.diversity.isna().tolist() == [False, True]
+    assert len(pd.read_parquet(tmp_path / "q/curves.parquet")) == 4
+
+
+def test_tables_of_nothing_can_be_read(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    rows.fold(store, "q", [], ["beta"], {})
+    assert len(pd.read_parquet(tmp_path / "q/points.parquet")) == 0
+
+
+def test_a_table_of_a_newer_version_is_refused_and_a_damaged_one_is_not_in_the_way(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    rows.fold(store, "q", [record("p1")], ["beta"], {})
+    rows.check_format(store, "q")
+    table = pq.read_table(tmp_path / "q/points.parquet").replace_schema_metadata({b"oneshot": b'{"format": 4}'})
+    pq.write_table(table, tmp_path / "q/points.parquet")
+    with pytest.raises(NewerFormat, match="table format 4"):
+        rows.check_format(store, "q")
+    (tmp_path / "q/points.parquet").write_bytes(b"PAR1 not really")
+    rows.check_format(store, "q")
+
+
+def test_no_warning_for_whole_records(tmp_path: Path) -> None:
+    rows.commit(Store(tmp_path), "q", record("p1"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Log(Store(tmp_path), "q").update()
