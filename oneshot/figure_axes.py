@@ -169,8 +169,7 @@ def curves(results: Results, axis: str = "") -> Plot:
     values = sorted(frame[axis].unique()) if axis else [""]
     shown = [values[i] for i in sorted(set(np.linspace(0, len(values) - 1, min(PANELS, len(values))).round().astype(int)))]
     title = curves_title(frame, losses[-1])
-    notes = ["blue: training, purple: validation" if len(losses) > 1 else losses[0], curve_notes(frame, axis)]
-    notes += [f"{len(shown)} of {len(values)} values of {axis}" if len(shown) < len(values) else ""]
+    notes = [curve_notes(frame, axis), f"{len(shown)} of {len(values)} values of {axis}" if len(shown) < len(values) else ""]
     columns = min(4, len(shown))
     rows = -(-len(shown) // columns)
     figure = fs.canvas(title, fs.foot(results, *notes), (fs.WIDE if columns > 1 else fs.SINGLE[0], max(2.6, 0.8 + 1.35 * rows)))
@@ -180,6 +179,9 @@ def curves(results: Results, axis: str = "") -> Plot:
     for panel, value in zip(grid.flat, shown):
         curve_panel(panel, frame[frame[axis] == value] if axis else frame, losses)
         panel.set_title(f"{axis} {value_text(value)}" if axis else "", fontsize=8, loc="left")
+    for i, (name, colour) in enumerate(zip(losses, (fs.BLUE, fs.PURPLE))):  # curves fall, so the upper right corner is free
+        words = name.removesuffix("_loss").replace("train", "training")
+        grid[0, 0].text(0.98, 0.98 - 0.13 * i, words, transform=grid[0, 0].transAxes, color=colour, fontsize=8, ha="right", va="top")
     tidy_curves(grid, frame, losses, len(shown))
     fs.settle(figure)
     return Plot(figure, frame[[*keys, "epoch", *losses]], title)

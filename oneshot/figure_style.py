@@ -118,9 +118,14 @@ def plural(count: int, noun: str) -> str:
 
 
 def settle(figure: Figure) -> None:
-    """Fix the layout, so that what is placed next stays where it was measured."""
+    """Fix the layout, so that what is placed next stays where it was measured.
+
+    Places are rounded: the solver's last digits differ from run to run, and ids inside the SVG are made of them.
+    """
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position(Bbox(axes.get_position(original=True).get_points().round(6)))
 
 
 def save(figure: Figure, numbers: pd.DataFrame, folder: str | Path, name: str) -> list[Path]:

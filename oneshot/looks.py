@@ -115,6 +115,8 @@ def status(made: Plan, command: str, max_stack: int, as_json: bool) -> str:
     lines.append(f"{'all':<22}" + "".join(f"{counts[n]:>10,}" for n in names))
     for axis in made.sweep.axes:
         values = _by_value(made, axis)
+        if len({tuple(c[n] / sum(c.values()) for n in names) for c in values.values()}) < 2:
+            continue  # all values alike: the axis says nothing
         open_values = {v: c for v, c in values.items() if c["done"] < sum(c.values())}
         rest = len(values) - len(open_values)
         note = f"   ({rest} other values: all done)" if rest else ""
@@ -211,7 +213,7 @@ def echo(made: Plan, options: argparse.Namespace) -> str:
     )
     where_from = "" if options.results else " (from ONESHOT_RESULTS)" if os.environ.get("ONESHOT_RESULTS") else ""
     changed = ", ".join(f"{n} {number(v)}" for n, v in differing(made).items())
-    done = len(made.points) - len(made.to_run)
+    done = sum(made.status(p) != "missing" for p in made.points)
     lines = [
         f"{made.sweep.name}: {made.sweep.question}",
         _line(

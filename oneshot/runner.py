@@ -1,21 +1,15 @@
-"""Running a sweep: inputs first, then every trial, on Ray Tune or in this process; records folded into tables all the while.
+"""Running a sweep: inputs first, then every trial, in this process or on Ray; records folded into tables all the while.
 
-Tune is the executor and nothing more: points are enumerated beforehand, a point is done when its record is in the store, and a resume is a
-new run over the points without one. Neither Tune's counters nor its saved state are trusted.
+Points are enumerated beforehand, a point is done when its record is in the store, and a resume is a new run over the points without one.
+An engine only executes: nothing that it counts or saves is trusted.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
-import logging
-import os
-import pickle
-import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -128,8 +122,7 @@ def run(plan: Plan, options: Options, say: Callable[[str], None] | None = None) 
         with Stop(job, progress.say) as stop, driver.folding():
             driver.stop = stop
             try:
-                engine = LocalEngine(driver) if options.local else RayEngine(driver)
-                with engine:
+                with _engine(driver) as engine:
                     stop.preparing = True
                     engine.prepare(plan.points)
                     stop.preparing = False
@@ -138,6 +131,14 @@ def run(plan: Plan, options: Options, say: Callable[[str], None] | None = None) 
             except KeyboardInterrupt:
                 stop.signal = stop.signal or signal.SIGINT
         return driver.outcome(stop)
+
+
+def _engine(driver: Driver) -> Engine:
+    if driver.options.local:
+        return LocalEngine(driver)
+    from oneshot.ray_engine import RayEngine  # takes over a second to import
+
+    return RayEngine(driver)
 
 
 def _nearest(plan: Plan, found: Sequence[dict[str, Any]]) -> tuple[float, str]:
@@ -303,154 +304,3 @@ class LocalEngine(Engine):
 
 def default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-class RayEngine(Engine):
-    """Trials as Ray Tune trials on warm workers."""
-
-    def __enter__(self) -> RayEngine:
-        os.environ.update(RAY_AIR_NEW_OUTPUT="0", TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1", TUNE_DISABLE_SIGINT_HANDLER="1")
-        os.environ.update(TUNE_GLOBAL_CHECKPOINT_S="3600", TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S="0")
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        import ray
-
-        self.ray = ray
-        self.owned = not ray.is_initialized()
-        if self.owned:
-            address = self.driver.options.address
-            here: dict[str, Any] = {} if address else dict(num_cpus=os.cpu_count(), include_dashboard=False)
-            ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
-        asked = self.driver.options.gpus_per_trial
-        self.gpus: float = asked if asked is not None else float(bool(ray.cluster_resources().get("GPU")))
-        self.scratch = tempfile.mkdtemp(prefix="oneshot-tune-")
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self.owned:
-            self.ray.shutdown()
-        shutil.rmtree(self.scratch, ignore_errors=True)
-
-    def _prepare(self, point: Point) -> None:
-        """Prepare on one node with all its processors (and its GPU), following the progress through a small file in the store."""
-        cpus = min(
-            (node["Resources"].get("CPU", 1) for node in self.ray.nodes() if node["Alive"] and node["Resources"].get("CPU")), default=1
-        )
-        gpus = 1 if self.ray.cluster_resources().get("GPU") else 0
-        key = f"{self.job.sweep}/prepare.json"
-        task = self.ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=2)(_prepare_remotely)
-        future = task.remote(trial.without_place(point), self.job, key, int(cpus))
-        shown = ""
-        while not self.ray.wait([future], timeout=1.0)[0]:
-            with contextlib.suppress(FileNotFoundError, ValueError):
-                text = self.job.store.read(key).decode()
-                if text != shown:
-                    shown = text
-                    self.phase(*json.loads(text))
-        try:
-            self.ray.get(future)
-        except self.ray.exceptions.RayTaskError as error:
-            raise error.cause from None if isinstance(error.cause, Exception) else error
-        finally:
-            self.job.store.delete(key)
-
-    def run(self, trials: Sequence[Sequence[Point]]) -> None:
-        from ray import tune
-
-        refs = [self.ray.put(pickle.dumps([trial.without_place(p) for p in group])) for group in trials]
-        trainable = tune.with_resources(
-            tune.with_parameters(_trainable, refs=refs, job=self.job), {"CPU": self.driver.options.cpus_per_trial, "GPU": self.gpus}
-        )
-        tuner = tune.Tuner(
-            trainable,
-            param_space={"trial": tune.grid_search(list(range(len(refs))))},
-            tune_config=tune.TuneConfig(reuse_actors=not self.driver.options.fresh_workers),
-            run_config=tune.RunConfig(
-                name=f"round-{time.time_ns()}",
-                storage_path=self.scratch,
-                verbose=0,
-                failure_config=tune.FailureConfig(max_failures=2),
-                callbacks=[_callback(self, trials)],
-                stop=_stopper(self),
-            ),
-        )
-        tuner.fit()
-        self.state.running.clear()
-
-
-def _prepare_remotely(point: Point, job: Job, key: str, cpus: int) -> None:
-    torch.set_num_threads(cpus)
-    last = 0.0
-
-    def report(*what: Any) -> None:
-        nonlocal last
-        if time.monotonic() - last > 1:
-            last = time.monotonic()
-            job.store.write(key, json.dumps(what).encode())
-
-    inputs.prepare(point, job.store, torch.device(default_device()), report)
-
-
-def _trainable(config: dict[str, Any], refs: list[Any], job: Job) -> None:
-    """One Tune trial: a training and its points. Everything of ours that fails has become a record before this returns."""
-    import ray
-    from ray import tune
-
-    points = pickle.loads(ray.get(refs[config["trial"]]))
-    context = ray.get_runtime_context()
-    cpus = context.get_assigned_resources().get("CPU", 1)
-    on_gpu = bool(context.get_accelerator_ids().get("GPU")) and torch.cuda.is_available()
-    job = dataclasses.replace(job, device="cuda" if on_gpu else "cpu", threads=max(int(cpus), 1))
-    if job.store.exists(job.stop_key()):
-        tune.report({"finished": False})
-        return
-    last = 0.0
-
-    def report(epoch: int, epochs: int) -> None:
-        nonlocal last
-        if time.monotonic() - last > 1:
-            last = time.monotonic()
-            tune.report({"epoch": epoch, "epochs": epochs})
-
-    statuses = trial.run(points, job, report)
-    if on_gpu:  # a warm worker gives the memory back before the next trial
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-    tune.report({"finished": bool(statuses)})
-
-
-def _callback(engine: RayEngine, trials: Sequence[Sequence[Point]]) -> Any:
-    """Follows Tune's events into the state that the progress shows."""
-    from ray.tune import Callback
-
-    class Follow(Callback):
-        def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            engine.begin(trial.trial_id, groups[trial.config["trial"]])
-
-        def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
-            if "epoch" in result and "finished" not in result:
-                engine.follow(trial.trial_id, result["epoch"], result["epochs"])
-            elif "finished" in result:
-                engine.state.end_trial(trial.trial_id, result["finished"])
-                engine.driver.take_records(groups[trial.config["trial"]])
-
-        def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            engine.state.end_trial(trial.trial_id, False)
-
-    groups = trials
-    return Follow()
-
-
-def _stopper(engine: RayEngine) -> Any:
-    """Ends Tune once a stop was asked for and the running trials have saved and ended, or are overdue."""
-    from ray.tune import Stopper
-
-    class WhenAsked(Stopper):
-        def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-            return False
-
-        def stop_all(self) -> bool:
-            stop = engine.driver.stop
-            return stop.asked() and (not engine.state.running or stop.overdue())
-
-    return WhenAsked()

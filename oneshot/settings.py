@@ -107,7 +107,7 @@ def head(kind: str, name: str) -> Head:
     path = PACKAGE / kind / f"{name}.py"
     tree = ast.parse(path.read_text(encoding="utf-8"))
     wanted = [node for node in tree.body if _defines(node) in {"Config", "VARIANTS", "VERSION"}]
-    space: dict[str, Any] = {"__name__": f"oneshot.{kind}.{name}", "dataclass": dataclass, "setting": setting, "math": math}
+    space: dict[str, Any] = {"__name__": __name__, "dataclass": dataclass, "setting": setting, "math": math}
     future = ast.ImportFrom(module="__future__", names=[ast.alias(name="annotations")], level=0)
     module = ast.fix_missing_locations(ast.Module(body=[future, *wanted], type_ignores=[]))
     exec(compile(module, str(path), "exec"), space)  # our own source file, the part that needs no torch

@@ -203,6 +203,11 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def data_fingerprint(dataset: str) -> str:
+    """What identifies the images of a data set: their content and the version of their preparation. Reads no image."""
+    return f"{settings.constant('data', dataset, 'FINGERPRINT')}-{settings.constant('data', '__init__', 'VERSION')}"
+
+
 def load(path: str | Path) -> Sweep:
     """Run a sweep file and return its `sweep`. Raises SweepError if the file is missing, broken or defines none."""
     path = find(path)
@@ -383,7 +388,7 @@ class _PointMaker:
         """SimCLR, then ProtoNet, whose support images are the medoids of the former."""
         key = (dataset, split, size)
         if key not in self._specs:
-            data = [dataset, split, size, settings.constant("data", dataset, "FINGERPRINT")]
+            data = [dataset, split, size, data_fingerprint(dataset)]
             simclr = self._critic("simclr", data, [])
             self._specs[key] = (simclr, self._critic("protonet", data, [simclr.id]))
         return self._specs[key]
@@ -403,7 +408,7 @@ class _PointMaker:
         for n, v in full.items():
             stage[fields[n].metadata["stage"]][n] = settings.canonical(fields[n], v)
         simclr, protonet = self.critic_specs(full["dataset"], full["split"], full["image_size"])
-        fingerprint = settings.constant("data", full["dataset"], "FINGERPRINT")
+        fingerprint = data_fingerprint(full["dataset"])
         exemplars = simclr.id if full["exemplar"] == "medoid" else ""
         data = [stage["data"], fingerprint, exemplars]
         train_id = digest(model, head.version, data, stage["model"], stage["train"], seed)

@@ -143,8 +143,8 @@ def fit(
             raise Stopped(f"after epoch {training.epochs_done} of {config.epochs}")
         row |= evaluate(model, material, seed)
         row["learning_rate"] = game.end_epoch(row["validation_loss"])
-        if not math.isfinite(row["loss"]):
-            raise Diverged(f"the loss is {row['loss']} in epoch {epoch}", training)
+        if not math.isfinite(row["train_loss"]):
+            raise Diverged(f"the loss is {row['train_loss']} in epoch {epoch}", training)
         training.seconds += time.monotonic() - start
         _record(training, model, game, epoch, row)
         report(epoch + 1, config.epochs, row)
@@ -183,7 +183,7 @@ def _epoch(
             asked = time.monotonic()
             if stop():
                 return None
-    return {name: float(value) / len(order) for name, value in sums.items()}
+    return {f"train_{name}": float(value) / len(order) for name, value in sums.items()}
 
 
 @torch.inference_mode()

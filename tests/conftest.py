@@ -17,3 +17,11 @@ def shared_data() -> Path:
     if not (folder / "omniglot_105_packed.npz").is_file():
         pytest.skip(f"needs omniglot_105_packed.npz, not in {folder} (set ONESHOT_DATA_FILES to the folder that holds it)")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tests run beside each other and beside worker processes: threads that wait for each other only cost time."""
+    import torch
+
+    torch.set_num_threads(1)

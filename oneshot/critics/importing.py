@@ -40,7 +40,8 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise CriticError(f"{path}: cannot read the file ({error.strerror or error})") from error
     except Exception as error:  # torch raises a dozen types for damaged or foreign files
-        raise CriticError(f"{path}: not a torch file of tensors, or damaged ({str(error).splitlines()[0]})") from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise CriticError(f"{path}: not a torch file of tensors, or damaged ({reason})") from error
     if not isinstance(content, dict) or not content or not all(isinstance(v, Tensor) for v in content.values()):
         found = f"keys {', '.join(map(repr, list(content)[:5]))}" if isinstance(content, dict) else type(content).__name__
         raise CriticError(f"{path}: not a bare state dict (names to tensors) but {found}")

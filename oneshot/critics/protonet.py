@@ -25,6 +25,7 @@ from oneshot.critics.encoder import (
     embed_all,
     embedding,
     generator,
+    held_out_rows,
     initialised,
     snapshot,
 )
@@ -85,7 +86,7 @@ def train(
         schedule.step()
         if not math.isfinite(loss):
             raise CriticError(f"ProtoNet diverged in epoch {epoch}. Lower its learning_rate ({config.learning_rate:g})")
-        percent = recognised(module, data, data.validation, exemplars, device)[0]
+        percent, _ = recognised(module, data, data.validation, held_out_rows(data, data.validation), exemplars, device)
         if percent > highest:
             best, highest, best_epoch = snapshot(module), percent, epoch
         losses = {"train_loss": loss, "validation_recognizability": percent}
@@ -103,18 +104,18 @@ def quality(module: ProtoNet, data: DataSet, exemplars: np.ndarray | None, seed:
     `test_recognizability` and its chance level are in per cent. The support is the exemplar (None: the first drawing of the class); the
     queries are all other drawings. seed: not used, nothing is random.
     """
-    percent, ways = recognised(module, data, data.test, exemplars, device)
+    percent, ways = recognised(module, data, data.test, data.rows(data.test), exemplars, device)
     return {"test_recognizability": percent, "test_ways": ways, "chance_recognizability": 100.0 / ways}
 
 
 def recognised(
-    module: ProtoNet, data: DataSet, classes: np.ndarray, exemplars: np.ndarray | None, device: torch.device | str
+    module: ProtoNet, data: DataSet, classes: np.ndarray, rows: np.ndarray, exemplars: np.ndarray | None, device: torch.device | str
 ) -> tuple[float, int]:
-    """(per cent of real drawings of these classes that are recognised, number of ways); supports and queries as in `quality`."""
+    """(per cent of the drawings `rows` of these classes that are recognised, number of ways); supports as in `quality`."""
     if len(classes) < 2:
         raise CriticError(f"recognition needs at least 2 classes in each part of the split of {data.name}, given {len(classes)}")
     support = np.searchsorted(data.label, classes) if exemplars is None else exemplars[classes]
-    rows = np.setdiff1d(data.rows(classes), support)
+    rows = np.setdiff1d(rows, support)
     features = embed_all(module, data.images[np.concatenate([support, rows])], device)
     if not np.isfinite(features).all():
         raise CriticError(f"ProtoNet gives features that are not finite for {data.name}: it diverged, lower its learning_rate")

@@ -21,9 +21,10 @@ from oneshot.critics.encoder import (
     OUTPUTS,
     CriticError,
     Report,
-    class_images,
+    as_bytes,
     embedding,
     generator,
+    held_out_rows,
     initialised,
     snapshot,
 )
@@ -37,8 +38,9 @@ VARIANTS = {"tiny": {"epochs": 1, "batch_size": 32}}
 
 @dataclass(frozen=True)
 class Config:
-    epochs: int = setting(100, "train", "passes over the training drawings", low=1, high=10000, unit="epochs")
+    epochs: int = setting(100, "train", "passes over the training drawings, or parts of one", low=1, high=10000, unit="epochs")
     batch_size: int = setting(448, "train", "drawings in a batch, each against all others; all drawings if fewer", low=2, high=8192)
+    batches_per_epoch: int = setting(0, "train", "batches after which an epoch ends; 0: when all drawings were seen", low=0, high=100000)
     learning_rate: float = setting(1e-3, "train", "step size of RMSprop", low=1e-7, high=1.0)
     temperature: float = setting(0.5, "train", "temperature of the NT-Xent loss", low=1e-3, high=10.0)
     strength: str = setting("normal", "train", "how far the views move", choices=("light", "normal", "strong"))
@@ -85,7 +87,8 @@ def train(
     exemplars: not used, any drawing is as good. report(epoch, losses) is called after every epoch, counted from 1.
     Raises CriticError if a part of the split has no class, if there are fewer than 2 drawings, or if the loss stops being finite.
     """
-    drawings, held_out = (class_images(data, classes, device) for classes in (data.train, data.validation))
+    drawings = as_bytes(data, data.rows(data.train), device)
+    held_out = as_bytes(data, held_out_rows(data, data.validation), device)
     if min(len(drawings), len(held_out)) < 2:
         raise CriticError(f"SimCLR needs at least 2 drawings in the train and in the validation classes of {data.name}")
     module = initialised(lambda: SimCLR(data.image_size), seed, "simclr").to(device)
@@ -108,13 +111,13 @@ def train(
 
 
 def quality(module: SimCLR, data: DataSet, exemplars: np.ndarray | None, seed: int, device: torch.device | str) -> dict[str, Any]:
-    """The NT-Xent loss on the test classes, with the published batch, temperature and views, so that critics can be compared.
+    """The NT-Xent loss on at most 20 drawings of each test class, under the published settings, so that critics can be compared.
 
     The loss depends on how many drawings it compares: `test_batch` says how many, `chance_loss` is the level of a critic that knows
     nothing and `orthogonal_loss` that of equal partners among orthogonal others. exemplars: not used.
     """
     published = Config()
-    drawings = class_images(data, data.test, device)
+    drawings = as_bytes(data, held_out_rows(data, data.test), device)
     n = min(published.batch_size, len(drawings))
     if n < 2:
         raise CriticError(f"SimCLR's quality needs at least 2 drawings in the test classes of {data.name}, given {n}")
@@ -124,12 +127,13 @@ def quality(module: SimCLR, data: DataSet, exemplars: np.ndarray | None, seed: i
 
 
 def _epoch(module: SimCLR, optimiser: torch.optim.Optimizer, config: Config, drawings: Tensor, seed: int, epoch: int) -> float:
-    """One pass in random order, without the last incomplete batch. Returns the mean loss."""
+    """One pass in random order, or its first batches, without the last incomplete batch. Returns the mean loss."""
     module.train()
     rng = generator(seed, "simclr", "epoch", epoch)
     strength, size = STRENGTHS[config.strength], min(config.batch_size, len(drawings))
     order = torch.randperm(len(drawings), generator=rng)
     total, batches = torch.zeros((), device=drawings.device), len(drawings) // size
+    batches = min(batches, config.batches_per_epoch or batches)
     for rows in order[: batches * size].split(size):
         images = drawings[rows.to(drawings.device)].float()
         # Two passes, as published: each view is normalised by the statistics of its own batch.

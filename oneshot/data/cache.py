@@ -30,9 +30,9 @@ def cached(name: str, shape: tuple[int, ...], chunks: Callable[[], Iterator[np.n
     is named in a RuntimeWarning and built again. Raises DataError if the folder cannot be written, and whatever `chunks` raises.
     """
     path = cache_dir() / name
-    if _problem(path, shape) is None:
-        return _map(path)
     try:
+        if _problem(path, shape) is None:
+            return _map(path)
         with lock(path):
             problem = _problem(path, shape)  # another process may have built it while this one waited for the lock
             if problem and path.exists():

@@ -29,19 +29,21 @@ def binarise_omniglot(bits: np.ndarray, size: int) -> np.ndarray:
     """The published preparation of Omniglot: uint8 [N, 105, 105], ink 1 -> uint8 [N, size, size], ink 1.
 
     Black strokes on white, 8 bits; resized with PIL's bilinear filter (which averages over the area when it shrinks); each image scaled
-    from its own minimum and maximum to 0 .. 1; inverted and divided by its maximum; a pixel above 0.5 is ink. An image without ink, for
-    which that scale is undefined, stays without.
+    from its own minimum and maximum to 0 .. 1; inverted (its maximum, by which the published code divides, is then 1 already); a pixel
+    above 0.5 is ink. An image without ink, for which that scale is undefined, stays without.
     """
-    paper = 1 - _rescaled(_resized(255 * (1 - bits), size))
-    return ((paper > 0.5) & bits.any(axis=(1, 2), keepdims=True)).astype(np.uint8)
+    ink = 1 - _rescaled(_resized(255 * (1 - bits), size))
+    return ((ink > 0.5) & bits.any(axis=(1, 2), keepdims=True)).astype(np.uint8)
 
 
 def resize_bits(bits: np.ndarray, size: int) -> np.ndarray:
     """Images of other data sets, enlarged or shrunk: uint8 [N, H, H], ink 1 -> uint8 [N, size, size], ink 1.
 
     PIL's bilinear filter on bright ink, each image scaled from its minimum and maximum to 0 .. 1, above 0.5 is ink. The same size gives
-    the same image.
+    the same image; at another size an image of one value becomes empty.
     """
+    if size == bits.shape[1]:
+        return bits.astype(np.uint8)
     return (_rescaled(_resized(255 * bits, size)) > 0.5).astype(np.uint8)
 
 

@@ -1,0 +1,124 @@
+"""Omniglot: 1,623 handwritten characters of 50 alphabets, each drawn by 20 people (Lake et al., Science 350:1332, 2015).
+
+Read from a folder of the user's ($ONESHOT_DATA or ./data/omniglot), else downloaded once per machine from its authors' repository.
+Copyright (c) 2015 Brenden Lake, MIT licence. No image of it is part of this package.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from oneshot.data import VERSION, DataError, by_hash
+from oneshot.data.cache import cache_dir, cached
+from oneshot.data.images import binarise_omniglot, unpacked_chunks
+from oneshot.data.omniglot_files import DRAWERS, SETS, SIDE, Release, describe, read
+from oneshot.episodes import DataSet
+
+SPLITS = ("weak", "strong")
+TRAIN_IMAGES = {"weak": 26_520, "strong": 17_360}  # read without importing this file, for estimates of cost
+FINGERPRINT = "75a36f7ce605"
+
+# fmt: off
+PUBLISHED = Release(
+    background={
+        "Alphabet_of_the_Magi": 20, "Anglo-Saxon_Futhorc": 29, "Arcadian": 26, "Armenian": 41, "Asomtavruli_(Georgian)": 40,
+        "Balinese": 24, "Bengali": 46, "Blackfoot_(Canadian_Aboriginal_Syllabics)": 14, "Braille": 26, "Burmese_(Myanmar)": 34,
+        "Cyrillic": 33, "Early_Aramaic": 22, "Futurama": 26, "Grantha": 43, "Greek": 24, "Gujarati": 48, "Hebrew": 22,
+        "Inuktitut_(Canadian_Aboriginal_Syllabics)": 16, "Japanese_(hiragana)": 52, "Japanese_(katakana)": 47, "Korean": 40, "Latin": 26,
+        "Malay_(Jawi_-_Arabic)": 40, "Mkhedruli_(Georgian)": 41, "N_Ko": 33, "Ojibwe_(Canadian_Aboriginal_Syllabics)": 14,
+        "Sanskrit": 42, "Syriac_(Estrangelo)": 23, "Tagalog": 17, "Tifinagh": 55,
+    },
+    evaluation={
+        "Angelic": 20, "Atemayar_Qelisayer": 26, "Atlantean": 26, "Aurek-Besh": 26, "Avesta": 26, "Ge_ez": 26, "Glagolitic": 45,
+        "Gurmukhi": 45, "Kannada": 41, "Keble": 26, "Malayalam": 47, "Manipuri": 40, "Mongolian": 30, "Old_Church_Slavonic_(Cyrillic)": 45,
+        "Oriya": 46, "Sylheti": 28, "Syriac_(Serto)": 23, "Tengwar": 25, "Tibetan": 42, "ULOG": 26,
+    },
+    sha256="75a36f7ce605ee617d0c45021613841aec979e079f71594e885aba52a7c003ce",
+    url="https://raw.githubusercontent.com/brendenlake/omniglot/master/python",
+    md5=("68d2efa1b9178cc56df9314c21c6e718", "6b91aef0f799c5bb55b94e3f2daec811"),
+)
+# fmt: on
+
+
+def load(split: str, image_size: int, release: Release = PUBLISHED) -> DataSet:
+    """Omniglot, prepared as published (`binarise_omniglot`), 20 images a class.
+
+    split: "weak" tests on the characters 01, 02, 03 of every alphabet (150 classes) and "strong" on the evaluation alphabets (659). A
+    tenth of the other classes, chosen by the hash of their names, is held out as validation (147 of 1,473; 96 of 964).
+    release: another edition than the published one. Raises DataError if the images are absent and cannot be had, or are not that release.
+    """
+    fingerprint = release.sha256[: len(FINGERPRINT)]
+    shape = (DRAWERS * len(release.class_names), image_size, image_size)
+
+    def prepared() -> Iterator[np.ndarray]:
+        packed = packed_images(release)
+        print(f"oneshot: preparing {shape[0]:,} Omniglot images of {image_size} x {image_size}", file=sys.stderr, flush=True)
+        return (binarise_omniglot(bits, image_size) for bits in unpacked_chunks(packed, SIDE))
+
+    images = cached(f"omniglot-{image_size}-{fingerprint}-v{VERSION}.npy", shape, prepared)
+    train, validation, test = class_split(split, release)
+    label = np.repeat(np.arange(len(release.class_names)), DRAWERS)
+    return DataSet("omniglot", split, f"{fingerprint}-{VERSION}", images, label, release.class_names, train, validation, test)
+
+
+def class_split(split: str, release: Release = PUBLISHED) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The train, validation and test classes of a split: sorted int64 ids, disjoint, together every class."""
+    character = np.array([number for _, number in release.characters])
+    in_evaluation = np.arange(len(character)) >= sum(release.background.values())
+    is_test = {"weak": character <= 3, "strong": in_evaluation}[split]
+    others = np.flatnonzero(~is_test)
+    order = by_hash([release.class_names[i] for i in others])
+    held_out = len(others) // 10
+    return np.sort(others[order[held_out:]]), np.sort(others[order[:held_out]]), np.flatnonzero(is_test)
+
+
+def folders() -> dict[str, Path | None]:
+    """Where Omniglot is looked for, in this order: what the user calls the place, and its path (None: the variable is not set)."""
+    named = os.environ.get("ONESHOT_DATA")
+    own = cache_dir() / "omniglot"
+    return {"$ONESHOT_DATA": Path(named).expanduser() if named else None, "./data/omniglot": Path("data/omniglot"), _short(own): own}
+
+
+def packed_images(release: Release = PUBLISHED) -> np.ndarray:
+    """All images at 105 x 105, 1 bit a pixel: uint8 [20 x classes, 1379], from the cache, a folder, or the network."""
+
+    def found() -> Iterator[np.ndarray]:
+        for folder in filter(None, folders().values()):
+            if (packed := read(folder, release)) is not None:
+                return iter([packed])
+        return iter([_downloaded(release)])
+
+    shape = (DRAWERS * len(release.class_names), SIDE * SIDE // 8 + 1)
+    return cached(f"omniglot-packed-{release.sha256[: len(FINGERPRINT)]}.npy", shape, found)
+
+
+def _downloaded(release: Release) -> np.ndarray:
+    from oneshot.data.download import DownloadError, fetch
+
+    folder = cache_dir() / "omniglot"
+    try:
+        for name, md5 in zip(SETS, release.md5):
+            fetch(f"{release.url}/{name}.zip", folder / f"{name}.zip", md5)
+    except DownloadError as error:
+        raise DataError(_absent(str(error))) from error
+    packed = read(folder, release)
+    assert packed is not None, "both zips were just fetched"
+    return packed
+
+
+def _absent(reason: str) -> str:
+    """The message of ux.md: what is missing, why, and what to put where."""
+    places = [f"{name} ({describe(path) if path else 'not set'})" for name, path in folders().items()]
+    lines = ",\n        ".join(places)
+    zips = " and ".join(f"{name}.zip" for name in SETS)
+    return f"Omniglot is not here and cannot be downloaded ({reason})\n  help: put {zips} into one of these:\n        {lines}"
+
+
+def _short(path: Path) -> str:
+    """The path with the home folder as ~."""
+    return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)

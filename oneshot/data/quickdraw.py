@@ -1,0 +1,77 @@
+"""Quick, Draw!: 345 kinds of things drawn by players of a game in under 20 seconds; embedded, 80 drawings each, 28 x 28, 1 bit.
+
+Made by `build_quickdraw.py`; licence, attribution and changes in QUICKDRAW.md (CC BY 4.0, Google, Inc.).
+Ha and Eck (2017), A Neural Representation of Sketch Drawings, arXiv:1704.03477.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from oneshot.data import VERSION, DataError, by_hash
+from oneshot.data.cache import cached
+from oneshot.data.images import resize_bits, unpacked_chunks
+from oneshot.episodes import DataSet
+
+SPLITS = ("fixed",)
+TRAIN_IMAGES = {"fixed": 19_360}  # read without importing this file, for estimates of cost
+FINGERPRINT = "39a7899d7907"
+
+CLASSES, DRAWINGS, SIDE = 345, 80, 28
+TEST, VALIDATION = 69, 34  # classes; the remaining 242 are for training
+FILE = Path(__file__).with_name(f"quickdraw_{CLASSES}x{DRAWINGS}.npz")
+
+
+def load(split: str, image_size: int) -> DataSet:
+    """Quick, Draw! with image_size x image_size pixels, 80 images a class; 28 is their own size, others are resized (`resize_bits`).
+
+    split: "fixed" orders the classes by the SHA-256 of their names: the first 69 are test classes, the next 34 validation.
+    Raises DataError if the embedded file is absent or damaged.
+    """
+
+    def prepared() -> Iterator[np.ndarray]:
+        packed, names = read_file()
+        if content_hash(packed, names)[: len(FINGERPRINT)] != FINGERPRINT:
+            raise DataError(f"{FILE} is damaged: its content does not have the fingerprint {FINGERPRINT}\n  help: install oneshot again")
+        return (resize_bits(bits, image_size) for bits in unpacked_chunks(packed, SIDE))
+
+    shape = (CLASSES * DRAWINGS, image_size, image_size)
+    images = cached(f"quickdraw-{image_size}-{FINGERPRINT}-v{VERSION}.npy", shape, prepared)
+    names = class_names()
+    train, validation, test = class_split(names)
+    label = np.repeat(np.arange(CLASSES), DRAWINGS)
+    return DataSet("quickdraw", split, f"{FINGERPRINT}-{VERSION}", images, label, names, train, validation, test)
+
+
+def class_split(names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The train, validation and test classes: sorted int64 ids, disjoint, together every class."""
+    order = by_hash(names)
+    return np.sort(order[TEST + VALIDATION :]), np.sort(order[TEST : TEST + VALIDATION]), np.sort(order[:TEST])
+
+
+def content_hash(packed: np.ndarray, names: Sequence[str]) -> str:
+    """SHA-256 of class names and images, in hex. packed: uint8 [N, 98] sorted by class."""
+    return hashlib.sha256("\n".join(names).encode() + packed.tobytes()).hexdigest()
+
+
+def class_names() -> tuple[str, ...]:
+    """The 345 names, sorted by code point. Raises DataError if the embedded file is absent or damaged."""
+    return tuple(_member("class_names").tolist())
+
+
+def read_file() -> tuple[np.ndarray, tuple[str, ...]]:
+    """The embedded drawings, uint8 [27600, 98] packed, sorted by class, and the class names. Raises DataError as `class_names` does."""
+    return _member("packed"), class_names()
+
+
+def _member(name: str) -> np.ndarray:
+    try:
+        with np.load(FILE, allow_pickle=False) as file:
+            array: np.ndarray = file[name]
+            return array
+    except Exception as error:  # a damaged npz raises nearly anything: BadZipFile, zlib.error, KeyError, ValueError, OSError
+        raise DataError(f"{FILE} is absent or damaged: {error}\n  help: install oneshot again") from error

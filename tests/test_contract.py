@@ -1,0 +1,173 @@
+"""What every registered family must do, on its `tiny` variant. A new family file is found here by its name."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from oneshot import settings, streams
+from oneshot.contracts import LikelihoodFamily, Pairs, TrainedFamily
+from oneshot.episodes import DataSet
+from oneshot.sample import draw
+
+SIZE = 20
+FAMILIES = [f for f in settings.names("models") if f != "drawings"]
+TRAINED = [f for f in FAMILIES if importlib.import_module(f"oneshot.models.{f}").FAMILY.trained]
+
+
+@pytest.fixture(scope="module")
+def data() -> DataSet:
+    """30 classes of 6 drawings: bars at random places, with a little jitter."""
+    rng = np.random.default_rng(0)
+    images = np.zeros((30, 6, SIZE, SIZE), np.uint8)
+    for c in range(30):
+        y, x = rng.integers(2, 14, 2)
+        for i in range(6):
+            dy, dx = rng.integers(-1, 2, 2)
+            images[c, i, y + dy : y + dy + 4, 2:18] = 1
+            images[c, i, 3:17, x + dx : x + dx + 2] = 1
+    names = tuple(f"class {c}" for c in range(30))
+    label = np.arange(30).repeat(6)
+    return DataSet("made", "fixed", "0", images.reshape(-1, SIZE, SIZE), label, names, np.arange(6), np.arange(6, 9), np.arange(9, 30))
+
+
+def build(family: str, seed: int = 0, **changed: Any) -> Any:
+    module = importlib.import_module(f"oneshot.models.{family}")
+    config = module.Config(**{**module.VARIANTS["tiny"], **changed})
+    if not module.FAMILY.trained:
+        return module.FAMILY(config)
+    torch.manual_seed(seed)
+    return module.FAMILY(config, SIZE)
+
+
+def batch(family: TrainedFamily, n: int = 5) -> tuple[Pairs, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    x = (torch.rand(n, 1, SIZE, SIZE, generator=generator) > 0.8).float()
+    return Pairs(x, x.flip(0)), torch.randn(n, *family.noise_shape, generator=generator)
+
+
+@pytest.mark.parametrize("family", settings.names("models"))
+def test_a_family_file_is_complete(family: str) -> None:
+    head = settings.head("models", family)
+    assert "tiny" in head.variants and head.version >= 1 and head.summary.endswith((".", ")", "definition."))
+    for name, values in head.variants.items():
+        settings.resolve(name, head.config, values)
+    assert all(f.metadata["help"] for f in head.fields.values())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_drawings_are_binary_images_of_the_test_classes_and_repeat_by_seed(family: str, data: DataSet) -> None:
+    exemplars = np.arange(0, 180, 6)
+    model = build(family)
+
+    def drawn(seed: int) -> Any:
+        if isinstance(model, TrainedFamily):
+            return draw(model, data, exemplars, 3, seed, torch.device("cpu"))
+        return model.draw(data, exemplars, 3, seed)
+
+    one, again = drawn(7), drawn(7)
+    assert np.array_equal(one.images, again.images)
+    assert one.images.dtype == np.uint8 and set(np.unique(one.images)) <= {0, 1} and one.images.shape[1:] == (SIZE, SIZE)
+    assert np.array_equal(np.unique(one.label), np.arange(21)) and (np.diff(one.label) >= 0).all()
+    assert len(one.exemplars) == len(one.class_names) == 21 and one.class_names[0] == "class 9"
+    if family in ("noise", *TRAINED):
+        assert not np.array_equal(one.images, drawn(8).images) or one.constant == len(one.images)
+
+
+@pytest.mark.parametrize("family", TRAINED)
+def test_a_drawing_is_the_same_at_any_batch_size(family: str, data: DataSet) -> None:
+    model = build(family).eval()
+    classes, numbers = np.arange(9, 21), np.arange(12) % 5
+    noise = torch.from_numpy(streams.normal_per_drawing(3, classes, numbers, model.noise_shape))
+    assert torch.equal(noise[4:5], torch.from_numpy(streams.normal_per_drawing(3, classes[4:5], numbers[4:5], model.noise_shape)))
+    exemplars = torch.from_numpy(data.images[classes * 6]).float().unsqueeze(1)
+    whole = model.sample(exemplars, noise)
+    single = torch.cat([model.sample(exemplars[i : i + 1], noise[i : i + 1]) for i in range(12)])
+    torch.testing.assert_close(whole, single, atol=1e-6, rtol=1e-5)
+    by_batch = [draw(model, data, np.arange(0, 180, 6), 4, 3, torch.device("cpu"), batch=b).images for b in (1, 7, 500)]
+    assert np.array_equal(by_batch[0], by_batch[1]) and np.array_equal(by_batch[1], by_batch[2])
+
+
+@pytest.mark.parametrize("family", TRAINED)
+def test_samples_are_probabilities_and_losses_are_per_example(family: str) -> None:
+    model = build(family)
+    pairs, noise = batch(model)
+    images = model.sample(pairs.exemplar, noise)
+    assert images.shape == pairs.exemplar.shape and images.min() >= 0 and images.max() <= 1
+    for player in model.players():
+        losses = player.loss(pairs, noise, model.hyper(0))
+        assert "loss" in losses and all(v.shape == (5,) for v in losses.values())
+        one = player.loss(Pairs(pairs.target[2:3], pairs.exemplar[2:3]), noise[2:3], model.hyper(0))
+        torch.testing.assert_close(one["loss"], losses["loss"][2:3], rtol=1e-4, atol=1e-4)
+        losses["loss"].mean().backward()
+        assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in player.parameters())
+
+
+@pytest.mark.parametrize("family", TRAINED)
+def test_no_hidden_randomness_or_state(family: str) -> None:
+    model = build(family)
+    pairs, noise = batch(model)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    state = torch.random.get_rng_state()
+    first = [p.loss(pairs, noise, model.hyper(0))["loss"] for p in model.players()]
+    model.sample(pairs.exemplar, noise)
+    second = [p.loss(pairs, noise, model.hyper(0))["loss"] for p in model.players()]
+    assert all(torch.equal(a, b) for a, b in zip(first, second))
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+@pytest.mark.parametrize("family", TRAINED)
+def test_a_family_stacks_without_a_slow_fallback(family: str) -> None:
+    """K models under vmap give each model's own losses, with per-slice hyperparameters, and no operator lacks a batching rule."""
+    models = [build(family, seed=s) for s in (0, 1, 2)]
+    pairs, noise = batch(models[0])
+    stacked, buffers = torch.func.stack_module_state(models)  # type: ignore[arg-type]
+    hyper = {name: torch.tensor([value, value + 0.5, value + 1]) for name, value in models[0].hyper(0).items()}
+
+    def loss(parameters: Any, fixed: Any, values: Any) -> torch.Tensor:
+        def call(module: Any) -> torch.Tensor:
+            return module.players()[0].loss(pairs, noise, values)["loss"]
+
+        holder = Holder(models[0], call)
+        named = {f"model.{k}": v for k, v in {**parameters, **fixed}.items()}
+        return torch.func.functional_call(holder, named, ())
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        together = torch.func.vmap(loss)(stacked, buffers, hyper)
+    for k, model in enumerate(models):
+        own = model.players()[0].loss(pairs, noise, {n: float(v[k]) for n, v in hyper.items()})["loss"]
+        torch.testing.assert_close(together[k], own, rtol=1e-4, atol=1e-4)
+
+
+class Holder(torch.nn.Module):
+    """Lets functional_call run another method than forward."""
+
+    def __init__(self, model: torch.nn.Module, call: Any):
+        super().__init__()
+        self.model, self.call = model, call
+
+    def forward(self) -> torch.Tensor:
+        return self.call(self.model)
+
+
+@pytest.mark.parametrize("family", TRAINED)
+def test_elbo_of_a_likelihood_family_has_its_two_terms(family: str) -> None:
+    model = build(family)
+    if not isinstance(model, LikelihoodFamily):
+        return
+    terms = model.elbo(*batch(model))
+    assert (terms["kl"] >= 0).all() and (terms["reconstruction"] >= 0).all()
+
+
+def test_noise_has_the_ink_of_the_data_or_the_ink_asked_for(data: DataSet) -> None:
+    ink = data.images[data.rows(data.train)].mean()
+    exemplars = np.arange(0, 180, 6)
+    assert build("noise").draw(data, exemplars, 50, 0).images.mean() == pytest.approx(ink, abs=0.01)
+    assert build("noise", ink=0.5).draw(data, exemplars, 50, 0).images.mean() == pytest.approx(0.5, abs=0.01)

@@ -1,0 +1,249 @@
+"""Whole runs through the command: results, reuse, failure, and death in the middle, with real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import small
+
+from oneshot import cli
+from oneshot.models import vae_stn
+from oneshot.store import Store
+from oneshot.train import Training
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the small sweep and its results, run once on Ray."""
+    folder = tmp_path_factory.mktemp("finished")
+    done = small.run(small.write_sweep(folder), "--results", folder / "results")
+    assert done.returncode == 0, done.stderr
+    (folder / "stdout.txt").write_text(done.stdout)
+    (folder / "stderr.txt").write_text(done.stderr)
+    return folder
+
+
+@pytest.fixture
+def prepared(finished: Path, tmp_path: Path) -> Path:
+    """A fresh folder where the critics are there already, and nothing else."""
+    for part in ("critics", "exemplars", "humans"):
+        shutil.copytree(finished / "results/store" / part, tmp_path / "results/store" / part)
+    return tmp_path
+
+
+def files(folder: Path) -> dict[str, tuple[int, float]]:
+    return {str(p.relative_to(folder)): (p.stat().st_ino, p.stat().st_mtime) for p in folder.rglob("*") if p.is_file()}
+
+
+def points(folder: Path) -> pd.DataFrame:
+    return pd.read_parquet(folder / "results/small/points.parquet")
+
+
+def test_a_run_leaves_one_row_a_point_with_references_in_their_place(finished: Path) -> None:
+    frame = points(finished)
+    assert frame.model.tolist() == ["human", "copy", "noise", "vae_stn", "vae_stn", "vae_stn"] and set(frame.status) == {"done"}
+    by_model = frame.drop_duplicates("model").set_index("model")
+    assert by_model.loc["copy", ["diversity", "recognizability"]].tolist() == [0, 100]
+    assert by_model.recognizability["noise"] == pytest.approx(5, abs=1.5)
+    assert by_model.human_distance["human"] == 0 and by_model.recognizability["human"] > 10
+    assert (frame.human_diversity == by_model.diversity["human"]).all()
+    expected = ((frame.diversity - frame.human_diversity) / 0.775) ** 2 + ((frame.recognizability - frame.human_recognizability) / 13.5) ** 2
+    np.testing.assert_allclose(frame.human_distance, expected**0.5, rtol=1e-6)
+    assert list(frame.columns[:5]) == ["point_id", "status", "model", "beta", "seed"] and frame.beta.tolist()[3:] == [0.0, 1.0, 2.0]
+    models = frame[frame.model == "vae_stn"]
+    assert (models.epochs_done == 2).all() and (models.train_seconds > 0).all() and (models.drawings == 69 * 4).all()
+    assert models.git_revision.notna().all() and models.torch.notna().all() and models.finished_at.notna().all()
+
+
+def test_the_other_tables_agree_with_the_points(finished: Path) -> None:
+    frame, folder = points(finished), finished / "results/small"
+    classes = pd.read_parquet(folder / "classes.parquet").groupby("point_id")[["diversity", "recognizability", "originality"]].mean()
+    for metric in classes:
+        np.testing.assert_allclose(classes[metric].reindex(frame.point_id), frame[metric], rtol=1e-5)
+    curves = pd.read_parquet(folder / "curves.parquet")
+    assert curves.groupby("point_id").size().tolist() == [2, 2, 2] and curves[["train_loss", "validation_loss"]].notna().all().all()
+    critics = pd.read_parquet(folder / "critics.parquet").set_index("critic")
+    assert critics.test_recognizability["protonet"] > 2 * critics.chance_recognizability["protonet"]
+    assert critics.test_loss["simclr"] < critics.chance_loss["simclr"]
+
+
+def test_what_a_run_prints_fits_80_columns_and_says_what_matters(finished: Path) -> None:
+    out, err = (finished / "stdout.txt").read_text(), (finished / "stderr.txt").read_text()
+    assert out.startswith("Finished: 6 done, 0 diverged, 0 failed") and "people" in out and "next        python analyze.py" in out
+    assert "settings    vae_stn: dataset quickdraw" in err and "protonet" in err and "\x1b" not in err
+    assert all(len(line) < 100 or str(finished) in line for line in (out + err).splitlines())
+
+
+def test_running_again_computes_nothing(finished: Path) -> None:
+    before = files(finished / "results/store") | files(finished / "results/small/records")
+    again = small.run(finished / "small.py", "--results", finished / "results")
+    assert again.returncode == 0 and "Nothing to run: all 6 points have a result" in again.stderr
+    assert before == files(finished / "results/store") | files(finished / "results/small/records")
+
+
+def test_sample_and_score_settings_reuse_what_lies_before_them(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "results", tmp_path / "results")
+    store = tmp_path / "results/store"
+    trainings, drawings, humans = (files(store / k) for k in ("trainings", "drawings", "humans"))
+    done = small.run(finished / "small.py", "--local", "--results", tmp_path / "results", "--set", "protocol=episodes")
+    assert done.returncode == 0, done.stderr
+    assert files(store / "trainings") == trainings and files(store / "drawings") == drawings and len(files(store / "humans")) == len(humans) + 1
+    episodes, expected = points(tmp_path), points(finished)
+    assert set(episodes.protocol) == {"episodes"} and len(episodes) == 6
+    np.testing.assert_allclose(episodes.recognizability, expected.recognizability, atol=1.0)  # the two protocols agree
+    done = small.run(finished / "small.py", "--local", "--results", tmp_path / "results", "--set", "drawings_per_class=3")
+    assert done.returncode == 0 and files(store / "trainings") == trainings and len(files(store / "drawings")) > len(drawings)
+
+
+def test_a_longer_axis_computes_only_the_new_points(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "results", tmp_path / "results")
+    text = (finished / "small.py").read_text().replace("[0.0, 1.0, 2.0]", "[0.0, 1.0, 2.0, 3.0]")
+    (tmp_path / "small.py").write_text(text)
+    before = files(tmp_path / "results/small/records")
+    done = small.run(tmp_path / "small.py", "--local", "--results", tmp_path / "results")
+    assert done.returncode == 0 and "1 done" in done.stdout
+    after = files(tmp_path / "results/small/records")
+    assert len(after) == len(before) + 1 and before.items() <= after.items() and len(points(tmp_path)) == 7
+
+
+def test_looking_runs_and_writes_nothing(finished: Path, tmp_path: Path) -> None:
+    sweep = small.write_sweep(tmp_path)
+    for flag in ("--check", "--status", "--list"):
+        done = small.run(sweep, flag, "--json", "--results", tmp_path / "nowhere")
+        assert done.returncode == 0 and json.loads(done.stdout)
+    facts = json.loads(small.run(sweep, "--check", "--json", "--seeds", "3", "--where", "beta <= 1", "--results", tmp_path / "nowhere").stdout)
+    assert (facts["points"], facts["to_run"], facts["trainings"], facts["stacked_groups"]) == (9, 9, 6, 3)
+    assert facts["estimate_seconds"] > 0 and not (tmp_path / "nowhere").exists()
+    status = json.loads(small.run(sweep, "--status", "--json", "--seeds", "2", "--results", finished / "results").stdout)
+    assert (status["done"], status["missing"], status["driver"]) == (6, 3, None)
+    assert status["by_axis"]["beta"] == {"0": {"done": 1, "missing": 1}, "1": {"done": 1, "missing": 1}, "2": {"done": 1, "missing": 1}}
+
+
+def local(folder: Path, *more: str) -> int:
+    return cli.main([str(small.write_sweep(folder)), "--local", "--results", str(folder / "results"), *more])
+
+
+def test_a_raising_model_leaves_a_failed_row_and_retry_mends_it(
+    prepared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = vae_stn.VaeStn.elbo
+
+    def broken(self: Any, *given: Any) -> Any:
+        if self.config.beta == 1.0:
+            raise RuntimeError("the lamp went out")
+        return whole(self, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(vae_stn.VaeStn, "elbo", broken)
+        assert local(prepared) == 1
+    shown = capsys.readouterr()
+    assert "1 x RuntimeError: the lamp went out" in shown.out and "--retry-failed" in shown.out and "failed" in shown.err
+    frame = points(prepared).set_index("beta")
+    assert Counter(frame.status) == {"done": 5, "failed": 1} and frame.status[1.0] == "failed"
+    assert frame.error[1.0] == "the lamp went out" and np.isnan(frame.diversity[1.0])
+    assert "in broken" in Path(frame.log[1.0]).read_text()
+    assert local(prepared) == 1, "a failed point is not run again unasked"
+    assert local(prepared, "--retry-failed") == 0
+    assert Counter(points(prepared).status) == {"done": 6}
+
+
+def test_a_diverging_model_is_a_result(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vae_stn.VaeStn, "hyper", lambda self, epoch: {"beta": float("inf") if self.config.beta == 2 and epoch else 1.0})
+    assert local(prepared) == 0
+    frame = points(prepared).set_index("beta")
+    assert frame.status[2.0] == "diverged" and frame.epochs_done[2.0] == 1 and "in epoch 1" in frame.error[2.0]
+    curves = pd.read_parquet(prepared / "results/small/curves.parquet")
+    assert (curves.point_id == frame.point_id[2.0]).sum() == 1
+    assert local(prepared, "--retry-failed") == 0
+
+
+@pytest.mark.parametrize("part", ["trainings", "drawings", "critics", "exemplars"])
+def test_damaged_artefacts_are_made_again(part: str, prepared: Path, finished: Path) -> None:
+    assert local(prepared, "--limit", "1") == 0
+    for path in (prepared / "results/store" / part).rglob("*"):
+        if path.suffix in (".pt", ".npz", ".npy"):
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    shutil.rmtree(prepared / "results/small/records")
+    assert local(prepared, "--limit", "1") == 0
+    mine, theirs = (points(f).set_index("point_id") for f in (prepared, finished))
+    np.testing.assert_allclose(mine.diversity, theirs.diversity[mine.index], rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_killed_twice_and_run_again_every_point_has_one_row_and_none_is_rerun(prepared: Path) -> None:
+    """kill -9 of the driver in the middle of a sweep on Ray."""
+    sweep, results = small.write_sweep(prepared, epochs=10, batch=128), prepared / "results"
+    records = results / "small/records"
+    arguments = (sweep, "--results", results, "--checkpoint-seconds", "0", "--seeds", "2")
+    kept: dict[str, tuple[int, float]] = {}
+    for wanted in (4, 6):
+        process = small.start(*arguments)
+        small.wait_for(lambda wanted=wanted: len(list(records.glob("*.json"))) >= wanted, 200, process)  # type: ignore[misc]
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kept = files(records)
+        assert len(kept) < 9, "killed too late for this test to mean anything"
+        time.sleep(3)  # orphaned workers may end their point
+    checkpoints = list((results / "store/trainings").rglob("checkpoint.pt"))
+    assert checkpoints, "an interrupted training must have left a checkpoint"
+    epochs = {p: Training.from_bytes(Store(p.parent).unseal(p.name)).epochs_done for p in checkpoints}
+    assert max(epochs.values()) >= 1
+    final = small.run(*arguments)
+    assert final.returncode == 0, final.stderr
+    assert kept.items() <= files(records).items(), "finished points were computed again"
+    frame = points(prepared)
+    assert len(frame) == 9 and frame.point_id.is_unique and set(frame.status) == {"done"}
+    curves = pd.read_parquet(results / "small/curves.parquet")
+    assert (curves.groupby("point_id").epoch.apply(list).map(lambda e: e == list(range(10)))).all()
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_says_how_to_continue_and_resumes(prepared: Path) -> None:
+    sweep, results = small.write_sweep(prepared, epochs=40, batch=128), prepared / "results"
+    arguments = (sweep, "--results", results, "--limit", "2")
+    process = small.start(*arguments)
+    small.wait_for(lambda: (results / "small/sweep.json").exists() and len(list((results / "small/records").glob("*.json"))) >= 3, 120, process)
+    time.sleep(6)
+    process.send_signal(signal.SIGINT)
+    text, _ = process.communicate(timeout=100)
+    assert process.returncode == 130, text
+    assert "Stopping: no new trials" in text and "continue from checkpoints" in text and f"Continue: python run_sweep.py {sweep}" in text
+    saved = list((results / "store/trainings").rglob("checkpoint.pt"))
+    assert saved and Training.from_bytes(Store(saved[0].parent).unseal(saved[0].name)).epochs_done >= 1
+    assert len(points(prepared)) == 3, "the tables are whole after a stop"
+    assert not (results / "small/driver.json").exists()
+
+
+def test_a_second_driver_is_refused_and_a_dead_one_is_not_in_the_way(prepared: Path) -> None:
+    sweep, results = small.write_sweep(prepared, epochs=200), prepared / "results"
+    process = small.start(sweep, "--results", results, "--local")
+    try:
+        small.wait_for(lambda: (results / "small/driver.json").exists(), 60, process)
+        second = small.run(sweep, "--results", results, "--local")
+        assert second.returncode == 2 and f"is being run by process {process.pid}" in second.stderr and "help:" in second.stderr
+        assert f"run by process {process.pid}" in small.run(sweep, "--results", results, "--status").stdout
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert (results / "small/driver.json").exists()
+    assert small.run(sweep, "--results", results, "--local", "--set", "epochs=1").returncode == 0
+
+
+def test_a_read_only_results_folder_is_refused(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        blocked = "/proc/oneshot"  # even root cannot write here
+    else:
+        (tmp_path / "locked").mkdir(mode=0o500)
+        blocked = str(tmp_path / "locked/results")
+    done = small.run(small.write_sweep(tmp_path), "--local", "--results", blocked)
+    assert done.returncode == 2 and "error: cannot write" in done.stderr and "Traceback" not in done.stderr
