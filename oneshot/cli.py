@@ -193,7 +193,6 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
     try:
         made.store.write(f"{made.sweep.name}/sweep.json", json.dumps(looks.manifest(made, options, runner.revision()), indent=1).encode())
         run_options = runner.Options(
-            local=options.local,
             address=options.address or os.environ.get("RAY_ADDRESS", ""),
             gpus_per_trial=options.gpus_per_trial,
             cpus_per_trial=options.cpus_per_trial,
@@ -201,7 +200,7 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
             fresh_workers=options.fresh_workers,
             stop_on_failure=options.stop_on_failure,
         )
-        outcome = runner.run(made, run_options)
+        outcome = runner.run(made, run_options, _engine(options.local))
     except Taken as error:
         raise _taken(error) from error
     except DataError as error:
@@ -213,6 +212,17 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
         return 143 if outcome.signal == 15 else 130
     print(looks.finished(made, outcome, _command(options)))
     return 1 if made.counts()["failed"] or outcome.left else 0
+
+
+def _engine(local: bool) -> Any:
+    """The engine's class; Ray takes over a second to import and is left alone where it is not used."""
+    if local:
+        from oneshot.runner import LocalEngine
+
+        return LocalEngine
+    from oneshot.ray_engine import RayEngine
+
+    return RayEngine
 
 
 def _taken(error: Any) -> Refused:

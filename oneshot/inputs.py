@@ -1,8 +1,7 @@
-"""What all trials of a data set share: images, critics, exemplars, the human point. Prepared once, stored under ids,
-loaded once a process.
+"""What all trials of a data set share: images, critics, exemplars, the human point. Stored under ids, loaded once a process.
 
-`prepare` computes what is missing, in order: SimCLR, the exemplars (medoids in its space), ProtoNet (whose support images they are), people.
-`load` only reads. Images and weights are memory maps or small files, so the trials of a machine share them.
+`prepare` computes what is missing, in order: SimCLR, the exemplars (medoids in its space), ProtoNet (whose support images they are),
+people. `load` only reads. Images are memory maps, so the trials of a machine share them.
 """
 
 from __future__ import annotations

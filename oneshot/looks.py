@@ -257,7 +257,8 @@ def stopped(made: Plan, command: str) -> str:
     missing = [p for p in made.points if made.status(p) == "missing"]
     continuing = sum(made.store.exists(f"store/trainings/{p.train_id}/checkpoint.pt") for p in missing)
     finished = len(made.points) - len(missing)
-    return f"Stopped: {finished:,} finished, {continuing:,} continue from checkpoints, {len(missing) - continuing:,} not started.\nContinue: {command}"
+    fresh = len(missing) - continuing
+    return f"Stopped: {finished:,} finished, {continuing:,} continue from checkpoints, {fresh:,} not started.\nContinue: {command}"
 
 
 def finished(made: Plan, outcome: Outcome, command: str) -> str:

@@ -34,9 +34,8 @@ STOP_SECONDS = 30.0
 
 @dataclass
 class Options:
-    """How to run: `local` in this process, else on Ray, at `address` or on this machine."""
+    """How to run. address: the Ray cluster to join, "" for this machine."""
 
-    local: bool = False
     address: str = ""
     gpus_per_trial: float | None = None
     cpus_per_trial: float = 1.0
@@ -109,8 +108,8 @@ def revision() -> str:
     return ""
 
 
-def run(plan: Plan, options: Options, say: Callable[[str], None] | None = None) -> Outcome:
-    """Compute every point of the plan that is to run. Raises lease.Taken if another driver runs this sweep."""
+def run(plan: Plan, options: Options, make_engine: Callable[[Driver], Engine]) -> Outcome:
+    """Compute every point of the plan that is to run, on the engine made. Raises lease.Taken if another driver runs this sweep."""
     store, name = plan.store, plan.sweep.name
     job = Job(store, name, checkpoint_seconds=options.checkpoint_seconds, provenance={"git_revision": revision()})
     trials = trial.group(plan.to_run)
@@ -122,7 +121,7 @@ def run(plan: Plan, options: Options, say: Callable[[str], None] | None = None) 
         with Stop(job, progress.say) as stop, driver.folding():
             driver.stop = stop
             try:
-                with _engine(driver) as engine:
+                with make_engine(driver) as engine:
                     stop.preparing = True
                     engine.prepare(plan.points)
                     stop.preparing = False
@@ -131,14 +130,6 @@ def run(plan: Plan, options: Options, say: Callable[[str], None] | None = None) 
             except KeyboardInterrupt:
                 stop.signal = stop.signal or signal.SIGINT
         return driver.outcome(stop)
-
-
-def _engine(driver: Driver) -> Engine:
-    if driver.options.local:
-        return LocalEngine(driver)
-    from oneshot.ray_engine import RayEngine  # takes over a second to import
-
-    return RayEngine(driver)
 
 
 def _nearest(plan: Plan, found: Sequence[dict[str, Any]]) -> tuple[float, str]:

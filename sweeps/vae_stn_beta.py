@@ -11,7 +11,7 @@ sweep = Sweep(
     points=grid(beta=[0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0]),
     fixed=dict(time_steps=8, z=40, lstm_size=200, hidden=256, batch_size=64, epochs=7),
     critics=dict(
-        simclr=dict(epochs=2, batch_size=256),
-        protonet=dict(epochs=4, episodes_per_epoch=50, train_queries=3, halve_every=2),
+        simclr=dict(epochs=3, batch_size=128, learning_rate=5e-4),
+        protonet=dict(epochs=8, episodes_per_epoch=75, train_queries=1, halve_every=3),
     ),
 )

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+import small
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,3 +26,14 @@ def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the small sweep and its results, run once on Ray."""
+    folder = tmp_path_factory.mktemp("finished")
+    done = small.run(small.write_sweep(folder), "--results", folder / "results")
+    assert done.returncode == 0, done.stderr
+    (folder / "stdout.txt").write_text(done.stdout)
+    (folder / "stderr.txt").write_text(done.stderr)
+    return folder

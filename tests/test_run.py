@@ -22,17 +22,6 @@ from oneshot.store import Store
 from oneshot.train import Training
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the small sweep and its results, run once on Ray."""
-    folder = tmp_path_factory.mktemp("finished")
-    done = small.run(small.write_sweep(folder), "--results", folder / "results")
-    assert done.returncode == 0, done.stderr
-    (folder / "stdout.txt").write_text(done.stdout)
-    (folder / "stderr.txt").write_text(done.stderr)
-    return folder
-
-
 @pytest.fixture
 def prepared(finished: Path, tmp_path: Path) -> Path:
     """A fresh folder where the critics are there already, and nothing else."""
@@ -57,7 +46,9 @@ def test_a_run_leaves_one_row_a_point_with_references_in_their_place(finished: P
     assert by_model.recognizability["noise"] == pytest.approx(5, abs=1.5)
     assert by_model.human_distance["human"] == 0 and by_model.recognizability["human"] > 10
     assert (frame.human_diversity == by_model.diversity["human"]).all()
-    expected = ((frame.diversity - frame.human_diversity) / 0.775) ** 2 + ((frame.recognizability - frame.human_recognizability) / 13.5) ** 2
+    expected = ((frame.diversity - frame.human_diversity) / 0.775) ** 2 + (
+        (frame.recognizability - frame.human_recognizability) / 13.5
+    ) ** 2
     np.testing.assert_allclose(frame.human_distance, expected**0.5, rtol=1e-6)
     assert list(frame.columns[:5]) == ["point_id", "status", "model", "beta", "seed"] and frame.beta.tolist()[3:] == [0.0, 1.0, 2.0]
     models = frame[frame.model == "vae_stn"]
@@ -97,7 +88,11 @@ def test_sample_and_score_settings_reuse_what_lies_before_them(finished: Path, t
     trainings, drawings, humans = (files(store / k) for k in ("trainings", "drawings", "humans"))
     done = small.run(finished / "small.py", "--local", "--results", tmp_path / "results", "--set", "protocol=episodes")
     assert done.returncode == 0, done.stderr
-    assert files(store / "trainings") == trainings and files(store / "drawings") == drawings and len(files(store / "humans")) == len(humans) + 1
+    assert (
+        files(store / "trainings") == trainings
+        and files(store / "drawings") == drawings
+        and len(files(store / "humans")) == len(humans) + 1
+    )
     episodes, expected = points(tmp_path), points(finished)
     assert set(episodes.protocol) == {"episodes"} and len(episodes) == 6
     np.testing.assert_allclose(episodes.recognizability, expected.recognizability, atol=1.0)  # the two protocols agree
@@ -121,7 +116,9 @@ def test_looking_runs_and_writes_nothing(finished: Path, tmp_path: Path) -> None
     for flag in ("--check", "--status", "--list"):
         done = small.run(sweep, flag, "--json", "--results", tmp_path / "nowhere")
         assert done.returncode == 0 and json.loads(done.stdout)
-    facts = json.loads(small.run(sweep, "--check", "--json", "--seeds", "3", "--where", "beta <= 1", "--results", tmp_path / "nowhere").stdout)
+    facts = json.loads(
+        small.run(sweep, "--check", "--json", "--seeds", "3", "--where", "beta <= 1", "--results", tmp_path / "nowhere").stdout
+    )
     assert (facts["points"], facts["to_run"], facts["trainings"], facts["stacked_groups"]) == (9, 9, 6, 3)
     assert facts["estimate_seconds"] > 0 and not (tmp_path / "nowhere").exists()
     status = json.loads(small.run(sweep, "--status", "--json", "--seeds", "2", "--results", finished / "results").stdout)
@@ -212,7 +209,9 @@ def test_ctrl_c_saves_says_how_to_continue_and_resumes(prepared: Path) -> None:
     sweep, results = small.write_sweep(prepared, epochs=40, batch=128), prepared / "results"
     arguments = (sweep, "--results", results, "--limit", "2")
     process = small.start(*arguments)
-    small.wait_for(lambda: (results / "small/sweep.json").exists() and len(list((results / "small/records").glob("*.json"))) >= 3, 120, process)
+    small.wait_for(
+        lambda: (results / "small/sweep.json").exists() and len(list((results / "small/records").glob("*.json"))) >= 3, 120, process
+    )
     time.sleep(6)
     process.send_signal(signal.SIGINT)
     text, _ = process.communicate(timeout=100)

@@ -69,9 +69,11 @@ class VaeStn(LikelihoodFamily):
         window, state = config.glimpse**2, config.lstm_size
         self.steering = state // 4
         self.location = _mlp(self.steering, 64, 32, 6)
-        with torch.no_grad():
-            self.location[-1].weight.zero_()
-            self.location[-1].bias.copy_(torch.tensor(spatial.IDENTITY))
+        last = self.location[-1]
+        assert isinstance(last, nn.Linear)
+        with torch.no_grad():  # start from the whole image
+            last.weight.zero_()
+            last.bias.copy_(torch.tensor(spatial.IDENTITY))
         posterior = (3 * window + state, config.hidden, config.hidden // 4, config.z)
         self.mean, self.log_variance = _mlp(*posterior), _mlp(*posterior)
         self.imagette = _mlp(state - self.steering, 200, window)

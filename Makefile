@@ -1,0 +1,29 @@
+PYTHON ?= python3
+BIN = .venv/bin
+
+.PHONY: sweep test test-fast clean
+
+## a first sweep on the embedded drawings: tables and figures in results/quickstart
+sweep: .venv/installed
+	$(BIN)/python run_sweep.py quickstart
+	$(BIN)/python analyze.py results/quickstart
+
+## all tests and checks
+test: .venv/installed-test
+	$(BIN)/python -m pytest
+
+## without the tests that kill processes and train for longer
+test-fast: .venv/installed-test
+	$(BIN)/python -m pytest -m "not slow"
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+.venv/installed-test: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+clean:
+	rm -rf .venv results
