@@ -1,0 +1,54 @@
+"""What the README shows is run: its sweep, its commands, its five pandas questions."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import small
+
+from oneshot import sweep
+
+README = (small.ROOT / "README.md").read_text()
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
+COMMANDS = [line.split("#")[0].strip() for block in re.findall(r"```\n(.*?)```", README, re.S) for line in block.splitlines()]
+
+
+def test_the_sweep_shown_is_valid(tmp_path: Path) -> None:
+    (tmp_path / "shown.py").write_text(PYTHON[0])
+    expanded = sweep.expand(sweep.load(tmp_path / "shown.py"))
+    assert sum(p.model == "vae_stn" for p in expanded) == 34
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python run_sweep.py")])
+def test_commands_on_sweeps_are_accepted(command: str, tmp_path: Path) -> None:
+    words = shlex.split(command)[2:]
+    looks = {"--check", "--status", "--list", "--settings"} & set(words)
+    done = small.run(*words, *([] if looks else ["--check"]), *([] if "--settings" in words else ["--results", tmp_path]))
+    assert done.returncode == 0 and done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python analyze.py")])
+def test_commands_on_results_run(command: str, finished: Path) -> None:
+    words = shlex.split(command.replace("results/quickstart", "results/small"))[2:]
+    done = small.run(*words, cwd=finished, script="analyze.py")
+    assert done.returncode == 0 and "human_distance" in done.stdout, done.stderr
+    assert "--no-figures" in words or list((finished / "results/small/figures").glob("*.png"))
+
+
+def test_the_five_questions_have_answers(finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(finished)
+    space: dict[str, object] = {}
+    answers = []
+    for block in PYTHON[1:]:
+        exec(block.replace("results/quickstart", "results/small"), space)
+        answers.append(capsys.readouterr().out)
+    assert len(answers) == 5 and all(len(a.splitlines()) >= 3 and "Empty" not in a for a in answers), answers
+
+
+def test_the_table_of_sweeps_has_the_counts() -> None:
+    for name, count in re.findall(r"^\| `(\w+)` \| ([\d,]+) \|", README, re.M):
+        loaded = sweep.load(small.ROOT / "sweeps" / f"{name}.py")
+        assert sum(p.model == loaded.model for p in sweep.expand(loaded)) == int(count.replace(",", "")), name
