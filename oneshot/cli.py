@@ -118,7 +118,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"  help: {error.help}", file=sys.stderr)  # type: ignore[union-attr]
     except NewerFormat as error:
         print(f"error: {error}\n  Nothing was changed.   help: update oneshot, or choose another folder with --results", file=sys.stderr)
-    except PermissionError as error:
+    except OSError as error:
+        if not error.filename:
+            raise
         print(f"error: cannot write {error.filename}: {error.strerror}\n  help: choose another folder with --results", file=sys.stderr)
         _traceback_if_asked()
     return 2

@@ -60,7 +60,8 @@ class Plan:
         """The quality of every critic of the sweep that is in the store, one row each."""
         specs = {spec.id: spec for p in self.points for spec in (p.simclr, p.protonet)}
         found = [json.loads(self.store.read(s.quality_key)) for s in specs.values() if self.store.exists(s.quality_key)]
-        return [{k: v for k, v in row.items() if k not in ("curve", "settings")} for row in found]
+        names = dict.fromkeys(k for row in found for k in row if k not in ("curve", "settings"))
+        return [{k: row.get(k) for k in names} for row in found]
 
     def stale(self) -> list[str]:
         """Why rows of the same assignment are not reused, with counts: the reason users miss most."""

@@ -363,6 +363,9 @@ def _critic_settings(sweep: Sweep) -> tuple[dict[str, dict[str, Any]], list[tupl
             full[name] = dataclasses.asdict(settings.resolve(name, head.config, dict(sweep.critics.get(name, {}))))
         except SettingError as error:
             problems += [(message, f"{sweep.path}  critics") for message in error.problems]
+        published = full.get(name, {}).get("weights")
+        if published and not Path(published).is_file():
+            problems.append((f"weights = {published!r} of {name}: there is no such file", f"{sweep.path}  critics"))
     return full, problems
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import small
 
 from oneshot import cli, settings
 
@@ -70,6 +73,18 @@ def test_a_newer_results_folder_is_refused(monkeypatch: pytest.MonkeyPatch, caps
     pq.write_table(pa.table({"a": [1]}).replace_schema_metadata({b"oneshot": b'{"format": 7}'}), tmp_path / "quickstart/points.parquet")
     status, _, err = call(monkeypatch, capsys, "quickstart", "--check", "--results", str(tmp_path))
     assert status == 2 and "table format 7" in err and "Nothing was changed" in err
+
+
+def test_absent_images_are_named_with_every_folder_looked_in(tmp_path: Path) -> None:
+    """Omniglot nowhere, and a network that answers nothing."""
+    closed = dict.fromkeys(("https_proxy", "HTTPS_PROXY", "all_proxy"), "http://127.0.0.1:9")
+    environment = {**small.environment(), **closed, "ONESHOT_CACHE": str(tmp_path / "cache"), "HOME": str(tmp_path)}
+    environment.pop("ONESHOT_DATA", None)
+    command = [sys.executable, str(ROOT / "run_sweep.py"), str(ROOT / "sweeps/vae_stn.py"), "--local", "--results", str(tmp_path / "r")]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2 and "error: Omniglot is not here and cannot be downloaded" in done.stderr, done.stderr
+    assert all(place in done.stderr for place in ("images_background.zip", "$ONESHOT_DATA", "./data/omniglot", "cache"))
+    assert "Traceback" not in done.stderr and not list((tmp_path / "r/vae_stn").glob("records/*"))
 
 
 @pytest.mark.parametrize("family", [*settings.names("models"), *settings.names("critics")])

@@ -43,7 +43,7 @@ def test_a_run_leaves_one_row_a_point_with_references_in_their_place(finished: P
     assert frame.model.tolist() == ["human", "copy", "noise", "vae_stn", "vae_stn", "vae_stn"] and set(frame.status) == {"done"}
     by_model = frame.drop_duplicates("model").set_index("model")
     assert by_model.loc["copy", ["diversity", "recognizability"]].tolist() == [0, 100]
-    assert by_model.recognizability["noise"] == pytest.approx(5, abs=1.5)
+    assert by_model.recognizability["noise"] == pytest.approx(5, abs=4)
     assert by_model.human_distance["human"] == 0 and by_model.recognizability["human"] > 10
     assert (frame.human_diversity == by_model.diversity["human"]).all()
     expected = ((frame.diversity - frame.human_diversity) / 0.775) ** 2 + (
@@ -179,7 +179,7 @@ def test_damaged_artefacts_are_made_again(part: str, prepared: Path, finished: P
 @pytest.mark.slow
 def test_killed_twice_and_run_again_every_point_has_one_row_and_none_is_rerun(prepared: Path) -> None:
     """kill -9 of the driver in the middle of a sweep on Ray."""
-    sweep, results = small.write_sweep(prepared, epochs=10, batch=128), prepared / "results"
+    sweep, results = small.write_sweep(prepared, epochs=10, batch=256), prepared / "results"
     records = results / "small/records"
     arguments = (sweep, "--results", results, "--checkpoint-seconds", "0", "--seeds", "2")
     kept: dict[str, tuple[int, float]] = {}

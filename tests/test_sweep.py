@@ -122,6 +122,7 @@ def test_a_swept_data_setting_has_references_for_each_value() -> None:
         (grid(beta=[1.0]), dict(fixed=dict(dataset="quickdraw")), "split = 'weak' is not a split of quickdraw: fixed"),
         (grid(beta=[1.0]), dict(critics=dict(simclr=dict(epoch=1))), "simclr has no setting 'epoch'. Did you mean 'epochs'?"),
         (grid(beta=[1.0]), dict(critics=dict(simclar={})), "there is no critic 'simclar'. Did you mean 'simclr'?"),
+        (grid(beta=[1.0]), dict(critics=dict(simclr=dict(weights="no.model"))), "weights = 'no.model' of simclr: there is no such file"),
         (points([dict()]), dict(model="drawings"), "drawings needs the setting 'file'"),
         (points([dict(file="no.npz")]), dict(model="drawings"), "there is no such file"),
     ],
