@@ -31,7 +31,7 @@ def plane(results: Results, color_by: str = "") -> Plot:
     axis = column(frame, color_by) if color_by else next((a for a in varying(results) if a != "model"), "model")
     figure = fs.canvas(nearest_title(results), fs.foot(results, *plane_notes(results, frame)), fs.SINGLE)
     axes = figure.subplots()
-    wide = max([X_LIMIT, *(1.05 * pd.concat([frame, results.references])["diversity"])])
+    wide = reach(results, frame)
     axes.set(xlim=(0, wide), ylim=(0, Y_LIMIT), xlabel="diversity", ylabel=fs.with_unit("recognizability"))
     families = cloud(figure, axes, results, frame, axis)
     fs.settle(figure)
@@ -61,11 +61,21 @@ def nearest_title(results: Results) -> str:
 
 
 def plane_notes(results: Results, frame: pd.DataFrame) -> list[str]:
-    high = pd.concat([frame, results.references])["diversity"].max()
+    wide = reach(results, frame)
     seeds = frame["seeds"].max() if len(frame) else 1
     notes = [f"ellipses: distance to people {', '.join(f'{r:g}' for r in RINGS)}" if analysis.human_point(results) else ""]
     notes.append(f"dots are means over seeds{', bars standard errors' * (len(frame) <= FEW)}" if seeds > 1 else "")
-    return [*notes, f"diversity axis extended from {X_LIMIT} to show {high:.1f}" if high * 1.05 > X_LIMIT else ""]
+    return [*notes, f"diversity axis {'extended' if wide > X_LIMIT else 'cut'} from {X_LIMIT} to {wide:.2g}" if wide != X_LIMIT else ""]
+
+
+def reach(results: Results, frame: pd.DataFrame) -> float:
+    """Where the diversity axis ends: 3.2, so that figures compare; further if a point lies beyond; 1.6, 0.8, 0.4 ... where the features of
+    briefly trained critics are so small that all would lie in a corner."""
+    high = pd.concat([frame, results.references])["diversity"].max()
+    wide = X_LIMIT
+    while 0 < high * 1.1 < wide / 2:
+        wide /= 2
+    return float(max(wide, 1.05 * high)) if high > 0 else wide
 
 
 def cloud(figure: Figure, axes: Axes, results: Results, frame: pd.DataFrame, axis: str) -> list[tuple[str, float, float, str]]:

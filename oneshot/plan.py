@@ -50,8 +50,10 @@ class Plan:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        meta = {"question": self.sweep.question, "model": self.sweep.model}
-        rows.fold(self.store, self.sweep.name, self.current_records(), self.sweep.axes, meta)
+        records = self.current_records()
+        latest = max(records, key=lambda r: r.row.get("finished_at") or "", default=None)
+        meta = {"question": self.sweep.question, "model": self.sweep.model, "revision": latest.row.get("git_revision") if latest else ""}
+        rows.fold(self.store, self.sweep.name, records, self.sweep.axes, meta)
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pylist(self.critic_rows()), sink)
         self.store.write(f"{self.sweep.name}/critics.parquet", sink.getvalue().to_pybytes())

@@ -113,7 +113,14 @@ def test_plane_keeps_its_limits_marks_people_and_says_who_is_nearest(small: Resu
 def test_plane_extends_for_points_outside_and_says_so(tmp_path: Path) -> None:
     results = analysis.load(write_results(tmp_path, SMALL, where_is=lambda beta, **_: (2.0 + beta, 60.0)))
     plot = figures.plane(results)
-    assert plot.figure.axes[0].get_xlim()[1] > 6 and "extended from 3.2" in foot(plot)
+    assert plot.figure.axes[0].get_xlim()[1] > 6 and "diversity axis extended from 3.2" in foot(plot)
+
+
+def test_plane_is_cut_where_all_lie_in_a_corner_and_says_so(tmp_path: Path) -> None:
+    results = analysis.load(write_results(tmp_path, SMALL, where_is=lambda beta, **_: (0.2 + beta / 100, 60.0)))
+    results.references.loc[:, "diversity"] /= 4
+    plot = figures.plane(results)
+    assert plot.figure.axes[0].get_xlim()[1] in (0.8, 1.6) and "diversity axis cut from 3.2" in foot(plot)
 
 
 def test_plane_title_is_neutral_when_seeds_differ_more_than_settings(tmp_path: Path) -> None:
