@@ -26,9 +26,9 @@ from oneshot.critics.importing import import_weights
 from oneshot.episodes import DataSet
 from oneshot.models.human import Config as HumanConfig
 from oneshot.models.human import Human as HumanFamily
+from oneshot.points import CriticSpec, Point, digest
 from oneshot.score import Critics, Human, grade
 from oneshot.store import DamagedFile, Store
-from oneshot.sweep import CriticSpec, Point, digest
 
 Report = Callable[[str, int, int, dict[str, Any]], None]
 

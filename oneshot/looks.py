@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from oneshot import settings, sweep
 from oneshot.plan import Plan, estimate
+from oneshot.points import COMMON, Point, expand, stacks
 from oneshot.progress import duration
-from oneshot.sweep import COMMON, Point, SweepError
+from oneshot.sweep import SweepError
 
 if TYPE_CHECKING:
     from oneshot.runner import Outcome
@@ -69,7 +70,7 @@ def check(made: Plan, command: str, max_stack: int, as_json: bool) -> str:
     """The dry run: counts, groups, inputs, cost, and why old rows are not reused."""
     counts, points = made.counts(), own(made)
     trainings = {p.train_id for p in made.to_run if p.model == made.sweep.model}
-    groups = sweep.stacks([p for p in made.to_run if p.model == made.sweep.model], max_stack)
+    groups = stacks([p for p in made.to_run if p.model == made.sweep.model], max_stack)
     seconds, basis = estimate(made)
     seeds = len({p.seed for p in points})
     facts = dict(
@@ -172,7 +173,7 @@ def sweeps_table(as_json: bool) -> str:
     for path in sorted(p for p in os.listdir("sweeps") if p.endswith(".py") and not p.startswith("_")) if os.path.isdir("sweeps") else []:
         try:
             found = sweep.load(os.path.join("sweeps", path))
-            count = sum(p.model == found.model for p in sweep.expand(found))
+            count = sum(p.model == found.model for p in expand(found))
             entries.append(dict(name=found.name, points=count, question=found.question))
         except SweepError as error:
             entries.append(dict(name=path, points=0, question=f"invalid: {error.problems[0][0].splitlines()[0]}"))

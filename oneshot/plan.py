@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from oneshot import rows, settings, sweep, where
+from oneshot import rows, settings, where
+from oneshot.points import COMMON, Point, expand
 from oneshot.rows import Log
 from oneshot.store import Store
-from oneshot.sweep import COMMON, Point, Sweep
+from oneshot.sweep import Sweep
 
 CPU_RATE = 1.5e10  # multiply-adds a second and core: a first guess, until rows of this results folder say better
 REFERENCE_WORK = 1e9
@@ -91,7 +92,7 @@ class Plan:
 def make(chosen: Sweep, store: Store, condition: str = "", limit: int | None = None, retry_failed: bool = False, cpus: int = 1) -> Plan:
     """Expand a sweep, select, and hold it against the store. Raises SweepError, WhereError or NewerFormat."""
     rows.check_format(store, chosen.name)
-    everything = sweep.expand(chosen)
+    everything = expand(chosen)
     log = Log(store, chosen.name)
     log.update()
 

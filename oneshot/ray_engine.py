@@ -28,8 +28,8 @@ import torch
 from ray import tune
 
 from oneshot import inputs, trial
+from oneshot.points import Point
 from oneshot.runner import Engine, default_device
-from oneshot.sweep import Point
 from oneshot.trial import Job
 
 

@@ -20,8 +20,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from oneshot import settings
+from oneshot.points import COMMON
 from oneshot.store import Store
-from oneshot.sweep import COMMON
 
 if TYPE_CHECKING:
     import pyarrow as pa

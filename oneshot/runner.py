@@ -23,8 +23,8 @@ import torch
 from oneshot import inputs, trial
 from oneshot.lease import Lease
 from oneshot.plan import Plan, critic_text, trial_work
+from oneshot.points import Point
 from oneshot.progress import Progress, Running, State
-from oneshot.sweep import Point
 from oneshot.trial import Job
 
 ROUNDS = 3  # how often trials that vanished without a record are started anew

@@ -28,10 +28,10 @@ from oneshot import inputs, rows, sample
 from oneshot.contracts import TrainedFamily
 from oneshot.episodes import Drawings
 from oneshot.inputs import Inputs
+from oneshot.points import Point
 from oneshot.rows import Record
 from oneshot.score import grade
 from oneshot.store import DamagedFile, Store
-from oneshot.sweep import Point
 from oneshot.train import Checkpoint, Diverged, Material, Stopped, Training, fit
 
 Report = Callable[[int, int], None]

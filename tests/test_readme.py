@@ -10,6 +10,7 @@ import pytest
 import small
 
 from oneshot import sweep
+from oneshot.points import expand
 
 README = (small.ROOT / "README.md").read_text()
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
@@ -18,7 +19,7 @@ COMMANDS = [line.split("#")[0].strip() for block in re.findall(r"```\n(.*?)```",
 
 def test_the_sweep_shown_is_valid(tmp_path: Path) -> None:
     (tmp_path / "shown.py").write_text(PYTHON[0])
-    expanded = sweep.expand(sweep.load(tmp_path / "shown.py"))
+    expanded = expand(sweep.load(tmp_path / "shown.py"))
     assert sum(p.model == "vae_stn" for p in expanded) == 34
 
 
@@ -51,4 +52,4 @@ def test_the_five_questions_have_answers(finished: Path, monkeypatch: pytest.Mon
 def test_the_table_of_sweeps_has_the_counts() -> None:
     for name, count in re.findall(r"^\| `(\w+)` \| ([\d,]+) \|", README, re.M):
         loaded = sweep.load(small.ROOT / "sweeps" / f"{name}.py")
-        assert sum(p.model == loaded.model for p in sweep.expand(loaded)) == int(count.replace(",", "")), name
+        assert sum(p.model == loaded.model for p in expand(loaded)) == int(count.replace(",", "")), name

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from oneshot import settings, sweep
+from oneshot.points import COMMON, Point, digest, expand, stacks
 from oneshot.rows import column_names
-from oneshot.sweep import COMMON, Point, Sweep, SweepError, expand, grid, line, points, stacks, steps
+from oneshot.sweep import Sweep, SweepError, grid, line, points, steps
 
 ROOT = Path(__file__).parent.parent
 
@@ -73,7 +74,10 @@ def test_equal_values_have_equal_ids_whatever_their_type() -> None:
 
 
 def test_ids_are_the_same_in_another_process() -> None:
-    code = "from oneshot.sweep import *; print(expand(Sweep('?', 'vae_stn', grid(beta=[0.25]), references=()))[0].point_id)"
+    code = (
+        "from oneshot.sweep import *; from oneshot.points import expand;"
+        "print(expand(Sweep('?', 'vae_stn', grid(beta=[0.25]), references=()))[0].point_id)"
+    )
     for seed in ("0", "1"):
         out = subprocess.run(
             [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
@@ -83,7 +87,7 @@ def test_ids_are_the_same_in_another_process() -> None:
 
 def test_digest_is_golden() -> None:
     """The hash itself must never change: every stored result is found by it."""
-    assert sweep.digest("a", {"b": 1, "a": [0.25, None]}) == "f9ffabbcc1fb811b"
+    assert digest("a", {"b": 1, "a": [0.25, None]}) == "f9ffabbcc1fb811b"
 
 
 def test_seeds_multiply_points_and_references_stay_one_each() -> None:
@@ -179,7 +183,8 @@ def test_the_head_read_without_import_is_the_family_s_own(family: str) -> None:
 
 def test_reading_a_sweep_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from oneshot import plan, cli; from oneshot.sweep import load, expand; expand(load('sweeps/vae_stn.py'));"
+        "import sys; from oneshot import plan, cli; from oneshot.sweep import load; from oneshot.points import expand;"
+        "expand(load('sweeps/vae_stn.py'));"
         "assert not {'torch', 'ray', 'pandas', 'matplotlib'} & set(sys.modules), sorted(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
