@@ -73,7 +73,7 @@ class State:
         """Time left, by work and not by points; "-" before three trials ended."""
         partly = sum(r.work * r.epoch / r.epochs for r in list(self.running.values()) if r.epochs)
         share = (self.work_done + partly) / self.work
-        if self.trials_ended < 3 or share <= 0:
+        if self.trials_ended < 3 or share < 0.005:  # references end at once and say nothing of trainings
             return "-"
         return duration((time.monotonic() - self.started) * max(1 - share, 0) / share)
 

@@ -56,7 +56,7 @@ class Config:
 
 VARIANTS = {
     "tiny": dict(time_steps=3, z=4, lstm_size=16, glimpse=5, hidden=16, batch_size=8, epochs=2),
-    "small": dict(time_steps=8, z=20, lstm_size=128, glimpse=9, hidden=128, batch_size=64, epochs=10),
+    "small": dict(time_steps=6, z=20, lstm_size=128, glimpse=9, hidden=128, batch_size=64, epochs=10),
 }
 
 
