@@ -190,6 +190,7 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
         return 1 if made.counts()["failed"] else 0
     print(looks.echo(made, options), file=sys.stderr, flush=True)
     from oneshot import runner
+    from oneshot.critics.encoder import CriticError
     from oneshot.data import DataError
 
     try:
@@ -205,8 +206,8 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
         outcome = runner.run(made, run_options, _engine(options.local))
     except Taken as error:
         raise _taken(error) from error
-    except DataError as error:
-        print(error if str(error).startswith("error:") else f"error: {error}", file=sys.stderr)
+    except (DataError, CriticError) as error:
+        print(f"error: {error}", file=sys.stderr)
         _traceback_if_asked()
         return 2
     if outcome.signal:

@@ -246,3 +246,12 @@ def test_a_read_only_results_folder_is_refused(tmp_path: Path) -> None:
         blocked = str(tmp_path / "locked/results")
     done = small.run(small.write_sweep(tmp_path), "--local", "--results", blocked)
     assert done.returncode == 2 and "error: cannot write" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_critic_weights_that_do_not_fit_are_refused_before_any_trial(tmp_path: Path) -> None:
+    (tmp_path / "w.model").write_bytes(b"not weights")
+    text = small.write_sweep(tmp_path).read_text().replace("simclr=dict(", f"simclr=dict(weights={str(tmp_path / 'w.model')!r}, ")
+    (tmp_path / "small.py").write_text(text)
+    done = small.run(tmp_path / "small.py", "--local", "--results", tmp_path / "results")
+    assert done.returncode == 2 and "error: " in done.stderr and "image_size 16" in done.stderr and "Traceback" not in done.stderr
+    assert not list((tmp_path / "results").rglob("records/*.json"))
