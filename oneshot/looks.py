@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import datetime
 import json
 import os
 import textwrap
@@ -112,6 +113,10 @@ def status(made: Plan, command: str, max_stack: int, as_json: bool) -> str:
         by_axis = {a: {number(v): dict(c) for v, c in _by_value(made, a).items()} for a in made.sweep.axes}
         return json.dumps(dict(sweep=made.sweep.name, driver=held[0] if held else None, **{n: counts[n] for n in names}, by_axis=by_axis))
     driver = f"run by process {held[0]['pid']} on {held[0]['host']}, last sign {duration(held[1])} ago" if held else "no driver running"
+    ends = [r.row["finished_at"] for r in made.log.records.values() if r.row.get("finished_at")]
+    if ends:
+        age = datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(max(ends))
+        driver += f", last row {duration(age.total_seconds())} ago"
     lines = [f"{made.sweep.name}  {len(made.points):,} points, {driver}", f"{'':<22}" + "".join(f"{n:>10}" for n in names)]
     lines.append(f"{'all':<22}" + "".join(f"{counts[n]:>10,}" for n in names))
     for axis in made.sweep.axes:

@@ -161,6 +161,7 @@ class Driver:
         self.new_rows: list[dict[str, Any]] = []
         self.waiting = {p.point_id: p for p in plan.to_run}
         self.began = time.monotonic()
+        self.unfolded = False
         self._lock = threading.Lock()
 
     def run_all(self, engine: Engine, trials: list[list[Point]]) -> None:
@@ -190,6 +191,7 @@ class Driver:
     def _count(self, row: dict[str, Any]) -> None:
         self.waiting.pop(row["point_id"])
         self.new_rows.append(row)
+        self.unfolded = True
         self.state.end_point(row["status"])
         distance, words = _nearest(self.plan, [row])
         if distance < self.state.nearest_distance:
@@ -210,7 +212,8 @@ class Driver:
             while not end.wait(pause):
                 start = time.monotonic()
                 try:
-                    if self.take_records():
+                    self.take_records()
+                    if self.unfolded:
                         self.fold()
                 except OSError as error:  # a full disk must not end the run: records are retried at the end
                     self.progress.event(f"tables not written: {error}")
@@ -228,7 +231,9 @@ class Driver:
 
     def fold(self) -> None:
         """Write the tables of all points of the sweep that have a record."""
-        self.plan.fold()
+        with self._lock:
+            self.unfolded = False
+            self.plan.fold()
         self.state.folded_at = time.monotonic()
 
     def outcome(self, stop: Stop) -> Outcome:

@@ -121,6 +121,9 @@ def test_looking_runs_and_writes_nothing(finished: Path, tmp_path: Path) -> None
     )
     assert (facts["points"], facts["to_run"], facts["trainings"], facts["stacked_groups"]) == (9, 9, 6, 3)
     assert facts["estimate_seconds"] > 0 and not (tmp_path / "nowhere").exists()
+    shown = small.run(sweep, "--check", "--set", "epochs=3", "--results", finished / "results").stdout
+    assert "not reused  3 rows: epochs is 3, theirs 2" in shown
+    assert ", last row " in small.run(sweep, "--status", "--results", finished / "results").stdout
     status = json.loads(small.run(sweep, "--status", "--json", "--seeds", "2", "--results", finished / "results").stdout)
     assert (status["done"], status["missing"], status["driver"]) == (6, 3, None)
     assert status["by_axis"]["beta"] == {"0": {"done": 1, "missing": 1}, "1": {"done": 1, "missing": 1}, "2": {"done": 1, "missing": 1}}
@@ -191,6 +194,7 @@ def test_killed_twice_and_run_again_every_point_has_one_row_and_none_is_rerun(pr
         kept = files(records)
         assert len(kept) < 9, "killed too late for this test to mean anything"
         time.sleep(3)  # orphaned workers may end their point
+        assert len(points(prepared)) >= 3, "the tables are written while the sweep runs"
     checkpoints = list((results / "store/trainings").rglob("checkpoint.pt"))
     assert checkpoints, "an interrupted training must have left a checkpoint"
     epochs = {p: Training.from_bytes(Store(p.parent).unseal(p.name)).epochs_done for p in checkpoints}
