@@ -46,12 +46,23 @@ def run(*arguments: object, cwd: Path = ROOT, script: str = "run_sweep.py", time
     return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=timeout)
 
 
-def start(*arguments: object) -> subprocess.Popen[str]:
-    """Start run_sweep.py in a session of its own, so that a signal reaches it alone."""
+def start(*arguments: object, mark: str = "") -> subprocess.Popen[str]:
+    """Start run_sweep.py in a session of its own, so that a signal reaches it alone; its workers inherit the mark."""
     command = [sys.executable, str(ROOT / "run_sweep.py"), *map(str, arguments)]
-    return subprocess.Popen(
-        command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
+    env = {**environment(), "ONESHOT_TEST_MARK": mark}
+    return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+
+
+def workers(mark: str) -> list[int]:
+    """The process ids of the Ray workers at a trial in the run that was started with this mark."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"ray::ImplicitFunc" in (folder / "cmdline").read_bytes() and mark.encode() in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
 
 
 def wait_for(condition: Callable[[], bool], seconds: float, process: subprocess.Popen[str]) -> None:

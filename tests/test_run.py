@@ -209,6 +209,24 @@ def test_killed_twice_and_run_again_every_point_has_one_row_and_none_is_rerun(pr
 
 
 @pytest.mark.slow
+def test_a_killed_worker_costs_no_point_and_its_training_continues(prepared: Path) -> None:
+    sweep, results = small.write_sweep(prepared, epochs=16, batch=256), prepared / "results"
+    mark = f"mark-{os.getpid()}-{time.time_ns()}"
+    process = small.start(sweep, "--results", results, "--checkpoint-seconds", "0", mark=mark)
+    small.wait_for(lambda: bool(list((results / "store/trainings").rglob("checkpoint.pt"))), 120, process)
+    time.sleep(2)
+    victims = small.workers(mark)
+    assert victims, "no worker was found at a trial"
+    os.kill(victims[0], signal.SIGKILL)
+    text, _ = process.communicate(timeout=250)
+    assert process.returncode == 0, text
+    frame = points(prepared)
+    assert len(frame) == 6 and frame.point_id.is_unique and set(frame.status) == {"done"}
+    curves = pd.read_parquet(results / "small/curves.parquet")
+    assert (curves.groupby("point_id").epoch.apply(list).map(lambda e: e == list(range(16)))).all()
+
+
+@pytest.mark.slow
 def test_ctrl_c_saves_says_how_to_continue_and_resumes(prepared: Path) -> None:
     sweep, results = small.write_sweep(prepared, epochs=40, batch=128), prepared / "results"
     arguments = (sweep, "--results", results, "--limit", "2")
