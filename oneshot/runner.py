@@ -115,7 +115,7 @@ def run(plan: Plan, options: Options, make_engine: Callable[[Driver], Engine]) -
     trials = trial.group(plan.to_run)
     work = sum(trial_work(group) for group in trials)
     state = State(name, len(plan.points), before=len(plan.points) - len(plan.to_run), work=max(work, 1.0))
-    state.nearest_distance, state.nearest = _nearest(plan, [r.row for r in plan.log.records.values()])
+    state.nearest_distance, state.nearest = _nearest(plan, [r.row for r in plan.current_records()])
     with Lease(store, name), Progress(state) as progress:
         driver = Driver(plan, job, options, state, progress)
         with Stop(job, progress.say) as stop, driver.folding():

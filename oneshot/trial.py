@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import functools
 import importlib
 import io
 import itertools
@@ -19,6 +20,7 @@ import traceback
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -192,9 +194,20 @@ def record_failure(point: Point, error: Exception, job: Job) -> None:
 def _row(point: Point, status: str, job: Job) -> dict[str, Any]:
     """Identity, settings and provenance of a row."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    device = torch.cuda.get_device_name() if job.device.startswith("cuda") else platform.processor() or platform.machine()
+    device = torch.cuda.get_device_name() if job.device.startswith("cuda") else _processor()
     here = dict(python=platform.python_version(), torch=torch.__version__, host=platform.node(), device=device, finished_at=now)
     return {"status": status, **point.row(), "sweep": job.sweep, **job.provenance, **here}
+
+
+@functools.cache
+def _processor() -> str:
+    """The processor's model name, or its architecture where the system does not tell."""
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+        if named:
+            return named[0]
+    return platform.processor() or platform.machine()
 
 
 def _peak_memory_mb(device: str) -> float:
