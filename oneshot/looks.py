@@ -36,14 +36,19 @@ def number(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def short(value: Any) -> str:
+    """A value for a narrow column: of a long text, a path say, its end."""
+    text = number(value)
+    return text if len(text) <= 20 else "..." + text[-17:]
+
+
 def axes_text(points: Sequence[Point], axes: Sequence[str]) -> str:
     """The axes with their range and count, as in `beta 0 .. 4 (17)`."""
     parts = []
     for axis in axes:
         values = list(dict.fromkeys(p.settings[axis] for p in points if axis in p.axes))
-        parts.append(
-            f"{axis} {number(values[0])} .. {number(values[-1])} ({len(values)})" if len(values) > 1 else f"{axis} {number(values[0])}"
-        )
+        span = f"{short(values[0])} .. {short(values[-1])} ({len(values)})" if len(values) > 1 else short(values[0])
+        parts.append(f"{axis} {span}")
     return "   ".join(parts)
 
 
@@ -151,10 +156,11 @@ def _failures(made: Plan) -> list[str]:
         if record and record.row["status"] != "done":
             first = (record.row.get("error") or "").split("\n")[0]
             groups.setdefault((record.row.get("error_type") or "", first), []).append(record.row)
-    return [
-        f"{len(found)} x {kind}: {text}"[:79] + f"\n  first {found[0]['point_id'][:8]}, {found[0].get('log')}"
-        for (kind, text), found in groups.items()
-    ]
+    lines = []
+    for (kind, text), found in groups.items():
+        lines.append(textwrap.fill(f"{len(found)} x {kind}: {text}", 79, subsequent_indent="  ", break_on_hyphens=False))
+        lines.append(f"  first {found[0]['point_id'][:8]}, {found[0].get('log')}")
+    return lines
 
 
 def listing(made: Plan, command: str, max_stack: int, as_json: bool) -> str:
@@ -297,7 +303,7 @@ def _nearest_table(made: Plan) -> list[str]:
         ("nearest", best),
         *(({"human": "people"}.get(r["model"], r["model"]), r) for r in rows if r["model"] in sweep.REFERENCES),
     ]:
-        values = "".join(f"{number(row[a]) if row['model'] == made.sweep.model else '':>{max(len(a), 6) + 2}}" for a in axes)
+        values = "".join(f"{short(row[a]) if row['model'] == made.sweep.model else '':>{max(len(a), 6) + 2}}" for a in axes)
         spread = f"{row['diversity']:.2f} +- {row['diversity_se'] or 0:.2f}"
         percent = f"{row['recognizability']:.1f} +- {row['recognizability_se'] or 0:.1f}"
         lines.append(f"{name:<12}{values}{spread:>18}{percent:>19}{row['human_distance']:>10.2f}")

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import threading
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -255,11 +256,13 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
                 self._prepare(point)
         self.state.phase = ""
 
+    @abstractmethod
     def _prepare(self, point: Point) -> None:
-        raise NotImplementedError  # each engine has its own way
+        """Compute what one point lacks of its inputs."""
 
+    @abstractmethod
     def run(self, trials: Sequence[Sequence[Point]]) -> None:
-        raise NotImplementedError
+        """Run these trials to their end, or until a stop is asked for."""
 
     def begin(self, name: str, points: Sequence[Point]) -> None:
         self.state.running[name] = Running(points[0].label(self.driver.plan.sweep.axes), len(points), trial_work(points))

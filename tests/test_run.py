@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 import small
 
-from oneshot import cli
+from oneshot import cli, sample
 from oneshot.models import vae_stn
 from oneshot.store import Store
 from oneshot.train import Training
@@ -109,6 +109,26 @@ def test_a_longer_axis_computes_only_the_new_points(finished: Path, tmp_path: Pa
     assert done.returncode == 0 and "1 done" in done.stdout
     after = files(tmp_path / "results/small/records")
     assert len(after) == len(before) + 1 and before.items() <= after.items() and len(points(tmp_path)) == 7
+
+
+def test_images_made_elsewhere_score_as_the_model_that_drew_them(finished: Path, tmp_path: Path) -> None:
+    """The drawings of a trained point, written to a file and scored as `drawings`, have the same metrics; a bad file is a failed row."""
+    shutil.copytree(finished / "results", tmp_path / "results")
+    row = points(finished).set_index("model").loc["vae_stn"].iloc[1]
+    made = sample.from_bytes((tmp_path / f"results/store/drawings/{row.sample_id}/drawings.npz").read_bytes())
+    given = dict(exemplar=made.label, exemplars=made.exemplars, class_names=np.array(made.class_names))
+    np.savez(tmp_path / "good.npz", images=made.images, **given)
+    np.savez(tmp_path / "bad.npz", images=made.images * np.float32("nan"), **given)
+    text = (finished / "small.py").read_text().replace('model="vae_stn"', 'model="drawings"').replace('variant="tiny",', "")
+    text = text.replace("import Sweep, grid", "import Sweep, points").replace("epochs=2, batch_size=512, ", "")
+    files = [dict(file=str(tmp_path / f"{n}.npz")) for n in ("good", "bad")]
+    (tmp_path / "made.py").write_text(text.replace("grid(beta=[0.0, 1.0, 2.0])", f"points({files})"))
+    done = small.run(tmp_path / "made.py", "--local", "--results", tmp_path / "results")
+    assert done.returncode == 1 and "are NaN or infinity" in " ".join(done.stdout.split()), done.stderr
+    frame = pd.read_parquet(tmp_path / "results/made/points.parquet").query("model == 'drawings'").set_index("status")
+    for metric in ("diversity", "recognizability", "originality", "human_distance"):
+        assert frame[metric]["done"] == pytest.approx(row[metric], rel=1e-5)
+    assert "bad.npz: images must be finite" in frame.error["failed"]
 
 
 def test_looking_runs_and_writes_nothing(finished: Path, tmp_path: Path) -> None:

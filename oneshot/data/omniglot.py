@@ -112,7 +112,7 @@ def _downloaded(release: Release) -> np.ndarray:
 
 
 def _absent(reason: str) -> str:
-    """The message of ux.md: what is missing, why, and what to put where."""
+    """What is missing, why, and what to put where."""
     places = [f"{name} ({describe(path) if path else 'not set'})" for name, path in folders().items()]
     lines = ",\n        ".join(places)
     zips = " and ".join(f"{name}.zip" for name in SETS)
