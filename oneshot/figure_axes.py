@@ -249,9 +249,9 @@ def curves_title(frame: pd.DataFrame, loss: str) -> str:
 
 
 def still_falling(loss: np.ndarray) -> bool:
-    """Whether the mean of the last tenth of the epochs lies clearly under that of the tenth before."""
-    tenth = len(loss) // 10
-    if tenth == 0:
+    """Whether the mean of the last tenth of the epochs (at least one) lies clearly under that of the tenth before."""
+    tenth = max(len(loss) // 10, 1)
+    if len(loss) < 2:
         return False
     before, after = loss[-2 * tenth : -tenth].mean(), loss[-tenth:].mean()
     return bool(before - after > SETTLED * abs(before))
