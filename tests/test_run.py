@@ -265,6 +265,16 @@ def test_ctrl_c_saves_says_how_to_continue_and_resumes(prepared: Path) -> None:
     assert not (results / "small/driver.json").exists()
 
 
+def test_ctrl_c_while_critics_are_prepared_ends_at_once(tmp_path: Path) -> None:
+    sweep = small.write_sweep(tmp_path)
+    process = small.start(sweep, "--results", tmp_path / "results", "--local")
+    small.wait_for(lambda: (tmp_path / "results/small/driver.json").exists(), 60, process)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Stopped: 0 finished" in text and "Traceback" not in text, text
+
+
 def test_a_second_driver_is_refused_and_a_dead_one_is_not_in_the_way(prepared: Path) -> None:
     sweep, results = small.write_sweep(prepared, epochs=200), prepared / "results"
     process = small.start(sweep, "--results", results, "--local")
