@@ -57,6 +57,10 @@ def effects_title(shares: pd.DataFrame, tables: dict[tuple[str, str], pd.DataFra
     top = shares.iloc[0]
     if not analysis.beyond_noise(tables[top["axis"], metric], metric):
         return f"No axis moves the {what} beyond seed noise"
+    if len(shares) == 1:  # alone it explains all there is; say which way it goes instead
+        means = tables[top["axis"], metric]
+        ends = [f"{means[metric].iloc[i]:.2f} at {top['axis']} {value_text(means[top['axis']].iloc[i])}" for i in (0, -1)]
+        return f"{what[0].upper()}{what[1:]}: {ends[0]}, {ends[1]}"
     rest = ", ".join(f"{axis} {100 * part:.0f} %" for axis, part in zip(shares["axis"][1:4], shares["share"][1:4]))
     return f"{top['axis']} explains {100 * top['share']:.0f} % of the variance of the {what}" + (f" ({rest})" if rest else "")
 
