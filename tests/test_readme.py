@@ -13,8 +13,15 @@ from oneshot import sweep
 from oneshot.points import expand
 
 README = (small.ROOT / "README.md").read_text()
-PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
-COMMANDS = [line.split("#")[0].strip() for block in re.findall(r"```\n(.*?)```", README, re.S) for line in block.splitlines()]
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.M | re.S)  # fences pair up, so each match is one block
+PYTHON = [text for language, text in BLOCKS if language == "python"]
+LINES = [line.split("#")[0].strip() for language, text in BLOCKS if not language for line in text.splitlines()]
+SWEEPS = [line for line in LINES if line.startswith("python run_sweep.py")]
+ANALYSES = [line for line in LINES if line.startswith("python analyze.py")]
+
+
+def test_every_kind_of_block_was_found() -> None:
+    assert (len(PYTHON), len(SWEEPS), len(ANALYSES)) == (6, 7, 3) and {"make sweep", "make test"} <= set(LINES)
 
 
 def test_the_sweep_shown_is_valid(tmp_path: Path) -> None:
@@ -23,7 +30,7 @@ def test_the_sweep_shown_is_valid(tmp_path: Path) -> None:
     assert sum(p.model == "vae_stn" for p in expanded) == 34
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python run_sweep.py")])
+@pytest.mark.parametrize("command", SWEEPS)
 def test_commands_on_sweeps_are_accepted(command: str, tmp_path: Path) -> None:
     words = shlex.split(command)[2:]
     looks = {"--check", "--status", "--list", "--settings"} & set(words)
@@ -31,7 +38,7 @@ def test_commands_on_sweeps_are_accepted(command: str, tmp_path: Path) -> None:
     assert done.returncode == 0 and done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python analyze.py")])
+@pytest.mark.parametrize("command", ANALYSES)
 def test_commands_on_results_run(command: str, finished: Path) -> None:
     words = shlex.split(command.replace("results/quickstart", "results/small"))[2:]
     done = small.run(*words, cwd=finished, script="analyze.py")
