@@ -10,6 +10,7 @@ import dataclasses
 import importlib
 import io
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -63,8 +64,23 @@ def keys(point: Point) -> dict[str, str]:
 
 
 def missing(point: Point, store: Store) -> list[str]:
-    """The names of the inputs that are not in the store yet."""
-    return [name for name, key in keys(point).items() if not store.exists(key)]
+    """The names of the inputs that are not in the store, or not whole there; a damaged one is set aside."""
+    return [name for name, key in keys(point).items() if not _whole(key, store)]
+
+
+def _whole(key: str, store: Store) -> bool:
+    try:
+        if key.endswith(".json"):
+            Human(**json.loads(store.read(key)))
+        else:
+            store.unseal(key)
+    except FileNotFoundError:
+        return False
+    except (DamagedFile, ValueError, TypeError) as error:
+        warnings.warn(f"{store.path(key)} is damaged ({error}); it is made again", stacklevel=2)
+        store.set_aside(key)
+        return False
+    return True
 
 
 def prepare(point: Point, store: Store, device: torch.device, report: Report = lambda *_: None) -> None:
@@ -136,11 +152,8 @@ def _module(kind: str) -> ModuleType:
 def _critic(spec: CriticSpec, data: DataSet, exemplars: np.ndarray | None, store: Store, device: torch.device, report: Report) -> nn.Module:
     """A critic from the store, else imported from its published file, else trained; stored with its quality."""
     key = spec.weights_key
-    if store.exists(key):
-        try:
-            return _read_critic(spec, data.image_size, store, device)
-        except DamagedFile:
-            store.set_aside(key)
+    if _whole(key, store):
+        return _read_critic(spec, data.image_size, store, device)
     family = _module(spec.kind)
     config = family.Config(**spec.settings)
 

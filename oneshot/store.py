@@ -47,7 +47,13 @@ class Store:
     def write(self, key: str, data: bytes) -> None:
         """Write a file whole or not at all."""
         if self.fs is not None:
-            with self.fs.open_output_stream(f"{self.base}/{key}") as stream:
+            path = f"{self.base}/{key}"
+            try:
+                stream = self.fs.open_output_stream(path)
+            except FileNotFoundError:  # a file system with real folders; object stores need none
+                self.fs.create_dir(path.rpartition("/")[0], recursive=True)
+                stream = self.fs.open_output_stream(path)
+            with stream:
                 stream.write(data)
             return
         final = Path(self.base) / key

@@ -38,7 +38,6 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
 
 def test_a_store_by_uri_is_the_same_store(tmp_path: Path) -> None:
     remote, local = Store(f"file://{tmp_path}"), Store(tmp_path)
-    (tmp_path / "a").mkdir()
     remote.write("a/x.json", b"1")
     assert local.read("a/x.json") == b"1" and remote.exists("a/x.json") and not remote.exists("a/y.json")
     assert set(remote.names("a", ".json")) == set(local.names("a", ".json")) == {"x.json"}
