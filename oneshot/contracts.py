@@ -1,6 +1,6 @@
 """What a model family must do. A family file in models/ holds a `Config`, a `VERSION`, `VARIANTS` with a `tiny` one, and one `Family`.
 
-A trained family obeys five rules, so that one loop trains them all and, later, many points train as one stack:
+A trained family obeys five rules, so that one loop trains them all and many points train as one stack (`stack.py`):
 noise and train-stage hyperparameters come in as arguments; there is no data-dependent control flow, no state outside parameters and
 buffers, no global random state, and no operator without a batching rule. `tests/test_contract.py` holds every family to them.
 """
@@ -36,6 +36,8 @@ class Player:
 
     loss: (pairs, noise, hyper) -> per-example losses in nats, each [B]; the entry "loss" is minimised, the others are reported.
     clip: largest L2 norm of the gradient (0: none). every: the player moves at each `every`-th batch.
+    stacked: the same losses of K models at once, each [K, B], where the family has a faster form than vmap: (weights by name, each with a
+    leading K; pairs and noise, which all slices share; hyper by name, each [K]).
     """
 
     name: str
@@ -45,12 +47,17 @@ class Player:
     betas: tuple[float, float] = (0.9, 0.999)
     clip: float = 0.0
     every: int = 1
+    stacked: Callable[[Mapping[str, Tensor], Pairs, Tensor, Mapping[str, Tensor]], Losses] | None = None
 
 
 class TrainedFamily(nn.Module, ABC):
-    """A model that learns. `config` is its Config; images are square, `image_size` pixels wide."""
+    """A model that learns. `config` is its Config; images are square, `image_size` pixels wide.
+
+    cannot_stack: why models of this family cannot train as one stack; "" if they can, as they should.
+    """
 
     trained: ClassVar[bool] = True
+    cannot_stack: ClassVar[str] = ""
     config: Any
     image_size: int
 
@@ -65,6 +72,10 @@ class TrainedFamily(nn.Module, ABC):
     @abstractmethod
     def noise_shape(self) -> tuple[int, ...]:
         """Shape of the standard normal noise that one example needs, in training and in drawing alike."""
+
+    def accelerate(self, compiled: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        """Replace the family's hot functions, if it has any, by their compiled form; called where compiling pays."""
+        return None
 
     @abstractmethod
     def sample(self, exemplars: Tensor, noise: Tensor) -> Tensor:
@@ -93,17 +104,18 @@ class ReferenceFamily(ABC):
 
 
 def bernoulli_nll(logits: Tensor, target: Tensor, published: bool = False) -> Tensor:
-    """-log p(target) of independent Bernoulli pixels, summed over all but the first dimension: [B], in nats.
+    """-log p(target) of independent Bernoulli pixels, summed over the last three dimensions: [..., C, H, W] -> [...], in nats.
 
     published: go through the sigmoid first, with log clamped at -100, as the reference does; it saturates in float32.
     """
+    target = target.expand_as(logits)
     if published:
         loss = nn.functional.binary_cross_entropy(torch.sigmoid(logits), target, reduction="none")
     else:
         loss = nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    return loss.flatten(1).sum(1)
+    return loss.sum((-3, -2, -1))
 
 
 def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(mean, exp(log_variance)) || N(0, 1)), summed over all but the first dimension: [B], in nats."""
-    return -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).flatten(1).sum(1)
+    """KL(N(mean, exp(log_variance)) || N(0, 1)), summed over the last two dimensions: [..., T, Z] -> [...], in nats."""
+    return -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum((-2, -1))

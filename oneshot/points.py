@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -271,10 +273,19 @@ class _PointMaker:
         )
 
 
-def stacks(chosen: Sequence[Point], max_stack: int = 64) -> list[list[str]]:
-    """Trainings grouped into stacks: train_ids that differ only in train-stage settings which keep all tensor shapes."""
-    groups: dict[str, dict[str, None]] = {}
+def stacks(chosen: Sequence[Point], max_stack: int = 64, slots: int = 1) -> list[list[str]]:
+    """Trainings in groups that train as one stacked model: train_ids that differ only in train-stage settings which keep all tensor shapes.
+
+    max_stack: most trainings in a group. slots: how many trials run side by side; groups stay small enough to give each of them work.
+    """
+    by_shape: dict[str, dict[str, None]] = {}
     for point in chosen:
-        groups.setdefault(point.stack_key, {})[point.train_id] = None
-    lists = [list(ids) for ids in groups.values()]
-    return [ids[i : i + max_stack] for ids in lists for i in range(0, len(ids), max_stack)]
+        by_shape.setdefault(point.stack_key, {})[point.train_id] = None
+    total = sum(map(len, by_shape.values()))
+    most = max(min(max_stack, math.ceil(total / max(slots, 1))), 1)
+    groups = []
+    for ids in map(list, by_shape.values()):
+        count = math.ceil(len(ids) / most)
+        bounds = [i * len(ids) // count for i in range(count + 1)]
+        groups += [ids[a:b] for a, b in itertools.pairwise(bounds)]
+    return groups

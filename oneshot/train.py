@@ -1,4 +1,6 @@
-"""fit: the one training loop. Batches and noise come from (seed, epoch, step), so a resumed training equals an unbroken one."""
+"""fit: the one training loop, for one model or a stack of them. Batches and noise come from (seed, epoch, step), so that a resumed training
+equals an unbroken one and a stacked training the same point trained alone.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ import io
 import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +19,8 @@ from torch import Tensor
 from oneshot import streams
 from oneshot.contracts import Pairs, TrainedFamily
 from oneshot.episodes import DataSet
-from oneshot.game import Game
+from oneshot.replay import Rounds
+from oneshot.stack import Stack, matrix_products
 from oneshot.store import DamagedFile, Store
 
 EVALUATION_BATCH = 512
@@ -33,12 +36,15 @@ class Diverged(RuntimeError):
 
 
 class Stopped(RuntimeError):
-    """The training was asked to stop; its checkpoint is written."""
+    """The training was asked to stop; its checkpoints are written."""
 
 
 @dataclass
 class Training:
-    """The state of a training: weights at the end and at the lowest validation loss, and the curve, one value a column and epoch."""
+    """The state of a training: weights at the end and at the lowest validation loss, and the curve, one value a column and epoch.
+
+    seconds: its share of the time of its stack. game: what a resume needs besides the weights. how: in words, as in "stack of 17, graph".
+    """
 
     end: dict[str, Tensor]
     best: dict[str, Tensor]
@@ -48,6 +54,7 @@ class Training:
     seconds: float = 0.0
     curve: dict[str, list[float]] = field(default_factory=dict)
     game: dict[str, Any] = field(default_factory=dict)
+    how: str = ""
 
     def to_bytes(self, weights_only: bool) -> bytes:
         """The file of a checkpoint, or of a finished training, which needs no optimiser state."""
@@ -81,16 +88,16 @@ class Material:
             images = torch.from_numpy(data.images).to(device)
         return Material(images, torch.from_numpy(exemplars[data.label]).to(device), data.rows(train), data.rows(schedule))
 
-    def pairs(self, rows: np.ndarray) -> Pairs:
-        index = torch.from_numpy(rows).to(self.images.device)
+    def pairs(self, index: Tensor) -> Pairs:
+        """The images of these indices, int64 [B] on the device, each with its exemplar."""
         images = self.images[torch.stack([index, self.exemplar[index]])].unsqueeze(2).float()
         return Pairs(images[0], images[1])
 
 
 def noise(seed: int, purpose: tuple[object, ...], count: int, shape: tuple[int, ...], device: torch.device) -> Tensor:
-    """Standard normal [count, *shape], drawn on the CPU so that every device sees the same numbers."""
-    generator = torch.Generator().manual_seed(streams.key(seed, *purpose))
-    return torch.randn((count, *shape), generator=generator).to(device)
+    """Standard normal [count, *shape], drawn on the device it is used on: a GPU sees other numbers than a CPU, but always the same."""
+    generator = torch.Generator(device).manual_seed(streams.key(seed, *purpose))
+    return torch.randn((count, *shape), generator=generator, device=device)
 
 
 class Checkpoint:
@@ -119,88 +126,180 @@ class Checkpoint:
 
 
 def fit(
-    model: TrainedFamily, material: Material, seed: int, checkpoint: Checkpoint, report: Report, stop: Callable[[], bool] = lambda: False
-) -> Training:
-    """Train `model` in place for config.epochs epochs, continuing from its checkpoint if there is one.
+    models: Sequence[TrainedFamily],
+    material: Material,
+    seed: int,
+    checkpoints: Sequence[Checkpoint],
+    report: Report,
+    stop: Callable[[], bool] = lambda: False,
+    accelerated: bool = False,
+) -> list[Training | Diverged]:
+    """Train models of one shape as one stack for config.epochs epochs, each continuing from its own checkpoint if there is one.
 
-    report(epoch, epochs, curve row) is called after every epoch; stop() is asked after every epoch and at most every second within one.
-    Raises Diverged on a non-finite loss, Stopped (checkpoint saved) when asked to stop.
+    report(epoch, epochs, curve row of the first model at work) is called after every epoch; stop() is asked after every epoch and at most
+    every second within one. accelerated: compiled, and as a CUDA graph; needs a GPU. Returns the training of each model, or the Diverged of
+    one whose loss or gradient became non-finite. Raises Stopped (checkpoints saved) when asked to stop.
     """
-    config = model.config
-    game = Game(model.players(), config.plateau)
-    training = checkpoint.load()
-    if training is None:
-        training = Training(_copy(model), _copy(model))
-    else:
-        model.load_state_dict(training.end)
-        game.restore(training.game)
-    for epoch in range(training.epochs_done, config.epochs):
-        start = time.monotonic()
-        row = _epoch(model, game, material, seed, epoch, stop)
-        if row is None:  # a broken-off epoch is repeated on resume: the checkpoint holds the end of the one before
-            if training.epochs_done:
-                checkpoint.save(training)
-            raise Stopped(f"after epoch {training.epochs_done} of {config.epochs}")
-        row |= evaluate(model, material, seed)
-        row["learning_rate"] = game.end_epoch(row["validation_loss"])
-        if not math.isfinite(row["train_loss"]):
-            raise Diverged(f"the loss is {row['train_loss']} in epoch {epoch}", training)
-        training.seconds += time.monotonic() - start
-        _record(training, model, game, epoch, row)
-        report(epoch + 1, config.epochs, row)
-        if epoch + 1 < config.epochs and (checkpoint.due() or stop()):
-            checkpoint.save(training)
-            if stop():
-                raise Stopped(f"after epoch {epoch + 1} of {config.epochs}")
-    return training
+    slices = [_Slice.begin(model, checkpoint) for model, checkpoint in zip(models, checkpoints)]
+    with matrix_products(getattr(models[0].config, "precision", "float32")):
+        crew: _Crew | None = None
+        while members := _next(slices, models[0].config.epochs):
+            if crew is None or crew.outdated(members):
+                if crew is not None:
+                    crew.write_back()
+                crew = None  # gives its memory back first
+                crew = _Crew(members, material, seed, accelerated)
+            row = crew.epoch(stop)
+            done, epochs = max(s.training.epochs_done for s in members), models[0].config.epochs
+            if row is not None:
+                report(done, epochs, row)
+            if row is None or (stop() and _next(slices, epochs)):
+                crew.save()
+                raise Stopped(f"after epoch {done} of {epochs}")
+            if any(s.checkpoint.due() for s in members):
+                crew.save()
+    return [s.diverged or s.training for s in slices]
 
 
-def _record(training: Training, model: TrainedFamily, game: Game, epoch: int, row: dict[str, float]) -> None:
-    """Take the end of an epoch into the state of the training."""
-    for name, value in {"epoch": epoch, **row}.items():
-        training.curve.setdefault(name, []).append(value)
-    training.end, training.game, training.epochs_done = _copy(model), game.state(), epoch + 1
-    if row["validation_loss"] < training.best_loss:
-        training.best, training.best_loss, training.best_epoch = training.end, row["validation_loss"], epoch
+@dataclass
+class _Slice:
+    """One model of a stack, with where it stands."""
+
+    model: TrainedFamily
+    checkpoint: Checkpoint
+    training: Training
+    diverged: Diverged | None = None
+
+    @staticmethod
+    def begin(model: TrainedFamily, checkpoint: Checkpoint) -> _Slice:
+        training = checkpoint.load()
+        if training is None:
+            weights = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
+            training = Training(weights, weights)
+        else:
+            model.load_state_dict(training.end)
+        return _Slice(model, checkpoint, training)
 
 
-def _epoch(
-    model: TrainedFamily, game: Game, material: Material, seed: int, epoch: int, stop: Callable[[], bool]
-) -> dict[str, float] | None:
-    """One pass over the training images; the image-weighted means of its losses, or None if it was broken off."""
-    config, device = model.config, material.images.device
-    order = streams.generator(seed, "batches", epoch).permutation(material.train)
-    hyper = model.hyper(epoch)
-    model.train()
-    sums: dict[str, Tensor] = {}
-    asked = time.monotonic()
-    for step, start in enumerate(range(0, len(order), config.batch_size)):
-        rows = order[start : start + config.batch_size]
-        means = game.play(material.pairs(rows), noise(seed, ("noise", epoch, step), len(rows), model.noise_shape, device), hyper)
-        for name, value in means.items():
-            sums[name] = sums.get(name, torch.zeros((), device=device)) + value * len(rows)
-        if time.monotonic() - asked > 1:
-            asked = time.monotonic()
-            if stop():
-                return None
-    return {f"train_{name}": float(value) / len(order) for name, value in sums.items()}
+def _next(slices: Sequence[_Slice], epochs: int) -> list[_Slice]:
+    """Who trains next: those that have done the fewest epochs, so that slices resumed at different epochs fall into step."""
+    alive = [s for s in slices if s.diverged is None and s.training.epochs_done < epochs]
+    least = min((s.training.epochs_done for s in alive), default=0)
+    return [s for s in alive if s.training.epochs_done == least]
 
 
-@torch.inference_mode()
-def evaluate(model: TrainedFamily, material: Material, seed: int) -> dict[str, float]:
-    """Losses on the classes that drive the schedule, with every train-stage weight at 1 and the same noise at each epoch."""
-    device = material.images.device
-    model.eval()
-    ones = dict.fromkeys(model.hyper(0), 1.0)
-    sums: dict[str, float] = {}
-    for step, start in enumerate(range(0, len(material.schedule), EVALUATION_BATCH)):
-        rows = material.schedule[start : start + EVALUATION_BATCH]
-        player = model.players()[0]
-        losses = player.loss(material.pairs(rows), noise(seed, ("validation", step), len(rows), model.noise_shape, device), ones)
-        for name, value in losses.items():
-            sums[name] = sums.get(name, 0.0) + float(value.sum())
-    return {f"validation_{name}": value / len(material.schedule) for name, value in sums.items()}
+class _Crew:
+    """Slices that train as one stack from the same epoch on."""
 
+    def __init__(self, members: Sequence[_Slice], material: Material, seed: int, accelerated: bool):
+        self.members, self.material, self.seed = list(members), material, seed
+        self.stack = Stack([s.model for s in members], material.images.device, accelerated)
+        for k, one in enumerate(members):
+            if one.training.game:
+                self.stack.restore(k, one.training.game)
+        self.rounds = Rounds(self.stack, material.pairs, by_graph=accelerated)
+        self.end = self.best = self.stack.snapshot()
+        self.fresh_best = torch.zeros(len(members), dtype=torch.bool)
+        self.hyper_names = list(members[0].model.hyper(0))
 
-def _copy(model: TrainedFamily) -> dict[str, Tensor]:
-    return {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
+    def outdated(self, members: Sequence[_Slice]) -> bool:
+        """A new stack pays when others have come up to this epoch, or when a third of the slices only take up room."""
+        left = [s for s in self.members if any(s is m for m in members)]
+        return len(left) < len(members) or 3 * len(left) <= 2 * len(self.members)
+
+    def epoch(self, stop: Callable[[], bool]) -> dict[str, float] | None:
+        """One pass over the training images, evaluation and schedule for every member; None if it was broken off."""
+        begun, epoch = time.monotonic(), self.alive()[0][1].training.epochs_done
+        sums = self._train(epoch, stop)
+        if sums is None:  # a broken-off epoch is repeated on resume: self.end still holds the end of the one before
+            return None
+        columns = {f"train_{n}": v / len(self.material.train) for n, v in sums.items()} | self._evaluate()
+        columns["learning_rate"] = self.stack.end_epoch(columns["validation_loss"])
+        values = {n: v.double().cpu().tolist() for n, v in columns.items()}
+        finite = self.stack.alive.cpu().tolist()
+        self.end = self.stack.snapshot()
+        seconds = (time.monotonic() - begun) / len(self.alive())
+        rows = [{n: v[k] for n, v in values.items()} for k in range(len(self.members))]
+        improved = torch.zeros(len(self.members), dtype=torch.bool)
+        for k, one in self.alive():
+            improved[k] = self._record(one, epoch, rows[k], finite[k], seconds)
+        if improved.any():
+            self.fresh_best |= improved
+            self.best.take(self.end, improved.to(self.material.images.device))
+        first = self.alive()
+        if all(s.training.epochs_done == s.model.config.epochs for _, s in first):
+            self.write_back(last=True)
+        return rows[first[0][0]] if first else rows[0]
+
+    def alive(self) -> list[tuple[int, _Slice]]:
+        return [(k, s) for k, s in enumerate(self.members) if s.diverged is None]
+
+    def _record(self, one: _Slice, epoch: int, row: dict[str, float], finite: bool, seconds: float) -> bool:
+        """Take the end of an epoch into the training of a slice, or its divergence; True for a new best epoch."""
+        training = one.training
+        if not finite or not math.isfinite(row["train_loss"]):
+            what = f"the loss is {row['train_loss']}" if not math.isfinite(row["train_loss"]) else "the gradient is not finite"
+            one.diverged = Diverged(f"{what} in epoch {epoch}", training)
+            return False
+        for name, value in {"epoch": epoch, **row}.items():
+            training.curve.setdefault(name, []).append(value)
+        training.epochs_done, training.how = epoch + 1, self.how()
+        training.seconds += seconds
+        if row["validation_loss"] < training.best_loss:
+            training.best_loss, training.best_epoch = row["validation_loss"], epoch
+            return True
+        return False
+
+    def how(self) -> str:
+        """How this stack trains, in words."""
+        way = "graph" if self.rounds.by_graph else "eager"
+        return way if len(self.members) == 1 else f"stack of {len(self.members)}, {way}"
+
+    def write_back(self, last: bool = False) -> None:
+        """Bring weights and state from the stack into the trainings; the state is not needed after the last epoch."""
+        for k, one in self.alive():
+            one.training.end = self.end.weights(k)
+            if self.fresh_best[k]:
+                one.training.best = self.best.weights(k)
+            one.training.game = {} if last else self.end.state(k)
+
+    def save(self) -> None:
+        """Checkpoint every member that has done an epoch."""
+        self.write_back()
+        for _, one in self.alive():
+            if one.training.epochs_done and one.training.epochs_done < one.model.config.epochs:
+                one.checkpoint.save(one.training)
+
+    def _train(self, epoch: int, stop: Callable[[], bool]) -> dict[str, Tensor] | None:
+        """The sums of the losses over the training images, each [K], or None if broken off."""
+        material, device = self.material, self.material.images.device
+        template, size = self.stack.template, self.stack.template.config.batch_size
+        order = torch.from_numpy(streams.generator(self.seed, "batches", epoch).permutation(material.train)).to(device)
+        hyper = self._hyper([s.model.hyper(epoch) for s in self.members])
+        sums: dict[str, Tensor] = {}
+        asked = time.monotonic()
+        for step, index in enumerate(order.split(size)):
+            given = noise(self.seed, ("noise", epoch, step), len(index), template.noise_shape, device)
+            for name, value in self.rounds.play(index, given, hyper).items():
+                sums[name] = sums.get(name, 0) + value * len(index)
+            if time.monotonic() - asked > 1:
+                asked = time.monotonic()
+                if stop():
+                    return None
+        return sums
+
+    def _evaluate(self) -> dict[str, Tensor]:
+        """Losses on the classes that drive the schedule, every train-stage weight at 1, the same noise at each epoch: means, each [K]."""
+        material, device = self.material, self.material.images.device
+        ones = self._hyper([dict.fromkeys(self.hyper_names, 1.0)] * len(self.members))
+        sums: dict[str, Tensor] = {}
+        for step, index in enumerate(torch.from_numpy(material.schedule).to(device).split(EVALUATION_BATCH)):
+            given = noise(self.seed, ("validation", step), len(index), self.stack.template.noise_shape, device)
+            for name, value in self.stack.losses(material.pairs(index), given, ones).items():
+                sums[name] = sums.get(name, 0) + value.sum(1)
+        return {f"validation_{n}": v / len(material.schedule) for n, v in sums.items()}
+
+    def _hyper(self, values: Sequence[dict[str, float]]) -> dict[str, Tensor]:
+        """Hyperparameters by name, each [K], on the device."""
+        device = self.material.images.device
+        return {n: torch.tensor([one[n] for one in values], dtype=torch.float32, device=device) for n in self.hyper_names}

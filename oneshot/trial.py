@@ -1,6 +1,6 @@
 """A trial: one training and everything drawn and scored from it. Whatever happens here, each of its points ends as one record.
 
-points that share a train_id -> inputs -> fit (or the stored training) -> draw (or the stored drawings) -> grade -> commit
+points that share a training or a stack -> inputs -> fit (or the stored trainings) -> draw (or the stored drawings) -> grade -> commit
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import functools
 import importlib
 import io
 import itertools
+import os
 import platform
 import resource
 import sys
@@ -30,13 +31,14 @@ from oneshot import inputs, rows, sample
 from oneshot.contracts import TrainedFamily
 from oneshot.episodes import Drawings
 from oneshot.inputs import Inputs
-from oneshot.points import Point
+from oneshot.points import Point, stacks
 from oneshot.rows import Record
 from oneshot.score import grade
 from oneshot.store import DamagedFile, Store
 from oneshot.train import Checkpoint, Diverged, Material, Stopped, Training, fit
 
 Report = Callable[[int, int], None]
+NOT_TRAINED = dict(epochs_done=0, train_seconds=0.0)
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Job:
 
 
 def run(points: Sequence[Point], job: Job, report: Report = lambda *_: None) -> dict[str, str]:
-    """Compute the records of points that share one training; returns the status of each point by point_id.
+    """Compute the records of points that share one training or train as one stack; returns the status of each point by point_id.
 
     An exception becomes a row with status `failed` (`diverged` for non-finite losses). Points of a training that was asked to stop get
     no record and no status; they continue from their checkpoint when the sweep is run again.
@@ -64,24 +66,28 @@ def run(points: Sequence[Point], job: Job, report: Report = lambda *_: None) -> 
         torch.set_num_threads(job.threads)
     statuses: dict[str, str] = {}
     output = io.StringIO()
+    trainings = {p.train_id: p for p in points}
     try:
         with contextlib.redirect_stdout(output):
             given = inputs.load(points[0], job.store, torch.device(job.device))
-            trained = _train(points[0], given, job, report)
+            outcomes = _train(list(trainings.values()), given, job, report)
     except Stopped:
         return {}
     except Exception as error:
-        return {p.point_id: _fail(p, error, getattr(error, "training", None), job, output) for p in points}
-    for _, group in itertools.groupby(points, key=lambda p: p.sample_id):
+        outcomes = dict.fromkeys(trainings, error)
+    for _, group in itertools.groupby(points, key=lambda p: (p.train_id, p.sample_id)):
         drawn: Drawn | None = None
         for point in group:
+            outcome = outcomes[point.train_id]
             try:
+                if isinstance(outcome, Exception):
+                    raise outcome
                 with contextlib.redirect_stdout(output):
                     given = inputs.load(point, job.store, torch.device(job.device))
-                    drawn = drawn or _draw(point, given, trained, job)
-                    statuses[point.point_id] = _grade(point, given, trained, drawn, job)
+                    drawn = drawn or _draw(point, given, outcome, job)
+                    statuses[point.point_id] = _grade(point, given, outcome, drawn, job)
             except Exception as error:
-                statuses[point.point_id] = _fail(point, error, trained.training, job, output)
+                statuses[point.point_id] = _fail(point, error, getattr(outcome, "training", None), job, output)
     return statuses
 
 
@@ -113,30 +119,105 @@ def build(point: Point) -> Any:
         return module.FAMILY(config, point.settings["image_size"])
 
 
-def _train(point: Point, given: Inputs, job: Job, report: Report) -> Trained:
-    """The stored training of this train_id, or a new one, continued from its checkpoint if one was left."""
-    family = build(point)
-    if not family.trained:
-        return Trained(family, None)
-    device = torch.device(job.device)
-    family.to(device)
-    count = sum(p.numel() for p in family.parameters())
-    key = f"store/trainings/{point.train_id}/training.pt"
+def _train(points: Sequence[Point], given: Inputs, job: Job, report: Report) -> dict[str, Trained | Exception]:
+    """The stored training of each point's train_id, or a new one, continued from its checkpoint if one was left; new ones as one stack."""
+    outcomes: dict[str, Trained | Exception] = {}
+    waiting: list[tuple[Point, TrainedFamily]] = []
+    for point in points:
+        family = build(point)
+        if not family.trained:
+            outcomes[point.train_id] = Trained(family, None)
+        elif (training := _stored(point, job)) is not None:
+            outcomes[point.train_id] = Trained(family, training, _count(family))
+        else:
+            waiting.append((point, family))
+    while waiting:
+        most = _most_in_memory(waiting[0][1], job)
+        chunk, waiting = waiting[:most], waiting[most:]
+        outcomes |= _fit_or_halve(chunk, given, job, report)
+    return outcomes
+
+
+def _count(family: TrainedFamily) -> int:
+    return sum(p.numel() for p in family.parameters())
+
+
+def _training_key(point: Point) -> str:
+    return f"store/trainings/{point.train_id}/training.pt"
+
+
+def _stored(point: Point, job: Job) -> Training | None:
+    """The finished training of a point; a damaged one is set aside."""
     try:
-        training = Training.from_bytes(job.store.unseal(key))
-        return Trained(family, training, count)
+        return Training.from_bytes(job.store.unseal(_training_key(point)))
     except FileNotFoundError:
-        pass
+        return None
     except DamagedFile:
-        job.store.set_aside(key)
-    checkpoint = Checkpoint(job.store, f"store/trainings/{point.train_id}/checkpoint.pt", job.checkpoint_seconds)
-    material = Material.of(given.data, given.exemplars, family.config.schedule_classes, device)
-    training = fit(
-        family, material, point.seed, checkpoint, lambda epoch, epochs, _: report(epoch, epochs), lambda: job.store.exists(job.stop_key())
+        job.store.set_aside(_training_key(point))
+        return None
+
+
+def _most_in_memory(family: TrainedFamily, job: Job) -> int:
+    """How many models of this size train at once in the memory that is free, going by what the family says of itself."""
+    if family.cannot_stack:
+        return 1
+    if not hasattr(family.config, "memory"):
+        return 10**6
+    if job.device.startswith("cuda"):
+        free = 0.8 * torch.cuda.mem_get_info()[0]
+    else:
+        free = 0.6 * _free_memory() / max((os.cpu_count() or 1) // max(job.threads, 1), 1)  # its share beside the other trials
+    state = 8 * 4.0 * _count(family)  # weights, moments, gradient and copies
+    return max(int(free / (family.config.memory(family.image_size) + state)), 1)
+
+
+def _free_memory() -> float:
+    """Bytes of main memory that can be had; 4 GiB where the system does not tell."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+        return 1024.0 * int(next(line.split()[1] for line in lines if line.startswith("MemAvailable")))
+    return 4.0 * 2**30
+
+
+def _fit_or_halve(
+    members: Sequence[tuple[Point, TrainedFamily]], given: Inputs, job: Job, report: Report
+) -> dict[str, Trained | Exception]:
+    """Train these as one stack; where the device has too little memory, as two halves, one after the other."""
+    try:
+        return _fit(members, given, job, report)
+    except torch.OutOfMemoryError as error:
+        if len(members) == 1:
+            return {members[0][0].train_id: error}
+    torch.cuda.empty_cache()  # outside the handler, whose traceback holds the tensors
+    half = len(members) // 2
+    rebuilt = [(point, build(point)) for point, _ in members]
+    return _fit_or_halve(rebuilt[:half], given, job, report) | _fit_or_halve(rebuilt[half:], given, job, report)
+
+
+def _fit(members: Sequence[tuple[Point, TrainedFamily]], given: Inputs, job: Job, report: Report) -> dict[str, Trained | Exception]:
+    """Train these as one stack and store each of the trainings."""
+    device = torch.device(job.device)
+    points, families = [p for p, _ in members], [f for _, f in members]
+    material = Material.of(given.data, given.exemplars, families[0].config.schedule_classes, device)
+    checkpoints = [Checkpoint(job.store, f"store/trainings/{p.train_id}/checkpoint.pt", job.checkpoint_seconds) for p in points]
+    ended = fit(
+        families,
+        material,
+        points[0].seed,
+        checkpoints,
+        lambda epoch, epochs, _: report(epoch, epochs),
+        lambda: job.store.exists(job.stop_key()),
+        accelerated=device.type == "cuda",
     )
-    job.store.seal(key, training.to_bytes(weights_only=True))
-    job.store.delete(checkpoint.key)
-    return Trained(family, training, count)
+    outcomes: dict[str, Trained | Exception] = {}
+    for point, family, checkpoint, training in zip(points, families, checkpoints, ended):
+        if isinstance(training, Diverged):
+            outcomes[point.train_id] = training
+            continue
+        job.store.seal(_training_key(point), training.to_bytes(weights_only=True))
+        job.store.delete(checkpoint.key)
+        outcomes[point.train_id] = Trained(family, training, _count(family))
+    return outcomes
 
 
 def _draw(point: Point, given: Inputs, trained: Trained, job: Job) -> Drawn:
@@ -148,7 +229,7 @@ def _draw(point: Point, given: Inputs, trained: Trained, job: Job) -> Drawn:
     family, n = trained.family, point.settings["drawings_per_class"]
     if isinstance(family, TrainedFamily):
         assert trained.training is not None
-        family.load_state_dict(getattr(trained.training, point.settings["weights"]))
+        family.to(torch.device(job.device)).load_state_dict(getattr(trained.training, point.settings["weights"]))
         drawings = sample.draw(family, given.data, given.exemplars, n, point.seed, torch.device(job.device))
     else:
         drawings = family.draw(given.data, given.exemplars, n, point.seed)
@@ -166,7 +247,7 @@ def _grade(point: Point, given: Inputs, trained: Trained, drawn: Drawn, job: Job
     row = _row(point, "done", job) | grades.totals
     row |= dict(drawings=len(drawings.images), constant_drawings=drawings.constant, parameters=trained.parameters)
     row |= dict(draw_seconds=drawn.seconds, score_seconds=time.monotonic() - start, peak_memory_mb=_peak_memory_mb(job.device))
-    row |= dict(epochs_done=training.epochs_done, train_seconds=training.seconds) if training else dict(epochs_done=0, train_seconds=0.0)
+    row |= dict(epochs_done=training.epochs_done, train_seconds=training.seconds, trained_as=training.how) if training else NOT_TRAINED
     counts = np.bincount(drawings.label, minlength=len(drawings.exemplars)).tolist()
     classes = {"class_name": list(drawings.class_names), "drawings": counts, **grades.classes}
     rows.commit(job.store, job.sweep, Record(row, classes, training.curve if training else {}))
@@ -217,12 +298,17 @@ def _peak_memory_mb(device: str) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def group(points: Sequence[Point]) -> list[list[Point]]:
-    """Points in trials: those that share a training together, those that share drawings side by side; in the order of their first point."""
-    trials: dict[str, list[Point]] = {}
+def group(points: Sequence[Point], max_stack: int = 1, slots: int = 1) -> list[list[Point]]:
+    """Points in trials, in the order of their first point: those that share a training or train as one stack go together.
+
+    Within a trial, points that share drawings stand side by side. max_stack, slots: as in `points.stacks`.
+    """
+    members: dict[str, list[Point]] = {}
     for point in points:
-        trials.setdefault(point.train_id, []).append(point)
-    return [sorted(trial, key=lambda p: p.sample_id) for trial in trials.values()]
+        members.setdefault(point.train_id, []).append(point)
+    order = {train_id: i for i, train_id in enumerate(members)}
+    groups = sorted(stacks(points, max_stack, slots), key=lambda ids: order[ids[0]])
+    return [[p for i in ids for p in sorted(members[i], key=lambda p: p.sample_id)] for ids in groups]
 
 
 def without_place(point: Point) -> Point:

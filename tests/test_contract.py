@@ -14,6 +14,7 @@ from oneshot import settings, streams
 from oneshot.contracts import LikelihoodFamily, Pairs, TrainedFamily
 from oneshot.episodes import DataSet
 from oneshot.sample import draw
+from oneshot.stack import Stack, by_vmap
 
 SIZE = 20
 FAMILIES = [f for f in settings.names("models") if f != "drawings"]
@@ -124,37 +125,29 @@ def test_no_hidden_randomness_or_state(family: str) -> None:
 
 @pytest.mark.parametrize("family", TRAINED)
 def test_a_family_stacks_without_a_slow_fallback(family: str) -> None:
-    """K models under vmap give each model's own losses, with per-slice hyperparameters, and no operator lacks a batching rule."""
+    """K models at once give each model's own losses, with hyperparameters of their own: by vmap, and by the family's stacked form if it has one.
+
+    No operator may lack a batching rule: the warning of a slow fallback fails the test. A family that cannot stack says why in
+    `cannot_stack`, and its points train alone.
+    """
     models = [build(family, seed=s) for s in (0, 1, 2)]
+    if reason := models[0].cannot_stack:
+        assert len(reason) > 20, "say why"
+        return
     pairs, noise = batch(models[0])
-    stacked, buffers = torch.func.stack_module_state(models)  # type: ignore[arg-type]
     hyper = {name: torch.tensor([value, value + 0.5, value + 1]) for name, value in models[0].hyper(0).items()}
-
-    def loss(parameters: Any, fixed: Any, values: Any) -> torch.Tensor:
-        def call(module: Any) -> torch.Tensor:
-            return module.players()[0].loss(pairs, noise, values)["loss"]
-
-        holder = Holder(models[0], call)
-        named = {f"model.{k}": v for k, v in {**parameters, **fixed}.items()}
-        return torch.func.functional_call(holder, named, ())
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        together = torch.func.vmap(loss)(stacked, buffers, hyper)
-    for k, model in enumerate(models):
-        own = model.players()[0].loss(pairs, noise, {n: float(v[k]) for n, v in hyper.items()})["loss"]
-        torch.testing.assert_close(together[k], own, rtol=1e-4, atol=1e-4)
-
-
-class Holder(torch.nn.Module):
-    """Lets functional_call run another method than forward."""
-
-    def __init__(self, model: torch.nn.Module, call: Any):
-        super().__init__()
-        self.model, self.call = model, call
-
-    def forward(self) -> torch.Tensor:
-        return self.call(self.model)
+    stack = Stack(models, torch.device("cpu"))
+    for turn, side in enumerate(stack.sides):
+        weights = {n: w for s in stack.sides for n, w in s.weights().items()}
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            ways = [by_vmap(stack.template, turn, {**weights, **stack.buffers}, pairs, noise, hyper)]
+            ways += [side.player.stacked(weights, pairs, noise, hyper)] if side.player.stacked else []
+        for k, model in enumerate(models):
+            own = model.players()[turn].loss(pairs, noise, {n: float(v[k]) for n, v in hyper.items()})
+            for together in ways:
+                assert set(together) == set(own)
+                torch.testing.assert_close(together["loss"][k], own["loss"], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("family", TRAINED)

@@ -49,7 +49,7 @@ def test_shipped_sweeps_have_the_published_counts(name: str, count: int) -> None
 def test_full_grid_is_128_stacks_of_17() -> None:
     groups = stacks([p for p in expand(sweep.load(ROOT / "sweeps" / "vae_stn.py")) if p.model == "vae_stn"])
     assert [len(g) for g in groups] == [17] * 128
-    assert {len(g) for g in stacks(expand(make(grid(beta=steps(0, 4, 0.25)))), max_stack=8)} == {8, 1}
+    assert sorted(len(g) for g in stacks(expand(make(grid(beta=steps(0, 4, 0.25)))), max_stack=8)) == [5, 6, 6]
 
 
 def test_lines_cross_once() -> None:

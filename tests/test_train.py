@@ -30,7 +30,10 @@ def model(**changed: Any) -> VaeStn:
 def train(family: VaeStn, store: Store, key: str = "c.pt", every: float = 0.0, stop_after: int | None = None, seed: int = 3) -> Training:
     seen: list[int] = []
     stop = (lambda: len(seen) >= stop_after) if stop_after is not None else (lambda: False)
-    return fit(family, material(), seed, Checkpoint(store, key, every), lambda epoch, epochs, row: seen.append(epoch), stop)
+    ended = fit([family], material(), seed, [Checkpoint(store, key, every)], lambda epoch, epochs, row: seen.append(epoch), stop)[0]
+    if isinstance(ended, Diverged):
+        raise ended
+    return ended
 
 
 def same(a: Training, b: Training) -> bool:
@@ -105,5 +108,5 @@ def test_published_schedule_uses_the_test_classes_and_holds_none_out() -> None:
     held, published = (Material.of(data, np.arange(0, 12, 2), kind, torch.device("cpu")) for kind in ("validation", "test"))
     assert held.train.tolist() == [0, 1, 2, 3] and held.schedule.tolist() == [4, 5, 6, 7]
     assert published.train.tolist() == list(range(8)) and published.schedule.tolist() == [8, 9, 10, 11]
-    pairs = held.pairs(np.array([1, 3]))
+    pairs = held.pairs(torch.tensor([1, 3]))
     assert pairs.target.shape == (2, 1, SIZE, SIZE) and held.exemplar[[1, 3]].tolist() == [0, 2]

@@ -26,7 +26,7 @@ def theta(*values: float) -> torch.Tensor:
 def test_write_then_read_gives_back_the_glimpse_when_pixels_coincide() -> None:
     """A window whose pixels lie on image pixels loses nothing: at 15 of 45 pixels each glimpse pixel is the centre of 3 x 3."""
     glimpse = torch.randn(1, 1, 15, 15)
-    window, image = spatial.centres(15), spatial.centres(45)
+    window, image = spatial.base(15), spatial.base(45)
     identity = theta(*spatial.IDENTITY)
     torch.testing.assert_close(spatial.read(spatial.write(glimpse, identity, image), identity, window), glimpse, atol=1e-5, rtol=0)
     small = theta(15 / 45, 0, 6 / 45, 0, 15 / 45, -12 / 45)  # one to one, shifted by whole pixels
@@ -43,7 +43,7 @@ def test_reads_and_inverses_agree_with_the_library() -> None:
     images = torch.rand(4, 2, 20, 20)
     grid = nn.functional.affine_grid(random.view(4, 2, 3), [4, 2, 7, 7], align_corners=False)
     expected = nn.functional.grid_sample(images, grid, align_corners=False)
-    torch.testing.assert_close(spatial.read(images, random, spatial.centres(7)), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(spatial.read(images, random, spatial.base(7)), expected, atol=1e-5, rtol=1e-5)
 
 
 def published_step_by_step(model: VaeStn, pairs: Pairs, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

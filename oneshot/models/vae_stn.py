@@ -3,21 +3,30 @@
 Rezende et al. (2016), One-shot generalization in deep generative models; DRAW (Gregor et al. 2015); in the form that Boutin et al.
 (2022), Diversity vs. recognizability, trained on Omniglot: one LSTM decoder, a full affine window shared by read and write, additive
 logits. As published, the first write does not depend on the data and the last latent does not reach the output.
+
+The recurrence is written twice. `elbo` and `sample` read like the paper. `_stacked_elbo` computes the same for K models at once with half
+the operators, and trains: target and exemplar are read together, the posterior networks run side by side, weight gradients are deferred,
+and nothing is done in a time step that could be done once.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from oneshot.contracts import Hyper, LikelihoodFamily, Losses, Pairs, Player, bernoulli_nll, gaussian_kl
 from oneshot.nn import spatial
+from oneshot.nn.deferred import Deferred, product
 from oneshot.settings import setting
 
-VERSION = 1
+VERSION = 2
+Weights = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,13 @@ class Config:
         choices=("validation", "test"),
         shapes=True,
     )
+    precision: str = setting(
+        "tf32",
+        "train",
+        "of matrix products in training: tf32 on GPUs (float32 on CPUs), float32, or bfloat16 for the large ones; all else is float32",
+        choices=("tf32", "float32", "bfloat16"),
+        shapes=True,
+    )
     weights: str = setting("end", "sample", "draw from the last or the best epoch", choices=("end", "best"))
 
     def work(self, images: int, image_size: int) -> float:
@@ -52,6 +68,12 @@ class Config:
         posterior = 2 * ((3 * window + self.lstm_size) * self.hidden + self.hidden * self.hidden // 4 + self.hidden // 4 * self.z)
         core = 4 * self.lstm_size * (self.z + window + self.lstm_size) + self.lstm_size * 150 + 200 * window
         return 3.0 * self.epochs * images * self.time_steps * (posterior + core + 30 * canvas)
+
+    def memory(self, image_size: int) -> float:
+        """Bytes that a training step of one model keeps for its backward pass, roughly."""
+        window, canvas = self.glimpse**2, image_size**2
+        activations = 4 * (3 * window + self.lstm_size) + 6 * self.hidden + 16 * self.lstm_size + 12 * self.z + 2000
+        return 4.0 * self.batch_size * self.time_steps * (activations + 8 * canvas)
 
 
 VARIANTS = {
@@ -78,12 +100,13 @@ class VaeStn(LikelihoodFamily):
         self.mean, self.log_variance = _mlp(*posterior), _mlp(*posterior)
         self.imagette = _mlp(state - self.steering, 200, window)
         self.core = nn.LSTMCell(config.z + window, state)
-        self.register_buffer("window_side", spatial.centres(config.glimpse), persistent=False)
-        self.register_buffer("image_side", spatial.centres(image_size), persistent=False)
+        self.register_buffer("window", spatial.base(config.glimpse), persistent=False)
+        self.register_buffer("canvas", spatial.base(image_size), persistent=False)
         self.register_buffer("identity", torch.tensor(spatial.IDENTITY), persistent=False)
-        self.window_side: Tensor
-        self.image_side: Tensor
+        self.window: Tensor
+        self.canvas: Tensor
         self.identity: Tensor
+        self.time_step: Callable[..., Any] = _time_step
 
     @property
     def noise_shape(self) -> tuple[int, ...]:
@@ -95,11 +118,20 @@ class VaeStn(LikelihoodFamily):
         return {"beta": beta}
 
     def players(self) -> list[Player]:
-        return [Player("vae", lambda: list(self.parameters()), self._loss, self.config.learning_rate, clip=self.config.clip)]
+        config = self.config
+        parameters = lambda: list(self.parameters())  # noqa: E731
+        return [Player("vae", parameters, self._loss, config.learning_rate, clip=config.clip, stacked=self._stacked_loss)]
+
+    def accelerate(self, compiled: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        self.time_step = compiled(_time_step)  # of one time step: compiling the unrolled recurrence takes minutes
 
     def _loss(self, pairs: Pairs, noise: Tensor, hyper: Hyper) -> Losses:
         terms = self.elbo(pairs, noise)
         return {"loss": terms["reconstruction"] + hyper["beta"] * terms["kl"], **terms}
+
+    def _stacked_loss(self, weights: Weights, pairs: Pairs, noise: Tensor, hyper: Mapping[str, Tensor]) -> Losses:
+        terms = self._stacked_elbo(weights, pairs, noise)
+        return {"loss": terms["reconstruction"] + hyper["beta"].unsqueeze(1) * terms["kl"], **terms}
 
     def elbo(self, pairs: Pairs, noise: Tensor) -> Losses:
         x, exemplar = pairs.target, pairs.exemplar
@@ -109,7 +141,7 @@ class VaeStn(LikelihoodFamily):
         for t in range(self.config.time_steps):
             h, _, theta, canvas = state
             seen = torch.cat([x - torch.sigmoid(canvas), both], 1)  # error image, target, exemplar through one window
-            glimpses = spatial.read(seen, theta, self.window_side)
+            glimpses = spatial.read(seen, theta, self.window)
             features = torch.cat([h, glimpses.flatten(1)], 1)
             mean, log_variance = self.mean(features), self.log_variance(features)
             z = mean + torch.exp(0.5 * log_variance) * noise[:, t]
@@ -119,10 +151,52 @@ class VaeStn(LikelihoodFamily):
         reconstruction = bernoulli_nll(state[3], x, self.config.published_loss)
         return {"reconstruction": reconstruction, "kl": gaussian_kl(torch.stack(means, 1), torch.stack(log_variances, 1))}
 
+    def _stacked_elbo(self, weights: Weights, pairs: Pairs, noise: Tensor) -> Losses:
+        """`elbo` of K models with these weights, [K, ...] each, on the same pairs and noise: terms [K, B]."""
+        x, (slices, batch, steps) = pairs.target, (len(weights["core.bias_ih"]), len(noise), self.config.time_steps)
+        layers = self._layers(weights, steps, batch)
+        matrices = tuple(layer.matrix for layer in layers)
+        images = torch.cat([x, pairs.exemplar], 1).expand(slices, -1, -1, -1, -1).flatten(0, 1)
+        h = x.new_zeros(slices, batch, self.config.lstm_size)
+        canvas = x.new_zeros(slices, *x.shape)
+        glimpse = _first_glimpse(weights).expand(-1, batch, -1)
+        state: tuple[Tensor, ...] = (h, h, self.identity.expand(slices * batch, 6), canvas, glimpse)
+        means, log_variances = [], []
+        time_step = self.time_step if torch.is_grad_enabled() else _time_step  # evaluation is not worth a compilation of its own
+        for t in range(steps):
+            taps = tuple(layer.taps[t] for layer in layers)
+            state, mean, log_variance, inputs = time_step(matrices, taps, state, x, images, noise[:, t], self.window, self.canvas)
+            means.append(mean)
+            log_variances.append(log_variance)
+            if torch.is_grad_enabled():
+                for layer, value in zip(layers, inputs):
+                    layer.record(value)
+        reconstruction = bernoulli_nll(state[3], x, self.config.published_loss)
+        return {"reconstruction": reconstruction, "kl": gaussian_kl(torch.stack(means, 2), torch.stack(log_variances, 2))}
+
+    def _layers(self, weights: Weights, steps: int, batch: int) -> list[Deferred]:
+        """The linear layers of a time step in the order in which `_time_step` uses them; equal layers of both posterior networks as one."""
+
+        def both(layer: int, join: Callable[..., Tensor]) -> tuple[Tensor, Tensor]:
+            names = (f"mean.{layer}", f"log_variance.{layer}")
+            return join([weights[f"{n}.weight"] for n in names], 1), join([weights[f"{n}.bias"] for n in names], 1)
+
+        def side_by_side(tensors: list[Tensor], dim: int) -> Tensor:
+            return torch.stack(tensors, dim).flatten(0, 1)
+
+        def one(name: str) -> tuple[Tensor, Tensor]:
+            return weights[f"{name}.weight"], weights[f"{name}.bias"]
+
+        core = torch.cat([weights["core.weight_ih"], weights["core.weight_hh"]], 2), weights["core.bias_ih"] + weights["core.bias_hh"]
+        large = [both(0, torch.cat), both(2, side_by_side), core]
+        small = [both(4, side_by_side), *map(one, ("location.0", "location.2", "location.4", "imagette.0", "imagette.2"))]
+        low = self.config.precision == "bfloat16"
+        return [Deferred(w, b, steps, batch, low) for w, b in large] + [Deferred(w, b, steps, batch) for w, b in small]
+
     def sample(self, exemplars: Tensor, noise: Tensor) -> Tensor:
         state = self._start(exemplars)
         for t in range(self.config.time_steps):
-            glimpse = spatial.read(exemplars, state[2], self.window_side)
+            glimpse = spatial.read(exemplars, state[2], self.window)
             state = self._step(state, noise[:, t], glimpse.flatten(1))
         return torch.sigmoid(state[3])
 
@@ -136,7 +210,7 @@ class VaeStn(LikelihoodFamily):
         """Write with the old memory and window, then move both."""
         h, c, theta, canvas = state
         imagette = self.imagette(h[:, self.steering :]).unflatten(1, (1, self.config.glimpse, self.config.glimpse))
-        canvas = canvas + spatial.write(imagette, theta, self.image_side)
+        canvas = canvas + spatial.write(imagette, theta, self.canvas)
         h, c = self._lstm(torch.cat([z, exemplar_glimpse], 1), h, c)
         return h, c, self.location(h[:, : self.steering]), canvas
 
@@ -147,6 +221,54 @@ class VaeStn(LikelihoodFamily):
         i, f, g, o = gates.chunk(4, 1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(c), c
+
+
+def _first_glimpse(weights: Weights) -> Tensor:
+    """What is written first, from an empty memory: [K, 1, S * S]."""
+    hidden = torch.relu(weights["imagette.0.bias"]).unsqueeze(1)
+    return torch.baddbmm(weights["imagette.2.bias"].unsqueeze(1), hidden, weights["imagette.2.weight"].transpose(1, 2))
+
+
+def _time_step(
+    matrices: tuple[Tensor, ...],
+    taps: tuple[Tensor, ...],
+    state: tuple[Tensor, ...],
+    x: Tensor,
+    images: Tensor,
+    noise: Tensor,
+    window: Tensor,
+    whole: Tensor,
+) -> tuple[tuple[Tensor, ...], Tensor, Tensor, tuple[Tensor, ...]]:
+    """One time step of K models.
+
+    state: h, c [K, B, L]; theta [K * B, 6]; canvas [K, B, 1, H, W]; the glimpse to be written [K, B, S * S]. x: target [B, 1, H, W].
+    images: target and exemplar, [K * B, 2, H, W]. Returns the next state, mean and log-variance [K, B, Z], and the layers' inputs.
+    """
+    h, c, theta, canvas, glimpse = state
+    slices, batch, _ = h.shape
+    points = spatial.grid(theta, window)
+    error = spatial.sample((x - torch.sigmoid(canvas)).flatten(0, 1), points)
+    seen = spatial.sample(images, points)  # its images need no gradient, those of the error do
+    features = torch.cat([h, error.view(slices, batch, -1), seen.view(slices, batch, -1)], 2)
+    first = torch.relu(product(taps[0], features, matrices[0]))
+    second = first.unflatten(2, (2, -1)).transpose(1, 2).flatten(0, 1)  # [2 K, B, .]: mean and log-variance of each model
+    third = torch.relu(product(taps[1], second, matrices[1]))
+    mean, log_variance = product(taps[3], third, matrices[3]).unflatten(0, (slices, 2)).unbind(1)
+    z = mean + torch.exp(0.5 * log_variance) * noise
+    side = math.isqrt(glimpse.shape[2])
+    canvas = canvas + spatial.write(glimpse.reshape(-1, 1, side, side), theta, whole).view_as(canvas)
+    inputs = torch.cat([z, seen[:, 1].reshape(slices, batch, -1), h], 2)
+    i, f, g, o = product(taps[2], inputs, matrices[2]).chunk(4, 2)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    h = torch.sigmoid(o) * torch.tanh(c)
+    steering, rest = h.split((h.shape[2] // 4, h.shape[2] - h.shape[2] // 4), 2)
+    turn = torch.relu(product(taps[4], steering, matrices[4]))
+    turned = torch.relu(product(taps[5], turn, matrices[5]))
+    theta = product(taps[6], turned, matrices[6]).flatten(0, 1)
+    stroke = torch.relu(product(taps[7], rest, matrices[7]))
+    glimpse = product(taps[8], stroke, matrices[8])
+    used = (features, second, inputs, third, steering, turn, turned, rest, stroke)
+    return (h, c, theta, canvas, glimpse), mean, log_variance, tuple(value.detach() for value in used)
 
 
 def _mlp(*sizes: int) -> nn.Sequential:

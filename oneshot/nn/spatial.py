@@ -1,10 +1,12 @@
 """Differentiable attention windows: the spatial transformer (Jaderberg et al. 2015) as a read and a write on an image.
 
 theta [B, 6] holds the rows of the affine map A | b from window to image coordinates, both in [-1, 1] (align_corners False).
-The grids are plain multiply-adds: a matrix product would round coordinates on GPUs with tf32, and affine_grid has no batching rule.
+On a GPU the grids are plain multiply-adds, as a matrix product would round coordinates to tf32; affine_grid has no batching rule.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -18,16 +20,34 @@ def centres(size: int) -> Tensor:
     return ((2 * torch.arange(size, dtype=torch.float64) + 1) / size - 1).float()
 
 
-def grid(theta: Tensor, side: Tensor) -> Tensor:
-    """Where the pixels of a square window lie in the image: theta [B, 6], side [S] pixel centres -> [B, S, S, 2] as (x, y)."""
-    a, b, c, d, e, f = theta.unflatten(-1, (6, 1, 1)).unbind(-3)
-    x, y = side.view(1, 1, -1), side.view(1, -1, 1)
-    return torch.stack([a * x + (b * y + c), d * x + (e * y + f)], -1)
+def base(side: int) -> Tensor:
+    """The homogeneous pixel centres (x, y, 1) of a square image, row by row: [side * side, 3]."""
+    one = centres(side)
+    y, x = torch.meshgrid(one, one, indexing="ij")
+    return torch.stack([x, y, torch.ones_like(x)], -1).flatten(0, 1)
 
 
-def read(images: Tensor, theta: Tensor, side: Tensor) -> Tensor:
+def grid(theta: Tensor, base: Tensor) -> Tensor:
+    """Where the pixels of a square window lie in the image: theta [B, 6], base [S * S, 3] -> [B, S, S, 2] as (x, y)."""
+    rows = theta.unflatten(-1, (2, 3))
+    if theta.device.type == "cpu":  # one product, which a CPU does in full precision
+        points = base @ rows.transpose(-1, -2)
+    else:
+        x, y = base[:, :1], base[:, 1:2]
+        a, b, c = rows.unsqueeze(-3).unbind(-1)
+        points = torch.addcmul(torch.addcmul(c, b, y), a, x)
+    side = math.isqrt(base.shape[0])
+    return points.unflatten(-2, (side, side))
+
+
+def read(images: Tensor, theta: Tensor, base: Tensor) -> Tensor:
     """Glimpses of the images through the window: [B, C, H, W], [B, 6] -> [B, C, S, S]; zero outside the image."""
-    return grid_sample(images, grid(theta, side), mode="bilinear", padding_mode="zeros", align_corners=False)
+    return sample(images, grid(theta, base))
+
+
+def sample(images: Tensor, points: Tensor) -> Tensor:
+    """Images at these points: [B, C, H, W], [B, S, S, 2] -> [B, C, S, S]; bilinear, zero outside the image."""
+    return grid_sample(images, points, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
 def invert(theta: Tensor) -> Tensor:
@@ -37,6 +57,6 @@ def invert(theta: Tensor) -> Tensor:
     return torch.stack([e * scale, -b * scale, (b * f - e * c) * scale, -d * scale, a * scale, (d * c - a * f) * scale], -1)
 
 
-def write(glimpse: Tensor, theta: Tensor, side: Tensor) -> Tensor:
-    """Paint a glimpse [B, 1, S, S] into the window on an empty canvas of side pixels: [B, 1, H, W]; zero outside the window."""
-    return read(glimpse, invert(theta), side)
+def write(glimpse: Tensor, theta: Tensor, base: Tensor) -> Tensor:
+    """Paint a glimpse [B, 1, S, S] into the window on an empty canvas: [B, 1, H, W], base [H * W, 3]; zero outside the window."""
+    return read(glimpse, invert(theta), base)

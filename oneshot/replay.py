@@ -1,0 +1,83 @@
+"""A whole training round of a stack as one CUDA graph, replayed for every batch, because launching thousands of small kernels takes longer
+than running them.
+
+A round is recorded once for each batch size and set of moving players. Everything it reads lies at fixed addresses: the images, and the
+inputs that are copied in before each replay.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from oneshot.contracts import Pairs
+from oneshot.stack import Stack
+
+WARMUPS = 3
+
+
+@dataclass
+class _Graph:
+    """A recorded round, what it reads, and what it leaves."""
+
+    graph: torch.cuda.CUDAGraph
+    index: Tensor
+    noise: Tensor
+    hyper: dict[str, Tensor]
+    means: dict[str, Tensor]
+
+
+class Rounds:
+    """Plays the rounds of a stack: by graph on a GPU, directly elsewhere, or where recording fails, which it says once.
+
+    pairs: image indices [B] -> Pairs, on the device. `by_graph` tells which way is taken.
+    """
+
+    def __init__(self, stack: Stack, pairs: Callable[[Tensor], Pairs], by_graph: bool):
+        self.stack, self.pairs, self.by_graph = stack, pairs, by_graph
+        self._graphs: dict[tuple[int, tuple[int, ...]], _Graph] = {}
+
+    def play(self, index: Tensor, noise: Tensor, hyper: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """One round on these images; the batch means of the losses, each [K]; on a GPU they are overwritten by the next round."""
+        moving = self.stack.moving()
+        if self.by_graph:
+            key = (len(index), moving)
+            try:
+                if key not in self._graphs:
+                    self._graphs[key] = self._record(index, noise, hyper, moving)
+                return self._replay(self._graphs[key], index, noise, hyper)
+            except torch.cuda.OutOfMemoryError:
+                raise
+            except RuntimeError as error:  # slower, but right; the row says how it was trained
+                warnings.warn(f"training without a CUDA graph: {error}", stacklevel=2)
+                self.by_graph = False
+                self._graphs.clear()
+        return self.stack.play(self.pairs(index), noise, hyper, moving)
+
+    def _record(self, index: Tensor, noise: Tensor, hyper: Mapping[str, Tensor], moving: tuple[int, ...]) -> _Graph:
+        """Warm up on a side stream, take the moves of the warm-up back, and record."""
+        held = (index.clone(), noise.clone(), {n: v.clone() for n, v in hyper.items()})
+        before = self.stack.snapshot()
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(WARMUPS):
+                self.stack.play(self.pairs(held[0]), held[1], held[2], moving)
+        torch.cuda.current_stream().wait_stream(side)
+        self.stack.rewind(before)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            means = self.stack.play(self.pairs(held[0]), held[1], held[2], moving)
+        return _Graph(graph, *held, means)
+
+    def _replay(self, recorded: _Graph, index: Tensor, noise: Tensor, hyper: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        recorded.index.copy_(index, non_blocking=True)
+        recorded.noise.copy_(noise, non_blocking=True)
+        for name, value in hyper.items():
+            recorded.hyper[name].copy_(value, non_blocking=True)
+        recorded.graph.replay()
+        return recorded.means
