@@ -124,13 +124,34 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
+class Table:
+    """The rows of one benchmark: each is printed as it is added, and out/NAME.json always holds all so far, so that a cut loses nothing."""
+
+    def __init__(self, name: str):
+        self.name, self.rows, self.more = name, list[Row](), dict[str, Any]()
+
+    def add(self, *rows: Row) -> None:
+        for row in rows:
+            self.rows.append(row)
+            print(line(row), flush=True)
+        self._save()
+
+    def note(self, **more: Any) -> None:
+        """Keep other figures beside the rows."""
+        self.more |= more
+        self._save()
+
+    def _save(self) -> None:
+        OUT.mkdir(exist_ok=True)
+        content = {"machine": machine(), "rows": [dataclasses.asdict(r) for r in self.rows], **self.more}
+        (OUT / f"{self.name}.json").write_text(json.dumps(content, indent=1))
+
+
 def save(name: str, rows: list[Row], **more: Any) -> None:
-    """Print the rows and write them to out/NAME.json, with the machine and whatever else was measured."""
-    OUT.mkdir(exist_ok=True)
-    content = {"machine": machine(), "rows": [dataclasses.asdict(r) for r in rows], **more}
-    (OUT / f"{name}.json").write_text(json.dumps(content, indent=1))
-    for row in rows:
-        print(line(row))
+    """Print and keep the rows, with whatever else was measured."""
+    table = Table(name)
+    table.add(*rows)
+    table.note(**more)
 
 
 def line(row: Row) -> str:

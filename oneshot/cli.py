@@ -73,7 +73,9 @@ def parser() -> Parser:
     how.add_argument("--gpus-per-trial", type=float, metavar="X", help="share of a GPU for a trial, as .25 [1 if there is one]")
     how.add_argument("--fresh-workers", action="store_true", help="a new process for every trial [warm workers]")
     how.add_argument("--results", metavar="PATH", help="folder or URI of the results [ONESHOT_RESULTS, else results]")
-    how.add_argument("--max-stack", type=_positive, default=64, metavar="K", help="most trainings in a group that could share kernels [64]")
+    how.add_argument(
+        "--max-stack", type=_positive, metavar="K", help="most trainings that train as one stacked model [64 on a GPU, else 8]"
+    )
     how.add_argument("--checkpoint-seconds", type=float, default=60.0, metavar="S", help="most seconds between two checkpoints [60]")
     look = p.add_argument_group("look, and run nothing")
     look.add_argument("--check", "-n", "--dry-run", action="store_true", help="validate, count, estimate; writes nothing")
@@ -151,7 +153,8 @@ def _dispatch(options: argparse.Namespace) -> int:
 def _plan(options: argparse.Namespace) -> Plan:
     chosen = sweep.override(sweep.load(options.sweep), _assignments(options.set), options.seeds)
     store = Store(options.results or os.environ.get("ONESHOT_RESULTS") or "results")
-    return plan.make(chosen, store, options.where, options.limit, options.retry_failed, os.cpu_count() or 1)
+    looking = options.check or options.status or options.list
+    return plan.make(chosen, store, options.where, options.limit, options.retry_failed, os.cpu_count() or 1, rows_only=looking)
 
 
 def _assignments(texts: Sequence[str]) -> dict[str, Any]:
@@ -174,7 +177,7 @@ def _command(options: argparse.Namespace) -> str:
     """The command that runs what was looked at."""
     words = ["python run_sweep.py", options.sweep]
     words += [f'--where "{options.where}"'] * bool(options.where) + [f"--set {s}" for s in options.set]
-    words += [f"--{n.replace('_', '-')} {v}" for n in ("limit", "seeds", "results") if (v := getattr(options, n)) is not None]
+    words += [f"--{n.replace('_', '-')} {v}" for n in ("limit", "seeds", "results", "max_stack") if (v := getattr(options, n)) is not None]
     words += ["--retry-failed"] * options.retry_failed + ["--local"] * options.local
     return " ".join(words)
 
@@ -202,6 +205,7 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
             checkpoint_seconds=options.checkpoint_seconds,
             fresh_workers=options.fresh_workers,
             stop_on_failure=options.stop_on_failure,
+            max_stack=options.max_stack,
         )
         outcome = runner.run(made, run_options, _engine(options.local))
     except Taken as error:

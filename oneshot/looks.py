@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from oneshot import settings, sweep
 from oneshot.plan import Plan, estimate
-from oneshot.points import COMMON, Point, expand, stacks
+from oneshot.points import COMMON, STACK_ON_CPU, STACK_ON_GPU, Point, expand, stacks
 from oneshot.progress import duration
 from oneshot.sweep import SweepError
 
@@ -72,20 +72,35 @@ def inputs_text(made: Plan) -> str:
     return "; ".join(texts)
 
 
-def check(made: Plan, command: str, max_stack: int, as_json: bool) -> str:
-    """The dry run: counts, groups, inputs, cost, and why old rows are not reused."""
+def stacks_text(made: Plan, max_stack: int | None) -> tuple[int, str]:
+    """How many stacks the trainings to run make on one GPU, and in words, there and on the cores of this machine."""
+    chosen = [p for p in made.to_run if p.model == made.sweep.model]
+    on_gpu = stacks(chosen, max_stack or STACK_ON_GPU)
+    on_cpu = stacks(chosen, max_stack or STACK_ON_CPU, made.cpus)
+    count = f"{sum(map(len, on_gpu)):,}"
+    if len(on_gpu) == int(count.replace(",", "")):
+        return len(on_gpu), f"{count}, each on its own"
+    return len(on_gpu), f"{count}, trained as stacks: {_sizes(on_gpu)} on a GPU; {_sizes(on_cpu)} on {made.cpus} cores"
+
+
+def _sizes(groups: Sequence[Sequence[str]]) -> str:
+    sizes = sorted(Counter(map(len, groups)).items(), reverse=True)
+    return " and ".join(f"{count:,} of {size}" for size, count in sizes[:2]) + (" and smaller" if len(sizes) > 2 else "")
+
+
+def check(made: Plan, command: str, max_stack: int | None, as_json: bool) -> str:
+    """The dry run: counts, stacks, inputs, cost, and why old rows are not reused."""
     counts, points = made.counts(), own(made)
     trainings = {p.train_id for p in made.to_run if p.model == made.sweep.model}
-    groups = stacks([p for p in made.to_run if p.model == made.sweep.model], max_stack)
+    groups, stacked = stacks_text(made, max_stack)
     seconds, basis = estimate(made)
     seeds = len({p.seed for p in points})
     facts = dict(
-        sweep=made.sweep.name, points=len(made.points), to_run=len(made.to_run), trainings=len(trainings), stacked_groups=len(groups),
+        sweep=made.sweep.name, points=len(made.points), to_run=len(made.to_run), trainings=len(trainings), stacked_groups=groups,
         estimate_seconds=round(seconds), estimate_basis=basis, **{s: counts[s] for s in ("done", "diverged", "failed", "missing")},
     )  # fmt: skip
     if as_json:
         return json.dumps(facts)
-    largest = max(map(len, groups), default=0)
     references = len(made.points) - len(points)
     lines = [
         f"{made.sweep.name}: {made.sweep.question}",
@@ -95,10 +110,7 @@ def check(made: Plan, command: str, max_stack: int, as_json: bool) -> str:
             f"{len(points):,} of {made.sweep.model}{f' with {seeds} seeds' if seeds > 1 else ''}, {references} references   "
             f"done {counts['done']:,}   diverged {counts['diverged']:,}   failed {counts['failed']:,}   to run {len(made.to_run):,}",
         ),
-        _line(
-            "trainings",
-            f"{len(trainings):,}, in {len(groups):,} groups of at most {largest} that differ in train settings alone and could be stacked",
-        ),
+        _line("trainings", stacked),
         _line("inputs", inputs_text(made)),
         _line("estimate", f"about {duration(seconds)} on {made.cpus} cores of this machine, training alone ({basis})"),
     ]
@@ -107,7 +119,7 @@ def check(made: Plan, command: str, max_stack: int, as_json: bool) -> str:
     return "\n".join([*lines, f"Nothing was run or written. Run: {command}"])
 
 
-def status(made: Plan, command: str, max_stack: int, as_json: bool) -> str:
+def status(made: Plan, command: str, max_stack: int | None, as_json: bool) -> str:
     """Counts by status and, for axis values where not all is done, by axis; failures grouped by error."""
     from oneshot.lease import holder
 
@@ -163,7 +175,7 @@ def _failures(made: Plan) -> list[str]:
     return lines
 
 
-def listing(made: Plan, command: str, max_stack: int, as_json: bool) -> str:
+def listing(made: Plan, command: str, max_stack: int | None, as_json: bool) -> str:
     """Every point with its id, axes and status."""
     axes = [*made.sweep.axes, "seed"]
     entries = [

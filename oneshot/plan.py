@@ -29,7 +29,7 @@ class Plan:
     points: list[Point]
     to_run: list[Point]
     cpus: int = 1
-    _current: set[str] = field(default_factory=set)
+    _kinds: set[tuple[Any, ...]] = field(default_factory=set)
 
     def status(self, point: Point) -> str:
         """`done`, `diverged`, `failed`, or `missing` when there is no record."""
@@ -41,17 +41,18 @@ class Plan:
 
     def current_records(self) -> list[rows.Record]:
         """The records of this sweep's settings: any axis value and seed, but the same fixed settings, critics and versions."""
-        kinds = {signature(p.row(), self.sweep.axes) for p in self.all_points}
+        if not self._kinds:
+            self._kinds = {signature(p.row(), self.sweep.axes) for p in self.all_points}
         order = {p.point_id: i for i, p in enumerate(self.all_points)}
-        chosen = [r for r in self.log.records.values() if signature(r.row, self.sweep.axes) in kinds]
+        chosen = [r for r in list(self.log.records.values()) if signature(r.row, self.sweep.axes) in self._kinds]
         return sorted(chosen, key=lambda r: (order.get(r.row["point_id"], len(order)), r.row["point_id"]))
 
-    def fold(self) -> None:
-        """Write the tables."""
+    def fold(self, records: Sequence[rows.Record] | None = None) -> None:
+        """Write the tables of these records, or of all current ones."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        records = self.current_records()
+        records = self.current_records() if records is None else records
         latest = max(records, key=lambda r: r.row.get("finished_at") or "", default=None)
         meta = {"question": self.sweep.question, "model": self.sweep.model, "revision": latest.row.get("git_revision") if latest else ""}
         rows.fold(self.store, self.sweep.name, records, self.sweep.axes, meta)
@@ -89,11 +90,22 @@ class Plan:
         return 1 / CPU_RATE, "a rough guess from operation counts; run --limit 2 for a better one"
 
 
-def make(chosen: Sweep, store: Store, condition: str = "", limit: int | None = None, retry_failed: bool = False, cpus: int = 1) -> Plan:
-    """Expand a sweep, select, and hold it against the store. Raises SweepError, WhereError or NewerFormat."""
+def make(
+    chosen: Sweep,
+    store: Store,
+    condition: str = "",
+    limit: int | None = None,
+    retry_failed: bool = False,
+    cpus: int = 1,
+    rows_only: bool = False,
+) -> Plan:
+    """Expand a sweep, select, and hold it against the store; rows_only for a plan that is looked at and never folded.
+
+    Raises SweepError, WhereError or NewerFormat.
+    """
     rows.check_format(store, chosen.name)
     everything = expand(chosen)
-    log = Log(store, chosen.name)
+    log = Log(store, chosen.name, rows_only)
     log.update()
 
     def status(point: Point) -> str:
@@ -148,8 +160,8 @@ def _difference(now: Mapping[str, Any], old: Mapping[str, Any]) -> str:
 
 
 def trial_work(points: Sequence[Point]) -> float:
-    """Multiply-adds of the training that these points share; a constant for families that learn nothing."""
-    return _row_work(points[0].row())
+    """Multiply-adds of all trainings of these points; a constant each for families that learn nothing."""
+    return sum(_row_work(p.row()) for p in {p.train_id: p for p in points}.values())
 
 
 def _row_work(row: Mapping[str, Any]) -> float:

@@ -21,6 +21,8 @@ from oneshot.settings import Common, SettingError
 from oneshot.sweep import Sweep, SweepError
 
 METRIC_VERSIONS_TEXT = " ".join(f"{name} {version}" for name, version in settings.METRIC_VERSIONS.items())
+# Most trainings in a stack. A GPU is bound by kernel launches, which a stack shares; on a CPU the gain levels off and rows would be late.
+STACK_ON_GPU, STACK_ON_CPU = 64, 8
 COMMON = {f.name: f for f in dataclasses.fields(Common)}
 
 
@@ -273,7 +275,7 @@ class _PointMaker:
         )
 
 
-def stacks(chosen: Sequence[Point], max_stack: int = 64, slots: int = 1) -> list[list[str]]:
+def stacks(chosen: Sequence[Point], max_stack: int = STACK_ON_GPU, slots: int = 1) -> list[list[str]]:
     """Trainings in groups that train as one stacked model: train_ids that differ only in train-stage settings which keep all tensor shapes.
 
     max_stack: most trainings in a group. slots: how many trials run side by side; groups stay small enough to give each of them work.

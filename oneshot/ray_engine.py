@@ -15,26 +15,35 @@ import pickle
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 os.environ.update(RAY_AIR_NEW_OUTPUT="0", TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1", TUNE_DISABLE_SIGINT_HANDLER="1")
 os.environ.update(TUNE_GLOBAL_CHECKPOINT_S="3600", TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S="0")
+os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "16")  # turns asked for ahead of the workers, as an autoscaler sees them
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
 import torch
 from ray import tune
+from ray.tune.search import Searcher
 
 from oneshot import inputs, trial
+from oneshot.plan import trial_work
 from oneshot.points import Point
 from oneshot.runner import Engine, default_device
 from oneshot.trial import Job
+from oneshot.turns import LONGEST_TURN, Turns
+
+Body = Callable[[Sequence[Point], Job, trial.Report], dict[str, str]]
+BLOCK = 64  # trials in one object of Ray's store
 
 
 class RayEngine(Engine):
-    """Trials as Ray Tune trials on warm workers."""
+    """Trials as Ray Tune trials on warm workers. body: what a worker does with the points of a trial."""
+
+    body: Body = staticmethod(trial.run)
 
     def __enter__(self) -> RayEngine:
         self.owned = not ray.is_initialized()
@@ -73,22 +82,34 @@ class RayEngine(Engine):
         finally:
             self.job.store.delete(key)
 
-    def run(self, trials: Sequence[Sequence[Point]]) -> None:
-        refs = [ray.put(pickle.dumps([trial.without_place(p) for p in group])) for group in trials]
+    def slots(self) -> int:
+        """How many trials fit side by side on the cluster as it is now."""
+        total, options = ray.cluster_resources(), self.driver.options
+        fits = [int(total.get("CPU", 1) / options.cpus_per_trial)] if options.cpus_per_trial else []
+        fits += [int(total.get("GPU", 0) / self.gpus)] if self.gpus else []
+        return max(min(fits, default=1), 1)
+
+    def device(self) -> str:
+        return "cuda" if self.gpus else "cpu"
+
+    def run(self, trials: Sequence[Sequence[Point]], alone: bool = False) -> None:
+        packed = [pickle.dumps([trial.without_place(p) for p in group]) for group in trials]
+        refs = [ray.put(packed[i : i + BLOCK]) for i in range(0, len(packed), BLOCK)]
+        turns = _Turns(self, trials, alone or self.driver.options.fresh_workers)
         trainable = tune.with_resources(
-            tune.with_parameters(_trainable, refs=refs, job=self.job), {"CPU": self.driver.options.cpus_per_trial, "GPU": self.gpus}
+            tune.with_parameters(_trainable, refs=refs, job=self.job, body=self.body),
+            {"CPU": self.driver.options.cpus_per_trial, "GPU": self.gpus},
         )
         tuner = tune.Tuner(
             trainable,
-            param_space={"trial": tune.grid_search(list(range(len(refs))))},
-            tune_config=tune.TuneConfig(reuse_actors=not self.driver.options.fresh_workers),
+            tune_config=tune.TuneConfig(search_alg=turns, num_samples=-1, reuse_actors=not self.driver.options.fresh_workers),
             run_config=tune.RunConfig(
                 name=f"round-{time.time_ns()}",
                 storage_path=self.scratch,
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=2),
-                callbacks=[_Follow(self, trials)],
-                stop=_WhenAsked(self),
+                callbacks=[_Started(turns)],
+                stop=_WhenAsked(turns),
             ),
         )
         tuner.fit()
@@ -108,60 +129,110 @@ def _prepare_remotely(point: Point, job: Job, key: str, cpus: int) -> None:
     inputs.prepare(point, job.store, torch.device(default_device()), report)
 
 
-def _trainable(config: dict[str, Any], refs: list[Any], job: Job) -> None:
-    """One Tune trial: a training and its points. Everything of ours that fails has become a record before this returns."""
-    points = pickle.loads(ray.get(refs[config["trial"]]))
+def _trainable(config: dict[str, Any], refs: list[Any], job: Job, body: Body) -> None:
+    """One turn of a worker: its trials one after the other. Everything of ours that fails has become a record before this returns.
+
+    Reports, once a second and at the end, which trials ended since the last report and how far the one at work is.
+    """
     context = ray.get_runtime_context()
     cpus = context.get_assigned_resources().get("CPU", 1)
     on_gpu = bool(context.get_accelerator_ids().get("GPU")) and torch.cuda.is_available()
     job = dataclasses.replace(job, device="cuda" if on_gpu else "cpu", threads=max(int(cpus), 1))
-    if job.store.exists(job.stop_key()):
-        tune.report({"finished": False})
-        return
-    last = 0.0
+    start = last = time.monotonic()
+    ended: list[tuple[int, bool, float]] = []
 
-    def report(epoch: int, epochs: int) -> None:
+    def report(index: int, epoch: int = 0, epochs: int = 0, now: bool = False) -> None:
         nonlocal last
-        if time.monotonic() - last > 1:
+        if now or time.monotonic() - last > 1:
             last = time.monotonic()
-            tune.report({"epoch": epoch, "epochs": epochs})
+            tune.report({"ended": list(ended), "at": index, "epoch": epoch, "epochs": epochs})
+            ended.clear()
 
-    statuses = trial.run(points, job, report)
-    if on_gpu:  # a warm worker gives the memory back before the next trial
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-    tune.report({"finished": bool(statuses)})
-
-
-class _NotSaved:
-    """Tune writes its callbacks to disk for a restore that we never make; ours leave the engine out."""
-
-    def __init__(self, engine: RayEngine, trials: Sequence[Sequence[Point]] = ()):
-        self.engine, self.groups = engine, trials
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
+    for index in config["trials"]:
+        began = time.monotonic()
+        if job.store.exists(job.stop_key()) or (index != config["trials"][0] and began - start > LONGEST_TURN):
+            break  # the driver gives what was not begun to another turn
+        report(index)
+        points = pickle.loads(ray.get(refs[index // BLOCK])[index % BLOCK])
+        statuses = body(points, job, lambda epoch, epochs, index=index: report(index, epoch, epochs))  # type: ignore[misc]
+        ended.append((index, bool(statuses), time.monotonic() - began))
+        if on_gpu:  # a warm worker gives the memory back before the next trial
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+    report(-1, now=True)
 
 
-class _Follow(_NotSaved, tune.Callback):
-    """Follows Tune's events into the state that the progress shows."""
+class _Unsaved:
+    """Tune writes its searchers and callbacks to disk for a restore that we never make; ours leave everything out."""
+
+    def __reduce__(self) -> tuple[type[object], tuple[()]]:
+        return (object, ())
+
+
+class _Turns(_Unsaved, Searcher):
+    """Hands turns to Tune, which calls each a trial, and follows what their workers report. What a turn holds is up to `turns.Turns`."""
+
+    def __init__(self, engine: RayEngine, groups: Sequence[Sequence[Point]], alone: bool):
+        super().__init__()
+        self.engine, self.groups = engine, groups
+        self.turns = Turns([trial_work(group) for group in groups], engine.slots(), 1 if alone else len(groups))
+
+    def suggest(self, trial_id: str) -> Any:
+        """The trials of the next turn; None while a turn at work may still give some back; FINISHED at the end."""
+        taken = [] if self.engine.driver.stop.asked() else self.turns.take(trial_id)
+        if taken:
+            return {"trials": taken}
+        return None if self.turns.out else Searcher.FINISHED
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: a resume is a new run over the points without a record."""
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """As `save`."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        raise NotImplementedError("an interrupted run is made anew, never restored")
+
+    def begin(self, turn: str, index: int) -> None:
+        """Show a trial as running."""
+        name = f"{turn}/{index}"
+        if name not in self.engine.state.running and index in self.turns.out.get(turn, ()):
+            self.engine.begin(name, self.groups[index])
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Count what ended since the last report, and show how far the trial at work is."""
+        for index, finished, seconds in result.get("ended", ()):
+            self.begin(trial_id, index)
+            if self.turns.ended(trial_id, index, seconds):
+                self.engine.state.end_trial(f"{trial_id}/{index}", finished)
+                self.engine.driver.take_records(self.groups[index])
+        if result.get("at", -1) >= 0:
+            self.begin(trial_id, result["at"])
+            self.engine.follow(f"{trial_id}/{result['at']}", result["epoch"], result["epochs"])
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Put back what a turn did not begin. What a dead worker left has no record: the next round finds it."""
+        self.on_trial_result(trial_id, result or {})
+        for index in self.turns.close(trial_id, give_back=not error):
+            self.engine.state.end_trial(f"{trial_id}/{index}", False)
+
+
+class _Started(_Unsaved, tune.Callback):
+    """Shows the first trial of a turn as running when its worker starts."""
+
+    def __init__(self, turns: _Turns):
+        self.turns = turns
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.engine.begin(trial.trial_id, self.groups[trial.config["trial"]])
-
-    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
-        if "finished" in result:
-            self.engine.state.end_trial(trial.trial_id, result["finished"])
-            self.engine.driver.take_records(self.groups[trial.config["trial"]])
-        elif "epoch" in result:
-            self.engine.follow(trial.trial_id, result["epoch"], result["epochs"])
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.engine.state.end_trial(trial.trial_id, False)
+        if left := self.turns.turns.out.get(trial.trial_id):
+            self.turns.begin(trial.trial_id, left[0])
 
 
-class _WhenAsked(_NotSaved, tune.Stopper):
+class _WhenAsked(_Unsaved, tune.Stopper):
     """Ends Tune once a stop was asked for and the running trials have saved and ended, or are overdue."""
+
+    def __init__(self, turns: _Turns):
+        self.engine = turns.engine
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False

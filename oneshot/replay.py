@@ -7,6 +7,7 @@ inputs that are copied in before each replay.
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -50,28 +51,34 @@ class Rounds:
                 if key not in self._graphs:
                     self._graphs[key] = self._record(index, noise, hyper, moving)
                 return self._replay(self._graphs[key], index, noise, hyper)
-            except torch.cuda.OutOfMemoryError:
+            except torch.OutOfMemoryError:
                 raise
             except RuntimeError as error:  # slower, but right; the row says how it was trained
-                warnings.warn(f"training without a CUDA graph: {error}", stacklevel=2)
+                warnings.warn(f"training without a CUDA graph: {error} {error.__context__ or ''}", stacklevel=2)
                 self.by_graph = False
                 self._graphs.clear()
+                self.stack.template.accelerate(lambda function: function)  # it may have been the compilation that failed
         return self.stack.play(self.pairs(index), noise, hyper, moving)
 
     def _record(self, index: Tensor, noise: Tensor, hyper: Mapping[str, Tensor], moving: tuple[int, ...]) -> _Graph:
         """Warm up on a side stream, take the moves of the warm-up back, and record."""
         held = (index.clone(), noise.clone(), {n: v.clone() for n, v in hyper.items()})
-        before = self.stack.snapshot()
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(WARMUPS):
-                self.stack.play(self.pairs(held[0]), held[1], held[2], moving)
-        torch.cuda.current_stream().wait_stream(side)
-        self.stack.rewind(before)
+        before, here, side = self.stack.snapshot(), torch.cuda.current_stream(), _side_stream()
+        try:
+            side.wait_stream(here)
+            with torch.cuda.stream(side):
+                for _ in range(WARMUPS):
+                    self.stack.play(self.pairs(held[0]), held[1], held[2], moving)
+            here.wait_stream(side)
+        finally:
+            self.stack.rewind(before)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            means = self.stack.play(self.pairs(held[0]), held[1], held[2], moving)
+        try:
+            with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
+                means = self.stack.play(self.pairs(held[0]), held[1], held[2], moving)
+        except RuntimeError:
+            torch.cuda.set_stream(here)  # which a failed capture leaves behind
+            raise
         return _Graph(graph, *held, means)
 
     def _replay(self, recorded: _Graph, index: Tensor, noise: Tensor, hyper: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -81,3 +88,9 @@ class Rounds:
             recorded.hyper[name].copy_(value, non_blocking=True)
         recorded.graph.replay()
         return recorded.means
+
+
+@functools.cache
+def _side_stream() -> torch.cuda.Stream:
+    """The stream on which this process warms up and records; each stream of a GPU keeps workspace of its own for good."""
+    return torch.cuda.Stream()

@@ -36,9 +36,10 @@ COUNTS = ("drawings", "constant_drawings", "parameters", "epochs_done")
 COST = ("train_seconds", "draw_seconds", "score_seconds", "peak_memory_mb")
 PROVENANCE = (
     "sweep", "train_id", "sample_id", "simclr_id", "protonet_id", "data_fingerprint", "family_version", "metric_versions", "git_revision",
-    "python", "torch", "host", "device", "finished_at", "error_type", "error", "log",
+    "python", "torch", "host", "device", "trained_as", "finished_at", "error_type", "error", "log",
 )  # fmt: skip
 ARRAYS = ("classes", "curves")
+FOLDED_AT_ONCE = 256  # records whose classes or curves become one row group: what a fold holds in memory
 
 
 class NewerFormat(RuntimeError):
@@ -47,11 +48,11 @@ class NewerFormat(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """The result of one point. classes and curves map a column to its list of values."""
+    """The result of one point. classes and curves map a column to its values: lists, or Arrow arrays as a Log keeps them."""
 
     row: dict[str, Any]
-    classes: dict[str, list[Any]] = dataclasses.field(default_factory=dict)
-    curves: dict[str, list[Any]] = dataclasses.field(default_factory=dict)
+    classes: dict[str, Any] = dataclasses.field(default_factory=dict)
+    curves: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def column_names() -> set[str]:
@@ -80,16 +81,19 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def decode(data: bytes) -> Record:
-    """The record in these bytes. Raises ValueError if they are not whole, NewerFormat if a newer version wrote them."""
+def decode(data: bytes, row_only: bool = False) -> Record:
+    """The record in these bytes; its row alone is quick, and the bytes are checked all the same.
+
+    Raises ValueError if they are not whole, NewerFormat if a newer version wrote them.
+    """
     body, _, last = data.rstrip(b"\n").rpartition(b"\n")
     if json.loads(b"{" + last).get("sha256") != hashlib.sha256(body + b"\n").hexdigest():
         raise ValueError("checksum wrong")
-    parts = json.loads(data)
+    parts = json.loads(data.partition(b"\n")[0].rstrip(b",") + b"}") if row_only else json.loads(data)
     version = parts["row"].pop("format")
     if version > FORMAT:
         raise NewerFormat(f"has record format {version}; this version reads 1 .. {FORMAT}")
-    return Record(parts["row"], parts["classes"], parts["curves"])
+    return Record(**{k: v for k, v in parts.items() if k != "sha256"})
 
 
 def commit(store: Store, sweep: str, record: Record) -> None:
@@ -97,73 +101,111 @@ def commit(store: Store, sweep: str, record: Record) -> None:
     store.write(key(sweep, record.row["point_id"]), encode(record))
 
 
-class Log:
-    """The records of a sweep, read once each: `update` reads the new and changed ones only."""
+def is_done(store: Store, sweep: str, point_id: str) -> bool:
+    """Whether there is a whole record of this point with status `done`."""
+    try:
+        return bool(decode(store.read(key(sweep, point_id)), row_only=True).row["status"] == "done")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
-    def __init__(self, store: Store, sweep: str):
-        self.store, self.sweep = store, sweep
+
+class Log:
+    """The records of a sweep, read once each: `update` reads the new and changed ones only.
+
+    Classes and curves are kept as Arrow arrays, 8 bytes a number, so that a fold only joins them; with rows_only they are not kept at all.
+    """
+
+    def __init__(self, store: Store, sweep: str, rows_only: bool = False):
+        self.store, self.sweep, self.rows_only = store, sweep, rows_only
         self.records: dict[str, Record] = {}
         self.damaged: list[str] = []
         self._seen: dict[str, float] = {}
 
     def update(self, point_ids: Iterable[str] | None = None) -> list[Record]:
         """Read what is new, of these points only if given; returns it. A damaged record is named in a warning and counts as absent."""
+        folder = f"{self.sweep}/records"
+        if point_ids is None:
+            found = self.store.names(folder, ".json")
+        else:
+            found = {f"{i}.json": t for i in point_ids if (t := self.store.time(f"{folder}/{i}.json")) is not None}
         new = []
-        found = self.store.names(f"{self.sweep}/records", ".json") if point_ids is None else {f"{i}.json": None for i in point_ids}
         for name, time in found.items():
-            if time is not None:
-                if self._seen.get(name) == time:
-                    continue
-                self._seen[name] = time
+            if self._seen.get(name) == time:
+                continue
+            self._seen[name] = time
             try:
-                record = decode(self.store.read(f"{self.sweep}/records/{name}"))
+                record = decode(self.store.read(f"{folder}/{name}"), self.rows_only)
             except FileNotFoundError:
                 continue
-            except (ValueError, KeyError, OSError) as error:
-                where = self.store.path(f"{self.sweep}/records/{name}")
+            except (ValueError, KeyError, TypeError, OSError) as error:
+                where = self.store.path(f"{folder}/{name}")
                 self.damaged.append(where)
                 warnings.warn(f"{where} is damaged ({error}); its point counts as missing and will be computed again", stacklevel=2)
                 continue
-            self.records[name.removesuffix(".json")] = record
+            self.records[name.removesuffix(".json")] = record = _compact(record)
             new.append(record)
         return new
 
 
-def tables(records: Sequence[Record], axes: Sequence[str], meta: Mapping[str, Any]) -> dict[str, pa.Table]:
-    """The three tables with one fixed schema each, settings of all families included; metadata says which columns are the axes."""
+def _compact(record: Record) -> Record:
+    """The record with its arrays as Arrow arrays."""
+    if not record.classes and not record.curves:
+        return record
+    return Record(record.row, *({n: _array(n, v) for n, v in a.items()} for a in (record.classes, record.curves)))
+
+
+def _array(name: str, values: Any) -> pa.Array:
+    import pyarrow as pa
+
+    return values if isinstance(values, pa.Array) else pa.array(values, _array_type(name))
+
+
+def _array_type(name: str) -> pa.DataType:
+    """The type of a column of classes or curves; null where a record has no number."""
+    import pyarrow as pa
+
+    return {"class_name": pa.string(), "epoch": pa.int64(), "drawings": pa.int64()}.get(name, pa.float64())
+
+
+def schemas(records: Sequence[Record], axes: Sequence[str], meta: Mapping[str, Any]) -> dict[str, pa.Schema]:
+    """One fixed schema for each of the three tables, settings of all families included; metadata says which columns are the axes."""
     import pyarrow as pa
 
     note = {b"oneshot": json.dumps({"format": FORMAT, "axes": list(axes), **meta}).encode()}
-    schema = pa.schema(point_fields({r.row["model"] for r in records}, axes), metadata=note)
-    points = pa.Table.from_pylist([_typed(r.row, schema.names) for r in records], schema=schema)
-    built = {"points": points}
+    fields = {"points": point_fields({r.row["model"] for r in records}, axes)}
     for kind in ARRAYS:
-        fields = [("point_id", pa.string()), *_array_fields(kind, records)]
-        columns: dict[str, list[Any]] = {name: [] for name, _ in fields}
-        for record in records:
-            arrays = getattr(record, kind)
-            length = len(next(iter(arrays.values()), []))
-            columns["point_id"] += [record.row["point_id"]] * length
-            for name, _ in fields[1:]:
-                columns[name] += arrays.get(name, [None] * length)
-        built[kind] = pa.table(columns, schema=pa.schema(fields, metadata=note))
-    return built
+        names = dict.fromkeys(n for r in records for n in getattr(r, kind))
+        fields[kind] = [pa.field("point_id", pa.string()), *(pa.field(n, _array_type(n)) for n in names)]
+    return {name: pa.schema(f, metadata=note) for name, f in fields.items()}
 
 
-def _typed(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """A row with all columns; the time of its end as a time."""
-    full = {n: row.get(n) for n in names}
-    if full["finished_at"]:
-        full["finished_at"] = datetime.datetime.fromisoformat(full["finished_at"])
-    return full
-
-
-def _array_fields(kind: str, records: Sequence[Record]) -> list[tuple[str, pa.DataType]]:
+def table(kind: str, records: Sequence[Record], schema: pa.Schema) -> pa.Table:
+    """One of the tables, of these records."""
     import pyarrow as pa
 
-    names = dict.fromkeys(n for r in records for n in getattr(r, kind))
-    types = {"class_name": pa.string(), "epoch": pa.int64(), "drawings": pa.int64()}
-    return [(n, types.get(n, pa.float64())) for n in names]
+    if kind in ARRAYS:
+        return _array_table(kind, records, schema)
+    return pa.table([pa.array([_cell(r.row, f.name) for r in records], f.type) for f in schema], schema=schema)
+
+
+def _cell(row: Mapping[str, Any], name: str) -> Any:
+    """A value of the points table; the time of its end as a time."""
+    value = row.get(name)
+    return datetime.datetime.fromisoformat(value) if name == "finished_at" and value else value
+
+
+def _array_table(kind: str, records: Sequence[Record], schema: pa.Schema) -> pa.Table:
+    """Classes or curves of these records under one another; a column that a record lacks is null there."""
+    import numpy as np
+    import pyarrow as pa
+
+    found = [(r.row["point_id"], a) for r in records if (a := getattr(r, kind))]
+    lengths = [len(next(iter(a.values()))) for _, a in found]
+    columns = [pa.array([i for i, _ in found], pa.string()).take(pa.array(np.repeat(np.arange(len(found)), lengths)))]
+    for field in list(schema)[1:]:
+        parts = [_array(field.name, a[field.name]) if field.name in a else pa.nulls(n, field.type) for (_, a), n in zip(found, lengths)]
+        columns.append(pa.chunked_array(parts, field.type).combine_chunks())
+    return pa.table(columns, schema=schema)
 
 
 def point_fields(models: Iterable[str], axes: Sequence[str]) -> list[pa.Field]:
@@ -189,9 +231,14 @@ def fold(store: Store, sweep: str, records: Sequence[Record], axes: Sequence[str
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    for name, table in tables(records, axes, {"sweep": sweep, **meta}).items():
+    for name, schema in schemas(records, axes, {"sweep": sweep, **meta}).items():
+        floats = [f.name for f in schema if f.type == pa.float64()]  # nearly all differ: a dictionary of them is lost time
+        others = [n for n in schema.names if n not in floats]
+        size = len(records) if name == "points" else FOLDED_AT_ONCE
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd")
+        with pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=others, use_byte_stream_split=floats) as writer:
+            for i in range(0, len(records), max(size, 1)):
+                writer.write_table(table(name, records[i : i + size], schema))
         store.write(f"{sweep}/{name}.parquet", sink.getvalue().to_pybytes())
 
 

@@ -24,7 +24,7 @@ import torch
 from oneshot import inputs, trial
 from oneshot.lease import Lease
 from oneshot.plan import Plan, critic_text, trial_work
-from oneshot.points import Point
+from oneshot.points import STACK_ON_CPU, STACK_ON_GPU, Point
 from oneshot.progress import Progress, Running, State
 from oneshot.trial import Job
 
@@ -35,7 +35,7 @@ STOP_SECONDS = 30.0
 
 @dataclass
 class Options:
-    """How to run. address: the Ray cluster to join, "" for this machine."""
+    """How to run. address: the Ray cluster to join, "" for this machine. max_stack: None for the default of the device."""
 
     address: str = ""
     gpus_per_trial: float | None = None
@@ -43,6 +43,7 @@ class Options:
     checkpoint_seconds: float = 60.0
     fresh_workers: bool = False
     stop_on_failure: bool = False
+    max_stack: int | None = None
 
 
 @dataclass
@@ -113,9 +114,7 @@ def run(plan: Plan, options: Options, make_engine: Callable[[Driver], Engine]) -
     """Compute every point of the plan that is to run, on the engine made. Raises lease.Taken if another driver runs this sweep."""
     store, name = plan.store, plan.sweep.name
     job = Job(store, name, checkpoint_seconds=options.checkpoint_seconds, provenance={"git_revision": revision()})
-    trials = trial.group(plan.to_run)
-    work = sum(trial_work(group) for group in trials)
-    state = State(name, len(plan.points), before=len(plan.points) - len(plan.to_run), work=max(work, 1.0))
+    state = State(name, len(plan.points), before=len(plan.points) - len(plan.to_run), work=max(trial_work(plan.to_run), 1.0))
     state.nearest_distance, state.nearest = _nearest(plan, [r.row for r in plan.current_records()])
     with Lease(store, name), Progress(state) as progress:
         driver = Driver(plan, job, options, state, progress)
@@ -127,7 +126,7 @@ def run(plan: Plan, options: Options, make_engine: Callable[[Driver], Engine]) -
                     engine.prepare(plan.points)
                     stop.preparing = False
                     _echo_critics(plan, progress)
-                    driver.run_all(engine, trials)
+                    driver.run_all(engine)
             except KeyboardInterrupt:
                 stop.signal = stop.signal or signal.SIGINT
         return driver.outcome(stop)
@@ -165,20 +164,28 @@ class Driver:
         self.unfolded = False
         self._lock = threading.Lock()
 
-    def run_all(self, engine: Engine, trials: list[list[Point]]) -> None:
-        """Run all trials; those that vanished without a record again, then leave a `failed` row for what is still without one."""
-        for _ in range(ROUNDS):
-            engine.run(trials)
+    def run_all(self, engine: Engine) -> None:
+        """Run all trials; those that vanished without a record again, then leave a `failed` row for what is still without one.
+
+        Only the first round stacks trainings and lets short trials share a turn: a point that takes its worker down takes no others along
+        after that.
+        """
+        for number in range(ROUNDS):
+            first = number == 0
+            trials = trial.group(self._left(), engine.max_stack() if first else 1, engine.slots())
+            engine.run(trials, alone=not first)
             self.take_records()
-            if self.stop.asked():
+            if self.stop.asked() or not self.waiting:
                 return
-            trials = [left for group in trials if (left := [p for p in group if p.point_id in self.waiting])]
-            if not trials:
-                return
-        for point in list(self.waiting.values()):
+        for point in self._left():
             lost = RuntimeError(f"the worker of this point died in each of {ROUNDS} rounds (out of memory, or killed)")
             trial.record_failure(point, lost, self.job)
         self.take_records()
+
+    def _left(self) -> list[Point]:
+        """The points to run that have no record yet, in the sweep's order."""
+        with self._lock:
+            return list(self.waiting.values())
 
     def take_records(self, points: Sequence[Point] | None = None) -> bool:
         """Read new records (of these points only, if given) and count them; True if there were any."""
@@ -234,7 +241,8 @@ class Driver:
         """Write the tables of all points of the sweep that have a record."""
         with self._lock:
             self.unfolded = False
-            self.plan.fold()
+            records = self.plan.current_records()
+        self.plan.fold(records)  # without the lock: whoever counts records need not wait for a file of all curves
         self.state.folded_at = time.monotonic()
 
     def outcome(self, stop: Stop) -> Outcome:
@@ -261,11 +269,25 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         """Compute what one point lacks of its inputs."""
 
     @abstractmethod
-    def run(self, trials: Sequence[Sequence[Point]]) -> None:
-        """Run these trials to their end, or until a stop is asked for."""
+    def run(self, trials: Sequence[Sequence[Point]], alone: bool = False) -> None:
+        """Run these trials to their end, or until a stop is asked for. alone: none of them shares anything with another."""
+
+    def slots(self) -> int:
+        """How many trials run side by side."""
+        return 1
+
+    def device(self) -> str:
+        """Where trials run: `cuda` or `cpu`."""
+        return default_device()
+
+    def max_stack(self) -> int:
+        """Most trainings that train as one stacked model."""
+        asked = self.driver.options.max_stack
+        return asked or (STACK_ON_GPU if self.device().startswith("cuda") else STACK_ON_CPU)
 
     def begin(self, name: str, points: Sequence[Point]) -> None:
-        self.state.running[name] = Running(points[0].label(self.driver.plan.sweep.axes), len(points), trial_work(points))
+        """Show a trial as running."""
+        self.state.running[name] = Running(trial_label(points, self.driver.plan.sweep.axes), len(points), trial_work(points))
 
     def follow(self, name: str, epoch: int, epochs: int) -> None:
         if name in self.state.running:
@@ -289,7 +311,7 @@ class LocalEngine(Engine):
     def _prepare(self, point: Point) -> None:
         inputs.prepare(point, self.job.store, torch.device(default_device()), self.phase)
 
-    def run(self, trials: Sequence[Sequence[Point]]) -> None:
+    def run(self, trials: Sequence[Sequence[Point]], alone: bool = False) -> None:
         job = dataclasses.replace(self.job, device=default_device())
         for group in trials:
             if self.driver.stop.asked():
@@ -299,6 +321,13 @@ class LocalEngine(Engine):
             statuses = trial.run(group, job, lambda epoch, epochs, name=name: self.follow(name, epoch, epochs))  # type: ignore[misc]
             self.state.end_trial(name, bool(statuses))
             self.driver.take_records(group)
+
+
+def trial_label(points: Sequence[Point], axes: Sequence[str]) -> str:
+    """A trial in words: its first point; of a stack also the last, as in `beta=0 seed=44 .. beta=4 seed=44 (17 stacked)`."""
+    trainings = list({p.train_id: p for p in points}.values())
+    first = trainings[0].label(axes)
+    return first if len(trainings) == 1 else f"{first} .. {trainings[-1].label(axes)} ({len(trainings)} stacked)"
 
 
 def default_device() -> str:

@@ -219,7 +219,7 @@ _compilations: dict[Any, Any] = {}
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function compiled for fixed shapes, once a process; a worker meets many shapes, each worth its compilation."""
     if function not in _compilations:
-        torch._dynamo.config.recompile_limit = 1000
+        torch._dynamo.config.recompile_limit = torch._dynamo.config.accumulated_recompile_limit = 1000
         _compilations[function] = torch.compile(function, dynamic=False)
     return _compilations[function]
 

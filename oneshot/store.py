@@ -83,6 +83,20 @@ class Store:
 
         return bool(self.fs.get_file_info(f"{self.base}/{key}").type != fs.FileType.NotFound)
 
+    def time(self, key: str) -> float | None:
+        """The modification time of a file (seconds), as `names` gives it; None where there is no file."""
+        if self.fs is None:
+            try:
+                return os.stat(os.path.join(self.base, key)).st_mtime
+            except FileNotFoundError:
+                return None
+        from pyarrow import fs
+
+        info = self.fs.get_file_info(f"{self.base}/{key}")
+        if info.type == fs.FileType.NotFound:
+            return None
+        return info.mtime.timestamp() if info.mtime else 0.0
+
     def names(self, folder: str, suffix: str = "") -> dict[str, float]:
         """File names directly under a folder with their modification times (seconds); temporary files are left out."""
         if self.fs is None:

@@ -60,11 +60,15 @@ def run(points: Sequence[Point], job: Job, report: Report = lambda *_: None) -> 
     """Compute the records of points that share one training or train as one stack; returns the status of each point by point_id.
 
     An exception becomes a row with status `failed` (`diverged` for non-finite losses). Points of a training that was asked to stop get
-    no record and no status; they continue from their checkpoint when the sweep is run again.
+    no record and no status; they continue from their checkpoint when the sweep is run again. Points that are done already, as when a
+    worker died in the middle of its trial, stay as they are.
     """
     if job.threads:
         torch.set_num_threads(job.threads)
-    statuses: dict[str, str] = {}
+    statuses = {p.point_id: "done" for p in points if rows.is_done(job.store, job.sweep, p.point_id)}
+    points = [p for p in points if p.point_id not in statuses]
+    if not points:
+        return statuses
     output = io.StringIO()
     trainings = {p.train_id: p for p in points}
     try:
@@ -164,6 +168,7 @@ def _most_in_memory(family: TrainedFamily, job: Job) -> int:
     if not hasattr(family.config, "memory"):
         return 10**6
     if job.device.startswith("cuda"):
+        torch.cuda.empty_cache()  # what earlier stacks held
         free = 0.8 * torch.cuda.mem_get_info()[0]
     else:
         free = 0.6 * _free_memory() / max((os.cpu_count() or 1) // max(job.threads, 1), 1)  # its share beside the other trials
@@ -182,12 +187,18 @@ def _free_memory() -> float:
 def _fit_or_halve(
     members: Sequence[tuple[Point, TrainedFamily]], given: Inputs, job: Job, report: Report
 ) -> dict[str, Trained | Exception]:
-    """Train these as one stack; where the device has too little memory, as two halves, one after the other."""
+    """Train these as one stack; if that raises, as two halves, one after the other, each from its checkpoints.
+
+    So a stack that is too large for the device shrinks, and a point that raises ends alone as failed. Raises Stopped.
+    """
     try:
         return _fit(members, given, job, report)
-    except torch.OutOfMemoryError as error:
+    except Stopped:
+        raise
+    except Exception as error:
         if len(members) == 1:
-            return {members[0][0].train_id: error}
+            error.add_note("".join(traceback.format_exception(error)))
+            return {members[0][0].train_id: error.with_traceback(None)}  # the frames would hold the tensors
     torch.cuda.empty_cache()  # outside the handler, whose traceback holds the tensors
     half = len(members) // 2
     rebuilt = [(point, build(point)) for point, _ in members]
@@ -197,6 +208,8 @@ def _fit_or_halve(
 def _fit(members: Sequence[tuple[Point, TrainedFamily]], given: Inputs, job: Job, report: Report) -> dict[str, Trained | Exception]:
     """Train these as one stack and store each of the trainings."""
     device = torch.device(job.device)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
     points, families = [p for p, _ in members], [f for _, f in members]
     material = Material.of(given.data, given.exemplars, families[0].config.schedule_classes, device)
     checkpoints = [Checkpoint(job.store, f"store/trainings/{p.train_id}/checkpoint.pt", job.checkpoint_seconds) for p in points]

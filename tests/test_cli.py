@@ -65,6 +65,16 @@ def test_mistakes_are_refused_in_words(
     assert err.startswith("error: ")
 
 
+def test_check_shows_the_stacks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    def check(*more: str) -> str:
+        return " ".join(call(monkeypatch, capsys, "vae_stn", "--check", "--results", str(tmp_path), *more)[1].split())
+
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert "trainings 2,176, trained as stacks: 128 of 17 on a GPU; 256 of 6 and 128 of 5 on 2 cores" in check()
+    assert "2,176, trained as stacks: 128 of 9 and 128 of 8 on a GPU; 128 of 9 and 128 of 8 on 2 cores" in check("--max-stack", "9")
+    assert "trainings 2,176, each on its own" in check("--max-stack", "1")
+
+
 def test_a_newer_results_folder_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq

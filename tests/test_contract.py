@@ -125,7 +125,7 @@ def test_no_hidden_randomness_or_state(family: str) -> None:
 
 @pytest.mark.parametrize("family", TRAINED)
 def test_a_family_stacks_without_a_slow_fallback(family: str) -> None:
-    """K models at once give each model's own losses, with hyperparameters of their own: by vmap, and by the family's stacked form if it has one.
+    """K models at once give the losses of each: by vmap, and by the stacked form of the family if it has one.
 
     No operator may lack a batching rule: the warning of a slow fallback fails the test. A family that cannot stack says why in
     `cannot_stack`, and its points train alone.

@@ -131,6 +131,27 @@ def test_embed_all_does_not_depend_on_the_batch_size_and_restores_the_mode(data)
         embed_all(module, images[:0], CPU)
 
 
+@pytest.mark.parametrize("size", [16, 21, 50])
+@pytest.mark.parametrize("critic", [simclr.SimCLR, protonet.ProtoNet])
+def test_the_short_cut_for_bits_equals_the_network(critic, size):
+    rng = np.random.default_rng(size)
+    images = (rng.random((9, size, size)) < np.linspace(0, 1, 9)[:, None, None]).astype(np.uint8)  # from empty to full
+    images[1], images[1, 0, 0], images[1, -1, -1] = 0, 1, 1
+    module = initialised(lambda: critic(size), 0, "test").train()
+    with torch.no_grad():
+        for block in module.embedding[:4]:  # also factors below zero, which turn the order of values round
+            block[1].weight.normal_(generator=torch.Generator().manual_seed(1))
+            block[1].bias.normal_(generator=torch.Generator().manual_seed(2))
+        for _ in range(3):
+            module.embed(torch.from_numpy(images)[:, None].float())
+    state = {name: value.clone() for name, value in module.state_dict().items()}
+    found = embed_all(module, images, CPU)
+    assert all(torch.equal(value, state[name]) for name, value in module.state_dict().items()) and module.training
+    with torch.no_grad():
+        plain = module.eval().embed(torch.from_numpy(images)[:, None].float()).numpy()
+    np.testing.assert_allclose(found, plain, rtol=0, atol=1e-5 * np.abs(plain).max())
+
+
 # ---------------------------------------------------------------- losses
 
 

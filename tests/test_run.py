@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ import pandas as pd
 import pytest
 import small
 
-from oneshot import cli, inputs, sample
+from oneshot import cli, inputs, plan, runner, sample, sweep, trial
 from oneshot.models import vae_stn
+from oneshot.points import Point, expand
 from oneshot.store import Store
 from oneshot.train import Training
 
@@ -149,6 +151,56 @@ def test_looking_runs_and_writes_nothing(finished: Path, tmp_path: Path) -> None
     assert status["by_axis"]["beta"] == {"0": {"done": 1, "missing": 1}, "1": {"done": 1, "missing": 1}, "2": {"done": 1, "missing": 1}}
 
 
+def test_only_the_first_round_stacks_trainings(tmp_path: Path) -> None:
+    """A stack that vanishes is run again one training a trial; what vanishes in every round becomes a failed row."""
+    made = plan.make(sweep.load(str(small.write_sweep(tmp_path))), Store(tmp_path / "results"), "model == 'vae_stn'")
+    rounds: list[tuple[list[int], bool]] = []
+    labels: list[str] = []
+
+    class Vanishing(runner.LocalEngine):
+        """Nothing to prepare; two slots; only the second round finishes anything, and then one point."""
+
+        def prepare(self, points: Sequence[Point]) -> None:
+            self.state.phase = ""
+
+        def slots(self) -> int:
+            return 2
+
+        def run(self, trials: Sequence[Sequence[Point]], alone: bool = False) -> None:
+            rounds.append(([len(group) for group in trials], alone))
+            labels.append(runner.trial_label(trials[-1], ["beta"]))
+            if len(rounds) == 2:
+                trial.record_failure(trials[0][0], RuntimeError("first"), self.job)
+
+    made.to_run = [p for p in made.to_run if p.model == "vae_stn"]
+    outcome = runner.run(made, runner.Options(max_stack=8), Vanishing)
+    assert rounds == [([1, 2], False), ([1, 1, 1], True), ([1, 1], True)]
+    assert labels[0] == "beta=1.0 seed=44 .. beta=2.0 seed=44 (2 stacked)" and labels[1] == "beta=2.0 seed=44"
+    assert outcome.counts["failed"] == 3 and outcome.left == 0
+    assert sorted(r["error"] for r in outcome.new_rows)[0] == "first" and "in each of 3 rounds" in outcome.new_rows[-1]["error"]
+
+
+def test_the_work_of_a_stack_is_that_of_its_trainings(tmp_path: Path) -> None:
+    points = [p for p in expand(sweep.load(str(small.write_sweep(tmp_path)))) if p.model == "vae_stn"]
+    assert plan.trial_work(points) == pytest.approx(3 * plan.trial_work(points[:1])) and plan.trial_work([]) == 0
+    assert plan.trial_work([points[0], points[0]]) == plan.trial_work(points[:1])
+
+
+def test_a_stack_of_which_some_points_are_done_computes_the_others_only(finished: Path, tmp_path: Path) -> None:
+    """As when its worker died while it scored."""
+    shutil.copytree(finished / "results", tmp_path / "results")
+    job = trial.Job(Store(tmp_path / "results"), "small")
+    points = [p for p in expand(sweep.load(str(finished / "small.py"))) if p.model == "vae_stn"]
+    records = {p.point_id: tmp_path / "results" / "small" / "records" / f"{p.point_id}.json" for p in points}
+    old = json.loads(records[points[1].point_id].read_text())["row"]
+    records[points[1].point_id].unlink()
+    times = {i: path.stat().st_mtime_ns for i, path in records.items() if path.exists()}
+    assert trial.run(points, job) == dict.fromkeys(records, "done")
+    assert times == {i: records[i].stat().st_mtime_ns for i in times}, "a done point was computed again"
+    new = json.loads(records[points[1].point_id].read_text())["row"]
+    assert [new[n] for n in ("diversity", "recognizability")] == [old[n] for n in ("diversity", "recognizability")]
+
+
 def local(folder: Path, *more: str) -> int:
     return cli.main([str(small.write_sweep(folder)), "--local", "--results", str(folder / "results"), *more])
 
@@ -156,15 +208,15 @@ def local(folder: Path, *more: str) -> int:
 def test_a_raising_model_leaves_a_failed_row_and_retry_mends_it(
     prepared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole = vae_stn.VaeStn.elbo
+    whole = vae_stn.VaeStn.hyper
 
-    def broken(self: Any, *given: Any) -> Any:
+    def broken(self: Any, epoch: int) -> Any:
         if self.config.beta == 1.0:
             raise RuntimeError("the lamp went out")
-        return whole(self, *given)
+        return whole(self, epoch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(vae_stn.VaeStn, "elbo", broken)
+        patch.setattr(vae_stn.VaeStn, "hyper", broken)
         assert local(prepared) == 1
     shown = capsys.readouterr()
     assert "1 x RuntimeError: the lamp went out" in shown.out and "--retry-failed" in shown.out and "failed" in shown.err

@@ -313,12 +313,14 @@ def test_any_family_stacks_by_vmap_with_two_players_and_running_statistics(tmp_p
         assert int(together.end["draws.1.num_batches_tracked"]) > 0
 
 
-def test_a_stack_too_large_for_the_device_trains_as_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stack_that_raises_trains_as_halves_and_a_point_that_raises_ends_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     trained: list[int] = []
 
     def fit_at_most_two(members: Sequence[Any], *rest: Any) -> dict[str, Any]:
         if len(members) > 2:
             raise torch.OutOfMemoryError("out of memory")
+        if "5" in [m[0].train_id for m in members]:
+            raise RuntimeError("five raises")
         trained.append(len(members))
         return {m[0].train_id: "trained" for m in members}
 
@@ -330,4 +332,5 @@ def test_a_stack_too_large_for_the_device_trains_as_halves(monkeypatch: pytest.M
     monkeypatch.setattr(trial, "build", lambda point: None)
     members: Any = [(Name(str(k)), None) for k in range(7)]
     found = trial._fit_or_halve(members, None, None, None)  # type: ignore[arg-type]
-    assert list(found) == [str(k) for k in range(7)] and trained == [1, 2, 2, 2]
+    assert list(found) == [str(k) for k in range(7)] and trained == [1, 2, 2, 1]
+    assert [k for k, v in found.items() if isinstance(v, RuntimeError)] == ["5"]

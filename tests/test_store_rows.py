@@ -108,6 +108,45 @@ def test_tables_have_one_schema_axes_first_and_failed_rows_with_nulls(tmp_path: 
     assert len(pd.read_parquet(tmp_path / "q/curves.parquet")) == 4
 
 
+def test_records_with_other_columns_and_more_than_one_row_group_make_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records as a log keeps them, with a column that some lack; the same as records made of lists."""
+    monkeypatch.setattr(rows, "FOLDED_AT_ONCE", 2)
+    store = Store(tmp_path)
+    made = [record(f"p{i}") for i in range(4)] + [record("p4", "failed")]
+    made[2].curves["gap"] = [0.5, float("inf")]
+    for one in made:
+        rows.commit(store, "q", one)
+    log = Log(store, "q")
+    log.update()
+    assert sorted(log.records) == [f"p{i}" for i in range(5)]
+    rows.fold(store, "q", [log.records[f"p{i}"] for i in range(5)], ["beta"], {})
+    curves = pd.read_parquet(tmp_path / "q/curves.parquet")
+    assert pq.ParquetFile(tmp_path / "q/curves.parquet").num_row_groups == 3
+    assert curves.point_id.tolist() == [f"p{i}" for i in range(5) for _ in range(2)] and curves.epoch.tolist() == [0, 1] * 5
+    assert curves.gap[4] == 0.5 and curves.gap.notna().sum() == 1
+    assert pd.read_parquet(tmp_path / "q/classes.parquet").groupby("point_id").size().to_dict() == {f"p{i}": 2 for i in range(4)}
+    made[2].curves["gap"][1] = None
+    rows.fold(store, "lists", made, ["beta"], {})
+    for name in ("points", "classes", "curves"):
+        pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / f"lists/{name}.parquet"), pd.read_parquet(tmp_path / f"q/{name}.parquet"))
+
+
+def test_a_log_reads_each_record_once_and_rows_alone_where_no_more_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, reads = Store(tmp_path), []
+    for i in range(3):
+        rows.commit(store, "q", record(f"p{i}"))
+    whole = Store.read
+    monkeypatch.setattr(Store, "read", lambda self, key: reads.append(key) or whole(self, key))  # type: ignore[func-returns-value]
+    log = Log(store, "q")
+    assert [r.row["point_id"] for r in log.update(["p1", "p7"])] == ["p1"]
+    assert len(log.update()) == 2 and len(reads) == 3
+    quick = Log(store, "q", rows_only=True)
+    quick.update()
+    assert [r.row for _, r in sorted(quick.records.items())] == [log.records[f"p{i}"].row for i in range(3)]
+    assert not any(r.classes or r.curves for r in quick.records.values())
+    assert store.time("q/records/p7.json") is None and store.time("q/records/p1.json") == store.names("q/records")["p1.json"]
+
+
 def test_tables_of_nothing_can_be_read(tmp_path: Path) -> None:
     store = Store(tmp_path)
     rows.fold(store, "q", [], ["beta"], {})

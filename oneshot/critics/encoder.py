@@ -7,12 +7,15 @@ The order of the modules fixes the names in a state dict, which are those of the
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from oneshot import streams
 from oneshot.episodes import DataSet
@@ -71,29 +74,91 @@ def generator(seed: int, *purpose: object) -> torch.Generator:
     return torch.Generator().manual_seed(streams.key(seed, *purpose))
 
 
-def embed_all(module: nn.Module, images: np.ndarray, device: torch.device | str, batch_size: int = 512) -> np.ndarray:
+def embed_all(module: nn.Module, images: np.ndarray, device: torch.device | str, batch_size: int = 0) -> np.ndarray:
     """Features of images, uint8 [N, H, W] of 0 and 1 -> float32 [N, d], in evaluation mode, whatever mode the module is in.
 
-    The module must be on `device`. batch_size changes the result by rounding only.
+    The module must be on `device`. batch_size (0: as suits the device) changes the result by rounding only, and so does the short cut of
+    `Frozen`.
     """
     if not len(images):
         raise ValueError("there are no images to embed")
+    size = batch_size or (128 if torch.device(device).type == "cpu" else 2048)  # a batch of 128 stays in a processor's cache
     was_training = module.training
     module.eval()
     try:
         with torch.inference_mode():
+            fast = frozen(module)
             parts = [
-                module.embed(pixels(images[start : start + batch_size], device)).float().cpu()  # type: ignore[operator]
-                for start in range(0, len(images), batch_size)
+                fast.embed(as_tensor(images[start : start + size], device)).float().cpu()  # type: ignore[operator]
+                for start in range(0, len(images), size)
             ]
     finally:
         module.train(was_training)
     return torch.cat(parts).numpy()
 
 
-def pixels(images: np.ndarray, device: torch.device | str) -> Tensor:
-    """uint8 [N, H, W] of 0 and 1 -> float32 [N, 1, H, W] on the device. The bytes travel, the floats are made there."""
-    return torch.from_numpy(np.array(images)).to(device)[:, None].float()
+def frozen(module: nn.Module) -> nn.Module:
+    """A copy of a critic in evaluation mode that shares its weights, embeds bytes, and is for inference only."""
+    copied = copy.copy(module)
+    copied._modules = {**module._modules, "embedding": Frozen(module.embedding)}  # type: ignore[arg-type]
+    return copied
+
+
+class Frozen(nn.Module):
+    """The shared network in evaluation mode on binary images: uint8 [B, 1, S, S] of 0 and 1 -> [B, 256].
+
+    A value behind the first block depends on 4x4 pixels, that is on 16 bits, so the block is a table of 65,536 rows. In the other blocks
+    the normalisation is folded into the convolution. Equal to the network up to rounding, and about three times as fast on a CPU.
+    """
+
+    def __init__(self, network: nn.Sequential):
+        super().__init__()
+        blocks = [block for block in network.children() if isinstance(block, nn.Sequential)]
+        self.table = _table(blocks[0])
+        self.convolutions = [_folded(block) for block in blocks[1:]]
+        self.last = network[-1]
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = F.embedding(_codes(images[:, 0]), self.table).permute(0, 3, 1, 2)  # channels last in memory
+        for convolution in self.convolutions:
+            x = F.max_pool2d(convolution(x), 2).relu_()
+        return self.last(x.flatten(1))
+
+
+def _folded(block: nn.Sequential) -> nn.Conv2d:
+    """The convolution of a block with its normalisation in the weights."""
+    convolution, normalisation = block[0], block[1]
+    assert isinstance(convolution, nn.Conv2d) and isinstance(normalisation, nn.BatchNorm2d)
+    return fuse_conv_bn_eval(convolution, normalisation)
+
+
+def _table(block: nn.Sequential) -> Tensor:
+    """What a block makes of every 4x4 patch of bits, row after row from the lowest bit: float [65536, 64]."""
+    convolution, normalisation = block[0], block[1]
+    assert isinstance(convolution, nn.Conv2d)
+    device = convolution.weight.device
+    codes = torch.arange(1 << 9, device=device)
+    patches = (codes[:, None] >> torch.arange(9, device=device) & 1).float().view(-1, 1, 3, 3)
+    values = normalisation(F.conv2d(patches, convolution.weight, convolution.bias)).flatten(1)
+    codes = torch.arange(1 << 16, device=device)
+    table = torch.full((1 << 16, CHANNELS), -torch.inf, device=device)
+    for corner in (0, 1, 4, 5):  # the four 3x3 patches that the pooling compares
+        shifted = codes >> corner
+        table = torch.maximum(table, F.embedding(shifted & 7 | (shifted >> 4 & 7) << 3 | (shifted >> 8 & 7) << 6, values))
+    return table.relu_()
+
+
+def _codes(images: Tensor) -> Tensor:
+    """The bits under each 2x2 pooling window and its border of one pixel: uint8 [B, S, S] -> int64 [B, S // 2, S // 2]."""
+    size = images.shape[-1] // 2 * 2
+    bits = F.pad(images, (1, 1, 1, 1)).int()
+    across = torch.stack([bits[:, :, i : i + size : 2] << i for i in range(4)]).sum(0)
+    return torch.stack([across[:, i : i + size : 2] << 4 * i for i in range(4)]).sum(0)
+
+
+def as_tensor(images: np.ndarray, device: torch.device | str) -> Tensor:
+    """uint8 [N, H, W] -> uint8 [N, 1, H, W] on the device; the array may be read-only."""
+    return torch.from_numpy(np.array(images)).to(device)[:, None]
 
 
 def held_out_rows(data: DataSet, classes: np.ndarray) -> np.ndarray:

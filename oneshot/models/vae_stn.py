@@ -136,7 +136,7 @@ class VaeStn(LikelihoodFamily):
     def elbo(self, pairs: Pairs, noise: Tensor) -> Losses:
         x, exemplar = pairs.target, pairs.exemplar
         both = torch.cat([x, exemplar], 1)
-        state = self._start(x)
+        state, core = self._start(x), self._core()
         means, log_variances = [], []
         for t in range(self.config.time_steps):
             h, _, theta, canvas = state
@@ -147,7 +147,7 @@ class VaeStn(LikelihoodFamily):
             z = mean + torch.exp(0.5 * log_variance) * noise[:, t]
             means.append(mean)
             log_variances.append(log_variance)
-            state = self._step(state, z, glimpses[:, 2].flatten(1))
+            state = self._step(state, z, glimpses[:, 2].flatten(1), core)
         reconstruction = bernoulli_nll(state[3], x, self.config.published_loss)
         return {"reconstruction": reconstruction, "kl": gaussian_kl(torch.stack(means, 1), torch.stack(log_variances, 1))}
 
@@ -162,10 +162,11 @@ class VaeStn(LikelihoodFamily):
         glimpse = _first_glimpse(weights).expand(-1, batch, -1)
         state: tuple[Tensor, ...] = (h, h, self.identity.expand(slices * batch, 6), canvas, glimpse)
         means, log_variances = [], []
+        draws = noise.transpose(0, 1).contiguous()  # strides that do not depend on T, so that one compiled step serves every T
         time_step = self.time_step if torch.is_grad_enabled() else _time_step  # evaluation is not worth a compilation of its own
         for t in range(steps):
             taps = tuple(layer.taps[t] for layer in layers)
-            state, mean, log_variance, inputs = time_step(matrices, taps, state, x, images, noise[:, t], self.window, self.canvas)
+            state, mean, log_variance, inputs = time_step(matrices, taps, state, x, images, draws[t], self.window, self.canvas)
             means.append(mean)
             log_variances.append(log_variance)
             if torch.is_grad_enabled():
@@ -194,10 +195,10 @@ class VaeStn(LikelihoodFamily):
         return [Deferred(w, b, steps, batch, low) for w, b in large] + [Deferred(w, b, steps, batch) for w, b in small]
 
     def sample(self, exemplars: Tensor, noise: Tensor) -> Tensor:
-        state = self._start(exemplars)
+        state, core = self._start(exemplars), self._core()
         for t in range(self.config.time_steps):
             glimpse = spatial.read(exemplars, state[2], self.window)
-            state = self._step(state, noise[:, t], glimpse.flatten(1))
+            state = self._step(state, noise[:, t], glimpse.flatten(1), core)
         return torch.sigmoid(state[3])
 
     def _start(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -206,21 +207,27 @@ class VaeStn(LikelihoodFamily):
         theta = self.identity.expand(images.shape[0], 6)
         return h, torch.zeros_like(h), theta, torch.zeros_like(images)
 
-    def _step(self, state: tuple[Tensor, ...], z: Tensor, exemplar_glimpse: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _core(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of the LSTM cell as one product over its inputs and its memory."""
+        return torch.cat([self.core.weight_ih, self.core.weight_hh], 1), self.core.bias_ih + self.core.bias_hh
+
+    def _step(
+        self, state: tuple[Tensor, ...], z: Tensor, exemplar_glimpse: Tensor, core: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Write with the old memory and window, then move both."""
         h, c, theta, canvas = state
         imagette = self.imagette(h[:, self.steering :]).unflatten(1, (1, self.config.glimpse, self.config.glimpse))
         canvas = canvas + spatial.write(imagette, theta, self.canvas)
-        h, c = self._lstm(torch.cat([z, exemplar_glimpse], 1), h, c)
+        gates = nn.functional.linear(torch.cat([z, exemplar_glimpse, h], 1), *core)  # the library's cell has no batching rule
+        h, c = _lstm(gates, c)
         return h, c, self.location(h[:, : self.steering]), canvas
 
-    def _lstm(self, inputs: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        """One step of the LSTM cell, written out because the fused operator has no batching rule."""
-        gates = nn.functional.linear(inputs, self.core.weight_ih, self.core.bias_ih)
-        gates = gates + nn.functional.linear(h, self.core.weight_hh, self.core.bias_hh)
-        i, f, g, o = gates.chunk(4, 1)
-        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        return torch.sigmoid(o) * torch.tanh(c), c
+
+def _lstm(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """The LSTM cell after its product: gates [..., 4 L], c [..., L] -> (h, c)."""
+    i, f, g, o = gates.chunk(4, -1)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(c), c
 
 
 def _first_glimpse(weights: Weights) -> Tensor:
@@ -258,9 +265,7 @@ def _time_step(
     side = math.isqrt(glimpse.shape[2])
     canvas = canvas + spatial.write(glimpse.reshape(-1, 1, side, side), theta, whole).view_as(canvas)
     inputs = torch.cat([z, seen[:, 1].reshape(slices, batch, -1), h], 2)
-    i, f, g, o = product(taps[2], inputs, matrices[2]).chunk(4, 2)
-    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-    h = torch.sigmoid(o) * torch.tanh(c)
+    h, c = _lstm(product(taps[2], inputs, matrices[2]), c)
     steering, rest = h.split((h.shape[2] // 4, h.shape[2] - h.shape[2] // 4), 2)
     turn = torch.relu(product(taps[4], steering, matrices[4]))
     turned = torch.relu(product(taps[5], turn, matrices[5]))

@@ -21,23 +21,20 @@ def centres(size: int) -> Tensor:
 
 
 def base(side: int) -> Tensor:
-    """The homogeneous pixel centres (x, y, 1) of a square image, row by row: [side * side, 3]."""
+    """The homogeneous pixel centres (x, y, 1) of a square image, row by row: [3, side * side]."""
     one = centres(side)
     y, x = torch.meshgrid(one, one, indexing="ij")
-    return torch.stack([x, y, torch.ones_like(x)], -1).flatten(0, 1)
+    return torch.stack([x, y, torch.ones_like(x)]).flatten(1)
 
 
 def grid(theta: Tensor, base: Tensor) -> Tensor:
-    """Where the pixels of a square window lie in the image: theta [B, 6], base [S * S, 3] -> [B, S, S, 2] as (x, y)."""
-    rows = theta.unflatten(-1, (2, 3))
+    """Where the pixels of a square window lie in the image: theta [B, 6], base [3, S * S] -> [B, S, S, 2] as (x, y)."""
+    side = math.isqrt(base.shape[-1])
     if theta.device.type == "cpu":  # one product, which a CPU does in full precision
-        points = base @ rows.transpose(-1, -2)
-    else:
-        x, y = base[:, :1], base[:, 1:2]
-        a, b, c = rows.unsqueeze(-3).unbind(-1)
-        points = torch.addcmul(torch.addcmul(c, b, y), a, x)
-    side = math.isqrt(base.shape[0])
-    return points.unflatten(-2, (side, side))
+        return (theta.reshape(-1, 3) @ base).view(-1, 2, side, side).permute(0, 2, 3, 1)
+    x, y = base[:2].unsqueeze(-1).unbind(0)
+    a, b, c = theta.unflatten(-1, (2, 3)).unsqueeze(-3).unbind(-1)
+    return torch.addcmul(torch.addcmul(c, b, y), a, x).unflatten(-2, (side, side))
 
 
 def read(images: Tensor, theta: Tensor, base: Tensor) -> Tensor:
@@ -58,5 +55,5 @@ def invert(theta: Tensor) -> Tensor:
 
 
 def write(glimpse: Tensor, theta: Tensor, base: Tensor) -> Tensor:
-    """Paint a glimpse [B, 1, S, S] into the window on an empty canvas: [B, 1, H, W], base [H * W, 3]; zero outside the window."""
+    """Paint a glimpse [B, 1, S, S] into the window on an empty canvas: [B, 1, H, W], base [3, H * W]; zero outside the window."""
     return read(glimpse, invert(theta), base)

@@ -1,0 +1,68 @@
+"""Which trials a worker takes in one turn: a long training alone, short trials several together, since handing out a turn costs more.
+
+How short a trial is, is learnt from those that ended. Nothing here knows the engine.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import deque
+from collections.abc import Sequence
+
+TURN_SECONDS = 5.0  # a turn is filled up to this
+LONGEST_TURN = 20.0  # after this a worker begins no more trials of its turn and gives them back
+LEARNT_FROM = 4  # trials that must have ended before two are put into one turn
+REMEMBERED = 8
+
+
+class Turns:
+    """Trials 0 .. len(work) - 1, handed out once each; what a turn gives back is handed out again.
+
+    work: multiply-adds of each trial. slots: workers side by side. most: largest number of trials in a turn.
+    """
+
+    def __init__(self, work: Sequence[float], slots: int = 1, most: int = 1):
+        self.work, self.slots, self.most = work, slots, most
+        self.queue = deque(range(len(work)))
+        self.out: dict[str, list[int]] = {}  # of each turn that was handed out, the trials that have not ended
+        self.lately: deque[tuple[float, float]] = deque(maxlen=REMEMBERED)  # (seconds, work) of trials that ended
+
+    def take(self, turn: str) -> list[int]:
+        """The trials of a new turn; empty if none are left to hand out."""
+        if not self.queue:
+            return []
+        self.out[turn] = [self.queue.popleft() for _ in range(self._size())]
+        return list(self.out[turn])
+
+    def ended(self, turn: str, index: int, seconds: float) -> bool:
+        """Note that a trial ended; False if that was known, as when a turn is run again after its worker died."""
+        if index not in self.out.get(turn, ()):
+            return False
+        self.out[turn].remove(index)
+        self.lately.append((seconds, self.work[index]))
+        return True
+
+    def close(self, turn: str, give_back: bool) -> list[int]:
+        """End a turn; its trials that did not end are returned, and handed out again if given back."""
+        left = self.out.pop(turn, [])
+        if give_back:
+            self.queue.extendleft(reversed(left))
+        return left
+
+    def _size(self) -> int:
+        """How many trials the next turn holds: a few seconds' worth, and a fair part of what is left."""
+        most = min(self.most, math.ceil(len(self.queue) / (3 * self.slots)))
+        seconds, size = 0.0, 0
+        for index in itertools.islice(self.queue, most):
+            seconds += self._expected(index)
+            if seconds > TURN_SECONDS:
+                break
+            size += 1
+        return max(size, 1)
+
+    def _expected(self, index: int) -> float:
+        """Seconds of a trial as the slowest of the last ones has it, scaled up by work; endless before a few have ended."""
+        if len(self.lately) < LEARNT_FROM:
+            return math.inf
+        return max(seconds * max(self.work[index] / max(work, 1.0), 1.0) for seconds, work in self.lately)
