@@ -25,7 +25,10 @@ State = dict[str, Any]
 
 @dataclass
 class Side:
-    """One player of the stack: its parameters [K, N] with names, shapes and padding, and the rules by which they move."""
+    """One player of the stack: its parameters [K, N] with names and shapes, and the rules by which they move.
+
+    sizes: how many of the N numbers each parameter has, and, after each, how many are padding.
+    """
 
     player: Player
     names: list[str]
@@ -43,19 +46,19 @@ class Side:
         mine = [names[id(p)] for p in players[0].parameters()]
         parameters = [dict(model.named_parameters()) for model in models]
         shapes = [parameters[0][name].shape for name in mine]
-        sizes = [math.ceil(shape.numel() / ALIGNMENT) * ALIGNMENT for shape in shapes]
+        sizes = [n for shape in shapes for n in (shape.numel(), -shape.numel() % ALIGNMENT)]
         flat = torch.zeros(len(models), sum(sizes), device=device)
         for k, own in enumerate(parameters):
-            for name, part in zip(mine, flat[k].split(sizes)):
-                part[: own[name].numel()].copy_(own[name].detach().flatten())
+            for name, part in zip(mine, flat[k].split(sizes)[::2]):
+                part.copy_(own[name].detach().flatten())
         moves = Moves.begin(flat, [p.learning_rate for p in players], [p.clip for p in players], players[0].betas)
         plateau = Plateau.begin([model.config.plateau for model in models], flat)
         return Side(players[0], mine, shapes, sizes, flat.requires_grad_(), moves, plateau)
 
     def weights(self) -> dict[str, Tensor]:
         """The parameters by name, each [K, *shape]; their gradient arrives as one [K, N] tensor at `flat`."""
-        parts = self.flat.split(self.sizes, 1)
-        return {n: part[:, : s.numel()].unflatten(1, s) for n, s, part in zip(self.names, self.shapes, parts)}
+        parts = self.flat.split(self.sizes, 1)[::2]
+        return {n: part.unflatten(1, s) for n, s, part in zip(self.names, self.shapes, parts)}
 
     def state(self) -> dict[str, Tensor]:
         """Every tensor that training changes, a row a model; not copied."""
@@ -166,8 +169,8 @@ class Snapshot:
         """The state dict of model k, on the CPU."""
         found: dict[str, Tensor] = {}
         for side in self.stack.sides:
-            parts = self.sides[side.player.name]["flat"][k].cpu().split(side.sizes)
-            found |= {n: part[: s.numel()].reshape(s).clone() for n, s, part in zip(side.names, side.shapes, parts)}
+            parts = self.sides[side.player.name]["flat"][k].cpu().split(side.sizes)[::2]
+            found |= {n: part.reshape(s).clone() for n, s, part in zip(side.names, side.shapes, parts)}
         return found | {n: b[k].cpu().clone() for n, b in self.buffers.items()}
 
     def state(self, k: int) -> State:

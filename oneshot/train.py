@@ -90,8 +90,9 @@ class Material:
 
     def pairs(self, index: Tensor) -> Pairs:
         """The images of these indices, int64 [B] on the device, each with its exemplar."""
-        images = self.images[torch.stack([index, self.exemplar[index]])].unsqueeze(2).float()
-        return Pairs(images[0], images[1])
+        both = torch.cat([index, self.exemplar.index_select(0, index)])
+        images = self.images.index_select(0, both).unsqueeze(1).float()
+        return Pairs(*images.chunk(2))
 
 
 def noise(seed: int, purpose: tuple[object, ...], count: int, shape: tuple[int, ...], device: torch.device) -> Tensor:

@@ -176,7 +176,7 @@ class VaeStn(LikelihoodFamily):
         return {"reconstruction": reconstruction, "kl": gaussian_kl(torch.stack(means, 2), torch.stack(log_variances, 2))}
 
     def _layers(self, weights: Weights, steps: int, batch: int) -> list[Deferred]:
-        """The linear layers of a time step in the order in which `_time_step` uses them; equal layers of both posterior networks as one."""
+        """The linear layers of a time step, by number in `_time_step`: layers that run side by side are one, a stack or block-diagonal."""
 
         def both(layer: int, join: Callable[..., Tensor]) -> tuple[Tensor, Tensor]:
             names = (f"mean.{layer}", f"log_variance.{layer}")
@@ -188,9 +188,14 @@ class VaeStn(LikelihoodFamily):
         def one(name: str) -> tuple[Tensor, Tensor]:
             return weights[f"{name}.weight"], weights[f"{name}.bias"]
 
+        def diagonal(upper: str, lower: str) -> tuple[Tensor, Tensor]:
+            (a, b), (c, d) = one(upper), one(lower)
+            zeros = nn.functional.pad
+            return torch.cat([zeros(a, (0, c.shape[2])), zeros(c, (a.shape[2], 0))], 1), torch.cat([b, d], 1)
+
         core = torch.cat([weights["core.weight_ih"], weights["core.weight_hh"]], 2), weights["core.bias_ih"] + weights["core.bias_hh"]
         large = [both(0, torch.cat), both(2, side_by_side), core]
-        small = [both(4, side_by_side), *map(one, ("location.0", "location.2", "location.4", "imagette.0", "imagette.2"))]
+        small = [both(4, side_by_side), diagonal("location.0", "imagette.0"), diagonal("location.2", "imagette.2"), one("location.4")]
         low = self.config.precision == "bfloat16"
         return [Deferred(w, b, steps, batch, low) for w, b in large] + [Deferred(w, b, steps, batch) for w, b in small]
 
@@ -266,13 +271,11 @@ def _time_step(
     canvas = canvas + spatial.write(glimpse.reshape(-1, 1, side, side), theta, whole).view_as(canvas)
     inputs = torch.cat([z, seen[:, 1].reshape(slices, batch, -1), h], 2)
     h, c = _lstm(product(taps[2], inputs, matrices[2]), c)
-    steering, rest = h.split((h.shape[2] // 4, h.shape[2] - h.shape[2] // 4), 2)
-    turn = torch.relu(product(taps[4], steering, matrices[4]))
-    turned = torch.relu(product(taps[5], turn, matrices[5]))
-    theta = product(taps[6], turned, matrices[6]).flatten(0, 1)
-    stroke = torch.relu(product(taps[7], rest, matrices[7]))
-    glimpse = product(taps[8], stroke, matrices[8])
-    used = (features, second, inputs, third, steering, turn, turned, rest, stroke)
+    hidden = torch.relu(product(taps[4], h, matrices[4]))  # the window's network and the glimpse's, side by side
+    turn, glimpse = product(taps[5], hidden, matrices[5]).tensor_split((32,), 2)
+    turn = torch.relu(turn)
+    theta = product(taps[6], turn, matrices[6]).flatten(0, 1)
+    used = (features, second, inputs, third, h, hidden, turn)
     return (h, c, theta, canvas, glimpse), mean, log_variance, tuple(value.detach() for value in used)
 
 

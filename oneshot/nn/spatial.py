@@ -48,10 +48,15 @@ def sample(images: Tensor, points: Tensor) -> Tensor:
 
 
 def invert(theta: Tensor) -> Tensor:
-    """The map from image to window coordinates (A^-1, -A^-1 b), in closed form: [B, 6] -> [B, 6]. A singular A gives inf."""
-    a, b, c, d, e, f = theta.unbind(-1)
-    scale = 1 / (a * e - b * d)
-    return torch.stack([e * scale, -b * scale, (b * f - e * c) * scale, -d * scale, a * scale, (d * c - a * f) * scale], -1)
+    """The map from image to window coordinates (A^-1, -A^-1 b), in closed form: [B, 6] -> [B, 6]. A singular A gives inf.
+
+    Written with few operators, as it runs in every time step.
+    """
+    a, b, _, d, e, _ = theta.unbind(-1)
+    determinant = torch.addcmul(a * e, b, d, value=-1)
+    linear = torch.stack([e, -b, -d, a], -1).unflatten(-1, (2, 2)) / determinant[..., None, None]
+    shift = theta.unflatten(-1, (2, 3))[..., 2]
+    return torch.cat([linear, -(linear * shift.unsqueeze(-2)).sum(-1, keepdim=True)], -1).flatten(-2)
 
 
 def write(glimpse: Tensor, theta: Tensor, base: Tensor) -> Tensor:
