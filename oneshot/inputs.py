@@ -54,13 +54,18 @@ def keys(point: Point) -> dict[str, str]:
     data = [point.settings["dataset"], point.settings["split"], point.settings["image_size"], point.data_fingerprint]
     chosen_by = {"medoid": point.simclr.id, "first": "", "random": str(point.seed)}[kind]
     exemplars = digest("exemplars", 1, data, kind, chosen_by)
-    human = digest("human", exemplars, point.simclr.id, point.protonet.id, settings.METRIC_VERSIONS, point.settings["protocol"])
+    human = digest("human", exemplars, point.simclr.id, point.protonet.id, settings.METRIC_VERSIONS, _scoring(point))
     return {
         "simclr": point.simclr.weights_key,
         "protonet": point.protonet.weights_key,
         "exemplars": f"store/exemplars/{exemplars}.npy",
         "human": f"store/humans/{human}.json",
     }
+
+
+def _scoring(point: Point) -> dict[str, Any]:
+    """The score-stage settings of a point."""
+    return {n: point.settings[n] for n in ("protocol", "diversity_drawings")}
 
 
 def missing(point: Point, store: Store) -> list[str]:
@@ -98,7 +103,7 @@ def prepare(point: Point, store: Store, device: torch.device, report: Report = l
     protonet = _critic(point.protonet, data, medoids, store, device, report)
     report("people", 0, 1, {})
     drawings = HumanFamily(HumanConfig()).draw(data, exemplars, 0, 0)
-    grades = grade(drawings, Critics(simclr, protonet, device), point.settings["protocol"])
+    grades = grade(drawings, Critics(simclr, protonet, device), **_scoring(point))
     store.write(where["human"], json.dumps(dataclasses.asdict(grades.human)).encode())
 
 

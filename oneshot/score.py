@@ -44,25 +44,29 @@ class Grades:
     human: Human
 
 
-def grade(drawings: Drawings, critics: Critics, protocol: str, human: Human | None = None) -> Grades:
+def grade(drawings: Drawings, critics: Critics, protocol: str, human: Human | None = None, diversity_drawings: int = 20) -> Grades:
     """Score the drawings. With no `human`, the drawings themselves are people's and set the reference.
 
-    Raises ValueError for fewer than 20 classes, a class with fewer than 2 drawings, or non-finite features.
+    Diversity and originality rest on the first `diversity_drawings` of each class: a standard deviation is biased low by a share that
+    depends on their number, which must be the same for all that is compared. Drawings beyond them sharpen recognizability; their own
+    originality is NaN. Raises ValueError for fewer than 20 classes, a class with fewer than 2 drawings, or non-finite features.
     """
     label, count = drawings.label, len(drawings.exemplars)
-    features, sources = (embed_all(critics.simclr, images, critics.device) for images in (drawings.images, drawings.exemplars))
+    first = np.arange(len(label)) - np.searchsorted(label, label) < diversity_drawings
+    features, sources = (embed_all(critics.simclr, images, critics.device) for images in (drawings.images[first], drawings.exemplars))
     queries, prototypes = (embed_all(critics.protonet, images, critics.device) for images in (drawings.images, drawings.exemplars))
     chance = recognizability.expected(queries, label, prototypes, WAYS)
     percent = recognizability.per_class(chance, label)
     if protocol == "episodes":
         percent = _published_episodes(queries, label, prototypes, drawings.class_names)
-    spread = diversity.diversity(features, label, count)
+    few = label[first]
+    spread = diversity.diversity(features, few, count)
     scale = originality.normaliser(features) if human is None else human.scale
-    original = originality.originality(features, label, sources, scale)
-    original_of_class = np.bincount(label, original, count) / np.bincount(label, minlength=count)
+    original = originality.originality(features, few, sources, scale)
+    original_of_class = np.bincount(few, original, count) / np.bincount(few, minlength=count)
     totals = {
         "diversity": float(spread.mean()),
-        "diversity_se": diversity.diversity_se(features, label),
+        "diversity_se": diversity.diversity_se(features, few),
         "recognizability": float(percent.mean()),
         "recognizability_se": recognizability.recognizability_se(chance, label),
         "originality": float(original_of_class.mean()),
@@ -77,7 +81,9 @@ def grade(drawings: Drawings, critics: Critics, protocol: str, human: Human | No
         "human_distance": distance.human_distance(totals["diversity"], totals["recognizability"], human.diversity, human.recognizability),
     }
     classes = {"diversity": spread.tolist(), "recognizability": percent.tolist(), "originality": original_of_class.tolist()}
-    return Grades(totals, classes, {"originality": original, "recognized": chance}, human)
+    original_of_drawing = np.full(len(label), np.nan)
+    original_of_drawing[first] = original
+    return Grades(totals, classes, {"originality": original_of_drawing, "recognized": chance}, human)
 
 
 def _published_episodes(queries: np.ndarray, label: np.ndarray, prototypes: np.ndarray, names: tuple[str, ...]) -> np.ndarray:

@@ -69,6 +69,9 @@ class Common:
     image_size: int = setting(50, "data", "height and width of the images", low=16, high=105, unit="pixels")
     exemplar: str = setting("medoid", "data", "which image of a class is its exemplar", choices=("medoid", "first", "random"))
     drawings_per_class: int = setting(20, "sample", "drawings for the exemplar of each test class", low=2, high=1000)
+    diversity_drawings: int = setting(
+        20, "score", "most drawings of a class that diversity and originality rest on, as the former grows with it", low=2, high=1000
+    )
     protocol: str = setting(
         "expected",
         "score",

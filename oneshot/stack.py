@@ -7,7 +7,6 @@ row k ends where point k would end alone, up to rounding. A single model is a st
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass

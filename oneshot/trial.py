@@ -253,7 +253,7 @@ def _draw(point: Point, given: Inputs, trained: Trained, job: Job) -> Drawn:
 def _grade(point: Point, given: Inputs, trained: Trained, drawn: Drawn, job: Job) -> str:
     start = time.monotonic()
     drawings, training = drawn.drawings, trained.training
-    grades = grade(drawings, given.critics, point.settings["protocol"], given.human)
+    grades = grade(drawings, given.critics, point.settings["protocol"], given.human, point.settings["diversity_drawings"])
     buffer = io.BytesIO()
     np.savez_compressed(buffer, label=drawings.label, **{k: v.astype(np.float32) for k, v in grades.drawings.items()})  # type: ignore[arg-type]
     job.store.write(f"store/scores/{point.point_id}.npz", buffer.getvalue())

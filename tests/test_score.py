@@ -84,6 +84,18 @@ def test_too_few_classes_or_drawings_are_refused(classes: int, per_class: int, r
         grade(few, critics, "expected")
 
 
+def test_diversity_rests_on_the_first_drawings_of_a_class_and_recognizability_on_all(critics: Critics) -> None:
+    whole = drawings()
+    count = np.bincount(whole.label).min()
+    first = np.arange(len(whole.label)) - np.searchsorted(whole.label, whole.label) < count - 1
+    fewer = Drawings(whole.images[first], whole.label[first], whole.exemplars, whole.class_names)
+    got, less = grade(whole, critics, "expected", diversity_drawings=int(count) - 1), grade(fewer, critics, "expected")
+    for name in ("diversity", "diversity_se", "originality", "originality_se"):
+        assert got.totals[name] == pytest.approx(less.totals[name], rel=1e-6)
+    assert got.totals["recognizability"] == grade(whole, critics, "expected").totals["recognizability"] != less.totals["recognizability"]
+    assert np.isnan(got.drawings["originality"][~first]).all() and np.isfinite(got.drawings["originality"][first]).all()
+
+
 def test_critics_that_give_nan_never_score(critics: Critics) -> None:
     broken = SimCLR(20).eval()
     with torch.no_grad():

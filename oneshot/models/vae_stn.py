@@ -199,12 +199,24 @@ class VaeStn(LikelihoodFamily):
         low = self.config.precision == "bfloat16"
         return [Deferred(w, b, steps, batch, low) for w, b in large] + [Deferred(w, b, steps, batch) for w, b in small]
 
+    @torch.no_grad()
     def sample(self, exemplars: Tensor, noise: Tensor) -> Tensor:
-        state, core = self._start(exemplars), self._core()
-        for t in range(self.config.time_steps):
-            glimpse = spatial.read(exemplars, state[2], self.window)
-            state = self._step(state, noise[:, t], glimpse.flatten(1), core)
-        return torch.sigmoid(state[3])
+        """As the contract says, without a gradient: memory is reused from step to step, and the last move, which no write sees, omitted."""
+        config, window = self.config, self.config.glimpse**2
+        inputs = exemplars.new_zeros(len(exemplars), config.z + window + config.lstm_size)
+        z, glimpse, h = inputs.split((config.z, window, config.lstm_size), 1)
+        _, c, theta, canvas = self._start(exemplars)
+        weight, bias = self._core()
+        for t in range(config.time_steps):
+            if t:
+                z.copy_(noise[:, t - 1])
+                glimpse.copy_(spatial.read(exemplars, theta, self.window).flatten(1))
+                new, c = _lstm(nn.functional.linear(inputs, weight, bias), c)
+                h.copy_(new)
+                theta = self.location(h[:, : self.steering])
+            imagette = self.imagette(h[:, self.steering :]).unflatten(1, (1, config.glimpse, config.glimpse))
+            canvas += spatial.write(imagette, theta, self.canvas)
+        return canvas.sigmoid_()
 
     def _start(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Empty memory, the whole image as window, an empty canvas of logits."""
