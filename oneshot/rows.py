@@ -5,16 +5,19 @@
     RESULTS/<sweep>/classes.parquet             one row a point and test class
     RESULTS/<sweep>/curves.parquet              one row a point and epoch
 
-A record is one JSON object laid out in lines, its row first, so that a status needs the first line only.
+A record is one JSON object laid out in lines, its row first, so that a status needs the first line only. Columns of numbers in its
+classes and curves are {"float64" or "int64": base64 of little-endian numbers}, as a driver that starts reads thousands of records.
 """
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import datetime
 import hashlib
 import json
 import math
+import struct
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -24,9 +27,10 @@ from oneshot.points import COMMON
 from oneshot.store import Store
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
-FORMAT = 1
+FORMAT = 2  # 1: columns of floats as lists
 STATUSES = ("done", "diverged", "failed")
 METRICS = (
     "diversity", "diversity_se", "recognizability", "recognizability_se", "originality", "originality_se",
@@ -48,7 +52,7 @@ class NewerFormat(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """The result of one point. classes and curves map a column to its values: lists, or Arrow arrays as a Log keeps them."""
+    """The result of one point. classes and curves map a column to its values: lists, or arrays as a Log keeps them."""
 
     row: dict[str, Any]
     classes: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -65,9 +69,10 @@ def key(sweep: str, point_id: str) -> str:
 
 
 def encode(record: Record) -> bytes:
-    """The bytes of a record: floats with 9 significant digits, NaN as null, a checksum of all before it at the end."""
+    """The bytes of a record: floats of the row with 9 significant digits, NaN as null, a checksum of all before it at the end."""
     row = json.dumps({"format": FORMAT, **_plain(record.row)}, ensure_ascii=False)
-    body = f'{{"row": {row},\n"classes": {json.dumps(_plain(record.classes))},\n"curves": {json.dumps(_plain(record.curves))},\n'
+    classes, curves = (json.dumps({n: _packed(v) for n, v in arrays.items()}) for arrays in (record.classes, record.curves))
+    body = f'{{"row": {row},\n"classes": {classes},\n"curves": {curves},\n'
     return (body + f'"sha256": "{hashlib.sha256(body.encode()).hexdigest()}"}}\n').encode()
 
 
@@ -79,6 +84,16 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.9g}") if math.isfinite(value) else None
     return value
+
+
+def _packed(column: Sequence[Any]) -> Any:
+    """A column as it stands in a record."""
+    if all(type(value) is int for value in column):
+        return {"int64": base64.b64encode(struct.pack(f"<{len(column)}q", *column)).decode()}
+    if not all(value is None or isinstance(value, float) for value in column):
+        return _plain(column)
+    numbers = [math.nan if value is None or not math.isfinite(value) else value for value in column]
+    return {"float64": base64.b64encode(struct.pack(f"<{len(numbers)}d", *numbers)).decode()}
 
 
 def decode(data: bytes, row_only: bool = False) -> Record:
@@ -112,7 +127,7 @@ def is_done(store: Store, sweep: str, point_id: str) -> bool:
 class Log:
     """The records of a sweep, read once each: `update` reads the new and changed ones only.
 
-    Classes and curves are kept as Arrow arrays, 8 bytes a number, so that a fold only joins them; with rows_only they are not kept at all.
+    Classes and curves are kept as arrays, so that a fold only joins them; with rows_only they are not kept at all.
     """
 
     def __init__(self, store: Store, sweep: str, rows_only: bool = False):
@@ -148,16 +163,29 @@ class Log:
 
 
 def _compact(record: Record) -> Record:
-    """The record with its arrays as Arrow arrays."""
-    if not record.classes and not record.curves:
-        return record
-    return Record(record.row, *({n: _array(n, v) for n, v in a.items()} for a in (record.classes, record.curves)))
+    """The record with its columns as NumPy arrays of numbers or Arrow arrays, 8 bytes a number."""
+    return Record(record.row, *({n: _column(n, v) for n, v in a.items()} for a in (record.classes, record.curves)))
 
 
-def _array(name: str, values: Any) -> pa.Array:
+def _column(name: str, values: Any) -> np.ndarray | pa.Array:
+    """A column as a fold takes it, from a list or from what `_packed` made of one; NaN where there is no number."""
+    import numpy as np
     import pyarrow as pa
 
-    return values if isinstance(values, pa.Array) else pa.array(values, _array_type(name))
+    if isinstance(values, Mapping):
+        ((kind, text),) = values.items()
+        return np.frombuffer(base64.b64decode(text), {"float64": "<f8", "int64": "<i8"}[kind])
+    return values if isinstance(values, (np.ndarray, pa.Array)) else pa.array(values, _array_type(name))
+
+
+def _joined(parts: Sequence[np.ndarray | pa.Array], kind: pa.DataType) -> pa.Array:
+    """Columns under one another, null for NaN."""
+    import numpy as np
+    import pyarrow as pa
+
+    if parts and all(isinstance(part, np.ndarray) for part in parts):
+        return pa.array(np.concatenate(parts), kind, from_pandas=True)
+    return pa.chunked_array([pa.array(part, kind, from_pandas=True) for part in parts], kind).combine_chunks()
 
 
 def _array_type(name: str) -> pa.DataType:
@@ -203,8 +231,8 @@ def _array_table(kind: str, records: Sequence[Record], schema: pa.Schema) -> pa.
     lengths = [len(next(iter(a.values()))) for _, a in found]
     columns = [pa.array([i for i, _ in found], pa.string()).take(pa.array(np.repeat(np.arange(len(found)), lengths)))]
     for field in list(schema)[1:]:
-        parts = [_array(field.name, a[field.name]) if field.name in a else pa.nulls(n, field.type) for (_, a), n in zip(found, lengths)]
-        columns.append(pa.chunked_array(parts, field.type).combine_chunks())
+        parts = [_column(field.name, a[field.name]) if field.name in a else pa.nulls(n, field.type) for (_, a), n in zip(found, lengths)]
+        columns.append(_joined(parts, field.type))
     return pa.table(columns, schema=schema)
 
 
@@ -236,7 +264,7 @@ def fold(store: Store, sweep: str, records: Sequence[Record], axes: Sequence[str
         others = [n for n in schema.names if n not in floats]
         size = len(records) if name == "points" else FOLDED_AT_ONCE
         sink = pa.BufferOutputStream()
-        with pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=others, use_byte_stream_split=floats) as writer:
+        with pq.ParquetWriter(sink, schema, compression="snappy", use_dictionary=others, use_byte_stream_split=floats) as writer:
             for i in range(0, len(records), max(size, 1)):
                 writer.write_table(table(name, records[i : i + size], schema))
         store.write(f"{sweep}/{name}.parquet", sink.getvalue().to_pybytes())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -61,7 +64,8 @@ def test_a_record_survives_the_round_trip_and_is_plain_json(tmp_path: Path) -> N
     store = Store(tmp_path)
     rows.commit(store, "q", record("p1", diversity=float("inf")))
     data = json.loads((tmp_path / "q/records/p1.json").read_text())
-    assert data["row"]["diversity"] is None and data["classes"]["diversity"] == [1.0, None]
+    assert data["row"]["diversity"] is None
+    assert np.isnan(np.frombuffer(base64.b64decode(data["classes"]["diversity"]["float64"]), "<f8")).tolist() == [False, True]
     log = Log(store, "q")
     assert [r.row["point_id"] for r in log.update()] == ["p1"] and log.update() == []
     rows.commit(store, "q", record("p1", "failed"))
@@ -82,7 +86,7 @@ def test_a_torn_record_is_named_and_counts_as_absent(tmp_path: Path) -> None:
 
 
 def test_a_record_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    encoded = rows.encode(record("p1")).replace(b'"format": 1', b'"format": 9')
+    encoded = rows.encode(record("p1")).replace(b'"format": 2', b'"format": 9')
     body = encoded.rstrip(b"\n").rpartition(b"\n")[0] + b"\n"
     import hashlib
 
@@ -102,7 +106,7 @@ def test_tables_have_one_schema_axes_first_and_failed_rows_with_nulls(tmp_path: 
     assert frame.status.tolist() == ["failed", "done", "done"] and frame.diversity.isna().tolist() == [True, False, True]
     assert frame.finished_at.dt.year[1] == 2026 and str(frame.finished_at.dt.tz) == "UTC"
     meta = json.loads(pq.read_schema(tmp_path / "q/points.parquet").metadata[b"oneshot"])
-    assert meta == {"format": 1, "axes": ["z", "beta"], "sweep": "q", "question": "?"}
+    assert meta == {"format": rows.FORMAT, "axes": ["z", "beta"], "sweep": "q", "question": "?"}
     classes = pd.read_parquet(tmp_path / "q/classes.parquet")
     assert classes.point_id.tolist() == ["p1", "p1"] and classes.diversity.isna().tolist() == [False, True]
     assert len(pd.read_parquet(tmp_path / "q/curves.parquet")) == 4
@@ -170,3 +174,16 @@ def test_no_warning_for_whole_records(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Log(Store(tmp_path), "q").update()
+
+
+def test_records_of_the_first_format_are_still_read(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    body = '{"row": {"format": 1, "point_id": "p1", "status": "done", "model": "vae_stn", "beta": 1.0, "seed": 44, "z": 3, "sweep": "q"},\n'
+    body += '"classes": {"class_name": ["a"], "diversity": [0.5]},\n"curves": {"epoch": [0, 1], "train_loss": [2.5, null]},\n'
+    store.write("q/records/p1.json", f'{body}"sha256": "{hashlib.sha256(body.encode()).hexdigest()}"}}\n'.encode())
+    log = Log(store, "q")
+    rows.commit(store, "q", record("p2"))
+    log.update()
+    rows.fold(store, "q", [log.records["p1"], log.records["p2"]], ["z"], {})
+    curves = pd.read_parquet(tmp_path / "q/curves.parquet")
+    assert curves.point_id.tolist()[:2] == ["p1", "p1"] and curves.train_loss.tolist()[0] == 2.5 and np.isnan(curves.train_loss[1])
