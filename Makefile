@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: sweep test test-fast clean
+.PHONY: sweep test test-fast bench clean
 
 ## a first sweep on the embedded drawings: tables and figures in results/quickstart
 sweep: .venv/installed
@@ -15,6 +15,10 @@ test: .venv/installed-test
 ## without the tests that kill processes and train for longer
 test-fast: .venv/installed-test
 	$(BIN)/python -m pytest -m "not slow"
+
+## every benchmark beside its baseline: one table, written to benchmarks/RESULTS.md
+bench: .venv/installed
+	$(BIN)/python benchmarks/run.py
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

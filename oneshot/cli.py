@@ -77,6 +77,9 @@ def parser() -> Parser:
         "--max-stack", type=_positive, metavar="K", help="most trainings that train as one stacked model [64 on a GPU, else 8]"
     )
     how.add_argument("--checkpoint-seconds", type=float, default=60.0, metavar="S", help="most seconds between two checkpoints [60]")
+    how.add_argument(
+        "--drop-weights", action="store_true", help="delete a point's weights when it is done; other sample settings then train anew [keep]"
+    )
     look = p.add_argument_group("look, and run nothing")
     look.add_argument("--check", "-n", "--dry-run", action="store_true", help="validate, count, estimate; writes nothing")
     look.add_argument("--status", action="store_true", help="done, diverged, failed and missing points, by axis")
@@ -206,6 +209,7 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
             fresh_workers=options.fresh_workers,
             stop_on_failure=options.stop_on_failure,
             max_stack=options.max_stack,
+            drop_weights=options.drop_weights,
         )
         outcome = runner.run(made, run_options, _engine(options.local))
     except Taken as error:

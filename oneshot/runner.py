@@ -44,6 +44,7 @@ class Options:
     fresh_workers: bool = False
     stop_on_failure: bool = False
     max_stack: int | None = None
+    drop_weights: bool = False
 
 
 @dataclass
@@ -113,7 +114,8 @@ def revision() -> str:
 def run(plan: Plan, options: Options, make_engine: Callable[[Driver], Engine]) -> Outcome:
     """Compute every point of the plan that is to run, on the engine made. Raises lease.Taken if another driver runs this sweep."""
     store, name = plan.store, plan.sweep.name
-    job = Job(store, name, checkpoint_seconds=options.checkpoint_seconds, provenance={"git_revision": revision()})
+    provenance = {"git_revision": revision()}
+    job = Job(store, name, checkpoint_seconds=options.checkpoint_seconds, drop_weights=options.drop_weights, provenance=provenance)
     state = State(name, len(plan.points), before=len(plan.points) - len(plan.to_run), work=max(trial_work(plan.to_run), 1.0))
     state.nearest_distance, state.nearest = _nearest(plan, [r.row for r in plan.current_records()])
     with Lease(store, name), Progress(state) as progress:

@@ -43,13 +43,14 @@ NOT_TRAINED = dict(epochs_done=0, train_seconds=0.0)
 
 @dataclass(frozen=True)
 class Job:
-    """What the driver tells every trial of a run."""
+    """What the driver tells every trial of a run. drop_weights: delete a training once all its points here are done."""
 
     store: Store
     sweep: str
     device: str = "cpu"
     threads: int = 0
     checkpoint_seconds: float = 60.0
+    drop_weights: bool = False
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def stop_key(self) -> str:
@@ -92,6 +93,10 @@ def run(points: Sequence[Point], job: Job, report: Report = lambda *_: None) -> 
                     statuses[point.point_id] = _grade(point, given, outcome, drawn, job)
             except Exception as error:
                 statuses[point.point_id] = _fail(point, error, getattr(outcome, "training", None), job, output)
+    if job.drop_weights:
+        for train_id in trainings:
+            if all(statuses[p.point_id] == "done" for p in points if p.train_id == train_id):
+                job.store.delete(_training_key(trainings[train_id]))
     return statuses
 
 

@@ -201,6 +201,12 @@ def test_a_stack_of_which_some_points_are_done_computes_the_others_only(finished
     assert [new[n] for n in ("diversity", "recognizability")] == [old[n] for n in ("diversity", "recognizability")]
 
 
+def test_weights_are_dropped_when_asked_and_drawings_stay(prepared: Path) -> None:
+    assert local(prepared, "--drop-weights") == 0
+    store = prepared / "results" / "store"
+    assert not list(store.glob("trainings/*/*.pt")) and len(list(store.glob("drawings/*/drawings.npz"))) == 6
+
+
 def local(folder: Path, *more: str) -> int:
     return cli.main([str(small.write_sweep(folder)), "--local", "--results", str(folder / "results"), *more])
 
