@@ -10,6 +10,9 @@ from oneshot.contracts import Pairs
 from oneshot.critics.encoder import embed_all
 from oneshot.critics.simclr import SimCLR
 from oneshot.models.vae_stn import VARIANTS, Config, VaeStn
+from oneshot.replay import Rounds
+from oneshot.stack import Stack, matrix_products
+from oneshot.train import Material, noise
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 
@@ -34,3 +37,41 @@ def test_critics_agree_with_the_cpu() -> None:
     critic, images = SimCLR(28), (np.random.default_rng(0).random((40, 28, 28)) > 0.8).astype(np.uint8)
     here = embed_all(critic, images, "cpu")
     np.testing.assert_allclose(here, embed_all(critic.to("cuda"), images, "cuda"), rtol=1e-2, atol=1e-2)
+
+
+def rounds(betas: tuple[float, ...], by_graph: bool, count: int, accelerated: bool = False) -> tuple[Rounds, torch.Tensor]:
+    """So many rounds of a stack on fixed batches; the stack, and the losses of every round, [rounds, K]."""
+    rng = np.random.default_rng(0)
+    images = torch.from_numpy((rng.random((64, 28, 28)) > 0.8).astype(np.uint8)).to("cuda")
+    material = Material(images, torch.arange(64, device="cuda") // 8 * 8, np.arange(64), np.arange(8))
+    models = []
+    for beta in betas:
+        torch.manual_seed(0)
+        models.append(VaeStn(Config(**{**VARIANTS["small"], "beta": beta}), 28))
+    device = torch.device("cuda")
+    played = Rounds(Stack(models, device, accelerated), material.pairs, by_graph)
+    hyper = {"beta": torch.tensor(betas, device=device)}
+    losses = []
+    with matrix_products("float32"):
+        for i in range(count):
+            index = torch.arange(16, device=device) + 16 * (i % 4)
+            given = noise(0, ("test", i), 16, models[0].noise_shape, device)
+            losses.append(played.play(index, given, hyper)["loss"].clone())
+    return played, torch.stack(losses)
+
+
+@pytest.mark.parametrize("accelerated", [False, True], ids=["eager", "compiled"])
+def test_a_graph_of_a_round_replays_what_eager_rounds_do(accelerated: bool) -> None:
+    plain, expected = rounds((0.5, 2.0), by_graph=False, count=20)
+    graphed, got = rounds((0.5, 2.0), by_graph=True, count=20, accelerated=accelerated)
+    assert graphed.by_graph, "recording must not have failed"
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-3)
+    assert (got[-4:].mean(0) < got[:4].mean(0)).all()
+    difference = (graphed.stack.sides[0].flat - plain.stack.sides[0].flat).norm() / plain.stack.sides[0].flat.norm()
+    assert difference < 1e-2
+
+
+def test_a_slice_on_a_gpu_ends_where_it_ends_alone() -> None:
+    _, together = rounds((0.25, 1.0, 2.0, 4.0), by_graph=True, count=50)
+    _, alone = rounds((2.0,), by_graph=True, count=50)
+    torch.testing.assert_close(together[:, 2], alone[:, 0], rtol=1e-3, atol=1e-2)
