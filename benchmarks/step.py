@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks import baseline, programs
-from benchmarks.harness import NOT_MEASURED, Row, Table, paired, parser
+from benchmarks.harness import Row, Table, paired, parser
 from oneshot.contracts import Pairs
 from oneshot.models.vae_stn import Config, VaeStn
 from oneshot.stack import Stack
@@ -47,8 +47,6 @@ def main() -> None:
         target = None if options.quick else target
         table.add(result.row(3, f"solo step, T {given['time_steps']}, z {given['z']}, batch {batch}, {precision}", target, "ms", 1e3))
     table.add(*counted(size, settings))
-    if not gpu:
-        table.add(Row(3, "solo step on a GPU, one graph over a compiled time step", NOT_MEASURED, target="at least 8", met=NOT_MEASURED))
 
 
 def counted(size: int, settings: dict[str, Any]) -> list[Row]:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.optim.adam import adam
 
 EPSILON = 1e-8  # of Adam
 SMALLEST_CHANGE = 1e-8  # of a step size
-CHUNK = 1 << 16  # numbers that a CPU core keeps in its cache while it updates them
 
 
 @dataclass
@@ -44,45 +44,35 @@ class Moves:
         """One update of flat [K, N] in place; gradient [K, N] is overwritten; loss: [K]."""
         norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
         self.alive &= torch.isfinite(norm) & torch.isfinite(loss).unsqueeze(1)
-        # A product with 0 would keep a NaN, so rows that died are replaced; on a CPU, where asking is cheap, only if there are any.
-        dead = None if flat.device.type == "cpu" and bool(self.alive.all()) else ~self.alive
         scale = (self.clip / (norm + 1e-6)).clamp(max=1.0)
         self.steps += self.alive
+        if flat.device.type == "cpu":
+            self.row_by_row(flat, gradient, scale)
+        else:
+            self.all_rows(flat, gradient, scale)
+
+    def row_by_row(self, flat: Tensor, gradient: Tensor, scale: Tensor) -> None:
+        """Move the living rows by the library's fused kernel, which goes through memory once; asking who lives is free on a CPU."""
+        for k in self.alive[:, 0].nonzero()[:, 0].tolist():
+            if float(scale[k]) < 1:
+                gradient[k].mul_(scale[k])
+            tensors = [flat[k]], [gradient[k]], [self.first[k]], [self.second[k]]
+            adam(
+                *tensors, [], [(self.steps[k, 0] - 1).float()], fused=True, amsgrad=False, maximize=False, weight_decay=0.0,
+                beta1=self.betas[0], beta2=self.betas[1], lr=float(self.rate[k]), eps=EPSILON,
+            )  # fmt: skip
+
+    def all_rows(self, flat: Tensor, gradient: Tensor, scale: Tensor) -> None:
+        """Move all rows at once, the dead ones by nothing: p -= pace * m / (sqrt(v) / root + epsilon)."""
         b1, b2 = self.betas
         root = (1 - b2**self.steps).sqrt().to(flat)
         pace = (self.rate / (1 - b1**self.steps)).to(flat)
-        for part in _columns(flat):
-            _adam(flat[:, part], gradient[:, part], self.first[:, part], self.second[:, part], scale, root, pace, dead, self.betas)
-
-
-def _columns(flat: Tensor) -> list[slice]:
-    """Column ranges to be updated one after the other: the whole on a GPU, pieces that stay in the cache on a CPU."""
-    width = flat.shape[1] if flat.device.type != "cpu" else max(CHUNK // len(flat), 1024)
-    return [slice(start, start + width) for start in range(0, flat.shape[1], width)]
-
-
-def _adam(
-    flat: Tensor,
-    gradient: Tensor,
-    first: Tensor,
-    second: Tensor,
-    scale: Tensor,
-    root: Tensor,
-    pace: Tensor,
-    dead: Tensor | None,
-    betas: tuple[float, float],
-) -> None:
-    """p -= pace * m / (sqrt(v) / root + epsilon), with m and v moved towards the clipped gradient and its square."""
-    gradient.mul_(scale)
-    if dead is not None:
-        gradient.masked_fill_(dead, 0.0)
-    first.lerp_(gradient, 1 - betas[0])
-    second.mul_(betas[1]).addcmul_(gradient, gradient, value=1 - betas[1])
-    update = second.sqrt().div_(root).add_(EPSILON)
-    torch.div(first, update, out=update).mul_(pace)
-    if dead is not None:
-        update.masked_fill_(dead, 0.0)
-    flat.sub_(update)
+        gradient.mul_(scale).masked_fill_(~self.alive, 0.0)  # a product with 0 would keep a NaN
+        self.first.lerp_(gradient, 1 - b1)
+        self.second.mul_(b2).addcmul_(gradient, gradient, value=1 - b2)
+        update = self.second.sqrt().div_(root).add_(EPSILON)
+        torch.div(self.first, update, out=update).mul_(pace).masked_fill_(~self.alive, 0.0)
+        flat.sub_(update)
 
 
 @dataclass
