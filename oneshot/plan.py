@@ -14,7 +14,7 @@ from oneshot.rows import Log
 from oneshot.store import Store
 from oneshot.sweep import Sweep
 
-CPU_RATE = 1.5e10  # multiply-adds a second and core: a first guess, until rows of this results folder say better
+CPU_RATE = 2.5e10  # multiply-adds a second and core: a first guess, until rows of this results folder say better
 REFERENCE_WORK = 1e9
 
 
