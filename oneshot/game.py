@@ -1,7 +1,7 @@
 """The rules by which a player moves: gradient clipping, Adam and the plateau schedule, each for K models at once.
 
 The parameters of a player are rows of one [K, N] tensor, a row a model. Every quantity of a rule has a value a row, so a row moves exactly
-as it would alone. No rule looks at a value on the host, so that a whole round can be captured in a CUDA graph.
+as it would alone. On a GPU no rule looks at a value on the host, so that a whole round can be captured in a CUDA graph.
 """
 
 from __future__ import annotations
