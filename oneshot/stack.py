@@ -76,7 +76,7 @@ class Stack:
     """
 
     def __init__(self, models: Sequence[TrainedFamily], device: torch.device, accelerated: bool = False):
-        self.models, self.device, self.size = list(models), device, len(models)
+        self.size = len(models)
         self.template = models[0].to(device)
         if accelerated:
             self.template.accelerate(_compiled)

@@ -192,7 +192,7 @@ def _free_memory() -> float:
 def _fit_or_halve(
     members: Sequence[tuple[Point, TrainedFamily]], given: Inputs, job: Job, report: Report
 ) -> dict[str, Trained | Exception]:
-    """Train these as one stack; if that raises, as two halves, one after the other, each from its checkpoints.
+    """Train these as one stack; if that raises, as two halves, one after the other, each from what is stored of it.
 
     So a stack that is too large for the device shrinks, and a point that raises ends alone as failed. Raises Stopped.
     """
@@ -205,9 +205,8 @@ def _fit_or_halve(
             error.add_note("".join(traceback.format_exception(error)))
             return {members[0][0].train_id: error.with_traceback(None)}  # the frames would hold the tensors
     torch.cuda.empty_cache()  # outside the handler, whose traceback holds the tensors
-    half = len(members) // 2
-    rebuilt = [(point, build(point)) for point, _ in members]
-    return _fit_or_halve(rebuilt[:half], given, job, report) | _fit_or_halve(rebuilt[half:], given, job, report)
+    points, half = [point for point, _ in members], len(members) // 2
+    return _train(points[:half], given, job, report) | _train(points[half:], given, job, report)
 
 
 def _fit(members: Sequence[tuple[Point, TrainedFamily]], given: Inputs, job: Job, report: Report) -> dict[str, Trained | Exception]:
@@ -231,10 +230,10 @@ def _fit(members: Sequence[tuple[Point, TrainedFamily]], given: Inputs, job: Job
     for point, family, checkpoint, training in zip(points, families, checkpoints, ended):
         if isinstance(training, Diverged):
             outcomes[point.train_id] = training
-            continue
-        job.store.seal(_training_key(point), training.to_bytes(weights_only=True))
+        else:
+            job.store.seal(_training_key(point), training.to_bytes(weights_only=True))
+            outcomes[point.train_id] = Trained(family, training, _count(family))
         job.store.delete(checkpoint.key)
-        outcomes[point.train_id] = Trained(family, training, _count(family))
     return outcomes
 
 

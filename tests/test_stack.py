@@ -135,7 +135,7 @@ def test_a_solo_training_equals_a_plain_loop_with_the_librarys_optimiser(tmp_pat
     optimiser = torch.optim.Adam(plain.parameters(), lr=3e-3)
     losses = []
     for epoch in range(9):
-        order = torch.from_numpy(trial_streams(epoch, seen))
+        order = torch.from_numpy(batches_of(epoch, seen))
         total = 0.0
         for step, index in enumerate(order.split(8)):
             given = noise(3, ("noise", epoch, step), len(index), plain.noise_shape, CPU)
@@ -149,7 +149,7 @@ def test_a_solo_training_equals_a_plain_loop_with_the_librarys_optimiser(tmp_pat
     assert ended.curve["train_loss"] == pytest.approx(losses, rel=1e-4)
 
 
-def trial_streams(epoch: int, seen: Material) -> np.ndarray:
+def batches_of(epoch: int, seen: Material) -> np.ndarray:
     from oneshot import streams
 
     return streams.generator(3, "batches", epoch).permutation(seen.train)
@@ -319,9 +319,40 @@ def test_a_stack_that_raises_trains_as_halves_and_a_point_that_raises_ends_alone
     class Name:
         train_id: str
 
+    class Family:
+        trained = True
+
     monkeypatch.setattr(trial, "_fit", fit_at_most_two)
-    monkeypatch.setattr(trial, "build", lambda point: None)
-    members: Any = [(Name(str(k)), None) for k in range(7)]
-    found = trial._fit_or_halve(members, None, None, None)  # type: ignore[arg-type]
+    monkeypatch.setattr(trial, "build", lambda point: Family())
+    monkeypatch.setattr(trial, "_stored", lambda point, job: None)
+    monkeypatch.setattr(trial, "_most_in_memory", lambda family, job: 10)
+    points: Any = [Name(str(k)) for k in range(7)]
+    found = trial._train(points, None, None, None)  # type: ignore[arg-type]
     assert list(found) == [str(k) for k in range(7)] and trained == [1, 2, 2, 1]
     assert [k for k, v in found.items() if isinstance(v, RuntimeError)] == ["5"]
+
+
+def test_a_stack_that_raises_while_it_is_stored_does_not_train_again_what_was_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a full disk: the first of four trainings is stored when the second cannot be."""
+    stored: dict[str, Training] = {}
+    trained: list[list[str]] = []
+
+    def fit_and_fail_once(members: Sequence[Any], *rest: Any) -> dict[str, Any]:
+        names = [point.train_id for point, _ in members]
+        trained.append(names)
+        stored[names[0]] = Training({}, {})
+        if len(names) > 2:
+            raise OSError("no space left on device")
+        return {name: "trained" for name in names}
+
+    @dataclass
+    class Name:
+        train_id: str
+
+    monkeypatch.setattr(trial, "_fit", fit_and_fail_once)
+    monkeypatch.setattr(trial, "build", lambda point: model())
+    monkeypatch.setattr(trial, "_stored", lambda point, job: stored.get(point.train_id))
+    monkeypatch.setattr(trial, "_most_in_memory", lambda family, job: 10)
+    points: Any = [Name(n) for n in "abcd"]
+    found = trial._train(points, None, None, None)  # type: ignore[arg-type]
+    assert trained == [["a", "b", "c", "d"], ["b"], ["c", "d"]] and set(found) == set("abcd")

@@ -118,9 +118,8 @@ class VaeStn(LikelihoodFamily):
         return {"beta": beta}
 
     def players(self) -> list[Player]:
-        config = self.config
-        parameters = lambda: list(self.parameters())  # noqa: E731
-        return [Player("vae", parameters, self._loss, config.learning_rate, clip=config.clip, stacked=self._stacked_loss)]
+        rate, clip = self.config.learning_rate, self.config.clip
+        return [Player("vae", lambda: list(self.parameters()), self._loss, rate, clip=clip, stacked=self._stacked_loss)]
 
     def accelerate(self, compiled: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
         self.time_step = compiled(_time_step)  # of one time step: compiling the unrolled recurrence takes minutes
