@@ -26,7 +26,7 @@ from oneshot import train
 from oneshot.models.vae_stn import Config, VaeStn
 from oneshot.replay import Rounds
 from oneshot.stack import Stack, matrix_products
-from oneshot.train import Material
+from oneshot.material import PairMaterial
 
 Work = Callable[[], Any]
 
@@ -75,11 +75,11 @@ class Bench:
     def images(self) -> made.Images:
         return made.strokes(12 if self.quick else 100)
 
-    def material(self, images: made.Images, test: int) -> Material:
-        return Material.of(made.data_set(images, self.side, test), images.exemplar, "test", self.device)
+    def material(self, images: made.Images, test: int) -> PairMaterial:
+        return PairMaterial.of(made.data_set(images, self.side, test), images.exemplar, "test", self.device)
 
     @cached_property
-    def few(self) -> Material:
+    def few(self) -> PairMaterial:
         """Enough images for single steps."""
         return self.material(self.images, 0)
 
@@ -117,7 +117,7 @@ class Steps:
         self.compiled = compiled and bench.compiles
         self.bench, self.precision, self.graph, self.material = bench, precision, graph and bench.cuda, bench.few
         self.stack = Stack(models, bench.device, self.compiled)
-        self.rounds = Rounds(self.stack, self.material.pairs, self.graph)
+        self.rounds = Rounds(self.stack, self.material.batch, self.graph)
         self.hyper = {"beta": torch.tensor([m.config.beta for m in models], device=bench.device)}
         order = np.random.default_rng(0).permutation(self.material.train)
         self.batches = [b for b in torch.from_numpy(order).to(bench.device).split(bench.batch) if len(b) == bench.batch]
@@ -135,7 +135,7 @@ class Steps:
         shape = self.stack.template.noise_shape
         given = train.noise(0, ("noise", 0, self.count), len(index), shape, self.bench.device)
         self.count += 1
-        return self.rounds.play(index, given, self.hyper)["loss"]
+        return self.rounds.play({"index": index}, given, self.hyper)["loss"]
 
     def measure(self, seconds: float = 3.0, count: bool = True) -> Result:
         """Step time, kernels a step, memory, and the seconds until the first step was done (compilation and capture)."""

@@ -24,6 +24,7 @@ from benchmarks.gpu_measure import Bench, Steps, graphed, kernels, synchronisati
 from benchmarks.gpu_stage import Result, Stage
 from benchmarks.gpu_stages import needs, published_step, stacked
 from oneshot import sample, train
+from oneshot.material import PairMaterial
 from oneshot.nn import spatial
 from oneshot.stack import matrix_products
 from oneshot.store import Store
@@ -86,7 +87,7 @@ def truth(stage: Stage, bench: Bench) -> None:
     stage.say("made stroke images stand in for Omniglot: as many, and as large")
     images: list[made.Images] = []
 
-    def material() -> train.Material:
+    def material() -> PairMaterial:
         classes, test = (16, 4) if bench.quick else (1473, 150)
         if not images:
             images.append(made.strokes(classes + test))
@@ -96,7 +97,7 @@ def truth(stage: Stage, bench: Bench) -> None:
         stage.run(f"K {k}, one epoch", lambda k=k: _epoch(bench, material(), k), 2 if bench.quick else 75)  # type: ignore[misc]
 
 
-def _epoch(bench: Bench, material: train.Material, k: int) -> Result:
+def _epoch(bench: Bench, material: PairMaterial, k: int) -> Result:
     """Seconds of the second epoch; the first one compiles and captures, the third saves checkpoints, and in a fourth waiting is counted."""
     models, ends, waits = bench.models(bench.slices(k), epochs=4 if bench.cuda else 3), [time.perf_counter()], Counter[str]()
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as watch:
@@ -132,7 +133,7 @@ def drawing(stage: Stage, bench: Bench) -> None:
 
 
 def _drawn(bench: Bench, model: Any, batch: int, graph: bool) -> Result:
-    exemplars = bench.few.pairs(torch.arange(batch, device=bench.device) % len(bench.few.images)).exemplar
+    exemplars = bench.few.batch({"index": torch.arange(batch, device=bench.device) % len(bench.few.images)}).exemplar
     given = torch.randn(batch, *bench.models(1)[0].noise_shape, device=bench.device)
 
     @torch.no_grad()

@@ -198,7 +198,7 @@ def published_step(bench: Bench) -> Callable[[], Any]:
     """A step of the baseline on a batch that lies on the device."""
     model = baseline.VaeStn(**bench.shape(), image_size=bench.side).to(bench.device)
     optimiser = baseline.optimiser_of(model)
-    pairs = bench.few.pairs(torch.arange(bench.batch, device=bench.device))
+    pairs = bench.few.batch({"index": torch.arange(bench.batch, device=bench.device)})
     return lambda: baseline.train_step(model, optimiser, pairs.target, pairs.exemplar)
 
 

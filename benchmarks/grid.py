@@ -25,7 +25,8 @@ from benchmarks.gpu_grid import BETAS, EPOCHS, LATENTS, POINTS, TIMES, line
 from benchmarks.harness import Row, Table, parser, seconds
 from oneshot.models.vae_stn import Config, VaeStn
 from oneshot.store import Store
-from oneshot.train import Checkpoint, Material, Training, fit
+from oneshot.material import PairMaterial
+from oneshot.train import Checkpoint, Training, fit
 
 IMAGES = 29_460  # of training, as published
 BATCH = 128
@@ -72,7 +73,7 @@ def _per_image(settings: dict[str, Any], models: int, source: made.Images, size:
 def _ours(settings: dict[str, Any], models: int, source: made.Images, size: int, count: int, device: torch.device) -> Callable[[], Any]:
     whole = programs.material(source, size, device)
     rows = np.arange(len(whole.images))
-    seen = Material(whole.images, whole.exemplar, np.resize(rows, count), rows[: count // 10])
+    seen = PairMaterial(whole.images, whole.exemplar, np.resize(rows, count), rows[: count // 10])
 
     def epoch() -> None:
         family = [VaeStn(Config(**settings, beta=0.25 * k, batch_size=BATCH, epochs=1), size) for k in range(models)]

@@ -17,7 +17,8 @@ from benchmarks import baseline, made
 from oneshot.models.vae_stn import Config, VaeStn
 from oneshot.replay import Rounds
 from oneshot.stack import Stack, matrix_products
-from oneshot.train import Material, noise
+from oneshot.material import PairMaterial
+from oneshot.train import noise
 
 CLASSES = 60  # of made data: 1,200 images
 SMALL = dict(
@@ -29,17 +30,17 @@ def images(classes: int = CLASSES) -> made.Images:
     return made.strokes(classes)
 
 
-def material(source: made.Images, size: int, device: torch.device) -> Material:
+def material(source: made.Images, size: int, device: torch.device) -> PairMaterial:
     """The images on the device, each with the exemplar of its class."""
     prepared = torch.from_numpy(made.data_set(source, size).images).to(device)
     exemplar = torch.from_numpy(source.exemplar[source.label]).to(device)
     rows = np.arange(len(prepared))
-    return Material(prepared, exemplar, rows, rows)
+    return PairMaterial(prepared, exemplar, rows, rows)
 
 
 def our_step(
     settings: dict[str, Any],
-    seen: Material,
+    seen: PairMaterial,
     betas: Sequence[float] = (1.0,),
     accelerated: bool | None = None,
 ) -> Callable[[], Any]:
@@ -50,7 +51,7 @@ def our_step(
         torch.manual_seed(0)
         models.append(VaeStn(Config(**{**settings, "beta": beta}), seen.images.shape[-1]))
     fast = device.type == "cuda" if accelerated is None else accelerated
-    rounds = Rounds(Stack(models, device, fast), seen.pairs, fast)
+    rounds = Rounds(Stack(models, device, fast), seen.batch, fast)
     hyper = {"beta": torch.tensor(betas, dtype=torch.float32, device=device)}
     order = torch.arange(len(seen.images), device=device)
     batches = itertools.cycle([b for b in order.split(config.batch_size) if len(b) == config.batch_size])
@@ -59,7 +60,7 @@ def our_step(
     def step() -> Any:
         index = next(batches)
         with matrix_products(config.precision):
-            return rounds.play(index, noise(0, ("noise", next(count)), len(index), models[0].noise_shape, device), hyper)
+            return rounds.play({"index": index}, noise(0, ("noise", next(count)), len(index), models[0].noise_shape, device), hyper)
 
     return step
 

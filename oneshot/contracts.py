@@ -2,7 +2,8 @@
 
 A trained family obeys five rules, so that one loop trains them all and many points train as one stack (`stack.py`):
 noise and train-stage hyperparameters come in as arguments; there is no data-dependent control flow, no state outside parameters and
-buffers, no global random state, and no operator without a batching rule. `tests/test_contract.py` holds every family to them.
+buffers (which only a forward pass in training mode may change), no global random state, and no operator without a batching rule.
+A Config whose settings depend on each other has `problems()`, which names every combination that cannot be. `tests/test_contract.py` holds every family to them.
 """
 
 from __future__ import annotations
@@ -31,32 +32,45 @@ class Pairs:
 
 
 @dataclass(frozen=True)
+class Sets:
+    """A batch of sets, each of S different images of one class: float32 [B, S, C, H, W] in [0, 1], of 0 and 1 where C is 1."""
+
+    images: Tensor
+
+
+@dataclass(frozen=True)
 class Player:
     """One optimised part of a model: what it minimises, with which parameters and how.
 
-    loss: (pairs, noise, hyper) -> per-example losses in nats, each [B]; the entry "loss" is minimised, the others are reported.
-    clip: largest L2 norm of the gradient (0: none). every: the player moves at each `every`-th batch.
+    loss: (items, noise, hyper) -> per-item losses in nats, each [B]; the entry "loss" is minimised, the others are reported. Items are
+    Pairs or Sets, as the family `trains_on`.
+    clip: largest L2 norm of the gradient (0: none). clamp: largest absolute value of each of its elements (0: none).
+    weight_decay: of Adam, as an L2 term. every: the player moves at each `every`-th batch.
     stacked: the same losses of K models at once, each [K, B], where the family has a faster form than vmap: (weights by name, each with a
-    leading K; pairs and noise, which all slices share; hyper by name, each [K]).
+    leading K; items and noise, which all slices share; hyper by name, each [K]).
     """
 
     name: str
     parameters: Callable[[], list[nn.Parameter]]
-    loss: Callable[[Pairs, Tensor, Hyper], Losses]
+    loss: Callable[[Any, Tensor, Hyper], Losses]
     learning_rate: float
     betas: tuple[float, float] = (0.9, 0.999)
     clip: float = 0.0
+    clamp: float = 0.0
+    weight_decay: float = 0.0
     every: int = 1
-    stacked: Callable[[Mapping[str, Tensor], Pairs, Tensor, Mapping[str, Tensor]], Losses] | None = None
+    stacked: Callable[[Mapping[str, Tensor], Any, Tensor, Mapping[str, Tensor]], Losses] | None = None
 
 
 class TrainedFamily(nn.Module, ABC):
     """A model that learns. `config` is its Config; images are square, `image_size` pixels wide.
 
-    cannot_stack: why models of this family cannot train as one stack; "" if they can, as they should.
+    trains_on: what a batch of training items is. cannot_stack: why models of this family cannot train as one stack; "" if they can, as
+    they should.
     """
 
     trained: ClassVar[bool] = True
+    trains_on: ClassVar[type] = Pairs
     cannot_stack: ClassVar[str] = ""
     config: Any
     image_size: int
@@ -71,7 +85,12 @@ class TrainedFamily(nn.Module, ABC):
     @property
     @abstractmethod
     def noise_shape(self) -> tuple[int, ...]:
-        """Shape of the standard normal noise that one example needs, in training and in drawing alike."""
+        """Shape of the standard normal noise that one training item needs."""
+
+    @property
+    def drawing_noise_shape(self) -> tuple[int, ...]:
+        """Shape of the standard normal noise that one drawing needs."""
+        return self.noise_shape
 
     def accelerate(self, compiled: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
         """Replace the family's hot functions, if it has any, by their compiled form; called where compiling pays."""
@@ -79,15 +98,75 @@ class TrainedFamily(nn.Module, ABC):
 
     @abstractmethod
     def sample(self, exemplars: Tensor, noise: Tensor) -> Tensor:
-        """Draw one image for each exemplar: [B, 1, H, W], noise [B, *noise_shape] -> pixel values in [0, 1], [B, 1, H, W]."""
+        """Draw one image for each exemplar: [B, C, H, W], noise [B, *drawing_noise_shape] -> pixel values in [0, 1], [B, C, H, W]."""
 
 
 class LikelihoodFamily(TrainedFamily):
     """A trained family with a bound on the likelihood."""
 
     @abstractmethod
-    def elbo(self, pairs: Pairs, noise: Tensor) -> Losses:
-        """Per-example terms in nats: "reconstruction" and "kl"; the negative ELBO is their sum."""
+    def elbo(self, items: Any, noise: Tensor) -> Losses:
+        """Per-item terms in nats, each [B]: "reconstruction" and "kl" (and parts of it); the negative ELBO is the sum of these two."""
+
+
+Features = dict[int, Tensor]
+
+
+@dataclass(frozen=True)
+class SetTerms:
+    """The one-sample bound of B sets of S images, taken apart; in nats.
+
+    log_likelihood: log p(x_s | latents) [B, S]. kl_c: of each level of the context, top first, for the whole set [B, levels of c].
+    kl_z: of each level of each image's latents, top first [B, S, levels of z]. log_ratio: log p - log q of all latents of the set at the
+    sample that was drawn, [B]: its negative has the mean sum(kl_c) + sum(kl_z).
+    """
+
+    log_likelihood: Tensor
+    kl_c: Tensor
+    kl_z: Tensor
+    log_ratio: Tensor
+
+
+class SetFamily(LikelihoodFamily):
+    """A family that models sets of images of one class through a context of the set and latents of each image.
+
+    Images are [B, S, C, H, W] everywhere, S may differ from the set size of training. The noise of a set is one vector: that of the context,
+    then that of image 0, image 1, ...; a set's terms do not depend on the others in evaluation mode. `elbo` gives per image (a set's
+    sums divided by S): "reconstruction", "kl", "kl_c", "kl_z".
+    """
+
+    trains_on: ClassVar[type] = Sets
+
+    @abstractmethod
+    def noise_size(self, set_size: int) -> int:
+        """How many standard normal numbers one walk over a set of this size takes."""
+
+    @abstractmethod
+    def encode(self, images: Tensor) -> Features:
+        """Features of each image, by resolution: [B, S, width, r, r] each; what all samples of a set's latents have in common."""
+
+    @abstractmethod
+    def terms(self, images: Tensor, noise: Tensor, features: Features | None = None) -> SetTerms:
+        """The bound at one sample of the latents; noise: [B, noise_size(S)]; features: `encode(images)`, if it is at hand."""
+
+    @abstractmethod
+    def context(self, images: Tensor, noise: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Means and log-variances [B, D] of q(c_l | set), top first, along a walk that takes the context at its mean; [] without context."""
+
+    @abstractmethod
+    def reconstruct(self, images: Tensor, noise: Tensor) -> Tensor:
+        """Every latent from its posterior: pixel values in [0, 1], [B, S, C, H, W]."""
+
+    @abstractmethod
+    def draw(self, images: Tensor, noise: Tensor, mode: str) -> Tensor:
+        """A new set for each given set, in one of the family's drawing modes: images and result [B, S, C, H, W].
+
+        noise: [B, rounds, noise_size(S)], a round for the first drawing and one for each refinement.
+        """
+
+    @abstractmethod
+    def attention(self, images: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        """The weights of learned pooling in the posterior of each level ("c1" is the top): [B, heads, S] each, sums 1 over S; {} without."""
 
 
 class ReferenceFamily(ABC):

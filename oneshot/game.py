@@ -6,11 +6,14 @@ as it would alone. On a GPU no rule looks at a value on the host, so that a whol
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.optim.adam import adam
+
+from oneshot.contracts import Player
 
 EPSILON = 1e-8  # of Adam
 SMALLEST_CHANGE = 1e-8  # of a step size
@@ -20,8 +23,9 @@ SMALLEST_CHANGE = 1e-8  # of a step size
 class Moves:
     """Adam (Kingma and Ba 2015) with clipping of the gradient's L2 norm, as torch.optim.Adam and clip_grad_norm_ compute them.
 
-    first, second: moments [K, N]; steps: moves made, rate: step size, both float64 [K, 1], as 1 - 0.999 needs it; clip: largest norm
-    [K, 1] (inf: none); alive [K, 1]: false once a loss or gradient of this row was not finite; it keeps its last good parameters.
+    first, second: moments [K, N]; steps: moves made, rate: step size, both float64 [K, 1], as 1 - 0.999 needs it; clip: largest norm,
+    clamp: largest absolute value of an element, which comes first, decay: of the L2 term, which is not clipped, each [K, 1] (inf, inf, 0:
+    none); alive [K, 1]: false once a loss or gradient of this row was not finite; it keeps its last good parameters.
     """
 
     first: Tensor
@@ -29,21 +33,36 @@ class Moves:
     steps: Tensor
     rate: Tensor
     clip: Tensor
+    clamp: Tensor
+    decay: Tensor
     alive: Tensor
     betas: tuple[float, float]
+    clamps: bool = False  # whether any row does: known on the host, so that others pay no pass through memory
+    decays: bool = False
 
     @staticmethod
-    def begin(flat: Tensor, rates: list[float], clips: list[float], betas: tuple[float, float]) -> Moves:
-        rate = torch.tensor(rates, dtype=torch.float64, device=flat.device).unsqueeze(1)
-        limit = torch.tensor([c if c else float("inf") for c in clips]).to(flat).unsqueeze(1)
-        alive = torch.ones_like(rate, dtype=torch.bool)
-        return Moves(torch.zeros_like(flat), torch.zeros_like(flat), torch.zeros_like(rate), rate, limit, alive, betas)
+    def begin(flat: Tensor, players: Sequence[Player]) -> Moves:
+        """Before the first move of these players, one a row of flat [K, N]."""
+
+        def column(values: list[float]) -> Tensor:
+            return torch.tensor(values).to(flat).unsqueeze(1)
+
+        rate = torch.tensor([p.learning_rate for p in players], dtype=torch.float64, device=flat.device).unsqueeze(1)
+        clip, clamp = column([p.clip or float("inf") for p in players]), column([p.clamp or float("inf") for p in players])
+        alive, decay = torch.ones_like(rate, dtype=torch.bool), column([p.weight_decay for p in players])
+        moments = torch.zeros_like(flat), torch.zeros_like(flat)
+        moves = Moves(*moments, torch.zeros_like(rate), rate, clip, clamp, decay, alive, players[0].betas)
+        moves.clamps, moves.decays = any(p.clamp for p in players), any(p.weight_decay for p in players)
+        return moves
 
     @torch.no_grad()
     def move(self, flat: Tensor, gradient: Tensor, loss: Tensor) -> None:
         """One update of flat [K, N] in place; gradient [K, N] is overwritten; loss: [K]."""
         norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
         self.alive &= torch.isfinite(norm) & torch.isfinite(loss).unsqueeze(1)
+        if self.clamps:  # after the check: a clamp would hide an infinite element
+            torch.clamp(gradient, -self.clamp, self.clamp, out=gradient)
+            norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
         scale = (self.clip / (norm + 1e-6)).clamp(max=1.0)
         self.steps += self.alive
         if flat.device.type == "cpu":
@@ -58,8 +77,8 @@ class Moves:
                 gradient[k].mul_(scale[k])
             tensors = [flat[k]], [gradient[k]], [self.first[k]], [self.second[k]]
             adam(
-                *tensors, [], [(self.steps[k, 0] - 1).float()], fused=True, amsgrad=False, maximize=False, weight_decay=0.0,
-                beta1=self.betas[0], beta2=self.betas[1], lr=float(self.rate[k]), eps=EPSILON,
+                *tensors, [], [(self.steps[k, 0] - 1).float()], fused=True, amsgrad=False, maximize=False,
+                weight_decay=float(self.decay[k]), beta1=self.betas[0], beta2=self.betas[1], lr=float(self.rate[k]), eps=EPSILON,
             )  # fmt: skip
 
     def all_rows(self, flat: Tensor, gradient: Tensor, scale: Tensor) -> None:
@@ -67,7 +86,10 @@ class Moves:
         b1, b2 = self.betas
         root = (1 - b2**self.steps).sqrt().to(flat)
         pace = (self.rate / (1 - b1**self.steps)).to(flat)
-        gradient.mul_(scale).masked_fill_(~self.alive, 0.0)  # a product with 0 would keep a NaN
+        gradient.mul_(scale)
+        if self.decays:
+            gradient.addcmul_(flat, self.decay)
+        gradient.masked_fill_(~self.alive, 0.0)  # a product with 0 would keep a NaN
         self.first.lerp_(gradient, 1 - b1)
         self.second.mul_(b2).addcmul_(gradient, gradient, value=1 - b2)
         update = self.second.sqrt().div_(root).add_(EPSILON)

@@ -11,11 +11,12 @@ import functools
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from oneshot.contracts import Pairs
+from oneshot.material import Item
 from oneshot.stack import Stack
 
 WARMUPS = 3
@@ -26,7 +27,7 @@ class _Graph:
     """A recorded round, what it reads, and what it leaves."""
 
     graph: torch.cuda.CUDAGraph
-    index: Tensor
+    item: Item
     noise: Tensor
     hyper: dict[str, Tensor]
     means: dict[str, Tensor]
@@ -35,22 +36,22 @@ class _Graph:
 class Rounds:
     """Plays the rounds of a stack: by graph on a GPU, directly elsewhere, or where recording fails, which it says once.
 
-    pairs: image indices [B] -> Pairs, on the device. `by_graph` tells which way is taken.
+    batch: Material.batch, from an item to its images. `by_graph` tells which way is taken.
     """
 
-    def __init__(self, stack: Stack, pairs: Callable[[Tensor], Pairs], by_graph: bool):
-        self.stack, self.pairs, self.by_graph = stack, pairs, by_graph
+    def __init__(self, stack: Stack, batch: Callable[[Item], Any], by_graph: bool):
+        self.stack, self.batch, self.by_graph = stack, batch, by_graph
         self._graphs: dict[tuple[int, tuple[int, ...]], _Graph] = {}
 
-    def play(self, index: Tensor, noise: Tensor, hyper: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """One round on these images; the batch means of the losses, each [K]; on a GPU they are overwritten by the next round."""
+    def play(self, item: Item, noise: Tensor, hyper: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """One round on this batch; the batch means of the losses, each [K]; on a GPU they are overwritten by the next round."""
         moving = self.stack.moving()
         if self.by_graph:
-            key = (len(index), moving)
+            key = (len(noise), moving)
             try:
                 if key not in self._graphs:
-                    self._graphs[key] = self._record(index, noise, hyper, moving)
-                return self._replay(self._graphs[key], index, noise, hyper)
+                    self._graphs[key] = self._record(item, noise, hyper, moving)
+                return self._replay(self._graphs[key], item, noise, hyper)
             except torch.OutOfMemoryError:
                 raise
             except RuntimeError as error:  # slower, but right; the row says how it was trained
@@ -58,34 +59,34 @@ class Rounds:
                 self.by_graph = False
                 self._graphs.clear()
                 self.stack.template.accelerate(lambda function: function)  # it may have been the compilation that failed
-        return self.stack.play(self.pairs(index), noise, hyper, moving)
+        return self.stack.play(self.batch(item), noise, hyper, moving)
 
-    def _record(self, index: Tensor, noise: Tensor, hyper: Mapping[str, Tensor], moving: tuple[int, ...]) -> _Graph:
+    def _record(self, item: Item, noise: Tensor, hyper: Mapping[str, Tensor], moving: tuple[int, ...]) -> _Graph:
         """Warm up on a side stream, take the moves of the warm-up back, and record."""
-        held = (index.clone(), noise.clone(), {n: v.clone() for n, v in hyper.items()})
+        held = ({n: v.clone() for n, v in item.items()}, noise.clone(), {n: v.clone() for n, v in hyper.items()})
         before, here, side = self.stack.snapshot(), torch.cuda.current_stream(), _side_stream()
         try:
             side.wait_stream(here)
             with torch.cuda.stream(side):
                 for _ in range(WARMUPS):
-                    self.stack.play(self.pairs(held[0]), held[1], held[2], moving)
+                    self.stack.play(self.batch(held[0]), held[1], held[2], moving)
             here.wait_stream(side)
         finally:
             self.stack.rewind(before)
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
-                means = self.stack.play(self.pairs(held[0]), held[1], held[2], moving)
+                means = self.stack.play(self.batch(held[0]), held[1], held[2], moving)
         except RuntimeError:
             torch.cuda.set_stream(here)  # which a failed capture leaves behind
             raise
         return _Graph(graph, *held, means)
 
-    def _replay(self, recorded: _Graph, index: Tensor, noise: Tensor, hyper: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        recorded.index.copy_(index, non_blocking=True)
+    def _replay(self, recorded: _Graph, item: Item, noise: Tensor, hyper: Mapping[str, Tensor]) -> dict[str, Tensor]:
         recorded.noise.copy_(noise, non_blocking=True)
-        for name, value in hyper.items():
-            recorded.hyper[name].copy_(value, non_blocking=True)
+        for held, new in ((recorded.item, item), (recorded.hyper, hyper)):
+            for name, value in new.items():
+                held[name].copy_(value, non_blocking=True)
         recorded.graph.replay()
         return recorded.means
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from oneshot.contracts import Losses, Pairs, Player, TrainedFamily
+from oneshot.contracts import Losses, Pairs, Player, Sets, TrainedFamily
 from oneshot.game import Moves, Plateau
 
 ALIGNMENT = 64  # numbers: parameters start at multiples of it, where products are fastest
@@ -50,7 +50,7 @@ class Side:
         for k, own in enumerate(parameters):
             for name, part in zip(mine, flat[k].split(sizes)[::2]):
                 part.copy_(own[name].detach().flatten())
-        moves = Moves.begin(flat, [p.learning_rate for p in players], [p.clip for p in players], players[0].betas)
+        moves = Moves.begin(flat, players)
         plateau = Plateau.begin([model.config.plateau for model in models], flat)
         return Side(players[0], mine, shapes, sizes, flat.requires_grad_(), moves, plateau)
 
@@ -95,13 +95,13 @@ class Stack:
         self.rounds += 1
         return tuple(i for i, side in enumerate(self.sides) if self.rounds % side.player.every == 0)
 
-    def play(self, pairs: Pairs, noise: Tensor, hyper: Mapping[str, Tensor], moving: Sequence[int]) -> dict[str, Tensor]:
+    def play(self, items: Pairs | Sets, noise: Tensor, hyper: Mapping[str, Tensor], moving: Sequence[int]) -> dict[str, Tensor]:
         """One batch: the players whose turn it is move, one after the other. Returns the batch means of their losses, each [K]."""
         self.template.train()
         means: dict[str, Tensor] = {}
         for i in moving:
             side = self.sides[i]
-            losses = {n: v.mean(1) for n, v in self._losses(i, pairs, noise, hyper).items()}
+            losses = {n: v.mean(1) for n, v in self._losses(i, items, noise, hyper).items()}
             # The rows do not touch each other, so the gradient of the sum holds each row's own, whatever the others' values.
             (gradient,) = torch.autograd.grad(losses["loss"].sum(), side.flat)
             side.moves.move(side.flat, gradient, losses["loss"])
@@ -109,19 +109,19 @@ class Stack:
         return means
 
     @torch.no_grad()
-    def losses(self, pairs: Pairs, noise: Tensor, hyper: Mapping[str, Tensor]) -> Losses:
+    def losses(self, items: Pairs | Sets, noise: Tensor, hyper: Mapping[str, Tensor]) -> Losses:
         """The first player's losses of each example, each [K, B], in evaluation mode."""
         self.template.eval()
-        return self._losses(0, pairs, noise, hyper)
+        return self._losses(0, items, noise, hyper)
 
-    def _losses(self, turn: int, pairs: Pairs, noise: Tensor, hyper: Mapping[str, Tensor]) -> Losses:
+    def _losses(self, turn: int, items: Pairs | Sets, noise: Tensor, hyper: Mapping[str, Tensor]) -> Losses:
         weights: dict[str, Tensor] = {}
         for i, side in enumerate(self.sides):
             weights |= side.weights() if i == turn else {n: w.detach() for n, w in side.weights().items()}
         player = self.sides[turn].player
         if player.stacked is not None:
-            return player.stacked(weights, pairs, noise, hyper)
-        return by_vmap(self.template, turn, {**weights, **self.buffers}, pairs, noise, hyper)
+            return player.stacked(weights, items, noise, hyper)
+        return by_vmap(self.template, turn, {**weights, **self.buffers}, items, noise, hyper)
 
     def end_epoch(self, validation_loss: Tensor) -> Tensor:
         """Move the schedules by the validation losses [K]; returns the first player's step sizes for the next epoch, [K]."""
@@ -187,13 +187,13 @@ class Snapshot:
 
 
 def by_vmap(
-    template: TrainedFamily, turn: int, state: Mapping[str, Tensor], pairs: Pairs, noise: Tensor, hyper: Mapping[str, Tensor]
+    template: TrainedFamily, turn: int, state: Mapping[str, Tensor], items: Pairs | Sets, noise: Tensor, hyper: Mapping[str, Tensor]
 ) -> Losses:
     """The losses of player `turn` for each row of the state (parameters and buffers by name, [K, ...]), each [K, B], for any family.
 
     Raises RuntimeError if an operator has no batching rule; one that has only a slow fallback warns.
     """
-    caller = _Caller(template, lambda values: template.players()[turn].loss(pairs, noise, values))
+    caller = _Caller(template, lambda values: template.players()[turn].loss(items, noise, values))
 
     def one(row: dict[str, Tensor], values: dict[str, Tensor]) -> Losses:
         return torch.func.functional_call(caller, {f"model.{n}": t for n, t in row.items()}, (values,))

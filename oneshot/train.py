@@ -12,18 +12,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from oneshot import streams
-from oneshot.contracts import Pairs, TrainedFamily
-from oneshot.episodes import DataSet
+from oneshot.contracts import TrainedFamily
+from oneshot.material import Material
 from oneshot.replay import Rounds
 from oneshot.stack import Stack, matrix_products
 from oneshot.store import DamagedFile, Store
 
-EVALUATION_BATCH = 512
 Report = Callable[[int, int, dict[str, float]], None]
 
 
@@ -66,33 +64,6 @@ class Training:
     @staticmethod
     def from_bytes(data: bytes) -> Training:
         return Training(**torch.load(io.BytesIO(data), weights_only=True, map_location="cpu"))
-
-
-@dataclass(frozen=True)
-class Material:
-    """The images a training sees, on its device: uint8 [N, H, W]; `exemplar` [N] gives each image's exemplar as an image index."""
-
-    images: Tensor
-    exemplar: Tensor
-    train: np.ndarray
-    schedule: np.ndarray
-
-    @staticmethod
-    def of(data: DataSet, exemplars: np.ndarray, schedule_classes: str, device: torch.device) -> Material:
-        """With `test` driving the schedule, as published, no validation classes are held out of training."""
-        published = schedule_classes == "test"
-        train = np.sort(np.concatenate([data.train, data.validation])) if published else data.train
-        schedule = data.test if published else data.validation
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # a read-only map; we never write to it
-            images = torch.from_numpy(data.images).to(device)
-        return Material(images, torch.from_numpy(exemplars[data.label]).to(device), data.rows(train), data.rows(schedule))
-
-    def pairs(self, index: Tensor) -> Pairs:
-        """The images of these indices, int64 [B] on the device, each with its exemplar."""
-        both = torch.cat([index, self.exemplar.index_select(0, index)])
-        images = self.images.index_select(0, both).unsqueeze(1).float()
-        return Pairs(*images.chunk(2))
 
 
 def noise(seed: int, purpose: tuple[object, ...], count: int, shape: tuple[int, ...], device: torch.device) -> Tensor:
@@ -194,11 +165,11 @@ class _Crew:
 
     def __init__(self, members: Sequence[_Slice], material: Material, seed: int, accelerated: bool):
         self.members, self.material, self.seed = list(members), material, seed
-        self.stack = Stack([s.model for s in members], material.images.device, accelerated)
+        self.stack = Stack([s.model for s in members], material.device, accelerated)
         for k, one in enumerate(members):
             if one.training.game:
                 self.stack.restore(k, one.training.game)
-        self.rounds = Rounds(self.stack, material.pairs, by_graph=accelerated)
+        self.rounds = Rounds(self.stack, material.batch, by_graph=accelerated)
         self.end = self.best = self.stack.snapshot()
         self.fresh_best = torch.zeros(len(members), dtype=torch.bool)
         self.hyper_names = list(members[0].model.hyper(0))
@@ -211,10 +182,10 @@ class _Crew:
     def epoch(self, stop: Callable[[], bool]) -> dict[str, float] | None:
         """One pass over the training images, evaluation and schedule for every member; None if it was broken off."""
         begun, epoch = time.monotonic(), self.alive()[0][1].training.epochs_done
-        sums = self._train(epoch, stop)
-        if sums is None:  # a broken-off epoch is repeated on resume: self.end still holds the end of the one before
+        means = self._train(epoch, stop)
+        if means is None:  # a broken-off epoch is repeated on resume: self.end still holds the end of the one before
             return None
-        columns = {f"train_{n}": v / len(self.material.train) for n, v in sums.items()} | self._evaluate()
+        columns = {f"train_{n}": v for n, v in means.items()} | self._evaluate()
         columns["learning_rate"] = self.stack.end_epoch(columns["validation_loss"])
         values = {n: v.double().cpu().tolist() for n, v in columns.items()}
         finite = self.stack.alive.cpu().tolist()
@@ -226,7 +197,7 @@ class _Crew:
             improved[k] = self._record(one, epoch, rows[k], finite[k], seconds)
         if improved.any():
             self.fresh_best |= improved
-            self.best.take(self.end, improved.to(self.material.images.device))
+            self.best.take(self.end, improved.to(self.material.device))
         first = self.alive()
         if all(s.training.epochs_done == s.model.config.epochs for _, s in first):
             self.write_back(last=True)
@@ -272,35 +243,37 @@ class _Crew:
                 one.checkpoint.save(one.training)
 
     def _train(self, epoch: int, stop: Callable[[], bool]) -> dict[str, Tensor] | None:
-        """The sums of the losses over the training images, each [K], or None if broken off."""
-        material, device = self.material, self.material.images.device
-        template, size = self.stack.template, self.stack.template.config.batch_size
-        order = torch.from_numpy(streams.generator(self.seed, "batches", epoch).permutation(material.train)).to(device)
+        """The means of the losses over the training items, each [K], or None if broken off."""
+        template, device = self.stack.template, self.material.device
         hyper = self._hyper([s.model.hyper(epoch) for s in self.members])
         sums: dict[str, Tensor] = {}
-        asked = time.monotonic()
-        for step, index in enumerate(order.split(size)):
-            given = noise(self.seed, ("noise", epoch, step), len(index), template.noise_shape, device)
-            for name, value in self.rounds.play(index, given, hyper).items():
-                sums[name] = sums.get(name, 0) + value * len(index)
+        count, asked = 0, time.monotonic()
+        for step, item in enumerate(self.material.epoch(self.seed, epoch, template.config.batch_size)):
+            size = len(item["index"])
+            count += size
+            given = noise(self.seed, ("noise", epoch, step), size, template.noise_shape, device)
+            for name, value in self.rounds.play(item, given, hyper).items():
+                sums[name] = sums.get(name, 0) + value * size
             if time.monotonic() - asked > 1:
                 asked = time.monotonic()
                 if stop():
                     return None
-        return sums
+        return {name: value / count for name, value in sums.items()}
 
     def _evaluate(self) -> dict[str, Tensor]:
         """Losses on the classes that drive the schedule, every train-stage weight at 1, the same noise at each epoch: means, each [K]."""
-        material, device = self.material, self.material.images.device
+        material = self.material
         ones = self._hyper([dict.fromkeys(self.hyper_names, 1.0)] * len(self.members))
         sums: dict[str, Tensor] = {}
-        for step, index in enumerate(torch.from_numpy(material.schedule).to(device).split(EVALUATION_BATCH)):
-            given = noise(self.seed, ("validation", step), len(index), self.stack.template.noise_shape, device)
-            for name, value in self.stack.losses(material.pairs(index), given, ones).items():
+        count = 0
+        for step, item in enumerate(material.validation()):
+            count += len(item["index"])
+            given = noise(self.seed, ("validation", step), len(item["index"]), self.stack.template.noise_shape, material.device)
+            for name, value in self.stack.losses(material.batch(item), given, ones).items():
                 sums[name] = sums.get(name, 0) + value.sum(1)
-        return {f"validation_{n}": v / len(material.schedule) for n, v in sums.items()}
+        return {f"validation_{n}": v / count for n, v in sums.items()}
 
     def _hyper(self, values: Sequence[dict[str, float]]) -> dict[str, Tensor]:
         """Hyperparameters by name, each [K], on the device."""
-        device = self.material.images.device
+        device = self.material.device
         return {n: torch.tensor([one[n] for one in values], dtype=torch.float32, device=device) for n in self.hyper_names}

@@ -21,7 +21,7 @@ from oneshot.data.images import binarise_omniglot
 from oneshot.metrics import diversity, recognizability
 from oneshot.metrics.images import standardise
 from oneshot.models.vae_stn import Config, VaeStn
-from oneshot.train import Material
+from oneshot.material import PairMaterial
 
 SIZE, CLASSES, STEPS, Z = 20, 24, 4, 5
 SHAPE = dict(time_steps=STEPS, z=Z, lstm_size=24, glimpse=7, hidden=32)
@@ -64,12 +64,12 @@ def test_images_are_prepared_one_by_one_as_our_data_set_prepares_them(images: ma
 
 def test_batches_equal_ours_bit_for_bit(images: made.Images) -> None:
     data = made.data_set(images, SIZE)
-    material = Material.of(data, images.exemplar, "test", torch.device("cpu"))
+    material = PairMaterial.of(data, images.exemplar, "test", torch.device("cpu"))
     order = torch.randperm(len(data.images), generator=torch.Generator().manual_seed(1)).numpy()
     items = torch.utils.data.DataLoader(baseline.Items(images, SIZE), batch_size=32, sampler=order.tolist())
     seen = 0
     for x, exemplar in items:
-        pairs = material.pairs(torch.from_numpy(order[seen : seen + len(x)]))
+        pairs = material.batch({"index": torch.from_numpy(order[seen : seen + len(x)])})
         assert torch.equal(pairs.target, x) and torch.equal(pairs.exemplar, exemplar)
         seen += len(x)
     assert seen == len(order)

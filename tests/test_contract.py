@@ -1,4 +1,4 @@
-"""What every registered family must do, on its `tiny` variant. A new family file is found here by its name."""
+"""What every registered family must do, on its `tiny` variants. A new family file is found here by its name."""
 
 from __future__ import annotations
 
@@ -11,14 +11,21 @@ import pytest
 import torch
 
 from oneshot import settings, streams
-from oneshot.contracts import LikelihoodFamily, Pairs, TrainedFamily
+from oneshot.contracts import LikelihoodFamily, Pairs, SetFamily, Sets, TrainedFamily
 from oneshot.episodes import DataSet
 from oneshot.sample import draw
 from oneshot.stack import Stack, by_vmap
 
 SIZE = 20
-FAMILIES = [f for f in settings.names("models") if f != "drawings"]
-TRAINED = [f for f in FAMILIES if importlib.import_module(f"oneshot.models.{f}").FAMILY.trained]
+
+FAMILIES = [
+    f"{family}:{variant}"
+    for family in settings.names("models")
+    if family != "drawings"
+    for variant in settings.head("models", family).variants
+    if variant.startswith("tiny")
+]
+TRAINED = [f for f in FAMILIES if importlib.import_module(f"oneshot.models.{f.split(':')[0]}").FAMILY.trained]
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +45,27 @@ def data() -> DataSet:
 
 
 def build(family: str, seed: int = 0, **changed: Any) -> Any:
-    module = importlib.import_module(f"oneshot.models.{family}")
-    config = module.Config(**{**module.VARIANTS["tiny"], **changed})
+    name, _, variant = family.partition(":")
+    module = importlib.import_module(f"oneshot.models.{name}")
+    config = module.Config(**{**module.VARIANTS[variant or "tiny"], **changed})
     if not module.FAMILY.trained:
         return module.FAMILY(config)
     torch.manual_seed(seed)
     return module.FAMILY(config, SIZE)
 
 
-def batch(family: TrainedFamily, n: int = 5) -> tuple[Pairs, torch.Tensor]:
+def batch(family: TrainedFamily, n: int = 5) -> tuple[Pairs | Sets, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
+    noise = torch.randn(n, *family.noise_shape, generator=generator)
+    if family.trains_on is Sets:
+        return Sets((torch.rand(n, family.config.set_size, 1, SIZE, SIZE, generator=generator) > 0.8).float()), noise
     x = (torch.rand(n, 1, SIZE, SIZE, generator=generator) > 0.8).float()
-    return Pairs(x, x.flip(0)), torch.randn(n, *family.noise_shape, generator=generator)
+    return Pairs(x, x.flip(0)), noise
+
+
+def part(items: Pairs | Sets, rows: slice) -> Pairs | Sets:
+    """Some of the items of a batch."""
+    return type(items)(*(tensor[rows] for tensor in vars(items).values()))
 
 
 @pytest.mark.parametrize("family", settings.names("models"))
@@ -76,7 +92,7 @@ def test_drawings_are_binary_images_of_the_test_classes_and_repeat_by_seed(famil
     assert one.images.dtype == np.uint8 and set(np.unique(one.images)) <= {0, 1} and one.images.shape[1:] == (SIZE, SIZE)
     assert np.array_equal(np.unique(one.label), np.arange(21)) and (np.diff(one.label) >= 0).all()
     assert len(one.exemplars) == len(one.class_names) == 21 and one.class_names[0] == "class 9"
-    if family in ("noise", *TRAINED):
+    if family in ("noise:tiny", *TRAINED):
         assert not np.array_equal(one.images, drawn(8).images) or one.constant == len(one.images)
 
 
@@ -84,8 +100,8 @@ def test_drawings_are_binary_images_of_the_test_classes_and_repeat_by_seed(famil
 def test_a_drawing_is_the_same_at_any_batch_size(family: str, data: DataSet) -> None:
     model = build(family).eval()
     classes, numbers = np.arange(9, 21), np.arange(12) % 5
-    noise = torch.from_numpy(streams.normal_per_drawing(3, classes, numbers, model.noise_shape))
-    assert torch.equal(noise[4:5], torch.from_numpy(streams.normal_per_drawing(3, classes[4:5], numbers[4:5], model.noise_shape)))
+    noise = torch.from_numpy(streams.normal_per_drawing(3, classes, numbers, model.drawing_noise_shape))
+    assert torch.equal(noise[4:5], torch.from_numpy(streams.normal_per_drawing(3, classes[4:5], numbers[4:5], model.drawing_noise_shape)))
     exemplars = torch.from_numpy(data.images[classes * 6]).float().unsqueeze(1)
     whole = model.sample(exemplars, noise)
     single = torch.cat([model.sample(exemplars[i : i + 1], noise[i : i + 1]) for i in range(12)])
@@ -96,31 +112,40 @@ def test_a_drawing_is_the_same_at_any_batch_size(family: str, data: DataSet) -> 
 
 @pytest.mark.parametrize("family", TRAINED)
 def test_samples_are_probabilities_and_losses_are_per_example(family: str) -> None:
-    model = build(family)
-    pairs, noise = batch(model)
-    images = model.sample(pairs.exemplar, noise)
-    assert images.shape == pairs.exemplar.shape and images.min() >= 0 and images.max() <= 1
+    """In evaluation mode: in training mode the statistics of a batch may couple its items."""
+    model = build(family).eval()
+    items, noise = batch(model)
+    exemplars = (torch.rand(5, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(2)) > 0.8).float()
+    images = model.sample(exemplars, torch.randn(5, *model.drawing_noise_shape))
+    assert images.shape == exemplars.shape and images.min() >= 0 and images.max() <= 1
     for player in model.players():
-        losses = player.loss(pairs, noise, model.hyper(0))
+        losses = player.loss(items, noise, model.hyper(0))
         assert "loss" in losses and all(v.shape == (5,) for v in losses.values())
-        one = player.loss(Pairs(pairs.target[2:3], pairs.exemplar[2:3]), noise[2:3], model.hyper(0))
+        one = player.loss(part(items, slice(2, 3)), noise[2:3], model.hyper(0))
         torch.testing.assert_close(one["loss"], losses["loss"][2:3], rtol=1e-4, atol=1e-4)
-        losses["loss"].mean().backward()
+        model.train()
+        player.loss(items, noise, model.hyper(0))["loss"].mean().backward()
+        model.eval()
         assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in player.parameters())
 
 
 @pytest.mark.parametrize("family", TRAINED)
 def test_no_hidden_randomness_or_state(family: str) -> None:
     model = build(family)
-    pairs, noise = batch(model)
-    before = {k: v.clone() for k, v in model.state_dict().items()}
+    items, noise = batch(model)
+    drawing = torch.zeros(5, 1, SIZE, SIZE), torch.ones(5, *model.drawing_noise_shape)
     state = torch.random.get_rng_state()
-    first = [p.loss(pairs, noise, model.hyper(0))["loss"] for p in model.players()]
-    model.sample(pairs.exemplar, noise)
-    second = [p.loss(pairs, noise, model.hyper(0))["loss"] for p in model.players()]
-    assert all(torch.equal(a, b) for a, b in zip(first, second))
-    assert torch.equal(state, torch.random.get_rng_state())
-    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    for training in (False, True):
+        model.train(training)
+        kept = dict(model.named_parameters()) if training else model.state_dict()  # buffers may follow the batches in training
+        before = {k: v.clone() for k, v in kept.items()}
+        first = [p.loss(items, noise, model.hyper(0))["loss"] for p in model.players()]
+        model.eval().sample(*drawing)
+        model.train(training)
+        second = [p.loss(items, noise, model.hyper(0))["loss"] for p in model.players()]
+        assert all(torch.equal(a, b) for a, b in zip(first, second))
+        assert torch.equal(state, torch.random.get_rng_state())
+        assert all(torch.equal(v, before[k]) for k, v in kept.items())
 
 
 @pytest.mark.parametrize("family", TRAINED)
@@ -134,17 +159,17 @@ def test_a_family_stacks_without_a_slow_fallback(family: str) -> None:
     if reason := models[0].cannot_stack:
         assert len(reason) > 20, "say why"
         return
-    pairs, noise = batch(models[0])
+    items, noise = batch(models[0])
     hyper = {name: torch.tensor([value, value + 0.5, value + 1]) for name, value in models[0].hyper(0).items()}
     stack = Stack(models, torch.device("cpu"))
     for turn, side in enumerate(stack.sides):
         weights = {n: w for s in stack.sides for n, w in s.weights().items()}
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            ways = [by_vmap(stack.template, turn, {**weights, **stack.buffers}, pairs, noise, hyper)]
-            ways += [side.player.stacked(weights, pairs, noise, hyper)] if side.player.stacked else []
+            ways = [by_vmap(stack.template, turn, {**weights, **stack.buffers}, items, noise, hyper)]
+            ways += [side.player.stacked(weights, items, noise, hyper)] if side.player.stacked else []
         for k, model in enumerate(models):
-            own = model.players()[turn].loss(pairs, noise, {n: float(v[k]) for n, v in hyper.items()})
+            own = model.players()[turn].loss(items, noise, {n: float(v[k]) for n, v in hyper.items()})
             for together in ways:
                 assert set(together) == set(own)
                 torch.testing.assert_close(together["loss"][k], own["loss"], rtol=1e-4, atol=1e-4)
@@ -157,6 +182,27 @@ def test_elbo_of_a_likelihood_family_has_its_two_terms(family: str) -> None:
         return
     terms = model.elbo(*batch(model))
     assert (terms["kl"] >= 0).all() and (terms["reconstruction"] >= 0).all()
+
+
+@pytest.mark.parametrize("family", TRAINED)
+def test_the_terms_of_a_set_family_are_those_of_its_bound(family: str) -> None:
+    model = build(family).eval()
+    if not isinstance(model, SetFamily):
+        return
+    items, noise = batch(model)
+    sets = items.images  # type: ignore[union-attr]
+    terms, losses, members = model.terms(sets, noise, model.encode(sets)), model.elbo(items, noise), sets.shape[1]
+    torch.testing.assert_close(losses["reconstruction"], -terms.log_likelihood.mean(1))
+    torch.testing.assert_close(losses["kl"], (terms.kl_c.sum(1) + terms.kl_z.sum((1, 2))) / members)
+    torch.testing.assert_close(losses["kl"], losses["kl_c"] + losses["kl_z"])
+    for size in (1, 2, 3):  # any set size, whatever it was trained with
+        few = sets[:, :1].expand(-1, size, -1, -1, -1)
+        given = torch.randn(5, model.noise_size(size))
+        assert model.terms(few, given).log_likelihood.shape == (5, size)
+        assert model.reconstruct(few, given).shape == few.shape
+        assert model.draw(few, torch.randn(5, *model.drawing_noise_shape[:-1], model.noise_size(size)), model.config.drawing).shape == few.shape
+        for weights in model.attention(few, given).values():
+            torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights[..., 0]))
 
 
 def test_noise_has_the_ink_of_the_data_or_the_ink_asked_for(data: DataSet) -> None:

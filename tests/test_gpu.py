@@ -12,7 +12,8 @@ from oneshot.critics.simclr import SimCLR
 from oneshot.models.vae_stn import VARIANTS, Config, VaeStn
 from oneshot.replay import Rounds
 from oneshot.stack import Stack, matrix_products
-from oneshot.train import Material, noise
+from oneshot.material import PairMaterial
+from oneshot.train import noise
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 
@@ -43,20 +44,20 @@ def rounds(betas: tuple[float, ...], by_graph: bool, count: int, accelerated: bo
     """So many rounds of a stack on fixed batches; the stack, and the losses of every round, [rounds, K]."""
     rng = np.random.default_rng(0)
     images = torch.from_numpy((rng.random((64, 28, 28)) > 0.8).astype(np.uint8)).to("cuda")
-    material = Material(images, torch.arange(64, device="cuda") // 8 * 8, np.arange(64), np.arange(8))
+    material = PairMaterial(images, torch.arange(64, device="cuda") // 8 * 8, np.arange(64), np.arange(8))
     models = []
     for beta in betas:
         torch.manual_seed(0)
         models.append(VaeStn(Config(**{**VARIANTS["small"], "beta": beta}), 28))
     device = torch.device("cuda")
-    played = Rounds(Stack(models, device, accelerated), material.pairs, by_graph)
+    played = Rounds(Stack(models, device, accelerated), material.batch, by_graph)
     hyper = {"beta": torch.tensor(betas, device=device)}
     losses = []
     with matrix_products("float32"):
         for i in range(count):
             index = torch.arange(16, device=device) + 16 * (i % 4)
             given = noise(0, ("test", i), 16, models[0].noise_shape, device)
-            losses.append(played.play(index, given, hyper)["loss"].clone())
+            losses.append(played.play({"index": index}, given, hyper)["loss"].clone())
     return played, torch.stack(losses)
 
 

@@ -20,16 +20,17 @@ from oneshot.models.vae_stn import VARIANTS, Config, VaeStn
 from oneshot.nn.deferred import Deferred, product
 from oneshot.stack import Stack, by_vmap
 from oneshot.store import Store
-from oneshot.train import Checkpoint, Diverged, Material, Stopped, Training, fit, noise
+from oneshot.material import PairMaterial
+from oneshot.train import Checkpoint, Diverged, Stopped, Training, fit, noise
 
 SIZE = 20
 CPU = torch.device("cpu")
 
 
-def material() -> Material:
+def material() -> PairMaterial:
     rng = np.random.default_rng(0)
     images = torch.from_numpy((rng.random((60, SIZE, SIZE)) > 0.8).astype(np.uint8))
-    return Material(images, torch.arange(60) // 6 * 6, np.arange(48), np.arange(48, 60))
+    return PairMaterial(images, torch.arange(60) // 6 * 6, np.arange(48), np.arange(48, 60))
 
 
 def model(kind: type[VaeStn] = VaeStn, **changed: Any) -> VaeStn:
@@ -45,19 +46,28 @@ def train(families: Sequence[TrainedFamily], folder: Path, every: float = 1e9, s
     return fit(families, material(), 3, checkpoints, lambda epoch, epochs, row: seen.append(epoch), stop)
 
 
+def players(rates: list[float], *limits: list[float]) -> list[Player]:
+    """Players that only move; limits: clips, clamps, decays."""
+    each = zip(*limits) if limits else [()] * len(rates)
+    names = ("clip", "clamp", "weight_decay")
+    return [Player("p", list, lambda *_: {}, rate, **dict(zip(names, values))) for rate, values in zip(rates, each)]
+
+
 @pytest.mark.parametrize("way", ["row_by_row", "all_rows"])
 def test_moves_are_those_of_the_librarys_adam_and_clipping(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Moves, "row_by_row", getattr(Moves, way))
     torch.manual_seed(0)
-    rates, clips = [1e-3, 1e-1, 3e-2], [0.5, 0.0, 20.0]
+    rates, clips, clamps, decays = [1e-3, 1e-1, 3e-2], [0.5, 0.0, 20.0], [0.0, 1.0, 2.0], [0.0, 1e-2, 0.1]
     start = torch.randn(3, 300)
-    flat, moves = start.clone(), Moves.begin(start, rates, clips, (0.9, 0.999))
+    flat, moves = start.clone(), Moves.begin(start, players(rates, clips, clamps, decays))
     theirs = [nn.Parameter(row.clone()) for row in start]
-    optimisers = [torch.optim.Adam([p], lr=rate) for p, rate in zip(theirs, rates)]
+    optimisers = [torch.optim.Adam([p], lr=rate, weight_decay=decay) for p, rate, decay in zip(theirs, rates, decays)]
     for _ in range(40):
         gradient = torch.randn(3, 300) * 3
-        for p, optimiser, row, clip in zip(theirs, optimisers, gradient, clips):
+        for p, optimiser, row, clip, clamp in zip(theirs, optimisers, gradient, clips, clamps):
             p.grad = row.clone()
+            if clamp:
+                nn.utils.clip_grad_value_([p], clamp)
             if clip:
                 nn.utils.clip_grad_norm_([p], clip)
             optimiser.step()
@@ -139,7 +149,7 @@ def test_a_solo_training_equals_a_plain_loop_with_the_librarys_optimiser(tmp_pat
         total = 0.0
         for step, index in enumerate(order.split(8)):
             given = noise(3, ("noise", epoch, step), len(index), plain.noise_shape, CPU)
-            loss = plain._loss(seen.pairs(index), given, {"beta": 2.0})["loss"].mean()
+            loss = plain._loss(seen.batch({"index": index}), given, {"beta": 2.0})["loss"].mean()
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(plain.parameters(), 5.0)
@@ -149,7 +159,7 @@ def test_a_solo_training_equals_a_plain_loop_with_the_librarys_optimiser(tmp_pat
     assert ended.curve["train_loss"] == pytest.approx(losses, rel=1e-4)
 
 
-def batches_of(epoch: int, seen: Material) -> np.ndarray:
+def batches_of(epoch: int, seen: PairMaterial) -> np.ndarray:
     from oneshot import streams
 
     return streams.generator(3, "batches", epoch).permutation(seen.train)
@@ -212,7 +222,7 @@ def test_a_stack_shrinks_once_a_third_of_it_is_dead(tmp_path: Path) -> None:
 def test_a_row_that_dies_keeps_its_last_good_parameters(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Moves, "row_by_row", getattr(Moves, way))
     start = torch.ones(3, 8)
-    flat, moves = start.clone(), Moves.begin(start, [0.1] * 3, [0.0] * 3, (0.9, 0.999))
+    flat, moves = start.clone(), Moves.begin(start, players([0.1] * 3))
     moves.move(flat, torch.ones(3, 8), torch.zeros(3))
     before = flat.clone()
     bad = torch.ones(3, 8)

@@ -86,7 +86,7 @@ def test_a_torn_record_is_named_and_counts_as_absent(tmp_path: Path) -> None:
 
 
 def test_a_record_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    encoded = rows.encode(record("p1")).replace(b'"format": 2', b'"format": 9')
+    encoded = rows.encode(record("p1")).replace(b'"format": 3', b'"format": 9')
     body = encoded.rstrip(b"\n").rpartition(b"\n")[0] + b"\n"
     import hashlib
 

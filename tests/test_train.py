@@ -11,15 +11,16 @@ import torch
 
 from oneshot.models.vae_stn import VARIANTS, Config, VaeStn
 from oneshot.store import Store
-from oneshot.train import Checkpoint, Diverged, Material, Stopped, Training, fit
+from oneshot.material import PairMaterial
+from oneshot.train import Checkpoint, Diverged, Stopped, Training, fit
 
 SIZE = 20
 
 
-def material() -> Material:
+def material() -> PairMaterial:
     rng = np.random.default_rng(0)
     images = torch.from_numpy((rng.random((60, SIZE, SIZE)) > 0.8).astype(np.uint8))
-    return Material(images, torch.arange(60) // 6 * 6, np.arange(48), np.arange(48, 60))
+    return PairMaterial(images, torch.arange(60) // 6 * 6, np.arange(48), np.arange(48, 60))
 
 
 def model(**changed: Any) -> VaeStn:
@@ -105,8 +106,8 @@ def test_published_schedule_uses_the_test_classes_and_holds_none_out() -> None:
     names = tuple("abcdef")
     images = np.zeros((12, SIZE, SIZE), np.uint8)
     data = DataSet("made", "fixed", "0", images, np.arange(6).repeat(2), names, np.array([0, 1]), np.array([2, 3]), np.array([4, 5]))
-    held, published = (Material.of(data, np.arange(0, 12, 2), kind, torch.device("cpu")) for kind in ("validation", "test"))
+    held, published = (PairMaterial.of(data, np.arange(0, 12, 2), kind, torch.device("cpu")) for kind in ("validation", "test"))
     assert held.train.tolist() == [0, 1, 2, 3] and held.schedule.tolist() == [4, 5, 6, 7]
     assert published.train.tolist() == list(range(8)) and published.schedule.tolist() == [8, 9, 10, 11]
-    pairs = held.pairs(torch.tensor([1, 3]))
+    pairs = held.batch({"index": torch.tensor([1, 3])})
     assert pairs.target.shape == (2, 1, SIZE, SIZE) and held.exemplar[[1, 3]].tolist() == [0, 2]
