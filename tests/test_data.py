@@ -131,15 +131,15 @@ def test_names_and_fingerprints_are_known_without_images_or_torch() -> None:
     code = "import sys; from oneshot import data; print(data.names(), data.splits('omniglot'), data.fingerprint('quickdraw'))"
     code += "; print(sorted({'torch', 'PIL', 'ray'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(data.__file__).parents[2])
-    assert done.stdout == f"['omniglot', 'quickdraw'] ('weak', 'strong') {quickdraw.FINGERPRINT}-{data.VERSION}\n[]\n"
+    assert done.stdout == f"['celeba', 'cifar10', 'omniglot', 'quickdraw'] ('weak', 'strong', 'random') {quickdraw.FINGERPRINT}-{data.VERSION}\n[]\n"
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("omniglott", "weak", 50), "Did you mean 'omniglot'? Known: omniglot, quickdraw"),
+        (("omniglott", "weak", 50), "Did you mean 'omniglot'? Known: celeba, cifar10, omniglot, quickdraw"),
         (("quickdraw", "weak", 50), "quickdraw has no split 'weak'. It has: fixed"),
-        (("omniglot", "storng", 50), "Did you mean 'strong'? It has: weak, strong"),
+        (("omniglot", "storng", 50), "Did you mean 'strong'? It has: weak, strong, random"),
         (("quickdraw", "fixed", 0), "image_size = 0 is not a whole number in 8 .. 512"),
     ],
 )
@@ -150,7 +150,7 @@ def test_a_wrong_name_split_or_size_names_what_is_allowed(arguments: tuple[str, 
     assert not own_cache.exists()
 
 
-@pytest.mark.parametrize(("split", "sizes"), [("weak", (1326, 147, 150)), ("strong", (868, 96, 659))])
+@pytest.mark.parametrize(("split", "sizes"), [("weak", (1326, 147, 150)), ("strong", (868, 96, 659)), ("random", (1000, 200, 423))])
 def test_omniglot_split_sizes_are_the_published_ones(split: str, sizes: tuple[int, ...]) -> None:
     parts = omniglot.class_split(split)
     assert tuple(map(len, parts)) == sizes
@@ -158,9 +158,20 @@ def test_omniglot_split_sizes_are_the_published_ones(split: str, sizes: tuple[in
     assert all(np.array_equal(part, np.sort(part)) for part in parts)
     names = [{omniglot.PUBLISHED.class_names[i] for i in part} for part in parts]
     assert all(name[-2:] in ("01", "02", "03") for name in names[2]) == (split == "weak")
-    assert ("Tibetan.character42" in names[2]) == (split == "strong")
+    if split != "random":
+        assert ("Tibetan.character42" in names[2]) == (split == "strong")
     digest = {n: hashlib.sha256(n.encode()).hexdigest() for n in names[0] | names[1]}
     assert max(digest[n] for n in names[1]) < min(digest[n] for n in names[0])
+
+
+def test_levels_of_ink_are_index_by_index_those_of_the_bits(shared_data: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONESHOT_DATA", str(shared_data))
+    greys, bits = data.greys("omniglot", 28), data.load("omniglot", "random", 28).images
+    assert greys is not None and greys.shape == bits.shape and greys.dtype == np.uint8
+    assert greys.mean() / 255 == pytest.approx(0.0805, abs=0.0005)  # the ink of the area averages
+    assert np.corrcoef(greys[::37].ravel(), bits[::37].ravel())[0, 1] > 0.8
+    own = data.greys("quickdraw", 28)
+    assert own is not None and np.array_equal(own, 255 * data.load("quickdraw", "fixed", 28).images)
 
 
 def test_quickdraw_split_is_by_the_hash_of_the_names() -> None:

@@ -1,7 +1,8 @@
 """Data sets: one file each, found by its name; `load` gives the images with their class split.
 
-The file of a data set defines `FINGERPRINT` (the first 12 hex digits of the hash of its content), `SPLITS` (the splits it has) and
-`load(split, image_size) -> DataSet`. Importing it reads no image.
+The file of a data set defines `FINGERPRINT` (the first 12 hex digits of the hash of its content; "folder" for data of the user's, which
+`FINGERPRINT_FILES` identify), `SPLITS` (the splits it has), `TRAIN_IMAGES` and `DRAWINGS_PER_CLASS` (for estimates and checks), `CHANNELS`
+if it is in colour, and `load(split, image_size) -> DataSet`; `greys(image_size)` if it has levels of ink. Importing it reads no image.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from types import ModuleType
 import numpy as np
 
 from oneshot.episodes import DataSet
+from oneshot.points import data_fingerprint
 
 # Raised whenever the same content comes out as other images or in another split; part of every fingerprint and cache file name.
 VERSION = 1
@@ -34,7 +36,8 @@ def names() -> list[str]:
 
 def fingerprint(name: str) -> str:
     """What identifies the images and splits of a data set in ids: its content and the version of its preparation. Reads no image."""
-    return f"{_module(name).FINGERPRINT}-{VERSION}"
+    _module(name)
+    return data_fingerprint(name)
 
 
 def splits(name: str) -> tuple[str, ...]:
@@ -53,6 +56,16 @@ def load(name: str, split: str, image_size: int) -> DataSet:
         raise DataError(f"image_size = {image_size!r} is not a whole number in {SMALLEST} .. {LARGEST}")
     data: DataSet = _module(name).load(split, image_size)
     return data
+
+
+def greys(name: str, image_size: int) -> np.ndarray | None:
+    """The same images in 255 levels of ink, uint8 [N, S, S], index by index, for stochastic binarisation; None of a colour data set.
+
+    Raises DataError as `load`.
+    """
+    make = getattr(_module(name), "greys", None)
+    found: np.ndarray | None = make(image_size) if make else None
+    return found
 
 
 def by_hash(class_names: Sequence[str]) -> np.ndarray:

@@ -1,10 +1,14 @@
-"""Preparing binary images: 1-bit packing, and the resize-and-binarise steps of the data sets."""
+"""Preparing images: 1-bit packing, the resize-and-binarise steps of the data sets, area averages, decoding of colour."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+
+from oneshot.data import DataError
 
 CHUNK = 1000  # images prepared at a time: 11 MB of 105 x 105 pixels, and as float32 four times that
 
@@ -45,6 +49,44 @@ def resize_bits(bits: np.ndarray, size: int) -> np.ndarray:
     if size == bits.shape[1]:
         return bits.astype(np.uint8)
     return (_rescaled(_resized(255 * bits, size)) > 0.5).astype(np.uint8)
+
+
+def greys(bits: np.ndarray, size: int) -> np.ndarray:
+    """The share of ink under each pixel of a coarser grid: uint8 [N, H, W], ink 1 -> uint8 [N, size, size], 0 .. 255, ink bright."""
+    return area_resized(bits.astype(np.uint8) * np.uint8(255), size)
+
+
+def area_resized(values: np.ndarray, size: int) -> np.ndarray:
+    """Each new pixel is the mean of the area it covers, rounded half up: uint8 [..., H, W] -> uint8 [..., size, size].
+
+    Exact: pixels that lie across a border count by their share, where PIL's box filter counts them whole or not at all. The same size gives
+    the same image; a larger one repeats pixels.
+    """
+    height, width = values.shape[-2:]
+    if (height, width) == (size, size):
+        return values
+    parts = height * width
+    exact = np.float32 if 255 * parts < 1 << 24 else np.float64  # all sums are whole numbers: floats hold them, and BLAS adds them fast
+    sums = _shared_parts(height, size).astype(exact) @ values.astype(exact) @ _shared_parts(width, size).T.astype(exact)
+    return ((2 * sums.astype(np.int64) + parts) // (2 * parts)).astype(np.uint8)
+
+
+def _shared_parts(old: int, new: int) -> np.ndarray:
+    """Of a side cut into old * new equal parts: how many each new pixel shares with each old one, int64 [new, old]; rows sum to old."""
+    new_edge, old_edge = old * np.arange(new + 1)[:, None], new * np.arange(old + 1)[None]
+    shared = np.minimum(new_edge[1:], old_edge[:, 1:]) - np.maximum(new_edge[:-1], old_edge[:, :-1])
+    return np.maximum(shared, 0)
+
+
+def read_rgb(file: Path | BinaryIO, where: str) -> np.ndarray:
+    """A JPEG, PNG or other picture as uint8 [3, H, W]. Raises DataError, which calls it `where`, if it is absent or no readable picture."""
+    from PIL import Image
+
+    try:
+        with Image.open(file) as image:
+            return np.ascontiguousarray(np.asarray(image.convert("RGB")).transpose(2, 0, 1))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what PIL raises for files cut short, or no pictures
+        raise DataError(f"{where} is not a readable picture: {error}\n  help: put a whole one there") from error
 
 
 def _resized(grey: np.ndarray, size: int) -> np.ndarray:

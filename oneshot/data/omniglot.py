@@ -16,11 +16,14 @@ import numpy as np
 from oneshot.data import VERSION, DataError, by_hash
 from oneshot.data.cache import cache_dir, cached
 from oneshot.data.images import binarise_omniglot, unpacked_chunks
+from oneshot.data.images import greys as area_average
 from oneshot.data.omniglot_files import DRAWERS, SETS, SIDE, Release, describe, read
 from oneshot.episodes import DataSet
 
-SPLITS = ("weak", "strong")
-TRAIN_IMAGES = {"weak": 26_520, "strong": 17_360}  # read without importing this file, for estimates of cost
+SPLITS = ("weak", "strong", "random")
+RANDOM_TEST, RANDOM_VALIDATION = 423, 200  # classes; the remaining 1,000 are for training
+DRAWINGS_PER_CLASS = 20
+TRAIN_IMAGES = {"weak": 26_520, "strong": 17_360, "random": 20_000}  # read without importing this file, for estimates of cost
 FINGERPRINT = "75a36f7ce605"
 
 # fmt: off
@@ -49,7 +52,8 @@ def load(split: str, image_size: int, release: Release = PUBLISHED) -> DataSet:
     """Omniglot, prepared as published (`binarise_omniglot`), 20 images a class.
 
     split: "weak" tests on the characters 01, 02, 03 of every alphabet (150 classes) and "strong" on the evaluation alphabets (659). A
-    tenth of the other classes, chosen by the hash of their names, is held out as validation (147 of 1,473; 96 of 964).
+    tenth of the other classes, chosen by the hash of their names, is held out as validation (147 of 1,473; 96 of 964). "random" orders
+    all classes by the hash of their names: 1,000 to train, 200 for validation, 423 to test, the sizes of Giannone and Winther (2022).
     release: another edition than the published one. Raises DataError if the images are absent and cannot be had, or are not that release.
     """
     fingerprint = release.sha256[: len(FINGERPRINT)]
@@ -66,8 +70,23 @@ def load(split: str, image_size: int, release: Release = PUBLISHED) -> DataSet:
     return DataSet("omniglot", split, f"{fingerprint}-{VERSION}", images, label, release.class_names, train, validation, test)
 
 
+def greys(image_size: int, release: Release = PUBLISHED) -> np.ndarray:
+    """The images of `load` as exact averages over the area of each pixel: uint8 [N, image_size, image_size], 255 is full ink."""
+    fingerprint = release.sha256[: len(FINGERPRINT)]
+    shape = (DRAWERS * len(release.class_names), image_size, image_size)
+
+    def prepared() -> Iterator[np.ndarray]:
+        return (area_average(bits, image_size) for bits in unpacked_chunks(packed_images(release), SIDE))
+
+    return cached(f"omniglot-grey-{image_size}-{fingerprint}-v{VERSION}.npy", shape, prepared)
+
+
 def class_split(split: str, release: Release = PUBLISHED) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The train, validation and test classes of a split: sorted int64 ids, disjoint, together every class."""
+    if split == "random":
+        order = by_hash(release.class_names)
+        test, validation, train = np.split(order, [RANDOM_TEST, RANDOM_TEST + RANDOM_VALIDATION])
+        return np.sort(train), np.sort(validation), np.sort(test)
     character = np.array([number for _, number in release.characters])
     in_evaluation = np.arange(len(character)) >= sum(release.background.values())
     is_test = {"weak": character <= 3, "strong": in_evaluation}[split]

@@ -1,0 +1,136 @@
+"""CelebA: photographs of faces, each identity a class (Liu, Luo, Wang and Tang, ICCV 2015); read from a folder of the user's.
+
+Looked for in $ONESHOT_DATA/celeba, $ONESHOT_DATA and ./data/celeba, under the official names: `identity_CelebA.txt` and the folder
+`img_align_celeba`. For non-commercial research only, say its authors; no image of it is part of this package.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from oneshot.data import DataError
+from oneshot.data.cache import cached
+from oneshot.data.folders import find, unreadable
+from oneshot.data.images import area_resized, read_rgb
+from oneshot.episodes import DataSet
+from oneshot.points import data_fingerprint
+
+SPLITS = ("identities",)
+TRAIN_IMAGES = {"identities": 115_000}  # about: 4,444 identities; read without importing this file, for estimates of cost
+CHANNELS = 3
+DRAWINGS_PER_CLASS = 20  # the fewest images of a class
+FINGERPRINT = "folder"
+FINGERPRINT_FILES = ("identity_CelebA.txt",)
+
+FEWEST, MOST = 20, 30  # images of an identity that is a class (Giannone and Winther 2022)
+LEAST_CLASSES = 10  # so that every part of the split has one
+FOLDER = "img_align_celeba"
+WANTED = f"{FINGERPRINT_FILES[0]} and the folder {FOLDER}"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One line of the list of identities: its number in the file, from 1, and the image that it names."""
+
+    line: int
+    image: str
+
+
+def load(split: str, image_size: int) -> DataSet:
+    """CelebA in colour, image_size x image_size: classes are the identities with 20 .. 30 images, sorted; images [N, 3, S, S], 0 .. 255.
+
+    split: "identities" takes the first 70 % of the sorted identities to train, the next 10 % for validation and the last 20 % to test.
+    Images are the largest centred square of the picture (178 x 178 of the 178 x 218 aligned ones), averaged over areas.
+    Raises DataError if a file is absent or unreadable, or the list of identities is malformed.
+    """
+    listing = find("CelebA", "celeba", FINGERPRINT_FILES, WANTED)
+    classes = read_identities(listing)
+    fingerprint = data_fingerprint("celeba")
+    shape = (sum(map(len, classes.values())), CHANNELS, image_size, image_size)
+
+    def prepared() -> Iterator[np.ndarray]:
+        folder = checked_folder(listing, classes)
+        print(f"oneshot: preparing {shape[0]:,} CelebA images of {image_size} x {image_size}", file=sys.stderr, flush=True)
+        return (prepare(folder, listing, images, image_size) for images in classes.values())
+
+    images = cached(f"celeba-{image_size}-{fingerprint}.npy", shape, prepared)
+    label = np.repeat(np.arange(len(classes)), [len(images) for images in classes.values()])
+    names = tuple(f"identity {identity}" for identity in classes)
+    return DataSet("celeba", split, fingerprint, images, label, names, *class_split(len(classes)))
+
+
+def class_split(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Train, validation and test of `count` sorted classes: 70, 10 and 20 %, the borders rounded to the nearest class."""
+    train, validation = (7 * count + 5) // 10, (8 * count + 5) // 10
+    return np.arange(train), np.arange(train, validation), np.arange(validation, count)
+
+
+def read_identities(listing: Path) -> dict[int, list[Listed]]:
+    """The identities with 20 .. 30 images, sorted, each with its images sorted by name. Raises DataError that names file and line."""
+    try:
+        lines = listing.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{listing} is no text file: {error}\n  help: put the official {listing.name} there") from error
+    except OSError as error:
+        raise unreadable(listing, error) from error
+    identities: dict[int, list[Listed]] = {}
+    seen: dict[str, int] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        image, identity = _fields(line, f"{listing}, line {number}")
+        if (before := seen.setdefault(image, number)) != number:
+            raise DataError(f"{listing}, line {number}: {image} is on line {before} already\n  help: put the official {listing.name} there")
+        identities.setdefault(identity, []).append(Listed(number, image))
+    chosen = {i: sorted(identities[i], key=lambda listed: listed.image) for i in sorted(identities) if FEWEST <= len(identities[i]) <= MOST}
+    if len(chosen) < LEAST_CLASSES:
+        counts = f"{len(chosen)} identities with {FEWEST} .. {MOST} images"
+        raise DataError(f"{listing} lists {counts}; a split needs {LEAST_CLASSES}\n  help: put the official {listing.name} there")
+    return chosen
+
+
+def _fields(line: str, where: str) -> tuple[str, int]:
+    """The image and the identity of one line, as in `000001.jpg 2880`."""
+    fields = line.split()
+    if len(fields) != 2 or not fields[1].isascii() or not fields[1].isdigit() or Path(fields[0]).name != fields[0]:
+        raise DataError(f"{where}: {line.strip()[:60]!r} is not an image and its identity\n  help: a line is as in '000001.jpg 2880'")
+    return fields[0], int(fields[1])
+
+
+def checked_folder(listing: Path, classes: dict[int, list[Listed]]) -> Path:
+    """The folder of images beside the list. Raises DataError if it, or an image of these classes, is not there."""
+    folder = listing.parent / FOLDER
+    try:
+        there = set(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DataError(f"{listing.parent} has {listing.name}, but no folder {FOLDER}\n  help: unzip {FOLDER}.zip there") from error
+    except OSError as error:
+        raise unreadable(folder, error) from error
+    missing = [listed for images in classes.values() for listed in images if listed.image not in there]
+    if missing:
+        missing.sort(key=lambda listed: listed.line)
+        named = ", ".join(f"{m.image} (line {m.line} of {listing.name})" for m in missing[:3])
+        more = f" and {len(missing) - 3:,} more images" if len(missing) > 3 else ""
+        raise DataError(f"{folder} lacks {named}{more}\n  help: unzip {FOLDER}.zip there again")
+    return folder
+
+
+def prepare(folder: Path, listing: Path, images: list[Listed], size: int) -> np.ndarray:
+    """The images of one identity, uint8 [n, 3, size, size]. Raises DataError that names the image."""
+    where = f"{{}} (line {{}} of {listing.name})"
+    pictures = (read_rgb(folder / i.image, where.format(folder / i.image, i.line)) for i in images)
+    return np.stack([area_resized(centre_square(picture), size) for picture in pictures])
+
+
+def centre_square(picture: np.ndarray) -> np.ndarray:
+    """The largest square in the middle (half a pixel to the top left if that is between pixels): [3, H, W] -> [3, S, S]."""
+    height, width = picture.shape[1:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return picture[:, top : top + side, left : left + side]
