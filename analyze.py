@@ -24,6 +24,7 @@ examples:
   python analyze.py results/vae_stn --over-seeds --sort diversity --top 10
   python analyze.py results/vae_stn --where "status == 'failed'" --columns error
   python analyze.py results/vae_stn --no-figures --json > points.json
+  python analyze.py results/set_vae --likelihood --no-figures
 """
 
 
@@ -50,11 +51,12 @@ def parser() -> Parser:
     p.add_argument("results", metavar="RESULTS", help="folder of a sweep, or of results with one sweep in it")
     rows = p.add_argument_group("table")
     rows.add_argument("--where", metavar="EXPR", default="", help="only these rows: names, numbers, 'texts', comparisons, in, and, or, not")
-    rows.add_argument("--sort", metavar="COL", default="", help="sort by this column [human_distance]")
+    rows.add_argument("--sort", metavar="COL", default="", help="sort by this column [human_distance, else nelbo]")
     rows.add_argument("--descending", action="store_true", help="largest first")
     rows.add_argument("--columns", metavar="A,B", default="", help="these columns [what varies, and metrics]")
     rows.add_argument("--top", metavar="N", type=count, help=f"so many rows, 0 for all [{TOP} on a terminal, else all]")
     rows.add_argument("--over-seeds", action="store_true", help="mean and standard error over seeds, one row a setting")
+    rows.add_argument("--likelihood", action="store_true", help="models of sets: their bounds on the likelihood, by data set")
     rows.add_argument("--csv", metavar="FILE", help="write the rows there too, with all columns unless --columns is given")
     rows.add_argument("--parquet", metavar="FILE", help="the same, as Parquet")
     rows.add_argument("--json", action="store_true", help="print the rows as JSON, with all columns likewise")
@@ -98,6 +100,20 @@ def run(args: argparse.Namespace) -> int:
     chosen = rs.select(results, args.where) if args.where else results
     if args.color_by and args.color_by != "model":
         rs.column(rs.over_seeds(results), args.color_by)
+    wide = likelihood(args, chosen) if args.likelihood else points(args, chosen)
+    if args.csv:
+        wide.to_csv(args.csv, index=False, lineterminator="\n")
+    if args.parquet:
+        wide.to_parquet(args.parquet, index=False)
+    if not args.no_figures and len(wide):
+        draw(rs.select(results, args.where, keep_references=True) if args.where else results, args.figures, args.color_by)
+    return 0
+
+
+def points(args: argparse.Namespace, chosen: Results) -> pd.DataFrame:
+    """Print the table of the points; returns it with all columns that may be written."""
+    from oneshot import results as rs
+
     names = [name.strip() for name in args.columns.split(",") if name.strip()]
     averaged = rs.over_seeds(chosen) if args.over_seeds else chosen.points
     wide = rs.table(chosen, names or list(averaged), args.sort, args.top or 0, descending=args.descending, seeds_averaged=args.over_seeds)
@@ -107,13 +123,23 @@ def run(args: argparse.Namespace) -> int:
         say(f"{top} of {len(wide):,} rows; --top 0 shows all")
     if not len(wide):
         say(f"no row fulfils {args.where}" if args.where else "the table has no rows")
-    if args.csv:
-        wide.to_csv(args.csv, index=False, lineterminator="\n")
-    if args.parquet:
-        wide.to_parquet(args.parquet, index=False)
-    if not args.no_figures and len(wide):
-        draw(rs.select(results, args.where, keep_references=True) if args.where else results, args.figures, args.color_by)
-    return 0
+    return wide
+
+
+def likelihood(args: argparse.Namespace, chosen: Results) -> pd.DataFrame:
+    """Print the table of the figure `likelihood`; returns it. Raises AnalysisError with flags that belong to the other table."""
+    from oneshot import analysis_sets
+    from oneshot.results import AnalysisError
+
+    given = [f"--{name.replace('_', '-')}" for name in ("sort", "descending", "columns", "top", "over_seeds") if getattr(args, name)]
+    if given:
+        raise AnalysisError(f"--likelihood has its own columns and order, and means over seeds; leave out {', '.join(given)}")
+    table = analysis_sets.at_trained_size(analysis_sets.bounds(chosen))
+    if args.json:
+        show(table, as_json=True)
+    else:
+        print(analysis_sets.likelihood_text(table), flush=True)
+    return table
 
 
 def show(frame: pd.DataFrame, as_json: bool) -> None:

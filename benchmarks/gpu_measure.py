@@ -23,10 +23,10 @@ from torch import Tensor
 from benchmarks import harness, made
 from benchmarks.gpu_stage import Result
 from oneshot import train
+from oneshot.material import PairMaterial
 from oneshot.models.vae_stn import Config, VaeStn
 from oneshot.replay import Rounds
 from oneshot.stack import Stack, matrix_products
-from oneshot.material import PairMaterial
 
 Work = Callable[[], Any]
 

@@ -14,10 +14,10 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks import baseline, made
+from oneshot.material import PairMaterial
 from oneshot.models.vae_stn import Config, VaeStn
 from oneshot.replay import Rounds
 from oneshot.stack import Stack, matrix_products
-from oneshot.material import PairMaterial
 from oneshot.train import noise
 
 CLASSES = 60  # of made data: 1,200 images

@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from oneshot.metrics.trajectory import fit_trajectory
-from oneshot.results import AnalysisError, Results, fit_terminal, load, over_seeds, select, table, varying
+from oneshot.results import AnalysisError, Results, fit_terminal, load, over_seeds, ranked_by, select, table, varying
 
 __all__ = [
     "beyond_noise", "comparable", "effect", "extremes", "first_axis", "fit", "fit_terminal", "human_point", "load", "main_effects",
-    "numeric", "ranking", "seed_noise", "seeds_of", "select", "share", "strongest_pair", "table", "trajectory",
+    "need_scores", "numeric", "ranking", "seed_noise", "seeds_of", "select", "share", "strongest_pair", "table", "trajectory",
 ]  # fmt: skip
 
 ENOUGH = 0.5  # share of an axis's values that a setting of the other axes must have been run at to be compared along that axis
@@ -33,33 +33,43 @@ def human_point(results: Results) -> tuple[float, float] | None:
     return float(rows[names[0]].mean()), float(rows[names[1]].mean())
 
 
-def ranking(results: Results) -> pd.DataFrame:
-    """The models' settings by distance to people, nearest first, means over seeds (see `over_seeds`)."""
-    means = over_seeds(results, results.models)
-    return means.dropna(subset="human_distance").sort_values("human_distance", kind="stable").reset_index(drop=True)
+def need_scores(results: Results) -> None:
+    """Raise AnalysisError if no point has a place on the plane, as where drawings in colour are not scored."""
+    if results.models.empty:
+        evaluated = " (they have a bound on the likelihood)" if len(results.evaluated) else ""
+        raise AnalysisError(f"no point has a diversity and a recognizability{evaluated}")
 
 
-def extremes(results: Results) -> dict[str, pd.Series]:
+def ranking(results: Results, by: str = "human_distance") -> pd.DataFrame:
+    """The models' settings by distance to people, nearest first (or by another metric), means over seeds (see `over_seeds`)."""
+    means = over_seeds(results, results.evaluated)
+    return means.dropna(subset=by).sort_values(by, kind="stable").reset_index(drop=True)
+
+
+def extremes(results: Results, by: str = "") -> dict[str, pd.Series]:
     """The points "nearest", "median" and "farthest" from people; fewer if there are fewer than three settings.
 
-    Settings are ranked by their mean over seeds; the point that stands for one is its seed nearest to that mean, not its luckiest.
+    by: the metric that says how far (default: the distance to people, or nelbo where no drawings were scored). Settings are ranked by
+    their mean over seeds; the point that stands for one is its seed nearest to that mean, not its luckiest.
     """
-    ranked = ranking(results)
+    by = by or ranked_by(results.evaluated)
+    ranked = ranking(results, by)
     last = len(ranked) - 1
     places = {"nearest": 0, "median": last // 2, "farthest": last}
     chosen: dict[str, pd.Series] = {}
     for name in ("nearest", "farthest", "median"):
         if last >= 0 and places[name] not in [places[taken] for taken in chosen]:
-            rows = seeds_of(results, ranked.iloc[places[name]])
-            chosen[name] = rows.iloc[int(np.argmin((rows["human_distance"] - rows["human_distance"].mean()).abs()))]
+            rows = seeds_of(results, ranked.iloc[places[name]]).dropna(subset=by)
+            chosen[name] = rows.iloc[int(np.argmin((rows[by] - rows[by].mean()).abs()))]
     return {name: chosen[name] for name in places if name in chosen}
 
 
 def seeds_of(results: Results, setting: pd.Series) -> pd.DataFrame:
     """The models' rows of one setting: all its seeds."""
+    rows = results.evaluated
     keys = [key for key in ("model", *results.axes) if key in setting]
-    same = [(results.models[key] == setting[key]) | (results.models[key].isna() & pd.isna(setting[key])) for key in keys]
-    return results.models[np.logical_and.reduce(same)]
+    same = [(rows[key] == setting[key]) | (rows[key].isna() & pd.isna(setting[key])) for key in keys]
+    return rows[np.logical_and.reduce(same)]
 
 
 def seed_noise(results: Results) -> float:

@@ -3,7 +3,8 @@
 A trained family obeys five rules, so that one loop trains them all and many points train as one stack (`stack.py`):
 noise and train-stage hyperparameters come in as arguments; there is no data-dependent control flow, no state outside parameters and
 buffers (which only a forward pass in training mode may change), no global random state, and no operator without a batching rule.
-A Config whose settings depend on each other has `problems()`, which names every combination that cannot be. `tests/test_contract.py` holds every family to them.
+`tests/test_contract.py` holds every family to them. A Config whose settings depend on each other has a method `problems`, which names every
+combination that cannot be; a family of colour images says `COLOUR = True`.
 """
 
 from __future__ import annotations
@@ -130,8 +131,8 @@ class SetTerms:
 class SetFamily(LikelihoodFamily):
     """A family that models sets of images of one class through a context of the set and latents of each image.
 
-    Images are [B, S, C, H, W] everywhere, S may differ from the set size of training. The noise of a set is one vector: that of the context,
-    then that of image 0, image 1, ...; a set's terms do not depend on the others in evaluation mode. `elbo` gives per image (a set's
+    Images are [B, S, C, H, W] everywhere, S may differ from the set size of training. The noise of a set is one vector: that of its
+    context, then that of image 0, image 1, ...; a set's terms do not depend on the others in evaluation mode. `elbo` gives per image (a set's
     sums divided by S): "reconstruction", "kl", "kl_c", "kl_z".
     """
 
@@ -151,7 +152,7 @@ class SetFamily(LikelihoodFamily):
 
     @abstractmethod
     def context(self, images: Tensor, noise: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Means and log-variances [B, D] of q(c_l | set), top first, along a walk that takes the context at its mean; [] without context."""
+        """Means and log-variances [B, D] of q(c_l | set), top first, along a walk that takes contexts at their means; [] without."""
 
     @abstractmethod
     def reconstruct(self, images: Tensor, noise: Tensor) -> Tensor:
@@ -166,7 +167,7 @@ class SetFamily(LikelihoodFamily):
 
     @abstractmethod
     def attention(self, images: Tensor, noise: Tensor) -> dict[str, Tensor]:
-        """The weights of learned pooling in the posterior of each level ("c1" is the top): [B, heads, S] each, sums 1 over S; {} without."""
+        """Weights of learned pooling in the posterior of each level ("c1" is the top), [B, heads, S] each, sums 1 over S; {} without."""
 
 
 class ReferenceFamily(ABC):

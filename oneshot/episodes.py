@@ -9,9 +9,10 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class DataSet:
-    """Binary images with classes and a class split.
+    """Images with classes and a class split.
 
-    images: uint8 [N, H, W] with values 0 (background) and 1 (ink), a read-only memory map shared by every process of a machine.
+    images: uint8 [N, H, W] with values 0 (background) and 1 (ink), or in colour [N, 3, H, W] of 0 .. 255; a read-only memory map shared by
+    every process of a machine.
     label: int64 [N], index into class_names; images are sorted by label.
     train, validation, test: sorted class ids, disjoint. Models and critics learn from `train`; `validation` drives schedules and
     the choice of the best epoch; `test` is only drawn and scored.
@@ -29,7 +30,11 @@ class DataSet:
 
     @property
     def image_size(self) -> int:
-        return int(self.images.shape[1])
+        return int(self.images.shape[-1])
+
+    @property
+    def colour(self) -> bool:
+        return self.images.ndim == 4
 
     def rows(self, classes: np.ndarray) -> np.ndarray:
         """The image indices of these classes, class after class: int64 [sum of class sizes]."""
@@ -42,8 +47,9 @@ class DataSet:
 class Drawings:
     """What was drawn for the exemplars of the test classes.
 
-    images: uint8 [N, H, W] of 0 and 1, already standardised (metrics/images.py). label: int64 [N], index into exemplars and class_names,
-    sorted. exemplars: uint8 [C, H, W] of 0 and 1. constant: how many of the images were constant before standardisation.
+    images: uint8 [N, H, W] of 0 and 1, already standardised (metrics/images.py), or colour, [N, H, W, 3] of 0 .. 255. label: int64 [N],
+    index into exemplars and class_names, sorted. exemplars: uint8 [C, H, W] of 0 and 1, or colour. constant: how many of the images were
+    constant before standardisation.
     """
 
     images: np.ndarray

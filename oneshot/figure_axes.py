@@ -26,6 +26,7 @@ SETTLED = 0.01  # a loss that fell by a larger share in its last tenth was still
 @styled
 def effects(results: Results) -> Plot:
     """Which axis matters? One column per axis (at most four, the strongest), one row per metric: the mean over the rest at each value."""
+    analysis.need_scores(results)
     metrics = [m for m in ("human_distance", "diversity", "recognizability") if results.models[m].notna().any()]
     shares = analysis.main_effects(results, metrics[0]) if metrics else pd.DataFrame()
     if shares.empty:
@@ -113,6 +114,7 @@ def share_bar(panel: Axes, share: float) -> None:
 @styled
 def heatmap(results: Results, pair: tuple[str, str] | None = None) -> Plot:
     """Do two axes interact? Mean distance to people in each cell of two axes (default: the pair that explains most)."""
+    analysis.need_scores(results)
     strongest = analysis.strongest_pair(results)
     if strongest is None:
         raise AnalysisError("no two axes were crossed")

@@ -27,6 +27,8 @@ FEW = 60  # settings; error bars of more would cover the dots
 @styled
 def plane(results: Results, color_by: str = "") -> Plot:
     """Who draws like people? Every setting (mean over its seeds) on diversity x recognizability, coloured by an axis or by family."""
+    if results.references.empty:
+        analysis.need_scores(results)
     frame = over_seeds(results, results.models)
     axis = column(frame, color_by) if color_by else next((a for a in varying(results) if a != "model"), "model")
     figure = fs.canvas(nearest_title(results), fs.foot(results, *plane_notes(results, frame)), fs.SINGLE)
@@ -145,6 +147,7 @@ def trajectory(results: Results, axis: str = "", degree: int = 0) -> Plot:
 
     axis: default beta if it varies, else the first axis of numbers. degree of the fit: default 3 for beta, 1 (a line) for others.
     """
+    analysis.need_scores(results)
     axis = axis or analysis.first_axis(results) or ""
     if not axis:
         raise AnalysisError("no axis of numbers varies")

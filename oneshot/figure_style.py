@@ -100,7 +100,7 @@ def canvas(title: str, foot: str, size: tuple[float, float] = SINGLE) -> Figure:
 
 def foot(results: Results, *notes: str) -> str:
     """Where a figure comes from: sweep, points, seeds, revision, and what is not on it."""
-    models = results.models
+    models = results.models if len(results.models) else results.evaluated
     counts = results.points["status"].value_counts()
     missing = [f"{counts[status]} {status}" for status in ("failed", "diverged") if counts.get(status)]
     seeds = models["seed"].nunique()

@@ -1,7 +1,8 @@
 """The figures of a sweep: each a function of the results of `analysis.load` that returns a Plot (figure, numbers, finding).
 
 A figure that cannot be drawn from these results (no axis varies, no drawings are kept) raises AnalysisError with the reason.
-To add one: a function in a `figure_*.py`, decorated with `styled`, and its line in FIGURES.
+To add one: a function in a `figure_*.py`, decorated with `styled`, and its line in FIGURES, or in SET_FIGURES if it shows what only
+sweeps of models of sets leave.
 """
 
 from __future__ import annotations
@@ -10,12 +11,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from oneshot.figure_axes import curves, effects, heatmap
+from oneshot.figure_levels import attention, confusion, layers
 from oneshot.figure_plane import plane, trajectory
+from oneshot.figure_sets import cardinality, likelihood
 from oneshot.figure_sheet import sheet
 from oneshot.figure_style import Plot, save, style
 from oneshot.results import AnalysisError, Results
 
-__all__ = ["FIGURES", "Plot", "curves", "effects", "heatmap", "plane", "save", "sheet", "style", "trajectory", "write_all"]
+__all__ = [
+    "FIGURES", "SET_FIGURES", "Plot", "attention", "cardinality", "confusion", "curves", "effects", "heatmap", "layers", "likelihood",
+    "plane", "save", "sheet", "style", "trajectory", "write_all",
+]  # fmt: skip
 
 FIGURES: dict[str, Callable[..., Plot]] = {
     "plane": plane,
@@ -25,6 +31,13 @@ FIGURES: dict[str, Callable[..., Plot]] = {
     "sheet": sheet,
     "curves": curves,
 }
+SET_FIGURES: dict[str, Callable[..., Plot]] = {
+    "likelihood": likelihood,
+    "cardinality": cardinality,
+    "layers": layers,
+    "attention": attention,
+    "confusion": confusion,
+}
 
 
 def write_all(results: Results, folder: str | Path, color_by: str = "") -> Iterator[tuple[str, str, str]]:
@@ -32,7 +45,7 @@ def write_all(results: Results, folder: str | Path, color_by: str = "") -> Itera
 
     Yields (name, title, "") of each that was written and (name, "", reason) of each that cannot be drawn from these results.
     """
-    for name, draw in FIGURES.items():
+    for name, draw in (FIGURES | SET_FIGURES).items():
         try:
             plot = draw(results, color_by) if name == "plane" else draw(results)
         except AnalysisError as error:

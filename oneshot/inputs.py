@@ -24,6 +24,7 @@ from oneshot import data as datasets
 from oneshot import settings, streams
 from oneshot.critics.encoder import embed_all
 from oneshot.critics.importing import import_weights
+from oneshot.data import digits
 from oneshot.episodes import DataSet
 from oneshot.models.human import Config as HumanConfig
 from oneshot.models.human import Human as HumanFamily
@@ -40,16 +41,26 @@ class MissingInput(RuntimeError):
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """Everything a trial needs besides its own point. exemplars: int64 [classes], the image index of each class's exemplar."""
+    """Everything a trial needs besides its own point. exemplars: int64 [classes], the image index of each class's exemplar.
+
+    Critics and people are absent (None) where the images are in colour.
+    """
 
     data: DataSet
     exemplars: np.ndarray
-    critics: Critics
-    human: Human
+    critics: Critics | None
+    human: Human | None
+
+    def greys(self, config: Any) -> np.ndarray | None:
+        """The images in levels of ink, index by index, if this configuration of a family binarises at random; they are mapped."""
+        wanted = getattr(config, "binarisation", "") == "stochastic"
+        return datasets.greys(self.data.name, self.data.image_size) if wanted else None
 
 
 def keys(point: Point) -> dict[str, str]:
-    """The store keys of a point's inputs, in the order in which they are made."""
+    """The store keys of a point's inputs, in the order in which they are made; without critics there are none."""
+    if not point.scored:
+        return {}
     kind = point.settings["exemplar"]
     data = [point.settings["dataset"], point.settings["split"], point.settings["image_size"], point.data_fingerprint]
     chosen_by = {"medoid": point.simclr.id, "first": "", "random": str(point.seed)}[kind]
@@ -88,8 +99,26 @@ def _whole(key: str, store: Store) -> bool:
     return True
 
 
+def images_beside(point: Point) -> dict[str, Any]:
+    """The settings that ask for other images than those that critics see; a run makes sure of them before its first trial."""
+    asked = {n: point.settings.get(n) for n in ("binarisation", "transfer", "classify")}
+    if not point.scored:
+        asked["dataset"] = point.settings["dataset"]
+    return {n: v for n, v in asked.items() if v not in (None, False, "none", "threshold")}
+
+
 def prepare(point: Point, store: Store, device: torch.device, report: Report = lambda *_: None) -> None:
-    """Compute what is missing of a point's inputs. report(what, epoch, epochs, losses) follows the training of the critics."""
+    """Compute what is missing of a point's inputs. report(what, epoch, epochs, losses) follows the training of the critics.
+
+    Raises DataError if images that the point needs are not to be had.
+    """
+    asked, size = images_beside(point), point.settings["image_size"]
+    if "dataset" in asked:
+        _data(point)
+    if "binarisation" in asked:
+        datasets.greys(point.settings["dataset"], size)
+    if "transfer" in asked or "classify" in asked:
+        digits.load(1, size)
     if not missing(point, store):
         return
     where, kind, data = keys(point), point.settings["exemplar"], _data(point)
@@ -112,7 +141,13 @@ _cache: dict[tuple[str, ...], Inputs] = {}
 
 def load(point: Point, store: Store, device: torch.device) -> Inputs:
     """The inputs of a point, from the store; the last four are kept in this process. Raises MissingInput or DamagedFile."""
-    name = (store.root, *keys(point).values(), str(device))
+    where = keys(point).values() or (
+        point.settings["dataset"],
+        str(point.settings["image_size"]),
+        point.settings["exemplar"],
+        str(point.seed),
+    )
+    name = (store.root, *where, str(device))
     if name not in _cache:
         given = _read(point, store, device)
         while len(_cache) >= 4:
@@ -123,6 +158,10 @@ def load(point: Point, store: Store, device: torch.device) -> Inputs:
 
 def _read(point: Point, store: Store, device: torch.device) -> Inputs:
     where, size = keys(point), point.settings["image_size"]
+    if not point.scored:
+        data = _data(point)
+        kind = point.settings["exemplar"].replace("medoid", "first")  # there is no critic in whose space a medoid lies
+        return Inputs(data, choose_exemplars(data, kind, None, point.seed, device), None, None)
     try:
         exemplars = np.load(io.BytesIO(store.unseal(where["exemplars"])), allow_pickle=False)
         human = Human(**json.loads(store.read(where["human"])))
@@ -136,7 +175,7 @@ def _data(point: Point) -> DataSet:
     return datasets.load(point.settings["dataset"], point.settings["split"], point.settings["image_size"])
 
 
-def choose_exemplars(data: DataSet, kind: str, simclr: nn.Module, seed: int, device: torch.device) -> np.ndarray:
+def choose_exemplars(data: DataSet, kind: str, simclr: nn.Module | None, seed: int, device: torch.device) -> np.ndarray:
     """One image a class, int64 [classes]: the medoid (nearest to the class mean in SimCLR's space), the first, or one at random by seed."""
     starts = np.searchsorted(data.label, np.arange(len(data.class_names)))
     sizes = np.bincount(data.label, minlength=len(data.class_names))
@@ -144,6 +183,7 @@ def choose_exemplars(data: DataSet, kind: str, simclr: nn.Module, seed: int, dev
         return starts.astype(np.int64)
     if kind == "random":
         return starts + streams.generator(seed, "exemplar").integers(sizes)
+    assert simclr is not None
     features = embed_all(simclr, np.asarray(data.images), device).astype(np.float64)
     means = np.stack([np.bincount(data.label, column) for column in features.T], 1) / sizes[:, None]
     far = ((features - means[data.label]) ** 2).sum(1)

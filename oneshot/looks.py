@@ -62,13 +62,14 @@ def inputs_text(made: Plan) -> str:
     texts = []
     for p in {(p.settings["dataset"], p.settings["split"], p.settings["image_size"]): p for p in made.points}.values():
         critics = []
-        for spec in (p.simclr, p.protonet):
+        for spec in (p.simclr, p.protonet) if p.scored else ():
             there = (
                 "present" if made.store.exists(spec.weights_key) else "to be imported" if spec.settings.get("weights") else "to be trained"
             )
             critics.append(f"{spec.kind} {spec.id[:6]} {there}")
         size = p.settings["image_size"]
-        texts.append(f"{p.settings['dataset']} {p.settings['split']} {size}x{size} {p.data_fingerprint[:6]}, {', '.join(critics)}")
+        seen = ", ".join(critics) or "no critics: likelihoods only"
+        texts.append(f"{p.settings['dataset']} {p.settings['split']} {size}x{size} {p.data_fingerprint[:6]}, {seen}")
     return "; ".join(texts)
 
 
@@ -289,7 +290,7 @@ def finished(made: Plan, outcome: Outcome, command: str) -> str:
     """The summary at the end of a run: counts, the nearest point beside people, failures, what was written, what comes next."""
     counts = outcome.counts
     head = f"Finished: {counts['done']:,} done, {counts['diverged']} diverged, {counts['failed']} failed in {duration(outcome.seconds)}."
-    lines = [head, *_nearest_table(made)]
+    lines = [head, *(_nearest_table(made) if made.measure() == "human_distance" else _likelihood_table(made))]
     lines += _failures(made)
     folder = made.store.path(made.sweep.name)
     lines.append(f"written     {folder}/points.parquet ({len(made.current_records()):,} rows), classes, curves, critics")
@@ -304,7 +305,7 @@ def finished(made: Plan, outcome: Outcome, command: str) -> str:
 def _nearest_table(made: Plan) -> list[str]:
     """The nearest point of the model and the references, in one small table."""
     rows = [r.row for r in made.current_records() if r.row["status"] == "done"]
-    models = [r for r in rows if r["model"] == made.sweep.model]
+    models = [r for r in rows if r["model"] == made.sweep.model and r.get("human_distance") is not None]
     if not models:
         return []
     best = min(models, key=lambda r: r["human_distance"])
@@ -319,4 +320,17 @@ def _nearest_table(made: Plan) -> list[str]:
         spread = f"{row['diversity']:.2f} +- {row['diversity_se'] or 0:.2f}"
         percent = f"{row['recognizability']:.1f} +- {row['recognizability_se'] or 0:.1f}"
         lines.append(f"{name:<12}{values}{spread:>18}{percent:>19}{row['human_distance']:>10.2f}")
+    return lines
+
+
+def _likelihood_table(made: Plan) -> list[str]:
+    """The three points of lowest NELBO in one small table."""
+    rows = [r.row for r in made.current_records() if r.row["status"] == "done" and r.row.get("nelbo") is not None]
+    axes = [*made.sweep.axes, "seed"]
+    widths = [max([len(a), 6, *(len(short(r.get(a, ""))) for r in rows)]) + 2 for a in axes]
+    lines = [f"{'':<12}" + "".join(f"{a:>{w}}" for a, w in zip(axes, widths)) + f"{'NELBO':>9}{'NLL':>9}"] if rows else []
+    for place, row in enumerate(sorted(rows, key=lambda r: r["nelbo"])[:3]):
+        values = "".join(f"{short(row.get(a, '')):>{w}}" for a, w in zip(axes, widths))
+        nll = f"{row['nll']:.2f}" if row.get("nll") is not None else "-"
+        lines.append(f"{'lowest' if place == 0 else '':<12}{values}{row['nelbo']:>9.2f}{nll:>9}")
     return lines

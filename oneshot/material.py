@@ -1,8 +1,8 @@
 """What a training sees, on its device: pairs of a target and the exemplar of its class, or sets of images of one class.
 
 Images stay uint8 on the device; a batch is indexed, augmented and binarised there when its turn comes, and nowhere held for the epoch.
-An item is what the host decides about a batch (indices, motions), the same for every slice of a stack; `batch` is a fixed computation on it,
-so that a CUDA graph can hold it.
+An item is what the host decides about a batch (indices, motions), the same for every slice of a stack; `batch` is a fixed computation on
+it, so that a CUDA graph can hold it.
 """
 
 from __future__ import annotations

@@ -60,9 +60,13 @@ class Plan:
         pq.write_table(pa.Table.from_pylist(self.critic_rows()), sink)
         self.store.write(f"{self.sweep.name}/critics.parquet", sink.getvalue().to_pybytes())
 
+    def measure(self) -> str:
+        """By which column points are better, the lower the better: distance to people, or NELBO where no critic scores."""
+        return "human_distance" if any(p.scored for p in self.points) else "nelbo"
+
     def critic_rows(self) -> list[dict[str, Any]]:
         """The quality of every critic of the sweep that is in the store, one row each."""
-        specs = {spec.id: spec for p in self.points for spec in (p.simclr, p.protonet)}
+        specs = {spec.id: spec for p in self.points for spec in (p.simclr, p.protonet) if spec.id}
         found = [json.loads(self.store.read(s.quality_key)) for s in specs.values() if self.store.exists(s.quality_key)]
         names = dict.fromkeys(k for row in found for k in row if k not in ("curve", "settings"))
         return [{k: row.get(k) for k in names} for row in found]

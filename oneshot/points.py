@@ -7,10 +7,12 @@ share a `sample_id` share their drawings.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import itertools
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +48,9 @@ class CriticSpec:
         return f"store/critics/{self.id}/quality.json"
 
 
+NO_CRITICS = (CriticSpec("simclr", {}, 0, ""), CriticSpec("protonet", {}, 0, ""))
+
+
 @dataclass(frozen=True)
 class Point:
     """One assignment of every hyperparameter and a seed; ends as exactly one row."""
@@ -63,6 +68,11 @@ class Point:
     data_fingerprint: str
     family_version: int = 1
     place: str = ""
+
+    @property
+    def scored(self) -> bool:
+        """Whether critics score drawings of it; in colour, or without drawings, there are likelihoods only."""
+        return bool(self.simclr.id)
 
     def config(self) -> dict[str, Any]:
         """The settings of the family's own Config, without the common ones."""
@@ -100,8 +110,36 @@ def digest(*parts: Any) -> str:
 
 
 def data_fingerprint(dataset: str) -> str:
-    """What identifies the images of a data set: their content and the version of their preparation. Reads no image."""
-    return f"{settings.constant('data', dataset, 'FINGERPRINT')}-{settings.constant('data', '__init__', 'VERSION')}"
+    """What identifies the images of a data set: their content and the version of their preparation. Reads no image.
+
+    Of a data set in a folder of the user's it is the hash of its list of images, or "absent".
+    """
+    known = settings.constant("data", dataset, "FINGERPRINT")
+    if known == "folder":
+        found = find_file(dataset, settings.constant("data", dataset, "FINGERPRINT_FILES"))
+        known = hashlib.sha256(found.read_bytes()).hexdigest()[:12] if found else "absent"
+    return f"{known}-{settings.constant('data', '__init__', 'VERSION')}"
+
+
+def find_file(dataset: str, names: Sequence[str]) -> Path | None:
+    """The first of these files of a data set that exists in the user's folders."""
+    return next((f / n for f in user_folders(dataset).values() if f for n in names if (f / n).is_file()), None)
+
+
+def user_folders(dataset: str) -> dict[str, Path | None]:
+    """Where data that the user brings is looked for, in this order: what the user calls the place, and its path (None: not set)."""
+    named = os.environ.get("ONESHOT_DATA")
+    root = Path(named).expanduser() if named else None
+    return {
+        f"$ONESHOT_DATA/{dataset}": root / dataset if root else None,
+        "$ONESHOT_DATA": root,
+        f"./data/{dataset}": Path("data") / dataset,
+    }
+
+
+def channels(dataset: str) -> int:
+    """1 for binary images, which critics score; 3 for colour, which only likelihoods do."""
+    return int(settings.constant("data", dataset, "CHANNELS", 1))
 
 
 def expand(sweep: Sweep) -> list[Point]:
@@ -118,7 +156,8 @@ def expand(sweep: Sweep) -> list[Point]:
     problems = _duplicates(sweep, made)
     if problems:
         raise SweepError(problems[:10])
-    commons = {json.dumps(dataclasses.asdict(p.common()), sort_keys=True): p.common() for p in made}
+    scored = [dataclasses.replace(p.common(), variant="") for p in made if p.scored]
+    commons = {json.dumps(dataclasses.asdict(common), sort_keys=True): common for common in scored}
     references = [
         maker.make(name, dataclasses.asdict(common), sweep.seed_list()[0], {}, "")
         for common in commons.values()
@@ -156,12 +195,15 @@ def _assignments(sweep: Sweep) -> tuple[list[tuple[dict[str, Any], dict[str, Any
     """(all settings, swept settings, place) of every row of every part, and the mistakes in their values, each reported once."""
     head = settings.head("models", sweep.model)
     fields = {**COMMON, **head.fields}
-    defaults = {n: f.default for n, f in fields.items()} | head.variants.get(sweep.variant, {})
+    defaults = {n: f.default for n, f in fields.items()}
     problems: dict[str, str] = {}
 
     def check(name: str, value: Any, place: str) -> None:
         if name not in fields:
             problems.setdefault(settings.unknown_setting(sweep.model, name, fields), place)
+        elif name == "variant" and value not in ("", *head.variants):
+            known = ", ".join(head.variants) or "none"
+            problems.setdefault(f"variant = {value!r}: {sweep.model} has {known}", place)
         elif reason := settings.check_value(fields[name], value):
             problems.setdefault(f"{reason} of {sweep.model} ({fields[name].type})", place)
 
@@ -173,7 +215,8 @@ def _assignments(sweep: Sweep) -> tuple[list[tuple[dict[str, Any], dict[str, Any
         for row in part.rows:
             for name, value in row.items():
                 check(name, value, f"{part.place}  {part.kind}({name}=...)")
-            values = {**defaults, **sweep.fixed, **row}
+            chosen = row.get("variant", sweep.fixed.get("variant", sweep.variant))
+            values = {**defaults, **head.variants.get(chosen, {}), **sweep.fixed, **row, "variant": chosen}
             same = json.dumps(values, sort_keys=True, default=str)
             if part.kind == "line" and same in seen:
                 continue
@@ -184,7 +227,25 @@ def _assignments(sweep: Sweep) -> tuple[list[tuple[dict[str, Any], dict[str, Any
     for dataset, split in dict.fromkeys((v.get("dataset"), v.get("split")) for v, _, _ in rows):
         if dataset in COMMON["dataset"].metadata["choices"] and split not in (allowed := settings.constant("data", dataset, "SPLITS")):
             problems.setdefault(f"split = {split!r} is not a split of {dataset}: {', '.join(allowed)}", sweep.path)
+    if not problems:
+        for values, _, place in rows:
+            for problem in _clashes(head, values):
+                problems.setdefault(problem, place)
     return rows, list(problems.items())
+
+
+def _clashes(head: settings.Head, values: dict[str, Any]) -> list[str]:
+    """What the settings of a point, each of them allowed, exclude together."""
+    planes, drawn = channels(values["dataset"]), values["drawings_per_class"]
+    if drawn == 1 or (drawn == 0 and values.get("likelihood", "none") == "none"):
+        return [f"drawings_per_class = {drawn} of {head.name}: " + ("diversity needs 2" if drawn else "nothing would be scored")]
+    if planes != 1 and not settings.constant("models", head.name, "COLOUR", False):
+        return [f"{head.name} models binary images, {values['dataset']} holds colour ones"]
+    config = head.config(**{n: values[n] for n in head.fields})
+    if not hasattr(config, "problems"):
+        return []
+    found: list[str] = config.problems(values["image_size"], planes, settings.constant("data", values["dataset"], "DRAWINGS_PER_CLASS"))
+    return found
 
 
 def _critic_settings(sweep: Sweep) -> tuple[dict[str, dict[str, Any]], list[tuple[str, str]]]:
@@ -225,12 +286,13 @@ class _PointMaker:
     def __init__(self, sweep: Sweep, critics: dict[str, dict[str, Any]]):
         self.sweep, self.critics = sweep, critics
         self._specs: dict[tuple[str, str, int], tuple[CriticSpec, CriticSpec]] = {}
+        self._fingerprint = functools.cache(data_fingerprint)
 
     def critic_specs(self, dataset: str, split: str, size: int) -> tuple[CriticSpec, CriticSpec]:
         """SimCLR, then ProtoNet, whose support images are the medoids of the former."""
         key = (dataset, split, size)
         if key not in self._specs:
-            data = [dataset, split, size, data_fingerprint(dataset)]
+            data = [dataset, split, size, self._fingerprint(dataset)]
             simclr = self._critic("simclr", data, [])
             self._specs[key] = (simclr, self._critic("protonet", data, [simclr.id]))
         return self._specs[key]
@@ -246,16 +308,20 @@ class _PointMaker:
         fields = {**COMMON, **head.fields}
         full = {n: values.get(n, f.default) for n, f in fields.items()}
         full = {n: float(v) if str(fields[n].type) == "float" else v for n, v in full.items()}
-        stage: dict[str, dict[str, Any]] = {s: {} for s in settings.STAGES}
+        stage: dict[str, dict[str, Any]] = {s: {} for s in (*settings.STAGES, settings.NAME)}
         for n, v in full.items():
             stage[fields[n].metadata["stage"]][n] = settings.canonical(fields[n], v)
-        simclr, protonet = self.critic_specs(full["dataset"], full["split"], full["image_size"])
-        fingerprint = data_fingerprint(full["dataset"])
+        fingerprint = self._fingerprint(full["dataset"])
+        if channels(full["dataset"]) == 1 and full["drawings_per_class"]:
+            simclr, protonet = self.critic_specs(full["dataset"], full["split"], full["image_size"])
+        else:
+            simclr, protonet = NO_CRITICS
         exemplars = simclr.id if full["exemplar"] == "medoid" else ""
         data = [stage["data"], fingerprint, exemplars]
         train_id = digest(model, head.version, data, stage["model"], stage["train"], seed)
         sample_id = digest(train_id, stage["sample"])
-        point_id = digest(sample_id, stage["score"], settings.METRIC_VERSIONS, simclr.id, protonet.id)
+        likelihood = [settings.LIKELIHOOD_VERSION] if "likelihood" in head.fields else []
+        point_id = digest(sample_id, stage["score"], settings.METRIC_VERSIONS, simclr.id, protonet.id, *likelihood)
         shapes = {n: v for n, v in stage["train"].items() if fields[n].metadata["shapes"]}
         stack_key = digest(model, head.version, data, stage["model"], shapes, seed)
         return Point(

@@ -40,6 +40,7 @@ class State:
     running: dict[str, Running] = field(default_factory=dict)
     nearest: str = ""
     nearest_distance: float = float("inf")
+    by_likelihood: bool = False
     folded_at: float = 0.0
     phase: str = ""
     work_done: float = 0.0
@@ -61,6 +62,11 @@ class State:
         if one is not None and finished:
             self.work_done += one.work
             self.trials_ended += 1
+
+    def best_text(self) -> str:
+        """The best point so far in words."""
+        name = "lowest NELBO" if self.by_likelihood else "nearest to people"
+        return f"{name} {self.nearest_distance:.2f}: {self.nearest}" if self.nearest else f"{name}: -"
 
     def per_minute(self) -> float:
         """Points a minute over the last ten minutes."""
@@ -110,14 +116,15 @@ def lines(state: State, width: int = 80) -> list[str]:
         head + bar(share, max(width - len(head) - len(tail) - 3, 10)) + tail,
         f"done {state.before + counts['done']:,}   running {points}{detail}   failed {counts['failed']}   diverged {counts['diverged']}",
         (state.phase or f"{state.per_minute():.1f} points/min{ago}"),
-        f"nearest to people {state.nearest_distance:.2f}: {state.nearest}" if state.nearest else "nearest to people: -",
+        state.best_text(),
     ]
     return [line[: width - 1] for line in shown]
 
 
 def summary(state: State) -> str:
     """The one line of a log."""
-    nearest = f" nearest={state.nearest_distance:.2f}" if state.nearest else ""
+    name = "nelbo" if state.by_likelihood else "nearest"
+    nearest = f" {name}={state.nearest_distance:.2f}" if state.nearest else ""
     running = sum(r.points for r in list(state.running.values()))
     share = f"{state.name} {state.ended}/{state.total} {state.ended / max(state.total, 1):.0%}"
     counts = f"running={running} failed={state.counts['failed']} diverged={state.counts['diverged']}"

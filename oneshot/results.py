@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import pyarrow
 import pyarrow.parquet
 
 from oneshot import where as filters
-from oneshot.rows import FORMAT
+from oneshot.rows import ARRAYS, FORMAT, LIKELIHOODS
 from oneshot.sweep import REFERENCES
 
 METRICS = ("human_distance", "diversity", "recognizability", "originality")
@@ -30,9 +30,17 @@ class AnalysisError(ValueError):
         self.help = help
 
 
+def no_rows() -> pd.DataFrame:
+    """A table that a sweep did not leave."""
+    return pd.DataFrame({"point_id": pd.Series(dtype=str)})
+
+
 @dataclass(frozen=True, eq=False)
 class Results:
-    """The tables of one sweep. axes: its axes in the sweep's order, the seed not among them. folder: RESULTS/<sweep>."""
+    """The tables of one sweep. axes: its axes in the sweep's order, the seed not among them. folder: RESULTS/<sweep>.
+
+    likelihood, layers, attention and confusion are those of models of sets; like classes and curves they may be empty.
+    """
 
     points: pd.DataFrame
     classes: pd.DataFrame
@@ -42,6 +50,10 @@ class Results:
     question: str
     folder: Path
     revision: str = ""
+    likelihood: pd.DataFrame = field(default_factory=no_rows)
+    layers: pd.DataFrame = field(default_factory=no_rows)
+    attention: pd.DataFrame = field(default_factory=no_rows)
+    confusion: pd.DataFrame = field(default_factory=no_rows)
 
     @property
     def references(self) -> pd.DataFrame:
@@ -52,6 +64,11 @@ class Results:
     def models(self) -> pd.DataFrame:
         """The scored rows of everything that is not a reference."""
         return self.points[~self.points["model"].isin(REFERENCES) & scored(self.points)]
+
+    @property
+    def evaluated(self) -> pd.DataFrame:
+        """The models' rows with any result: a place on the plane, or a bound on the likelihood where drawings are not scored."""
+        return self.points[~self.points["model"].isin(REFERENCES) & (scored(self.points) | bounded(self.points))]
 
 
 def load(path: str | Path) -> Results:
@@ -67,9 +84,10 @@ def load(path: str | Path) -> Results:
     if about["format"] > FORMAT:
         help = "Nothing was changed. Update oneshot, or look at results of this version."
         raise AnalysisError(f"{folder} has table format {about['format']}; this oneshot reads 1 .. {FORMAT}", help)
-    classes, curves = (_read_if_there(folder / f"{kind}.parquet") for kind in ("classes", "curves"))
+    tables = {name: _read(file).to_pandas() if (file := folder / f"{name}.parquet").is_file() else no_rows() for name in ARRAYS}
     axes = [axis for axis in about["axes"] if axis != "seed"]
-    return Results(table.to_pandas(), classes, curves, axes, about["sweep"], about["question"], folder, about.get("revision") or "")
+    known = {"name": about["sweep"], "question": about["question"], "revision": about.get("revision") or ""}
+    return Results(points=table.to_pandas(), axes=axes, folder=folder, **known, **tables)  # type: ignore[arg-type]
 
 
 def _sweep_folder(path: Path) -> Path:
@@ -100,16 +118,17 @@ def _read(file: Path) -> pyarrow.Table:
         raise AnalysisError(f"cannot read {file}: {str(error).splitlines()[0]}") from None
 
 
-def _read_if_there(file: Path) -> pd.DataFrame:
-    return _read(file).to_pandas() if file.is_file() else pd.DataFrame({"point_id": pd.Series(dtype=str)})
-
-
 # ---- rows -----------------------------------------------------------------------------------------------------------------------------
 
 
 def scored(frame: pd.DataFrame) -> pd.Series:
     """Which rows have a place on the plane: bool [rows]."""
     return frame["diversity"].notna() & frame["recognizability"].notna()
+
+
+def bounded(frame: pd.DataFrame) -> pd.Series:
+    """Which rows have a bound on the likelihood of the test sets: bool [rows]."""
+    return frame["nelbo"].notna() if "nelbo" in frame else pd.Series(False, index=frame.index)
 
 
 def mask(frame: pd.DataFrame, text: str) -> pd.Series:
@@ -126,8 +145,8 @@ def select(results: Results, text: str, *, keep_references: bool = False) -> Res
     if keep_references:
         keep |= results.points["model"].isin(REFERENCES)
     points = results.points[keep]
-    classes, curves = (frame[frame["point_id"].isin(points["point_id"])] for frame in (results.classes, results.curves))
-    return dataclasses.replace(results, points=points, classes=classes, curves=curves)
+    tables = {name: getattr(results, name) for name in ARRAYS}
+    return dataclasses.replace(results, points=points, **{n: t[t["point_id"].isin(points["point_id"])] for n, t in tables.items()})
 
 
 def varying(results: Results) -> list[str]:
@@ -149,17 +168,19 @@ def column(frame: pd.DataFrame, name: str) -> str:
 def over_seeds(results: Results, frame: pd.DataFrame | None = None) -> pd.DataFrame:
     """Means over the seeds: one row per model and assignment of the axes, with `seeds` (n) and, per metric, `<metric>_se`.
 
-    The standard error is that of the mean over seeds (empty for one seed), not the one within a point. Rows without metrics are left out.
+    The standard error is that of the mean over seeds (empty for one seed), not the one within a point. Rows with neither a place on the
+    plane nor a bound on the likelihood are left out.
     """
     frame = results.points if frame is None else frame
-    frame = frame[scored(frame)]
+    frame = frame[scored(frame) | bounded(frame)]
     keys = list(dict.fromkeys(["model", *(axis for axis in results.axes if axis in frame)]))
     groups = frame.groupby(keys, dropna=False, sort=False)
     out = groups.size().rename("seeds").to_frame()
-    for metric in [*METRICS, "human_diversity", "human_recognizability"]:
+    measured = [*METRICS, "human_diversity", "human_recognizability", *(m for m in LIKELIHOODS if m in frame and frame[m].notna().any())]
+    for metric in measured:
         if metric in frame:
             out[metric] = groups[metric].mean()
-            if metric in METRICS:
+            if metric in (*METRICS, *LIKELIHOODS):
                 out[f"{metric}_se"] = groups[metric].sem()
     return out.reset_index()
 
@@ -167,17 +188,22 @@ def over_seeds(results: Results, frame: pd.DataFrame | None = None) -> pd.DataFr
 def table(
     results: Results, columns: Sequence[str] = (), sort: str = "", top: int = 0, *, descending: bool = False, seeds_averaged: bool = False
 ) -> pd.DataFrame:
-    """The rows as a table, sorted by a column (human_distance; empty cells last), `top` of them if top > 0.
+    """The rows as a table, sorted by a column (human_distance, nelbo without one; empty cells last), `top` of them if top > 0.
 
     columns: which (default: what varies, then metrics and their standard errors, then the id). seeds_averaged: see `over_seeds`.
     Raises AnalysisError for columns that do not exist.
     """
     frame = over_seeds(results) if seeds_averaged else results.points
-    by = column(frame, sort) if sort else "human_distance"
+    by = column(frame, sort) if sort else ranked_by(frame)
     chosen = [column(frame, name) for name in columns] or default_columns(results, frame)
     if by in frame and frame[by].notna().any():
         frame = frame.sort_values(by, ascending=not descending, kind="stable", na_position="last")
     return frame[chosen].head(top) if top > 0 else frame[chosen]
+
+
+def ranked_by(frame: pd.DataFrame) -> str:
+    """What orders rows unless told: the distance to people, or nelbo where no drawings were scored. Less is better in both."""
+    return "nelbo" if not frame["human_distance"].notna().any() and bounded(frame).any() else "human_distance"
 
 
 def default_columns(results: Results, frame: pd.DataFrame) -> list[str]:
@@ -185,9 +211,10 @@ def default_columns(results: Results, frame: pd.DataFrame) -> list[str]:
     seeds = ["seeds"] if "seeds" in frame else ["seed"] if frame["seed"].nunique() > 1 else []
     status = ["status"] if "status" in frame and frame["status"].nunique() > 1 else []
     model = ["model"] if frame["model"].nunique() > 1 else []
-    errors = [f"{metric}_se" for metric in METRICS]
+    metrics = [m for m in (*METRICS, "nelbo", "nll") if m in frame and frame[m].notna().any()] or METRICS
+    errors = [f"{metric}_se" for metric in metrics]
     odd = ["constant_drawings"] if frame.get("constant_drawings", pd.Series(dtype=float)).gt(0).any() else []
-    wanted = [*status, *model, *(a for a in varying(results) if a != "model"), *seeds, *METRICS, *errors, *odd, "point_id"]
+    wanted = [*status, *model, *(a for a in varying(results) if a != "model"), *seeds, *metrics, *errors, *odd, "point_id"]
     return [name for name in dict.fromkeys(wanted) if name in frame]
 
 
@@ -210,6 +237,10 @@ def setting_text(results: Results, row: pd.Series) -> str:
     return ", ".join(parts) or str(row["model"])
 
 
+PLACES = {"diversity": 3, "recognizability": 1, "originality": 3, "distance": 2}  # after the point, by metric
+PLACES |= {name: 1 if name.startswith("classified") else 2 for name in LIKELIHOODS}
+
+
 def format_table(frame: pd.DataFrame) -> list[list[str]]:
     """A table as text, column by column: each a list of the header and its cells, padded to one width, numbers to the right."""
     return [_format_column(name, frame[name]) for name in frame.columns]
@@ -217,7 +248,7 @@ def format_table(frame: pd.DataFrame) -> list[list[str]]:
 
 def _format_column(name: str, values: pd.Series) -> list[str]:
     metric = name.removesuffix("_se").removeprefix("human_")
-    places = {"diversity": 3, "recognizability": 1, "originality": 3, "distance": 2}.get(metric)
+    places = PLACES.get(metric)
     if places is not None and name.endswith("_se"):
         places += 1
     if places is None or not pd.api.types.is_numeric_dtype(values):

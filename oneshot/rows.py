@@ -1,12 +1,19 @@
 """The result tables. One commit record a point (JSON, written last) is the log; records are folded into Parquet tables.
 
-    RESULTS/<sweep>/records/<point_id>.json     the record: row, classes, curves, checksum. A point is done when it is here
+    RESULTS/<sweep>/records/<point_id>.json     the record: row, arrays, checksum. A point is done when it is here
     RESULTS/<sweep>/points.parquet              one row a point
     RESULTS/<sweep>/classes.parquet             one row a point and test class
     RESULTS/<sweep>/curves.parquet              one row a point and epoch
 
+and of families with a likelihood of sets, where a sweep has any:
+
+    RESULTS/<sweep>/likelihood.parquet          one row a point, data set and size of the test sets
+    RESULTS/<sweep>/layers.parquet              one row a point and level of the context (c) or of the images' latents (z)
+    RESULTS/<sweep>/attention.parquet           one row a point, test set, level, head and member of the set
+    RESULTS/<sweep>/confusion.parquet           one row a point, scorer, digit and predicted digit
+
 A record is one JSON object laid out in lines, its row first, so that a status needs the first line only. Columns of numbers in its
-classes and curves are {"float64" or "int64": base64 of little-endian numbers}, as a driver that starts reads thousands of records.
+arrays are {"float64" or "int64": base64 of little-endian numbers}, as a driver that starts reads thousands of records.
 """
 
 from __future__ import annotations
@@ -30,11 +37,14 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-FORMAT = 2  # 1: columns of floats as lists
+FORMAT = 3  # 1: columns of floats as lists; 2: no arrays but classes and curves
 STATUSES = ("done", "diverged", "failed")
 METRICS = (
     "diversity", "diversity_se", "recognizability", "recognizability_se", "originality", "originality_se",
     "human_diversity", "human_recognizability", "human_originality", "human_distance",
+)  # fmt: skip
+LIKELIHOODS = (
+    "nelbo", "nll", "reconstruction", "kl_c", "kl_z", "mnist_nelbo", "classified_kl", "classified_elbo", "classified_reconstruction",
 )  # fmt: skip
 COUNTS = ("drawings", "constant_drawings", "parameters", "epochs_done")
 COST = ("train_seconds", "draw_seconds", "score_seconds", "peak_memory_mb")
@@ -42,8 +52,10 @@ PROVENANCE = (
     "sweep", "train_id", "sample_id", "simclr_id", "protonet_id", "data_fingerprint", "family_version", "metric_versions", "git_revision",
     "python", "torch", "host", "device", "trained_as", "finished_at", "error_type", "error", "log",
 )  # fmt: skip
-ARRAYS = ("classes", "curves")
-FOLDED_AT_ONCE = 256  # records whose classes or curves become one row group: what a fold holds in memory
+ARRAYS = ("classes", "curves", "likelihood", "layers", "attention", "confusion")
+TEXTS = {"class_name", "dataset", "latent", "scorer"}
+WHOLE = {"epoch", "drawings", "set_size", "sets", "level", "set", "head", "member", "digit", "predicted", "count"}
+FOLDED_AT_ONCE = 256  # records whose arrays become one row group: what a fold holds in memory
 
 
 class NewerFormat(RuntimeError):
@@ -52,16 +64,20 @@ class NewerFormat(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """The result of one point. classes and curves map a column to its values: lists, or arrays as a Log keeps them."""
+    """The result of one point. Each of ARRAYS maps a column to its values: lists, or arrays as a Log keeps them."""
 
     row: dict[str, Any]
     classes: dict[str, Any] = dataclasses.field(default_factory=dict)
     curves: dict[str, Any] = dataclasses.field(default_factory=dict)
+    likelihood: dict[str, Any] = dataclasses.field(default_factory=dict)
+    layers: dict[str, Any] = dataclasses.field(default_factory=dict)
+    attention: dict[str, Any] = dataclasses.field(default_factory=dict)
+    confusion: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def column_names() -> set[str]:
     """Every column that is not a setting; no setting may have one of these names."""
-    return {"point_id", "status", "model", "seed", *METRICS, *COUNTS, *COST, *PROVENANCE}
+    return {"point_id", "status", "model", "seed", *METRICS, *LIKELIHOODS, *COUNTS, *COST, *PROVENANCE}
 
 
 def key(sweep: str, point_id: str) -> str:
@@ -71,8 +87,9 @@ def key(sweep: str, point_id: str) -> str:
 def encode(record: Record) -> bytes:
     """The bytes of a record: floats of the row with 9 significant digits, NaN as null, a checksum of all before it at the end."""
     row = json.dumps({"format": FORMAT, **_plain(record.row)}, ensure_ascii=False)
-    classes, curves = (json.dumps({n: _packed(v) for n, v in arrays.items()}) for arrays in (record.classes, record.curves))
-    body = f'{{"row": {row},\n"classes": {classes},\n"curves": {curves},\n'
+    arrays = {kind: {n: _packed(v) for n, v in getattr(record, kind).items()} for kind in ARRAYS}
+    lines = [f'"{kind}": {json.dumps(columns)},\n' for kind, columns in arrays.items() if columns or kind in ("classes", "curves")]
+    body = f'{{"row": {row},\n{"".join(lines)}'
     return (body + f'"sha256": "{hashlib.sha256(body.encode()).hexdigest()}"}}\n').encode()
 
 
@@ -127,7 +144,7 @@ def is_done(store: Store, sweep: str, point_id: str) -> bool:
 class Log:
     """The records of a sweep, read once each: `update` reads the new and changed ones only.
 
-    Classes and curves are kept as arrays, so that a fold only joins them; with rows_only they are not kept at all.
+    Arrays are kept as such, so that a fold only joins them; with rows_only they are not kept at all.
     """
 
     def __init__(self, store: Store, sweep: str, rows_only: bool = False):
@@ -164,18 +181,18 @@ class Log:
 
 def _compact(record: Record) -> Record:
     """The record with its columns as NumPy arrays of numbers or Arrow arrays, 8 bytes a number."""
-    return Record(record.row, *({n: _column(n, v) for n, v in a.items()} for a in (record.classes, record.curves)))
+    return Record(record.row, **{kind: {n: _column(kind, n, v) for n, v in getattr(record, kind).items()} for kind in ARRAYS})
 
 
-def _column(name: str, values: Any) -> np.ndarray | pa.Array:
+def _column(kind: str, name: str, values: Any) -> np.ndarray | pa.Array:
     """A column as a fold takes it, from a list or from what `_packed` made of one; NaN where there is no number."""
     import numpy as np
     import pyarrow as pa
 
     if isinstance(values, Mapping):
-        ((kind, text),) = values.items()
-        return np.frombuffer(base64.b64decode(text), {"float64": "<f8", "int64": "<i8"}[kind])
-    return values if isinstance(values, (np.ndarray, pa.Array)) else pa.array(values, _array_type(name))
+        ((form, text),) = values.items()
+        return np.frombuffer(base64.b64decode(text), {"float64": "<f8", "int64": "<i8"}[form])
+    return values if isinstance(values, (np.ndarray, pa.Array)) else pa.array(values, _array_type(kind, name))
 
 
 def _joined(parts: Sequence[np.ndarray | pa.Array], kind: pa.DataType) -> pa.Array:
@@ -188,22 +205,25 @@ def _joined(parts: Sequence[np.ndarray | pa.Array], kind: pa.DataType) -> pa.Arr
     return pa.chunked_array([pa.array(part, kind, from_pandas=True) for part in parts], kind).combine_chunks()
 
 
-def _array_type(name: str) -> pa.DataType:
-    """The type of a column of classes or curves; null where a record has no number."""
+def _array_type(kind: str, name: str) -> pa.DataType:
+    """The type of a column of an array; null where a record has no number."""
     import pyarrow as pa
 
-    return {"class_name": pa.string(), "epoch": pa.int64(), "drawings": pa.int64()}.get(name, pa.float64())
+    if name in TEXTS or (kind, name) == ("attention", "level"):
+        return pa.string()
+    return pa.int64() if name in WHOLE else pa.float64()
 
 
 def schemas(records: Sequence[Record], axes: Sequence[str], meta: Mapping[str, Any]) -> dict[str, pa.Schema]:
-    """One fixed schema for each of the three tables, settings of all families included; metadata says which columns are the axes."""
+    """One fixed schema for each table that there is, settings of all families included; metadata says which columns are the axes."""
     import pyarrow as pa
 
     note = {b"oneshot": json.dumps({"format": FORMAT, "axes": list(axes), **meta}).encode()}
     fields = {"points": point_fields({r.row["model"] for r in records}, axes)}
     for kind in ARRAYS:
         names = dict.fromkeys(n for r in records for n in getattr(r, kind))
-        fields[kind] = [pa.field("point_id", pa.string()), *(pa.field(n, _array_type(n)) for n in names)]
+        if names or kind in ("classes", "curves"):
+            fields[kind] = [pa.field("point_id", pa.string()), *(pa.field(n, _array_type(kind, n)) for n in names)]
     return {name: pa.schema(f, metadata=note) for name, f in fields.items()}
 
 
@@ -223,7 +243,7 @@ def _cell(row: Mapping[str, Any], name: str) -> Any:
 
 
 def _array_table(kind: str, records: Sequence[Record], schema: pa.Schema) -> pa.Table:
-    """Classes or curves of these records under one another; a column that a record lacks is null there."""
+    """One kind of array of these records under one another; a column that a record lacks is null there."""
     import numpy as np
     import pyarrow as pa
 
@@ -231,7 +251,9 @@ def _array_table(kind: str, records: Sequence[Record], schema: pa.Schema) -> pa.
     lengths = [len(next(iter(a.values()))) for _, a in found]
     columns = [pa.array([i for i, _ in found], pa.string()).take(pa.array(np.repeat(np.arange(len(found)), lengths)))]
     for field in list(schema)[1:]:
-        parts = [_column(field.name, a[field.name]) if field.name in a else pa.nulls(n, field.type) for (_, a), n in zip(found, lengths)]
+        parts = [
+            _column(kind, field.name, a[field.name]) if field.name in a else pa.nulls(n, field.type) for (_, a), n in zip(found, lengths)
+        ]
         columns.append(_joined(parts, field.type))
     return pa.table(columns, schema=schema)
 
@@ -240,13 +262,16 @@ def point_fields(models: Iterable[str], axes: Sequence[str]) -> list[pa.Field]:
     """The columns of the points table: identity, axes, seed, metrics, other settings, cost, provenance; types fixed."""
     import pyarrow as pa
 
+    models = sorted(models)
     kinds = {"int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "str": pa.string()}
     types = {n: kinds[str(f.type)] for n, f in COMMON.items()}
-    for model in sorted(models):
+    for model in models:
         types |= {n: kinds[str(f.type)] for n, f in settings.head("models", model).fields.items()}
     order = [("point_id", pa.string()), ("status", pa.string()), ("model", pa.string())]
     order += [(a, types[a]) for a in axes if a in types] + [("seed", pa.int64())]
     order += [(m, pa.float64()) for m in METRICS]
+    if any("likelihood" in settings.head("models", model).fields for model in models):
+        order += [(m, pa.float64()) for m in LIKELIHOODS]
     order += [(n, t) for n, t in types.items() if n not in axes]
     order += [(n, pa.int64()) for n in COUNTS] + [(n, pa.float64()) for n in COST]
     special = {"finished_at": pa.timestamp("us", tz="UTC"), "family_version": pa.int64()}

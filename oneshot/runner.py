@@ -117,6 +117,7 @@ def run(plan: Plan, options: Options, make_engine: Callable[[Driver], Engine]) -
     provenance = {"git_revision": revision()}
     job = Job(store, name, checkpoint_seconds=options.checkpoint_seconds, drop_weights=options.drop_weights, provenance=provenance)
     state = State(name, len(plan.points), before=len(plan.points) - len(plan.to_run), work=max(trial_work(plan.to_run), 1.0))
+    state.by_likelihood = plan.measure() == "nelbo"
     state.nearest_distance, state.nearest = _nearest(plan, [r.row for r in plan.current_records()])
     with Lease(store, name), Progress(state) as progress:
         driver = Driver(plan, job, options, state, progress)
@@ -135,15 +136,16 @@ def run(plan: Plan, options: Options, make_engine: Callable[[Driver], Engine]) -
 
 
 def _nearest(plan: Plan, found: Sequence[dict[str, Any]]) -> tuple[float, str]:
-    """The done point of the sweep's model that is nearest to people, in words."""
+    """The done point of the sweep's model that is nearest to people, or of lowest NELBO where no critic scores, in words."""
+    by = plan.measure()
     best = min(
-        (r for r in found if r["status"] == "done" and r["model"] == plan.sweep.model and r["human_distance"] is not None),
-        key=lambda r: r["human_distance"],
+        (r for r in found if r["status"] == "done" and r["model"] == plan.sweep.model and r.get(by) is not None),
+        key=lambda r: r[by],
         default=None,
     )
     if best is None:
         return float("inf"), ""
-    return best["human_distance"], ", ".join(
+    return best[by], ", ".join(
         f"{a} {best[a]:g}" if isinstance(best[a], float) else f"{a} {best[a]}" for a in [*plan.sweep.axes, "seed"]
     )
 
@@ -259,10 +261,10 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
 
     def prepare(self, points: Sequence[Point]) -> None:
         """Compute the inputs that these points lack."""
-        distinct = {tuple(inputs.keys(p).values()): p for p in points}
+        distinct = {(*inputs.keys(p).values(), str(inputs.images_beside(p)), p.settings["image_size"]): p for p in points}
         for point in distinct.values():
-            if inputs.missing(point, self.job.store):
-                self.state.phase = "preparing critics"
+            if inputs.images_beside(point) or inputs.missing(point, self.job.store):
+                self.state.phase = "preparing critics" if point.scored else "preparing images"
                 self._prepare(point)
         self.state.phase = ""
 

@@ -18,7 +18,7 @@ CPU_BATCH, GPU_BATCH = 250, 3000  # drawings at a time: what stays in a processo
 
 @torch.inference_mode()
 def draw(model: TrainedFamily, data: DataSet, exemplars: np.ndarray, n: int, seed: int, device: torch.device, batch: int = 0) -> Drawings:
-    """`n` drawings for the exemplar of each test class, standardised to bits.
+    """`n` drawings for the exemplar of each test class, standardised to bits, or in colour as bytes.
 
     exemplars: image index of each class's exemplar. The noise of a drawing depends on (seed, class, its number) alone, so it is the same
     drawing at any batch size (0: as suits the device). Raises Diverged if the model draws non-finite pixels.
@@ -27,21 +27,38 @@ def draw(model: TrainedFamily, data: DataSet, exemplars: np.ndarray, n: int, see
     size = batch or (CPU_BATCH if device.type == "cpu" else GPU_BATCH)
     classes, numbers = data.test.repeat(n), np.tile(np.arange(n), len(data.test))
     sources = np.asarray(data.images[exemplars[data.test]])
-    on_device = torch.from_numpy(sources).to(device).unsqueeze(1)
-    bits = np.empty((len(classes), data.image_size, data.image_size), np.uint8)
+    on_device = torch.from_numpy(sources).to(device).view(len(sources), -1, data.image_size, data.image_size)
+    bits = np.empty((len(classes), *sources.shape[1:]), np.uint8)
     constant = broken = 0
     for start in range(0, len(classes), size):
         rows = np.arange(start, min(start + size, len(classes)))
-        noise = torch.from_numpy(streams.normal_per_drawing(seed, classes[rows], numbers[rows], model.noise_shape)).to(device)
+        noise = torch.from_numpy(streams.normal_per_drawing(seed, classes[rows], numbers[rows], model.drawing_noise_shape)).to(device)
         source = on_device[torch.from_numpy(rows // n).to(device)].float()
-        ink, flat, finite = _standardised(model.sample(source, noise).squeeze(1))
+        if data.colour:
+            ink, flat, finite = _bytes(model.sample(source / 255, noise))
+        else:
+            ink, flat, finite = _standardised(model.sample(source, noise).squeeze(1))
         bits[rows] = ink.cpu().numpy()
         constant += int(flat.sum())
         broken += int((~finite).sum())
     if broken:
         raise Diverged(f"{broken} of {len(classes)} drawings hold non-finite pixels")
     names = tuple(data.class_names[c] for c in data.test)
+    if data.colour:
+        bits, sources = (np.moveaxis(images, 1, -1) for images in (bits, sources))
     return Drawings(bits, np.arange(len(data.test)).repeat(n), sources, names, constant)
+
+
+def none(data: DataSet) -> Drawings:
+    """No drawings of no class."""
+    return Drawings(data.images[:0], np.empty(0, np.int64), data.images[:0], ())
+
+
+def _bytes(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Colour images [B, 3, S, S] in [0, 1] as (uint8 0 .. 255, bool [B]: constant, bool [B]: finite)."""
+    flat = images.flatten(1)
+    finite, constant = torch.isfinite(flat).all(1), (flat == flat[:, :1]).all(1)
+    return (images.nan_to_num().clamp(0, 1) * 255).round().to(torch.uint8), constant, finite
 
 
 def _standardised(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -60,8 +77,18 @@ def _standardised(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def to_bytes(drawings: Drawings) -> bytes:
-    """An npz: `packed` and `exemplars` (np.packbits of each image), `label`, `shape`, `class_names`, `constant`."""
+    """An npz: `packed` and `exemplars` (np.packbits of each image), `label`, `shape`, `class_names`, `constant`; colour is not packed."""
     buffer = io.BytesIO()
+    if drawings.images.ndim == 4:
+        np.savez_compressed(
+            buffer,
+            images=drawings.images,
+            exemplars=drawings.exemplars,
+            label=drawings.label.astype(np.int64),
+            class_names=np.array(drawings.class_names),
+            constant=np.array(drawings.constant),
+        )
+        return buffer.getvalue()
     np.savez_compressed(
         buffer,
         packed=_pack(drawings.images),
@@ -76,8 +103,10 @@ def to_bytes(drawings: Drawings) -> bytes:
 
 def from_bytes(data: bytes) -> Drawings:
     with np.load(io.BytesIO(data), allow_pickle=False) as file:
-        shape = tuple(file["shape"])
         names = tuple(map(str, file["class_names"]))
+        if "images" in file:
+            return Drawings(file["images"], file["label"], file["exemplars"], names, int(file["constant"]))
+        shape = tuple(file["shape"])
         return Drawings(_unpack(file["packed"], shape), file["label"], _unpack(file["exemplars"], shape), names, int(file["constant"]))
 
 

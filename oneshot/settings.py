@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 STAGES = ("data", "model", "train", "sample", "score")
+NAME = "name"  # not a stage: a setting that only says where values come from, and enters no id
 PACKAGE = Path(__file__).parent
 
 # Raised whenever a change moves the numbers of a metric, so that rows scored by different code never share an id.
 METRIC_VERSIONS = {"standardise": 1, "diversity": 1, "recognizability": 1, "originality": 1}
+LIKELIHOOD_VERSION = 1  # the same of the likelihoods of sets, for the families that have them
 
 # Names that a column of the result tables must not have: reserved words of DuckDB, attributes of a pandas frame.
 RESERVED = {"desc", "end", "group", "limit", "offset", "order", "T", "count", "index", "rank", "sample", "size", "values"}
@@ -54,7 +56,7 @@ def setting(
     shapes: a train-stage setting that changes tensor shapes, so that points that differ in it cannot train as one stack.
     file: the value is a path; the content of the file, not its name, enters the id of a point.
     """
-    if stage not in STAGES:
+    if stage not in (*STAGES, NAME):
         raise ValueError(f"stage {stage!r} is not one of {STAGES}")
     metadata = dict(stage=stage, help=help, low=low, high=high, choices=choices, unit=unit, shapes=shapes, file=file)
     return dataclasses.field(default=default, metadata=metadata)
@@ -64,11 +66,23 @@ def setting(
 class Common:
     """Settings that every model family has: which images, which exemplars, how much is drawn and how it is scored."""
 
-    dataset: str = setting("omniglot", "data", "data set", choices=("omniglot", "quickdraw"))
-    split: str = setting("weak", "data", "class split: weak or strong (omniglot), fixed (quickdraw)", choices=("weak", "strong", "fixed"))
+    variant: str = setting("", NAME, "named set of the family's defaults that a point starts from")
+    dataset: str = setting("omniglot", "data", "data set", choices=("omniglot", "quickdraw", "celeba", "cifar10"))
+    split: str = setting(
+        "weak",
+        "data",
+        "class split: weak, strong or random (omniglot), identities (celeba), fixed (others)",
+        choices=("weak", "strong", "random", "fixed", "identities"),
+    )
     image_size: int = setting(50, "data", "height and width of the images", low=16, high=105, unit="pixels")
     exemplar: str = setting("medoid", "data", "which image of a class is its exemplar", choices=("medoid", "first", "random"))
-    drawings_per_class: int = setting(20, "sample", "drawings for the exemplar of each test class", low=2, high=1000)
+    drawings_per_class: int = setting(
+        20,
+        "sample",
+        "drawings for the exemplar of each test class, at least 2; 0 for none, where likelihoods are all that is asked",
+        low=0,
+        high=1000,
+    )
     diversity_drawings: int = setting(
         20, "score", "most drawings of a class that diversity and originality rest on, as the former grows with it", low=2, high=1000
     )
@@ -118,13 +132,18 @@ def head(kind: str, name: str) -> Head:
     return Head(name, space["Config"], space["VERSION"], space.get("VARIANTS", {}), summary, path)
 
 
+_REQUIRED = object()
+
+
 @functools.cache
-def constant(kind: str, name: str, variable: str) -> Any:
-    """The literal value of a module-level name in oneshot/<kind>/<name>.py, read without importing the file."""
+def constant(kind: str, name: str, variable: str, default: Any = _REQUIRED) -> Any:
+    """The literal value of a module-level name in oneshot/<kind>/<name>.py, read without importing the file, or the default."""
     tree = ast.parse((PACKAGE / kind / f"{name}.py").read_text(encoding="utf-8"))
     for node in tree.body:
         if _defines(node) == variable and isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
             return ast.literal_eval(node.value)
+    if default is not _REQUIRED:
+        return default
     raise KeyError(f"{kind}/{name}.py defines no {variable}")
 
 

@@ -28,14 +28,16 @@ import numpy as np
 import torch
 
 from oneshot import inputs, rows, sample
-from oneshot.contracts import TrainedFamily
+from oneshot.contracts import SetFamily, TrainedFamily
 from oneshot.episodes import Drawings
 from oneshot.inputs import Inputs
+from oneshot.likelihood import grade_likelihood
+from oneshot.material import gather
 from oneshot.points import Point, stacks
 from oneshot.rows import Record
 from oneshot.score import grade
 from oneshot.store import DamagedFile, Store
-from oneshot.train import Checkpoint, Diverged, Material, Stopped, Training, fit
+from oneshot.train import Checkpoint, Diverged, Stopped, Training, fit
 
 Report = Callable[[int, int], None]
 NOT_TRAINED = dict(epochs_done=0, train_seconds=0.0)
@@ -91,11 +93,13 @@ def run(points: Sequence[Point], job: Job, report: Report = lambda *_: None) -> 
                     given = inputs.load(point, job.store, torch.device(job.device))
                     drawn = drawn or _draw(point, given, outcome, job)
                     statuses[point.point_id] = _grade(point, given, outcome, drawn, job)
+            except Stopped:
+                continue  # within its likelihoods: the training is stored, the point has no record yet
             except Exception as error:
                 statuses[point.point_id] = _fail(point, error, getattr(outcome, "training", None), job, output)
     if job.drop_weights:
         for train_id in trainings:
-            if all(statuses[p.point_id] == "done" for p in points if p.train_id == train_id):
+            if all(statuses.get(p.point_id) == "done" for p in points if p.train_id == train_id):
                 job.store.delete(_training_key(trainings[train_id]))
     return statuses
 
@@ -215,7 +219,7 @@ def _fit(members: Sequence[tuple[Point, TrainedFamily]], given: Inputs, job: Job
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     points, families = [p for p, _ in members], [f for _, f in members]
-    material = Material.of(given.data, given.exemplars, families[0].config.schedule_classes, device)
+    material = gather(families[0], given.data, given.exemplars, device, given.greys(families[0].config))
     checkpoints = [Checkpoint(job.store, f"store/trainings/{p.train_id}/checkpoint.pt", job.checkpoint_seconds) for p in points]
     ended = fit(
         families,
@@ -244,9 +248,10 @@ def _draw(point: Point, given: Inputs, trained: Trained, job: Job) -> Drawn:
     with contextlib.suppress(FileNotFoundError, zipfile.BadZipFile, ValueError, KeyError, OSError):  # a damaged file is drawn again
         return Drawn(sample.from_bytes(job.store.read(key)), 0.0)
     family, n = trained.family, point.settings["drawings_per_class"]
+    if n == 0:
+        return Drawn(sample.none(given.data), 0.0)
     if isinstance(family, TrainedFamily):
-        assert trained.training is not None
-        family.to(torch.device(job.device)).load_state_dict(getattr(trained.training, point.settings["weights"]))
+        _load(point, trained, torch.device(job.device))
         drawings = sample.draw(family, given.data, given.exemplars, n, point.seed, torch.device(job.device))
     else:
         drawings = family.draw(given.data, given.exemplars, n, point.seed)
@@ -255,20 +260,42 @@ def _draw(point: Point, given: Inputs, trained: Trained, job: Job) -> Drawn:
 
 
 def _grade(point: Point, given: Inputs, trained: Trained, drawn: Drawn, job: Job) -> str:
+    """Score the drawings, where critics see them, and the likelihoods, where the family has them, and commit the row."""
     start = time.monotonic()
     drawings, training = drawn.drawings, trained.training
-    grades = grade(drawings, given.critics, point.settings["protocol"], given.human, point.settings["diversity_drawings"])
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, label=drawings.label, **{k: v.astype(np.float32) for k, v in grades.drawings.items()})  # type: ignore[arg-type]
-    job.store.write(f"store/scores/{point.point_id}.npz", buffer.getvalue())
-    row = _row(point, "done", job) | grades.totals
+    row = _row(point, "done", job)
+    tables: dict[str, Any] = {"curves": training.curve if training else {}}
+    if given.critics is not None:
+        grades = grade(drawings, given.critics, point.settings["protocol"], given.human, point.settings["diversity_drawings"])
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, label=drawings.label, **{k: v.astype(np.float32) for k, v in grades.drawings.items()})  # type: ignore[arg-type]
+        job.store.write(f"store/scores/{point.point_id}.npz", buffer.getvalue())
+        row |= grades.totals
+        counts = np.bincount(drawings.label, minlength=len(drawings.exemplars)).tolist()
+        tables["classes"] = {"class_name": list(drawings.class_names), "drawings": counts, **grades.classes}
+    if isinstance(trained.family, SetFamily):
+        numbers, more = _likelihood(point, given, trained, job)
+        row |= numbers
+        tables |= more
     row |= dict(drawings=len(drawings.images), constant_drawings=drawings.constant, parameters=trained.parameters)
     row |= dict(draw_seconds=drawn.seconds, score_seconds=time.monotonic() - start, peak_memory_mb=_peak_memory_mb(job.device))
     row |= dict(epochs_done=training.epochs_done, train_seconds=training.seconds, trained_as=training.how) if training else NOT_TRAINED
-    counts = np.bincount(drawings.label, minlength=len(drawings.exemplars)).tolist()
-    classes = {"class_name": list(drawings.class_names), "drawings": counts, **grades.classes}
-    rows.commit(job.store, job.sweep, Record(row, classes, training.curve if training else {}))
+    rows.commit(job.store, job.sweep, Record(row, **tables))
     return "done"
+
+
+def _likelihood(point: Point, given: Inputs, trained: Trained, job: Job) -> tuple[dict[str, float], dict[str, dict[str, Any]]]:
+    """The likelihoods of a set family on the test classes: numbers of the row, and tables. Raises Stopped."""
+    family, device = trained.family, torch.device(job.device)
+    _load(point, trained, device)
+    stop = functools.partial(job.store.exists, job.stop_key())
+    return grade_likelihood(family, family.config, given.data, given.greys(family.config), device, lambda *_: None, stop)
+
+
+def _load(point: Point, trained: Trained, device: torch.device) -> None:
+    """Put the weights that this point draws from into the family."""
+    assert trained.training is not None
+    trained.family.to(device).load_state_dict(getattr(trained.training, point.settings["weights"]))
 
 
 def _fail(point: Point, error: Exception, training: Training | None, job: Job, output: io.StringIO) -> str:

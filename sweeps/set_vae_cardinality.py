@@ -6,6 +6,6 @@ sweep = Sweep(
     question="Does a model use more images than it was trained with?",
     model="set_vae",
     points=grid(variant=["ns", "cns", "ctns", "chfsgm_multiscale"], set_size=[1, 2, 5, 10]),
-    fixed=dict(split="random", image_size=28, binarisation="stochastic"),
+    fixed=dict(split="random", image_size=28, drawings_per_class=0, binarisation="stochastic"),
     references=(),
 )

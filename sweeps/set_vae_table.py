@@ -18,7 +18,7 @@ sweep = Sweep(
             dict(variant="chfsgm_multiscale", pooling="attention"),
         ]
     ),
-    fixed=dict(split="random", image_size=28, binarisation="stochastic", likelihood="nll", transfer="mnist"),
+    fixed=dict(split="random", image_size=28, drawings_per_class=0, binarisation="stochastic", likelihood="nll", transfer="mnist"),
     seeds=3,
     references=(),
 )

@@ -72,7 +72,7 @@ def test_load_refuses_foreign_newer_and_broken_tables(tmp_path: Path) -> None:
     table = pyarrow.parquet.read_table(file)
     newer = {b"oneshot": json.dumps({"format": 9, "sweep": "x", "question": "", "axes": []}).encode()}
     pyarrow.parquet.write_table(table.replace_schema_metadata(newer), file)
-    with pytest.raises(AnalysisError, match=r"has table format 9; this oneshot reads 1 \.\. 2"):
+    with pytest.raises(AnalysisError, match=r"has table format 9; this oneshot reads 1 \.\. 3"):
         analysis.load(folder)
     pyarrow.parquet.write_table(table.replace_schema_metadata(None), file)
     with pytest.raises(AnalysisError, match="was not written by"):

@@ -18,10 +18,10 @@ from oneshot.critics.encoder import embed_all
 from oneshot.critics.protonet import ProtoNet
 from oneshot.critics.simclr import SimCLR
 from oneshot.data.images import binarise_omniglot
+from oneshot.material import PairMaterial
 from oneshot.metrics import diversity, recognizability
 from oneshot.metrics.images import standardise
 from oneshot.models.vae_stn import Config, VaeStn
-from oneshot.material import PairMaterial
 
 SIZE, CLASSES, STEPS, Z = 20, 24, 4, 5
 SHAPE = dict(time_steps=STEPS, z=Z, lstm_size=24, glimpse=7, hidden=32)

@@ -200,7 +200,10 @@ def test_the_terms_of_a_set_family_are_those_of_its_bound(family: str) -> None:
         given = torch.randn(5, model.noise_size(size))
         assert model.terms(few, given).log_likelihood.shape == (5, size)
         assert model.reconstruct(few, given).shape == few.shape
-        assert model.draw(few, torch.randn(5, *model.drawing_noise_shape[:-1], model.noise_size(size)), model.config.drawing).shape == few.shape
+        assert (
+            model.draw(few, torch.randn(5, *model.drawing_noise_shape[:-1], model.noise_size(size)), model.config.drawing).shape
+            == few.shape
+        )
         for weights in model.attention(few, given).values():
             torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights[..., 0]))
 

@@ -9,10 +9,10 @@ import torch
 from oneshot.contracts import Pairs
 from oneshot.critics.encoder import embed_all
 from oneshot.critics.simclr import SimCLR
+from oneshot.material import PairMaterial
 from oneshot.models.vae_stn import VARIANTS, Config, VaeStn
 from oneshot.replay import Rounds
 from oneshot.stack import Stack, matrix_products
-from oneshot.material import PairMaterial
 from oneshot.train import noise
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from oneshot import trial
 from oneshot.contracts import Hyper, Losses, Pairs, Player, TrainedFamily
 from oneshot.game import Moves, Plateau
+from oneshot.material import PairMaterial
 from oneshot.models.vae_stn import VARIANTS, Config, VaeStn
 from oneshot.nn.deferred import Deferred, product
 from oneshot.stack import Stack, by_vmap
 from oneshot.store import Store
-from oneshot.material import PairMaterial
 from oneshot.train import Checkpoint, Diverged, Stopped, Training, fit, noise
 
 SIZE = 20

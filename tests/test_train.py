@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from oneshot.material import PairMaterial
 from oneshot.models.vae_stn import VARIANTS, Config, VaeStn
 from oneshot.store import Store
-from oneshot.material import PairMaterial
 from oneshot.train import Checkpoint, Diverged, Stopped, Training, fit
 
 SIZE = 20

@@ -1,0 +1,64 @@
+"""Running modules without keeping what their backward pass needs: it is computed again (Chen et al. 2016).
+
+The weights a module has at the moment are taken along, so that it works under `torch.func.functional_call`, whose weights are gone when
+the backward pass runs. It does not work under vmap, whose tensors are gone then, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+_again = False
+
+
+def happens_again() -> bool:
+    """Whether a module runs to have its activations back, and must not change its buffers a second time."""
+    return _again
+
+
+@contextlib.contextmanager
+def _marked() -> Iterator[None]:
+    global _again
+    before, _again = _again, True
+    try:
+        yield
+    finally:
+        _again = before
+
+
+def recomputed(modules: Iterable[nn.Module], x: Tensor) -> Tensor:
+    """One module after the other; only their inputs are kept. A module that is a sequence of sequences keeps, when it runs again, the
+    inputs of its members alone, so that no more than one layer is in memory whole.
+    """
+    for module in modules:
+        weights = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+        def run(x: Tensor, module: nn.Module = module, weights: dict[str, Tensor] = weights) -> Tensor:
+            result: Tensor = torch.func.functional_call(_Inner(module), {f"module.{n}": w for n, w in weights.items()}, (x,))
+            return result
+
+        x = checkpoint(
+            run, x, use_reentrant=False, preserve_rng_state=False, determinism_check="none",
+            context_fn=lambda: (contextlib.nullcontext(), _marked()),
+        )  # fmt: skip
+    return x
+
+
+class _Inner(nn.Module):
+    """A module whose members, if they are sequences, are recomputed one by one within it."""
+
+    def __init__(self, module: nn.Module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor) -> Tensor:
+        members = list(self.module.children()) if isinstance(self.module, nn.Sequential) else []
+        if members and all(isinstance(m, nn.Sequential) for m in members):
+            return recomputed(members, x)
+        result: Tensor = self.module(x)
+        return result

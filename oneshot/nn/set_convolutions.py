@@ -1,0 +1,95 @@
+"""Convolutional encoder and decoder of images, in stages of three layers, for any even image size that the stages can mirror.
+
+Images of 64 pixels and more are halved on the way in (2x2 means) and doubled on the way out (nearest).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, elu, interpolate
+
+from oneshot.nn.set_layers import BatchNorm, Pointwise, convolution, dense, each, join
+from oneshot.nn.set_levels import Samples
+
+HALVED = 64
+
+
+def through(stages: Iterable[nn.Module], x: Tensor) -> Tensor:
+    """One stage after the other: the only place where stages run."""
+    for stage in stages:
+        x = stage(x)
+    return x
+
+
+def sizes(image_size: int, stages: int) -> list[int]:
+    """Width of the maps before the first stage and after each one."""
+    found = [image_size // 2 if image_size >= HALVED else image_size]
+    for _ in range(stages):
+        found.append((found[-1] + 1) // 2)
+    return found
+
+
+class ConvEncoder(nn.Module):
+    """Images [B, S, C, H, W] -> {r: features [B, S, hidden, r, r]}, r being 1 for vectors, else the size after the last stage.
+
+    Each stage is three 3x3 convolutions, the last with stride 2; widths double from stage to stage.
+    """
+
+    def __init__(self, image_size: int, inputs: int, channels: int, stages: int, hidden: int, maps: bool):
+        super().__init__()
+        self.halves = image_size >= HALVED
+        widths = [inputs] + [channels * 2**i for i in range(stages)]
+        self.stages = nn.ModuleList(
+            nn.Sequential(convolution(a, b), convolution(b, b), convolution(b, b, stride=2)) for a, b in itertools.pairwise(widths)
+        )
+        last = sizes(image_size, stages)[-1]
+        self.resolution = last if maps else 1
+        self.project = dense(widths[-1] if maps else widths[-1] * last**2, hidden)
+
+    def forward(self, images: Tensor) -> dict[int, Tensor]:
+        flat = images.flatten(0, 1)
+        x = through(self.stages, avg_pool2d(flat, 2) if self.halves else flat)
+        if self.resolution == 1:
+            x = x.flatten(1)[..., None, None]
+        return {self.resolution: self.project(x).unflatten(0, images.shape[:2])}
+
+
+class ConvDecoder(nn.Module):
+    """All latents of a walk -> parameters of the pixels' distributions, [B, S, outputs, H, W].
+
+    The stages mirror the encoder's: convolution, convolution, transposed convolution that doubles the size. From the third stage on, the
+    second convolution is unpadded where it must shrink the map to the encoder's size (4 -> 8 -> 16 -> 14 -> 28 pixels).
+    """
+
+    def __init__(self, image_size: int, outputs: int, channels: int, stages: int, hidden: int, maps: bool, c: int, z: int):
+        super().__init__()
+        self.doubles = image_size >= HALVED
+        self.of_z = Pointwise(z, hidden)
+        self.of_c = Pointwise(c, hidden) if c else None
+        wanted = sizes(image_size, stages)[:0:-1]
+        widths = [channels * 2**i for i in reversed(range(stages))]
+        self.first = (widths[0], wanted[0], wanted[0])
+        self.stem = Pointwise(hidden, widths[0] if maps else widths[0] * wanted[0] ** 2)
+        built, size = [], wanted[0]
+        for i, (inputs, width) in enumerate(zip([widths[0], *widths], widths)):
+            excess = size - wanted[i] if i >= 2 else 0
+            second = convolution(width, width, excess + 1, padding=0) if excess else convolution(width, width)
+            double = nn.Sequential(nn.ConvTranspose2d(width, width, 2, stride=2), BatchNorm(width), nn.ELU(inplace=True))
+            built.append(nn.Sequential(convolution(inputs, width), second, double))
+            size = 2 * (size - excess)
+        self.stages = nn.ModuleList(built)
+        self.last = Pointwise(widths[-1], outputs)
+
+    def forward(self, state: Samples) -> Tensor:
+        x = self.of_z(join(state.zs))
+        if self.of_c is not None:
+            x = x + self.of_c(join(state.cs)).unsqueeze(1)
+        x = each(self.stem, elu(x))
+        sets = x.shape[:2]
+        x = self.last(through(self.stages, x.reshape(math.prod(sets), *self.first)))
+        x = interpolate(x, scale_factor=2, mode="nearest") if self.doubles else x
+        return x.unflatten(0, sets)

@@ -1,0 +1,84 @@
+"""Layers shared by the networks of set models: 1x1 products, batch normalisation, residual blocks.
+
+A latent vector is a map of one pixel, so every layer takes [N, C, r, r] and vector models and map models share their code.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import batch_norm, conv2d, linear
+
+
+class Pointwise(nn.Linear):
+    """A linear map of the channels at each position: [..., I, r, r] -> [..., O, r, r]; a product of matrices where r is 1."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[-1] == 1:
+            return linear(x.flatten(-3), self.weight, self.bias)[..., None, None]
+        flat = x.flatten(0, -4) if x.dim() > 4 else x
+        return conv2d(flat, self.weight[..., None, None], self.bias).unflatten(0, x.shape[:-3])
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation by channel that also takes a training batch of one value a channel: by the running statistics, as they are."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and math.prod(x.shape) == x.shape[1]:
+            return batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
+        return super().forward(x)
+
+
+class GlobalNorm(BatchNorm):
+    """Batch normalisation with one mean, variance, scale and shift for all channels: [N, C, 1, 1] -> [N, C, 1, 1]."""
+
+    def __init__(self) -> None:
+        super().__init__(1, eps=1e-3, momentum=0.01)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+
+
+def convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, padding: int = 1) -> nn.Sequential:
+    """Convolution, batch normalisation, ELU; the activation overwrites its input, which nothing needs for the gradient."""
+    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, padding), BatchNorm(outputs), nn.ELU(inplace=True))
+
+
+def dense(inputs: int, outputs: int) -> nn.Sequential:
+    """Product of the channels, batch normalisation, ELU."""
+    return nn.Sequential(Pointwise(inputs, outputs), BatchNorm(outputs), nn.ELU(inplace=True))
+
+
+class Residual(nn.Module):
+    """ELU(x + f(x)) with f of `depth` products (vectors) or 3x3 convolutions (maps), each normalised, ELU between: [N, W, r, r]."""
+
+    def __init__(self, width: int, depth: int, maps: bool):
+        super().__init__()
+        layers: list[nn.Module] = []
+        for _ in range(depth):
+            layers += [nn.Conv2d(width, width, 3, padding=1) if maps else Pointwise(width, width), BatchNorm(width), nn.ELU(inplace=True)]
+        self.branch = nn.Sequential(*layers[:-1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.elu(x + self.branch(x))
+
+
+def each(module: nn.Module, x: Tensor) -> Tensor:
+    """A module of images over the images of sets: [B, S, C, H, W] -> [B, S, C', H', W']."""
+    result: Tensor = module(x.flatten(0, 1))
+    return result.unflatten(0, x.shape[:2])
+
+
+def total(terms: list[Tensor]) -> Tensor:
+    """The sum of these tensors, which broadcast."""
+    result = terms[0]
+    for term in terms[1:]:
+        result = result + term
+    return result
+
+
+def join(tensors: tuple[Tensor, ...]) -> Tensor:
+    """Side by side along the channels, the third dimension from the end."""
+    return torch.cat(tensors, -3)
