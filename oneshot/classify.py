@@ -19,7 +19,8 @@ from oneshot.held_out import SEED
 
 SHOTS = 5
 Tick = Callable[[str, int, int], None]
-Scorer = Callable[[SetFamily, Tensor, Tensor, Tensor, Tensor], Tensor]
+Score = Callable[[Tensor, Tensor], Tensor]
+Scorer = Callable[[SetFamily, Tensor, Tensor], Score]
 
 
 @torch.inference_mode()
@@ -49,11 +50,12 @@ def classify(
     for draw, support in enumerate(supports):
         given = _images(bits, support, device)
         given_noise = _noise(np.arange(len(ways)), ("support", draw), family.noise_size(shots), device)
+        scores = {name: scorer(family, given, given_noise) for name, scorer in scorers.items()}
         for start in range(0, len(asked), step):
             rows = asked[start : start + step]
-            query, noise = _images(bits, rows, device), _noise(rows, ("query",), family.noise_size(1), device)
-            for name, scorer in scorers.items():
-                predicted = scorer(family, given, query, given_noise, noise).argmax(1).cpu().numpy()
+            query, noise = _images(bits, rows[:, None], device), _noise(rows, ("query",), family.noise_size(1), device)
+            for name, score in scores.items():
+                predicted = score(query, noise).argmax(1).cpu().numpy()
                 np.add.at(counts[name], (label[rows], predicted), 1)
             tick("classification", draw * len(asked) + start + len(rows), draws * len(asked))
     percent = {name: 100 * float(np.trace(found)) / float(found.sum()) for name, found in counts.items()}
@@ -93,35 +95,50 @@ def _has_context(family: SetFamily, bits: np.ndarray, device: torch.device) -> b
     return bool(family.context(_images(bits, np.zeros((1, 1), np.int64), device), noise))
 
 
-def by_kl(family: SetFamily, support: Tensor, query: Tensor, support_noise: Tensor, query_noise: Tensor) -> Tensor:
+def by_kl(family: SetFamily, support: Tensor, noise: Tensor) -> Score:
     """-sum over levels of KL(q(c given support) || q(c given the query alone)).
 
-    All scorers: support [ways, shots, 1, H, W], query [Q, 1, H, W], noise of the support's walk [ways, noise_size(shots)] and of the
-    query's [Q, noise_size(1)] -> scores [Q, ways], highest for the likeliest way.
+    All scorers: support [ways, shots, 1, H, W] and the noise of its walk [ways, noise_size(shots)] -> a function of queries [Q, 1, 1, H, W]
+    and the noise of theirs [Q, noise_size(1)] that gives scores [Q, ways], highest for the likeliest way.
     """
-    given, alone = family.context(support, support_noise), family.context(query.unsqueeze(1), query_noise)
-    total = torch.zeros(len(query), len(support), dtype=torch.float64, device=query.device)
-    for (mean_p, log_p), (mean_q, log_q) in zip(given, alone, strict=True):
-        ratio = log_p - log_q.unsqueeze(1)
-        square = (mean_p - mean_q.unsqueeze(1)).square() * (-log_q).exp().unsqueeze(1)
-        total += 0.5 * (ratio.exp() - 1 - ratio + square).sum(2).double()
-    return -total
+    given = family.context(support, noise)
+
+    def score(query: Tensor, query_noise: Tensor) -> Tensor:
+        total = torch.zeros(len(query), len(support), dtype=torch.float64, device=query.device)
+        for (mean_p, log_p), (mean_q, log_q) in zip(given, family.context(query, query_noise), strict=True):
+            ratio = log_p - log_q.unsqueeze(1)
+            square = (mean_p - mean_q.unsqueeze(1)).square() * (-log_q).exp().unsqueeze(1)
+            total += 0.5 * (ratio.exp() - 1 - ratio + square).sum(2).double()
+        return -total
+
+    return score
 
 
-def by_elbo(family: SetFamily, support: Tensor, query: Tensor, support_noise: Tensor, query_noise: Tensor) -> Tensor:
+def by_elbo(family: SetFamily, support: Tensor, noise: Tensor) -> Score:
     """ELBO of query and support together less that of the support, sums over a set.
 
-    Both bounds take the context's noise and the support's from one sample, which the difference then depends on less.
+    Both bounds take the noise of the context and of the support's images from one sample, so that the difference depends on it less.
     """
-    ways, shots, n = *support.shape[:2], len(query)
+    ways, shots = support.shape[:2]
     own = family.noise_size(shots + 1) - family.noise_size(shots)
-    of_context = family.noise_size(shots) - shots * own
-    both = torch.cat([query[:, None, None].expand(-1, ways, -1, -1, -1, -1), support.expand(n, -1, -1, -1, -1, -1)], 2)
-    context, members = support_noise.expand(n, -1, -1).split([of_context, shots * own], 2)
-    of_query = query_noise[:, None, query_noise.shape[1] - own :].expand(-1, ways, -1)
-    noise = torch.cat([context, of_query, members], 2)
-    with_query = _set_elbo(family.terms(both.flatten(0, 1), noise.flatten(0, 1))).view(n, ways)
-    return with_query - _set_elbo(family.terms(support, support_noise))
+    features = family.encode(support)
+    alone = _set_elbo(family.terms(support, noise, features))
+    of_context, members = noise.split([noise.shape[1] - shots * own, shots * own], 1)
+
+    def score(query: Tensor, query_noise: Tensor) -> Tensor:
+        n = len(query)
+        of_query = query_noise[:, None, query_noise.shape[1] - own :].expand(-1, ways, -1)
+        joint_noise = torch.cat([of_context.expand(n, -1, -1), of_query, members.expand(n, -1, -1)], 2).flatten(0, 1)
+        joint_features = {resolution: _joint(f, features[resolution]) for resolution, f in family.encode(query).items()}
+        return _set_elbo(family.terms(_joint(query, support), joint_noise, joint_features)).view(n, ways) - alone
+
+    return score
+
+
+def _joint(query: Tensor, support: Tensor) -> Tensor:
+    """Each query before each support: [Q, 1, ...] and [ways, shots, ...] -> [Q * ways, 1 + shots, ...]."""
+    queries = query.unsqueeze(1).expand(-1, len(support), *query.shape[1:])
+    return torch.cat([queries, support.expand(len(query), *support.shape)], 2).flatten(0, 1)
 
 
 def _set_elbo(terms: SetTerms) -> Tensor:
@@ -129,12 +146,16 @@ def _set_elbo(terms: SetTerms) -> Tensor:
     return terms.log_likelihood.double().sum(1) - terms.kl_c.double().sum(1) - terms.kl_z.double().sum((1, 2))
 
 
-def by_reconstruction(family: SetFamily, support: Tensor, query: Tensor, support_noise: Tensor, query_noise: Tensor) -> Tensor:
+def by_reconstruction(family: SetFamily, support: Tensor, noise: Tensor) -> Score:
     """The Bernoulli log-likelihood of the query under the best of the support's reconstructions; logarithms end at -100."""
-    ink = family.reconstruct(support, support_noise).flatten(0, 1).flatten(1)
-    x = query.flatten(1)
+    ink = family.reconstruct(support, noise).flatten(0, 1).flatten(1).double()
     log_p, log_not_p = ink.log().clamp(min=-100), (-ink).log1p().clamp(min=-100)
-    return (x @ log_p.T + (1 - x) @ log_not_p.T).view(len(x), len(support), -1).amax(2)
+
+    def score(query: Tensor, query_noise: Tensor) -> Tensor:
+        x = query.flatten(1).double()
+        return (x @ log_p.T + (1 - x) @ log_not_p.T).view(len(x), len(support), -1).amax(2)
+
+    return score
 
 
 SCORERS: dict[str, Scorer] = {"kl": by_kl, "elbo": by_elbo, "reconstruction": by_reconstruction}

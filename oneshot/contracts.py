@@ -131,7 +131,7 @@ class SetTerms:
 class SetFamily(LikelihoodFamily):
     """A family that models sets of images of one class through a context of the set and latents of each image.
 
-    Images are [B, S, C, H, W] everywhere, S may differ from the set size of training. The noise of a set is one vector: that of its
+    Images are [B, S, C, H, W]; S may differ from the set size of training. The noise of a set is one vector: that of its
     context, then that of image 0, image 1, ...; a set's terms do not depend on the others in evaluation mode. `elbo` gives per image (a set's
     sums divided by S): "reconstruction", "kl", "kl_c", "kl_z".
     """

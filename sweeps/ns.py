@@ -1,4 +1,4 @@
-"""The Neural Statistician grid of Boutin et al. (2022), Diversity vs. recognizability: set size 2 .. 20 x beta 0 .. 5, 399 points on Omniglot."""
+"""The Neural Statistician grid of Boutin et al. (2022), Diversity vs. recognizability: 19 set sizes x 21 betas, 399 points on Omniglot."""
 
 from oneshot.sweep import Sweep, grid, steps
 

@@ -1,4 +1,4 @@
-"""Sets of faces in colour: CelebA at 64 x 64, identities as classes, discretised logistic mixtures; likelihoods only. Needs CelebA (README, Data)."""
+"""Sets of faces in colour: CelebA at 64 x 64, identities as classes, discretised logistic mixtures. Needs CelebA (README, Data)."""
 
 from oneshot.sweep import Sweep, points
 

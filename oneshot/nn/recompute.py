@@ -32,8 +32,8 @@ def _marked() -> Iterator[None]:
 
 
 def recomputed(modules: Iterable[nn.Module], x: Tensor) -> Tensor:
-    """One module after the other; only their inputs are kept. A module that is a sequence of sequences keeps, when it runs again, the
-    inputs of its members alone, so that no more than one layer is in memory whole.
+    """One module after the other; only their inputs are kept. A sequence that holds sequences keeps, when it runs again, the
+    inputs of its members alone, so that no more than one of them is in memory whole.
     """
     for module in modules:
         weights = {**dict(module.named_parameters()), **dict(module.named_buffers())}
@@ -50,7 +50,7 @@ def recomputed(modules: Iterable[nn.Module], x: Tensor) -> Tensor:
 
 
 class _Inner(nn.Module):
-    """A module whose members, if they are sequences, are recomputed one by one within it."""
+    """A module; the members of a sequence that holds sequences are recomputed one by one within it."""
 
     def __init__(self, module: nn.Module):
         super().__init__()
@@ -58,7 +58,7 @@ class _Inner(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         members = list(self.module.children()) if isinstance(self.module, nn.Sequential) else []
-        if members and all(isinstance(m, nn.Sequential) for m in members):
+        if any(isinstance(member, nn.Sequential) for member in members):
             return recomputed(members, x)
         result: Tensor = self.module(x)
         return result

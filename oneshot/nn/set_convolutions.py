@@ -9,17 +9,22 @@ import itertools
 import math
 from collections.abc import Iterable
 
+import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, elu, interpolate
+from torch.nn.functional import avg_pool2d, batch_norm, conv2d, conv_transpose2d, elu, interpolate
 
+from oneshot.nn.recompute import happens_again, recomputed
 from oneshot.nn.set_layers import BatchNorm, Pointwise, convolution, dense, each, join
 from oneshot.nn.set_levels import Samples
 
 HALVED = 64
+SHARES = 4  # of the channels of the last maps, one after the other where memory is short
 
 
-def through(stages: Iterable[nn.Module], x: Tensor) -> Tensor:
-    """One stage after the other: the only place where stages run."""
+def through(stages: Iterable[nn.Module], x: Tensor, recompute: bool) -> Tensor:
+    """One stage after the other; recompute: keep only their inputs for the backward pass."""
+    if recompute and torch.is_grad_enabled():
+        return recomputed(stages, x)
     for stage in stages:
         x = stage(x)
     return x
@@ -39,6 +44,8 @@ class ConvEncoder(nn.Module):
     Each stage is three 3x3 convolutions, the last with stride 2; widths double from stage to stage.
     """
 
+    recompute = False
+
     def __init__(self, image_size: int, inputs: int, channels: int, stages: int, hidden: int, maps: bool):
         super().__init__()
         self.halves = image_size >= HALVED
@@ -52,10 +59,31 @@ class ConvEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:
         flat = images.flatten(0, 1)
-        x = through(self.stages, avg_pool2d(flat, 2) if self.halves else flat)
+        x = through(self.stages, avg_pool2d(flat, 2) if self.halves else flat, self.recompute)
         if self.resolution == 1:
             x = x.flatten(1)[..., None, None]
         return {self.resolution: self.project(x).unflatten(0, images.shape[:2])}
+
+
+class _Share(nn.Module):
+    """What a share of the channels contributes to the pixels: the last doubling and the last product, whose maps are the largest of all.
+
+    Channels are normalised each on their own and meet only in the final sum, so that one share of the maps is in memory at a time.
+    """
+
+    def __init__(self, growing: nn.Module, last: Pointwise, share: int):
+        super().__init__()
+        self.growing, self.last, self.share = growing, last, share
+
+    def forward(self, x: Tensor) -> Tensor:
+        grow, norm, _ = self.growing.children()
+        mine = slice(self.share, None, SHARES)
+        y = conv_transpose2d(x, grow.weight[:, mine], grow.bias[mine], stride=2)
+        mean, variance = norm.running_mean[mine], norm.running_var[mine]
+        if happens_again():
+            mean, variance = mean.clone(), variance.clone()
+        y = elu(batch_norm(y, mean, variance, norm.weight[mine], norm.bias[mine], True, norm.momentum, norm.eps), inplace=True)
+        return conv2d(y, self.last.weight[:, mine, None, None])
 
 
 class ConvDecoder(nn.Module):
@@ -64,6 +92,8 @@ class ConvDecoder(nn.Module):
     The stages mirror the encoder's: convolution, convolution, transposed convolution that doubles the size. From the third stage on, the
     second convolution is unpadded where it must shrink the map to the encoder's size (4 -> 8 -> 16 -> 14 -> 28 pixels).
     """
+
+    recompute = False
 
     def __init__(self, image_size: int, outputs: int, channels: int, stages: int, hidden: int, maps: bool, c: int, z: int):
         super().__init__()
@@ -90,6 +120,11 @@ class ConvDecoder(nn.Module):
             x = x + self.of_c(join(state.cs)).unsqueeze(1)
         x = each(self.stem, elu(x))
         sets = x.shape[:2]
-        x = self.last(through(self.stages, x.reshape(math.prod(sets), *self.first)))
+        first, second, double = self.stages[-1].children()
+        x = through([*self.stages[:-1], nn.Sequential(first, second)], x.reshape(math.prod(sets), *self.first), self.recompute)
+        if self.recompute and torch.is_grad_enabled():
+            x = sum((recomputed([_Share(double, self.last, i)], x) for i in range(SHARES)), self.last.bias[:, None, None])
+        else:
+            x = self.last(double(x))
         x = interpolate(x, scale_factor=2, mode="nearest") if self.doubles else x
         return x.unflatten(0, sets)
