@@ -46,7 +46,8 @@ class Player:
     loss: (items, noise, hyper) -> per-item losses in nats, each [B]; the entry "loss" is minimised, the others are reported. Items are
     Pairs or Sets, as the family `trains_on`.
     clip: largest L2 norm of the gradient (0: none). clamp: largest absolute value of each of its elements (0: none).
-    weight_decay: of Adam, as an L2 term. every: the player moves at each `every`-th batch.
+    weight_decay: of Adam, as an L2 term. every: the player moves at each `every`-th batch. skips: how many batches in a row whose loss
+    or gradient is not finite are passed over, before the training counts as diverged.
     stacked: the same losses of K models at once, each [K, B], where the family has a faster form than vmap: (weights by name, each with a
     leading K; items and noise, which all slices share; hyper by name, each [K]).
     """
@@ -60,6 +61,7 @@ class Player:
     clamp: float = 0.0
     weight_decay: float = 0.0
     every: int = 1
+    skips: int = 0
     stacked: Callable[[Mapping[str, Tensor], Any, Tensor, Mapping[str, Tensor]], Losses] | None = None
 
 
@@ -131,9 +133,9 @@ class SetTerms:
 class SetFamily(LikelihoodFamily):
     """A family that models sets of images of one class through a context of the set and latents of each image.
 
-    Images are [B, S, C, H, W]; S may differ from the set size of training. The noise of a set is one vector: that of its
-    context, then that of image 0, image 1, ...; a set's terms do not depend on the others in evaluation mode. `elbo` gives per image (a set's
-    sums divided by S): "reconstruction", "kl", "kl_c", "kl_z".
+    Images are [B, S, C, H, W]; S may differ from the set size of training. The noise of a set is one vector: that of its context, then
+    that of image 0, image 1, ... A set's terms do not depend on the others in evaluation mode. `elbo` gives per image (a set's sums
+    divided by S): "reconstruction", "kl", "kl_c", "kl_z".
     """
 
     trains_on: ClassVar[type] = Sets

@@ -25,7 +25,8 @@ class Moves:
 
     first, second: moments [K, N]; steps: moves made, rate: step size, both float64 [K, 1], as 1 - 0.999 needs it; clip: largest norm,
     clamp: largest absolute value of an element, which comes first, decay: of the L2 term, which is not clipped, each [K, 1] (inf, inf, 0:
-    none); alive [K, 1]: false once a loss or gradient of this row was not finite; it keeps its last good parameters.
+    none); skips: batches in a row that may be passed over, passed: those that were, float64 [K, 1]; alive [K, 1]: false once more losses or
+    gradients in a row than that were not finite; such a row keeps its last good parameters.
     """
 
     first: Tensor
@@ -35,6 +36,8 @@ class Moves:
     clip: Tensor
     clamp: Tensor
     decay: Tensor
+    skips: Tensor
+    passed: Tensor
     alive: Tensor
     betas: tuple[float, float]
     clamps: bool = False  # whether any row does: known on the host, so that others pay no pass through memory
@@ -51,28 +54,34 @@ class Moves:
         clip, clamp = column([p.clip or float("inf") for p in players]), column([p.clamp or float("inf") for p in players])
         alive, decay = torch.ones_like(rate, dtype=torch.bool), column([p.weight_decay for p in players])
         moments = torch.zeros_like(flat), torch.zeros_like(flat)
-        moves = Moves(*moments, torch.zeros_like(rate), rate, clip, clamp, decay, alive, players[0].betas)
+        skips = torch.tensor([p.skips for p in players]).to(rate).unsqueeze(1)
+        limits = clip, clamp, decay, skips
+        moves = Moves(*moments, torch.zeros_like(rate), rate, *limits, torch.zeros_like(rate), alive, players[0].betas)
         moves.clamps, moves.decays = any(p.clamp for p in players), any(p.weight_decay for p in players)
         return moves
 
     @torch.no_grad()
-    def move(self, flat: Tensor, gradient: Tensor, loss: Tensor) -> None:
-        """One update of flat [K, N] in place; gradient [K, N] is overwritten; loss: [K]."""
+    def move(self, flat: Tensor, gradient: Tensor, loss: Tensor) -> Tensor:
+        """One update of flat [K, N] in place; gradient [K, N] is overwritten; loss: [K]. Returns which rows have moved, [K]."""
         norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
-        self.alive &= torch.isfinite(norm) & torch.isfinite(loss).unsqueeze(1)
+        finite = torch.isfinite(norm) & torch.isfinite(loss).unsqueeze(1)
+        self.passed.copy_(torch.where(finite, 0.0, self.passed + 1))
+        self.alive &= self.passed <= self.skips
+        moving = self.alive & finite
         if self.clamps:  # after the check: a clamp would hide an infinite element
             torch.clamp(gradient, -self.clamp, self.clamp, out=gradient)
             norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
         scale = (self.clip / (norm + 1e-6)).clamp(max=1.0)
-        self.steps += self.alive
+        self.steps += moving
         if flat.device.type == "cpu":
-            self.row_by_row(flat, gradient, scale)
+            self.row_by_row(flat, gradient, scale, moving)
         else:
-            self.all_rows(flat, gradient, scale)
+            self.all_rows(flat, gradient, scale, moving)
+        return moving[:, 0]
 
-    def row_by_row(self, flat: Tensor, gradient: Tensor, scale: Tensor) -> None:
-        """Move the living rows by the library's fused kernel, which goes through memory once; asking who lives is free on a CPU."""
-        for k in self.alive[:, 0].nonzero()[:, 0].tolist():
+    def row_by_row(self, flat: Tensor, gradient: Tensor, scale: Tensor, moving: Tensor) -> None:
+        """Move rows by the library's fused kernel, which goes through memory once; asking who moves is free on a CPU."""
+        for k in moving[:, 0].nonzero()[:, 0].tolist():
             if float(scale[k]) < 1:
                 gradient[k].mul_(scale[k])
             tensors = [flat[k]], [gradient[k]], [self.first[k]], [self.second[k]]
@@ -81,19 +90,19 @@ class Moves:
                 weight_decay=float(self.decay[k]), beta1=self.betas[0], beta2=self.betas[1], lr=float(self.rate[k]), eps=EPSILON,
             )  # fmt: skip
 
-    def all_rows(self, flat: Tensor, gradient: Tensor, scale: Tensor) -> None:
-        """Move all rows at once, the dead ones by nothing: p -= pace * m / (sqrt(v) / root + epsilon)."""
+    def all_rows(self, flat: Tensor, gradient: Tensor, scale: Tensor, moving: Tensor) -> None:
+        """Move all rows at once, those that stand still by nothing: p -= pace * m / (sqrt(v) / root + epsilon)."""
         b1, b2 = self.betas
         root = (1 - b2**self.steps).sqrt().to(flat)
         pace = (self.rate / (1 - b1**self.steps)).to(flat)
         gradient.mul_(scale)
         if self.decays:
             gradient.addcmul_(flat, self.decay)
-        gradient.masked_fill_(~self.alive, 0.0)  # a product with 0 would keep a NaN
-        self.first.lerp_(gradient, 1 - b1)
-        self.second.mul_(b2).addcmul_(gradient, gradient, value=1 - b2)
+        gradient.masked_fill_(~moving, 0.0)  # a product with 0 would keep a NaN
+        self.first.lerp_(gradient, (1 - b1) * moving.to(flat))
+        self.second.mul_(torch.where(moving, b2, 1.0).to(flat)).addcmul_(gradient, gradient, value=1 - b2)
         update = self.second.sqrt().div_(root).add_(EPSILON)
-        torch.div(self.first, update, out=update).mul_(pace).masked_fill_(~self.alive, 0.0)
+        torch.div(self.first, update, out=update).mul_(pace).masked_fill_(~moving, 0.0)
         flat.sub_(update)
 
 

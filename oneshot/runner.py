@@ -145,9 +145,7 @@ def _nearest(plan: Plan, found: Sequence[dict[str, Any]]) -> tuple[float, str]:
     )
     if best is None:
         return float("inf"), ""
-    return best[by], ", ".join(
-        f"{a} {best[a]:g}" if isinstance(best[a], float) else f"{a} {best[a]}" for a in [*plan.sweep.axes, "seed"]
-    )
+    return best[by], ", ".join(f"{a} {best[a]:g}" if isinstance(best[a], float) else f"{a} {best[a]}" for a in [*plan.sweep.axes, "seed"])
 
 
 def _echo_critics(plan: Plan, progress: Progress) -> None:

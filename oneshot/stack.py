@@ -64,7 +64,7 @@ class Side:
         m, p = self.moves, self.plateau
         return dict(
             flat=self.flat.detach(),
-            first=m.first, second=m.second, steps=m.steps, rate=m.rate, alive=m.alive, best=p.best, bad=p.bad,
+            first=m.first, second=m.second, steps=m.steps, rate=m.rate, passed=m.passed, alive=m.alive, best=p.best, bad=p.bad,
         )  # fmt: skip
 
 
@@ -96,15 +96,21 @@ class Stack:
         return tuple(i for i, side in enumerate(self.sides) if self.rounds % side.player.every == 0)
 
     def play(self, items: Pairs | Sets, noise: Tensor, hyper: Mapping[str, Tensor], moving: Sequence[int]) -> dict[str, Tensor]:
-        """One batch: the players whose turn it is move, one after the other. Returns the batch means of their losses, each [K]."""
+        """One batch: the players whose turn it is move, one after the other. Returns the batch means of their losses, each [K].
+
+        Of a batch that a row passes over nothing stays: its buffers are as before.
+        """
         self.template.train()
         means: dict[str, Tensor] = {}
         for i in moving:
             side = self.sides[i]
+            before = {n: b.clone() for n, b in self.buffers.items()} if side.player.skips else {}
             losses = {n: v.mean(1) for n, v in self._losses(i, items, noise, hyper).items()}
             # The rows do not touch each other, so the gradient of the sum holds each row's own, whatever the others' values.
             (gradient,) = torch.autograd.grad(losses["loss"].sum(), side.flat)
-            side.moves.move(side.flat, gradient, losses["loss"])
+            moved = side.moves.move(side.flat, gradient, losses["loss"])
+            for name, old in before.items():
+                self.buffers[name].copy_(torch.where(moved.view(-1, *[1] * (old.dim() - 1)), self.buffers[name], old))
             means |= {n: v.detach() for n, v in losses.items()}
         return means
 
@@ -138,8 +144,10 @@ class Stack:
     def restore(self, k: int, state: State) -> None:
         """Put row k where `Snapshot.state` found it."""
         for side in self.sides:
+            saved = state["sides"][side.player.name]
             for name, tensor in side.state().items():
-                tensor[k].copy_(state["sides"][side.player.name][name])
+                if name in saved:  # else it is a count that an earlier version did not keep
+                    tensor[k].copy_(saved[name])
         for name, tensor in self.buffers.items():
             tensor[k].copy_(state["buffers"][name])
         self.rounds = state["rounds"]

@@ -243,17 +243,19 @@ class _Crew:
                 one.checkpoint.save(one.training)
 
     def _train(self, epoch: int, stop: Callable[[], bool]) -> dict[str, Tensor] | None:
-        """The means of the losses over the training items, each [K], or None if broken off."""
+        """The means of the losses over the training items with finite ones, each [K], or None if broken off."""
         template, device = self.stack.template, self.material.device
         hyper = self._hyper([s.model.hyper(epoch) for s in self.members])
         sums: dict[str, Tensor] = {}
-        count, asked = 0, time.monotonic()
+        count, asked = torch.zeros(len(self.members), device=device), time.monotonic()
         for step, item in enumerate(self.material.epoch(self.seed, epoch, template.config.batch_size)):
             size = len(item["index"])
-            count += size
             given = noise(self.seed, ("noise", epoch, step), size, template.noise_shape, device)
-            for name, value in self.rounds.play(item, given, hyper).items():
-                sums[name] = sums.get(name, 0) + value * size
+            means = self.rounds.play(item, given, hyper)
+            finite = torch.isfinite(means["loss"])
+            count += finite * size
+            for name, value in means.items():
+                sums[name] = sums.get(name, 0) + torch.where(finite, value * size, 0.0)
             if time.monotonic() - asked > 1:
                 asked = time.monotonic()
                 if stop():

@@ -131,7 +131,10 @@ def test_names_and_fingerprints_are_known_without_images_or_torch() -> None:
     code = "import sys; from oneshot import data; print(data.names(), data.splits('omniglot'), data.fingerprint('quickdraw'))"
     code += "; print(sorted({'torch', 'PIL', 'ray'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(data.__file__).parents[2])
-    assert done.stdout == f"['celeba', 'cifar10', 'omniglot', 'quickdraw'] ('weak', 'strong', 'random') {quickdraw.FINGERPRINT}-{data.VERSION}\n[]\n"
+    assert (
+        done.stdout
+        == f"['celeba', 'cifar10', 'omniglot', 'quickdraw'] ('weak', 'strong', 'random') {quickdraw.FINGERPRINT}-{data.VERSION}\n[]\n"
+    )
 
 
 @pytest.mark.parametrize(

