@@ -77,6 +77,8 @@ class _Share(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         grow, norm, _ = self.growing.children()
+        assert isinstance(grow, nn.ConvTranspose2d) and isinstance(norm, BatchNorm) and grow.bias is not None
+        assert norm.running_mean is not None and norm.running_var is not None and norm.momentum is not None
         mine = slice(self.share, None, SHARES)
         y = conv_transpose2d(x, grow.weight[:, mine], grow.bias[mine], stride=2)
         mean, variance = norm.running_mean[mine], norm.running_var[mine]
