@@ -24,7 +24,8 @@ examples:
   python analyze.py results/vae_stn --over-seeds --sort diversity --top 10
   python analyze.py results/vae_stn --where "status == 'failed'" --columns error
   python analyze.py results/vae_stn --no-figures --json > points.json
-  python analyze.py results/set_vae --likelihood --no-figures
+  python analyze.py results/set_vae_small --likelihood --no-figures
+  python analyze.py results/ns_small results/vae_stn_beta --figures both
 """
 
 
@@ -39,8 +40,7 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             flag = unknown[0].split("=")[0]
             near = difflib.get_close_matches(flag, [name for action in self._actions for name in action.option_strings], 1)
-            kind = "flag " if flag.startswith("-") else "second RESULTS, "
-            self.error(f"there is no {kind}{flag}" + (f"; did you mean {near[0]}?" if near else ""))
+            self.error(f"there is no flag {flag}" + (f"; did you mean {near[0]}?" if near else ""))
         return found
 
 
@@ -48,7 +48,7 @@ def parser() -> Parser:
     layout = functools.partial(argparse.RawDescriptionHelpFormatter, width=79, max_help_position=22)
     text = "The table (on stdout) and the figures of a sweep's results."
     p = Parser("analyze.py", description=text, epilog=EXAMPLES, formatter_class=layout, allow_abbrev=False, add_help=False)
-    p.add_argument("results", metavar="RESULTS", help="folder of a sweep, or of results with one sweep in it")
+    p.add_argument("results", metavar="RESULTS", nargs="+", help="folder of a sweep, or of results with one sweep in it; several: together")
     rows = p.add_argument_group("table")
     rows.add_argument("--where", metavar="EXPR", default="", help="only these rows: names, numbers, 'texts', comparisons, in, and, or, not")
     rows.add_argument("--sort", metavar="COL", default="", help="sort by this column [human_distance, else nelbo]")
@@ -96,7 +96,9 @@ def run(args: argparse.Namespace) -> int:
     """Load, select, print, write. Raises AnalysisError, WhereError or OSError for a user's mistake."""
     from oneshot import results as rs
 
-    results = rs.load(args.results)
+    results = rs.join([rs.load(folder) for folder in args.results])
+    if len(args.results) > 1 and not (args.figures or args.no_figures):
+        raise rs.AnalysisError("figures of several sweeps have no folder of their own", "Say where they go: --figures DIR, or --no-figures")
     chosen = rs.select(results, args.where) if args.where else results
     if args.color_by and args.color_by != "model":
         rs.column(rs.over_seeds(results), args.color_by)

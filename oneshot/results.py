@@ -90,6 +90,28 @@ def load(path: str | Path) -> Results:
     return Results(points=table.to_pandas(), axes=axes, folder=folder, **known, **tables)  # type: ignore[arg-type]
 
 
+def join(parts: Sequence[Results]) -> Results:
+    """Several sweeps on one plane: their rows together, the sweep as first axis. A point that is in two of them is taken once.
+
+    Raises AnalysisError if critics differ, as places on the plane would not compare. The folder is that of the first.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    rows = pd.concat([part.points for part in parts], ignore_index=True)
+    seen = rows[scored(rows)]
+    for critic in seen.columns.intersection(["simclr_id", "protonet_id"]):
+        used = seen.groupby("sweep")[critic].unique()
+        if len({name for names in used for name in names}) > 1:
+            told = "; ".join(f"{sweep} by {', '.join(sorted(names))}" for sweep, names in used.items())
+            raise AnalysisError(f"these sweeps were scored by different critics ({critic[:-3]}): {told}", "Give each the same `critics`.")
+    tables = {name: pd.concat([getattr(part, name) for part in parts], ignore_index=True).drop_duplicates() for name in ARRAYS}
+    axes = list(dict.fromkeys(["sweep", *(axis for part in parts for axis in part.axes)]))
+    name, revision = " + ".join(part.name for part in parts), parts[0].revision
+    return Results(
+        points=rows.drop_duplicates("point_id"), axes=axes, name=name, question="", folder=parts[0].folder, revision=revision, **tables
+    )
+
+
 def _sweep_folder(path: Path) -> Path:
     if "://" in str(path) or ":/" in str(path):
         raise AnalysisError(f"{path} is not a local folder", "Copy the tables (and store/drawings, for the sheet) here first.")

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet
 import pytest
+import small
 from synthetic_results import HUMAN, SCALE, grid, lines, place, write_results
 
 from oneshot import analysis, results
@@ -277,3 +278,41 @@ def test_plain_pandas_queries_answer_questions(folder: Path) -> None:
 def test_analysis_needs_neither_torch_nor_matplotlib_nor_ray() -> None:
     code = "import sys, oneshot.analysis; sys.exit(any(m in sys.modules for m in ('torch', 'matplotlib', 'ray')))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def other_sweep(folder: Path, name: str, critic: str) -> Path:
+    """A copy of a sweep under another name, its models other points, people the same."""
+    target = folder.parent / name
+    for file in folder.glob("*.parquet"):
+        table = pyarrow.parquet.read_table(file)
+        frame = table.to_pandas()
+        if "model" in frame:
+            frame["sweep"], frame["simclr_id"] = name, critic
+            frame["point_id"] = [p if m in ("human", "copy", "noise") else f"x{p}" for p, m in zip(frame.point_id, frame.model)]
+        else:
+            frame["point_id"] = "x" + frame["point_id"]
+        about = json.loads(table.schema.metadata[b"oneshot"]) | {"sweep": name}
+        made = pyarrow.Table.from_pandas(frame, preserve_index=False)
+        target.mkdir(exist_ok=True)
+        pyarrow.parquet.write_table(made.replace_schema_metadata({b"oneshot": json.dumps(about)}), target / file.name)
+    return target
+
+
+def test_sweeps_of_the_same_critics_lie_on_one_plane(tmp_path: Path) -> None:
+    folder = write_results(tmp_path, grid(beta=[0.5, 1.0], z=[10, 20]), name="first")
+    first, second = other_sweep(folder, "a", "c1"), other_sweep(folder, "b", "c1")
+    together = results.join([analysis.load(first), analysis.load(second)])
+    assert together.axes[0] == "sweep" and len(together.models) == 8 - 4 and len(together.references) == 3  # the same points in both
+    renamed = analysis.load(second)
+    renamed.points["point_id"] = [
+        p if m in ("human", "copy", "noise") else f"y{p}" for p, m in zip(renamed.points.point_id, renamed.points.model)
+    ]
+    together = results.join([analysis.load(first), renamed])
+    assert len(together.models) == 8 and len(together.references) == 3 and together.name == "a + b"
+    third = other_sweep(folder, "c", "c2")
+    with pytest.raises(AnalysisError, match="different critics"):
+        results.join([analysis.load(first), analysis.load(third)])
+    done = small.run(first, second, "--figures", tmp_path / "figures", script="analyze.py")
+    assert done.returncode == 0 and (tmp_path / "figures" / "plane.png").exists(), done.stderr
+    refused = small.run(first, second, script="analyze.py")
+    assert refused.returncode == 2 and "--figures DIR" in refused.stderr
