@@ -43,7 +43,7 @@ class MissingInput(RuntimeError):
 class Inputs:
     """Everything a trial needs besides its own point. exemplars: int64 [classes], the image index of each class's exemplar.
 
-    Critics and people are absent (None) where the images are in colour.
+    Critics and people are absent (None) where they do not score: of images in colour, of points without drawings.
     """
 
     data: DataSet
@@ -141,13 +141,8 @@ _cache: dict[tuple[str, ...], Inputs] = {}
 
 def load(point: Point, store: Store, device: torch.device) -> Inputs:
     """The inputs of a point, from the store; the last four are kept in this process. Raises MissingInput or DamagedFile."""
-    where = keys(point).values() or (
-        point.settings["dataset"],
-        str(point.settings["image_size"]),
-        point.settings["exemplar"],
-        str(point.seed),
-    )
-    name = (store.root, *where, str(device))
+    asked = [str(point.settings[n]) for n in ("dataset", "split", "image_size", "exemplar")]
+    name = (store.root, *keys(point).values(), *asked, point.data_fingerprint, str(point.seed), str(device))
     if name not in _cache:
         given = _read(point, store, device)
         while len(_cache) >= 4:

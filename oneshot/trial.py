@@ -293,8 +293,9 @@ def _likelihood(point: Point, given: Inputs, trained: Trained, job: Job) -> tupl
 
 
 def _load(point: Point, trained: Trained, device: torch.device) -> None:
-    """Put the weights that this point draws from into the family."""
+    """Put the weights that this point draws from into the family, and the point's own sample and score settings."""
     assert trained.training is not None
+    trained.family.config = type(trained.family.config)(**point.config())  # it was built for the first point of its training
     trained.family.to(device).load_state_dict(getattr(trained.training, point.settings["weights"]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -120,6 +121,25 @@ def test_running_it_again_computes_nothing_and_other_score_settings_train_nothin
     )
 
 
+def test_points_that_differ_in_how_they_draw_share_a_training(tmp_path: Path) -> None:
+    text = FACES.replace(
+        "points=grid(beta=[1.0, 2.0])", "points=grid(drawing=['conditional', 'unconditional', 'refined_union'], refinements=[1, 2])"
+    )
+    made_faces(tmp_path)
+    (tmp_path / "faces.py").write_text(text.replace("test_sets=4", "test_sets=4, likelihood='none'"))
+    done = small.run("faces.py", "--local", "--results", "results", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = pd.read_parquet(tmp_path / "results" / "faces" / "points.parquet")
+    assert len(found) == 6 and found.train_id.nunique() == 1 and len(list((tmp_path / "results" / "store" / "trainings").iterdir())) == 1
+    drawn = {}
+    for row in found.itertuples():
+        with np.load(tmp_path / "results" / "store" / "drawings" / str(row.sample_id) / "drawings.npz") as file:
+            drawn[row.drawing, row.refinements] = file["images"].astype(int)
+    assert np.array_equal(drawn["conditional", 1], drawn["conditional", 2])
+    for one, other in itertools.combinations([("conditional", 1), ("unconditional", 1), ("refined_union", 1), ("refined_union", 2)], 2):
+        assert (drawn[one] != drawn[other]).mean() > 0.1, (one, other)
+
+
 def test_classification_leaves_its_table(sets: Path) -> None:
     done = small.run(
         "sets.py", "--local", "--results", "results", "--where", "variant == 'tiny' and beta == 1", "--set", "classify=True",
@@ -145,18 +165,23 @@ def test_missing_digits_are_named_before_any_trial(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("results/sets/records/*"))
 
 
-def test_a_colour_sweep_has_likelihoods_and_colour_drawings(tmp_path: Path) -> None:
+def made_faces(folder: Path) -> None:
+    """Twelve identities with 20 noisy pictures each, as CelebA has them."""
     from PIL import Image
 
     rng, lines = np.random.default_rng(0), []
-    pictures = tmp_path / "data" / "celeba" / "img_align_celeba"
+    pictures = folder / "data" / "celeba" / "img_align_celeba"
     pictures.mkdir(parents=True)
     for identity in range(1, 13):
         for number in range(20):
             name = f"{20 * identity + number:06d}.jpg"
             Image.fromarray(np.uint8(rng.integers(0, 40, (22, 18, 3)) + 15 * identity)).save(pictures / name)
             lines.append(f"{name} {identity}")
-    (tmp_path / "data" / "celeba" / "identity_CelebA.txt").write_text("\n".join(lines) + "\n")
+    (folder / "data" / "celeba" / "identity_CelebA.txt").write_text("\n".join(lines) + "\n")
+
+
+def test_a_colour_sweep_has_likelihoods_and_colour_drawings(tmp_path: Path) -> None:
+    made_faces(tmp_path)
     (tmp_path / "faces.py").write_text(FACES)
     done = small.run("faces.py", "--local", "--results", "results", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
