@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from oneshot.contracts import Pairs
+from oneshot.contracts import Pairs, Sets
 from oneshot.critics.encoder import embed_all
 from oneshot.critics.simclr import SimCLR
-from oneshot.material import PairMaterial
+from oneshot.material import Item, PairMaterial, SetMaterial
+from oneshot.models import set_vae
 from oneshot.models.vae_stn import VARIANTS, Config, VaeStn
 from oneshot.replay import Rounds
 from oneshot.stack import Stack, matrix_products
@@ -76,3 +77,40 @@ def test_a_slice_on_a_gpu_ends_where_it_ends_alone() -> None:
     _, together = rounds((0.25, 1.0, 2.0, 4.0), by_graph=True, count=50)
     _, alone = rounds((2.0,), by_graph=True, count=50)
     torch.testing.assert_close(together[:, 2], alone[:, 0], rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize("variant", ["small_ns", "small_ctns", "small_chfsgm_multiscale"])
+def test_a_graph_of_a_round_on_sets_replays_what_eager_rounds_do(variant: str) -> None:
+    """Indexing, turning and binarising sets on the device among them, and the running statistics of the normalisations."""
+    device = torch.device("cuda")
+    greys = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (160, 1, 28, 28)).astype(np.uint8)).to(device)
+    rows = np.arange(160), np.arange(160) // 20
+    material = SetMaterial(greys, 255.0, 5, 1, rows, rows)
+    items: list[Item] = [item for epoch in range(4) for item in material.epoch(0, epoch, 16)]
+    ended = []
+    for by_graph in (False, True):
+        torch.manual_seed(0)
+        models = [set_vae.SetVae(set_vae.Config(**{**set_vae.VARIANTS[variant], "beta": beta}), 28) for beta in (0.5, 2.0)]
+        played = Rounds(Stack(models, device), material.batch, by_graph)
+        hyper = {n: torch.tensor([m.hyper(0)[n] for m in models], device=device) for n in models[0].hyper(0)}
+        losses = []
+        for i, item in enumerate(items):
+            given = noise(0, ("test", i), 16, models[0].noise_shape, device)
+            losses.append(played.play(item, given, hyper)["loss"].clone())
+        assert played.by_graph == by_graph, "recording must not have failed"
+        ended.append((torch.stack(losses), {n: b.clone() for n, b in played.stack.buffers.items()}))
+    (one, buffers), (other, others) = ended
+    torch.testing.assert_close(one, other, rtol=2e-2, atol=1e-2)
+    assert all(torch.allclose(b.float(), others[n].float(), rtol=0.1, atol=0.05) for n, b in buffers.items())
+
+
+def test_sets_of_twenty_at_50_pixels_train_in_batches_of_a_hundred_within_4_gb() -> None:
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    config = set_vae.Config(**{**set_vae.VARIANTS["ns_50"], "set_size": 20})
+    stack = Stack([set_vae.SetVae(config, 50)], torch.device("cuda"))
+    images = (torch.rand(100, 20, 1, 50, 50, device="cuda") > 0.9).float()
+    hyper = {n: torch.tensor([v], device="cuda") for n, v in stack.template.hyper(0).items()}
+    for _ in range(2):
+        stack.play(Sets(images), torch.randn(100, *stack.template.noise_shape, device="cuda"), hyper, (0,))
+    assert torch.cuda.max_memory_allocated() < 4e9
