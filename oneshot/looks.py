@@ -16,6 +16,7 @@ from oneshot import settings, sweep
 from oneshot.plan import Plan, estimate
 from oneshot.points import COMMON, STACK_ON_CPU, STACK_ON_GPU, Point, expand, stacks
 from oneshot.progress import duration
+from oneshot.rows import ARRAYS
 from oneshot.sweep import SweepError
 
 if TYPE_CHECKING:
@@ -293,7 +294,8 @@ def finished(made: Plan, outcome: Outcome, command: str) -> str:
     lines = [head, *(_nearest_table(made) if made.measure() == "human_distance" else _likelihood_table(made))]
     lines += _failures(made)
     folder = made.store.path(made.sweep.name)
-    lines.append(f"written     {folder}/points.parquet ({len(made.current_records()):,} rows), classes, curves, critics")
+    tables = [name for name in (*ARRAYS, "critics") if made.store.exists(f"{made.sweep.name}/{name}.parquet")]
+    lines.append(_line("written", f"{folder}/points.parquet ({len(made.current_records()):,} rows), {', '.join(tables)}").strip())
     others = len(made.log.records) - len(made.current_records())
     if others:
         lines.append(f"            {others:,} records of other settings stay in {folder}/records")
