@@ -151,8 +151,17 @@ def _mean(values: np.ndarray) -> tuple[float, float]:
     return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
 
 
-def evaluate(task: Evaluation, trained_size: int, most: int, nll_samples: int = 0, nll_sets: int = 0) -> Grades:
-    """(row columns at the set size of training, tables `likelihood` and `layers`); nll_samples 0: no log-likelihood (NaN).
+@dataclass(frozen=True)
+class Sampling:
+    """How log-likelihoods are estimated: importance samples a set; of how many sets (0: all); of what set size (0: all sizes)."""
+
+    samples: int
+    sets: int = 0
+    size: int = 0
+
+
+def evaluate(task: Evaluation, trained_size: int, most: int, sampling: Sampling | None = None) -> Grades:
+    """(row columns at the set size of training, tables `likelihood` and `layers`); no sampling: no log-likelihood (NaN).
 
     Set sizes are SET_SIZES and that of training, as far as a class has the images; `most` as in test_sets. Without a set of the size of
     training there are no row columns and no layers.
@@ -168,23 +177,24 @@ def evaluate(task: Evaluation, trained_size: int, most: int, nll_samples: int = 
             continue
         bounds = task.bounds(sets)
         parts = [float(values.sum(-1).mean()) for values in (bounds.reconstruction[:, None], bounds.kl_c, bounds.kl_z)]
-        nll = _nll(task, sets, bounds.nelbo, nll_samples, nll_sets) if nll_samples else (math.nan, math.nan)
+        sampled = sampling is not None and sampling.size in (0, size)
+        nll = _nll(task, sets, bounds.nelbo, sampling) if sampling is not None and sampled else (math.nan, math.nan)
         _append(table, (task.images.name, size, len(sets), *_mean(bounds.nelbo), *parts, *nll))
         if size == trained_size:
-            row = {name: table[name][-1] for name in ("nelbo", "reconstruction", "kl_c", "kl_z") + ("nll",) * bool(nll_samples)}
+            row = {name: table[name][-1] for name in ("nelbo", "reconstruction", "kl_c", "kl_z") + ("nll",) * sampled}
             for latent, kl in (("c", bounds.kl_c), ("z", bounds.kl_z)):
                 for level, value in enumerate(kl.mean(0).tolist(), 1):
                     _append(layers, (latent, level, value))
     return row, {"likelihood": table, "layers": layers}
 
 
-def _nll(task: Evaluation, sets: np.ndarray, nelbo: np.ndarray, samples: int, most: int) -> tuple[float, float]:
-    """Mean NLL of the sets and its standard error. With fewer sets sampled (most > 0), the mean bound of all less the mean gap of those.
+def _nll(task: Evaluation, sets: np.ndarray, nelbo: np.ndarray, sampling: Sampling) -> tuple[float, float]:
+    """Mean NLL of the sets and its standard error. Where fewer sets are sampled, the mean bound of all less the mean gap of those.
 
-    The gap varies far less from set to set than the bound does, so a few sets tell it.
+    So the hardness of the sets that happen to be sampled cancels.
     """
-    few = sets[:most] if most else sets
-    nll = task.nll(few, samples)
+    few = sets[: sampling.sets] if sampling.sets else sets
+    nll = task.nll(few, sampling.samples)
     if len(few) == len(sets):
         return _mean(nll)
     (bound, error), (gap, of_gap) = _mean(nelbo), _mean(nelbo[: len(few)] - nll)
@@ -232,9 +242,8 @@ def grade_likelihood(
     tables: dict[str, Columns] = {}
     if config.likelihood != "none":
         task = Evaluation(family, HeldOut.of(data, greys if drawn else None), device, tick, budget)
-        row, tables = evaluate(
-            task, config.set_size, config.test_sets, config.nll_samples if config.likelihood == "nll" else 0, config.nll_sets
-        )
+        sampling = Sampling(config.nll_samples, config.nll_sets, config.nll_size) if config.likelihood == "nll" else None
+        row, tables = evaluate(task, config.set_size, config.test_sets, sampling)
         tables["attention"] = task.attention(test_sets(task.images.label, data.test, config.set_size, ATTENTION_SETS))
     for count in TRANSFER[config.transfer]:
         task = Evaluation(family, HeldOut.of_digits(count, *digits.load(count, side), drawn), device, tick, budget)

@@ -19,8 +19,8 @@ sweep = Sweep(
         ]
     ),
     fixed=dict(
-        split="random", image_size=28, drawings_per_class=0, binarisation="stochastic", likelihood="nll", test_sets=400, nll_sets=4,
-        transfer="mnist",
+        split="random", image_size=28, drawings_per_class=0, binarisation="stochastic", likelihood="nll", test_sets=400, nll_sets=16,
+        nll_size=5, transfer="mnist",
     ),
     seeds=2,
     references=(),

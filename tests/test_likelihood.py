@@ -16,7 +16,7 @@ from oneshot import held_out, likelihood
 from oneshot.contracts import Features, SetTerms
 from oneshot.episodes import DataSet
 from oneshot.held_out import HeldOut, binarised
-from oneshot.likelihood import Evaluation, evaluate, grade_likelihood
+from oneshot.likelihood import Evaluation, Sampling, evaluate, grade_likelihood
 from oneshot.train import Stopped
 
 CPU = torch.device("cpu")
@@ -200,7 +200,7 @@ def test_a_set_has_the_same_noise_whatever_is_evaluated_beside_it() -> None:
 
 def test_the_tables_hold_means_and_errors_over_sets() -> None:
     images = bits(72, 4)  # 18 images a class: no sets of 20
-    row, tables = evaluate(task(images), trained_size=3, most=0, nll_samples=25)
+    row, tables = evaluate(task(images), trained_size=3, most=0, sampling=Sampling(25))
     table, layers = tables["likelihood"], tables["layers"]
     assert table["set_size"] == [1, 2, 3, 5, 10] and table["sets"] == [72, 36, 24, 12, 4]
     assert table["dataset"] == ["test"] * 5
@@ -214,6 +214,20 @@ def test_the_tables_hold_means_and_errors_over_sets() -> None:
     assert row == {name: table[name][2] for name in ("nelbo", "nll", "reconstruction", "kl_c", "kl_z")}
     assert layers["latent"] == ["c", "z", "z"] and layers["level"] == [1, 1, 2]
     assert layers["kl"][0] == pytest.approx(row["kl_c"]) and sum(layers["kl"][1:]) == pytest.approx(row["kl_z"])
+
+
+def test_fewer_sets_may_be_sampled_and_of_one_size_only() -> None:
+    images = bits(80, 4)
+    sets = held_out.test_sets(images.label, np.arange(4), 5)
+    nelbo, nll = task(images).bounds(sets).nelbo, task(images).nll(sets[:6], 25)
+    row, tables = evaluate(task(images), trained_size=5, most=0, sampling=Sampling(25, sets=6, size=5))
+    table = tables["likelihood"]
+    at = table["set_size"].index(5)
+    assert all(math.isnan(v) for i, v in enumerate(table["nll"]) if i != at)
+    gap = nelbo[:6] - nll
+    assert table["nll"][at] == row["nll"] == pytest.approx(nelbo.mean() - gap.mean())
+    assert table["nll_se"][at] == pytest.approx(np.hypot(nelbo.std(ddof=1) / np.sqrt(16), gap.std(ddof=1) / np.sqrt(6)))
+    assert "nll" not in evaluate(task(images), trained_size=2, most=0, sampling=Sampling(25, size=5))[0]
 
 
 def test_without_samples_or_with_one_set_there_is_no_number() -> None:
@@ -232,7 +246,17 @@ def made_data() -> DataSet:
 def asked(**settings: object) -> SimpleNamespace:
     return SimpleNamespace(
         **(
-            dict(likelihood="none", nll_samples=30, test_sets=0, transfer="none", classify=False, set_size=5, binarisation="stochastic")
+            dict(
+                likelihood="none",
+                nll_samples=30,
+                nll_sets=0,
+                nll_size=0,
+                test_sets=0,
+                transfer="none",
+                classify=False,
+                set_size=5,
+                binarisation="stochastic",
+            )
             | settings
         )
     )

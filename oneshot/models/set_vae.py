@@ -101,10 +101,11 @@ class Config:
     nll_sets: int = setting(
         0,
         "score",
-        "of the test sets of each size, how many are importance-sampled; the gap found there is taken off the bound of all; 0: all",
+        "of the test sets, how many are importance-sampled; the gap found there is taken off the bound of all; 0 for all",
         low=0,
         high=1000000,
     )
+    nll_size: int = setting(0, "score", "of what size the sets are that are importance-sampled; 0 for every size", low=0, high=100)
     test_sets: int = setting(0, "score", "most test sets of each size; 0 for all", low=0, high=1000000)
     transfer: str = setting("none", "score", "likelihood of digits, 1 or 1 to 3 in an image", choices=("none", "mnist", "digits"))
     classify: bool = setting(False, "score", "few-shot classification of digits")
