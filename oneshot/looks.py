@@ -223,11 +223,12 @@ def settings_table(family: str) -> str:
 
 
 def differing(made: Plan) -> dict[str, Any]:
-    """The fixed settings of the sweep that differ from the family's defaults."""
+    """The settings that all points of the sweep share and that differ from the family's defaults."""
     head = settings.head("models", made.sweep.model)
     defaults = {n: f.default for n, f in {**COMMON, **head.fields}.items()}
-    row = own(made)[0].settings if own(made) else {}
-    return {n: v for n, v in row.items() if n not in made.sweep.axes and v != defaults[n]}
+    rows = [p.settings for p in own(made)]
+    alike = {n: v for n, v in rows[0].items() if all(row[n] == v for row in rows)} if rows else {}
+    return {n: v for n, v in alike.items() if n not in made.sweep.axes and v != defaults[n]}
 
 
 def echo(made: Plan, options: argparse.Namespace) -> str:
