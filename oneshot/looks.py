@@ -204,7 +204,8 @@ def sweeps_table(as_json: bool) -> str:
             entries.append(dict(name=path, points=0, question=f"invalid: {error.problems[0][0].splitlines()[0]}"))
     if as_json:
         return json.dumps(entries)
-    return "\n".join(f"{e['name']:<18} {e['points']:>6,}  {e['question']}"[:79] for e in entries) or "there is no sweep in sweeps/"
+    wide = max((len(str(e["name"])) for e in entries), default=0)
+    return "\n".join(f"{e['name']:<{wide}} {e['points']:>6,}  {e['question']}"[:79] for e in entries) or "there is no sweep in sweeps/"
 
 
 def settings_table(family: str) -> str:
@@ -212,14 +213,16 @@ def settings_table(family: str) -> str:
     kind = "critics" if family in settings.names("critics") else "models"
     head = settings.head(kind, family)
     fields = head.fields if kind == "critics" else {**COMMON, **head.fields}
-    lines = [head.summary]
+    lines = [textwrap.fill(head.summary, 79)]
     for stage in settings.STAGES:
         for name, field in fields.items():
             if field.metadata["stage"] == stage:
                 unit = f" {field.metadata['unit']}" if field.metadata["unit"] else ""
-                lines.append(f"  {stage:<7}{name:<19}{field.type!s:<6}{settings.range_text(field)}{unit}  [{field.default}]")
+                line = f"  {stage:<7}{name:<19}{field.type!s:<6}{settings.range_text(field)}{unit}  [{field.default}]"
+                lines.append(textwrap.fill(line, 79, subsequent_indent=" " * 34))
                 lines.append(textwrap.fill(field.metadata["help"], 79, initial_indent=" " * 9, subsequent_indent=" " * 9))
-    return "\n".join([*lines, f"variants: {', '.join(head.variants)}" if head.variants else ""]).rstrip()
+    variants = f"variants: {', '.join(head.variants)}" if head.variants else ""
+    return "\n".join([*lines, textwrap.fill(variants, 79, subsequent_indent=" " * 10)]).rstrip()
 
 
 def differing(made: Plan) -> dict[str, Any]:
