@@ -73,7 +73,7 @@ def test_the_other_tables_agree_with_the_points(finished: Path) -> None:
 def test_what_a_run_prints_fits_80_columns_and_says_what_matters(finished: Path) -> None:
     out, err = (finished / "stdout.txt").read_text(), (finished / "stderr.txt").read_text()
     assert out.startswith("Finished: 6 done, 0 diverged, 0 failed") and "people" in out and "next        python analyze.py" in out
-    assert "settings    vae_stn: dataset quickdraw" in err and "protonet" in err and "\x1b" not in err
+    assert "settings    vae_stn: variant tiny, dataset quickdraw" in err and "protonet" in err and "\x1b" not in err
     assert all(len(line) < 100 or str(finished) in line for line in (out + err).splitlines())
 
 
