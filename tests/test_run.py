@@ -267,21 +267,27 @@ def test_damaged_artefacts_are_made_again(part: str, prepared: Path, finished: P
 
 @pytest.mark.slow
 def test_killed_twice_and_run_again_every_point_has_one_row_and_none_is_rerun(prepared: Path) -> None:
-    """kill -9 of the driver in the middle of a sweep on Ray."""
-    sweep, results = small.write_sweep(prepared, epochs=10, batch=256), prepared / "results"
+    """kill -9 of the driver in the middle of a sweep on Ray, whose trainings run one by one, so that some are done and some under way."""
+    sweep, results = small.write_sweep(prepared, epochs=16, batch=256), prepared / "results"
     records = results / "small/records"
-    arguments = (sweep, "--results", results, "--checkpoint-seconds", "0", "--seeds", "2")
+    arguments = (sweep, "--results", results, "--checkpoint-seconds", "0", "--seeds", "2", "--max-stack", "1")
     kept: dict[str, tuple[int, float]] = {}
+    open_trainings = results / "store/trainings"
+
+    def checkpoints_since(begun: float) -> bool:
+        return any(os.path.exists(p) and os.path.getmtime(p) > begun for p in open_trainings.rglob("checkpoint.pt"))
+
     for wanted in (4, 6):
-        process = small.start(*arguments)
-        small.wait_for(lambda wanted=wanted: len(list(records.glob("*.json"))) >= wanted, 200, process)  # type: ignore[misc]
+        begun, process = time.time(), small.start(*arguments)
+        ready = lambda: len(list(records.glob("*.json"))) >= wanted and checkpoints_since(begun)  # noqa: B023, E731
+        small.wait_for(ready, 200, process)
         process.send_signal(signal.SIGKILL)
         process.wait()
         kept = files(records)
         assert len(kept) < 9, "killed too late for this test to mean anything"
         time.sleep(3)  # orphaned workers may end their point
         assert len(points(prepared)) >= 3, "the tables are written while the sweep runs"
-    checkpoints = list((results / "store/trainings").rglob("checkpoint.pt"))
+    checkpoints = list(open_trainings.rglob("checkpoint.pt"))
     assert checkpoints, "an interrupted training must have left a checkpoint"
     epochs = {p: Training.from_bytes(Store(p.parent).unseal(p.name)).epochs_done for p in checkpoints}
     assert max(epochs.values()) >= 1
@@ -291,7 +297,7 @@ def test_killed_twice_and_run_again_every_point_has_one_row_and_none_is_rerun(pr
     frame = points(prepared)
     assert len(frame) == 9 and frame.point_id.is_unique and set(frame.status) == {"done"}
     curves = pd.read_parquet(results / "small/curves.parquet")
-    assert (curves.groupby("point_id").epoch.apply(list).map(lambda e: e == list(range(10)))).all()
+    assert (curves.groupby("point_id").epoch.apply(list).map(lambda e: e == list(range(16)))).all()
 
 
 @pytest.mark.slow
