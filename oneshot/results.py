@@ -91,7 +91,7 @@ def load(path: str | Path) -> Results:
 
 
 def join(parts: Sequence[Results]) -> Results:
-    """Several sweeps on one plane: their rows together, the sweep as first axis. A point that is in two of them is taken once.
+    """Several sweeps on one plane: their rows together, the sweep as first axis. A point or reference that is in two of them is taken once.
 
     Raises AnalysisError if critics differ, as places on the plane would not compare. The folder is that of the first.
     """
@@ -107,9 +107,8 @@ def join(parts: Sequence[Results]) -> Results:
     tables = {name: pd.concat([getattr(part, name) for part in parts], ignore_index=True).drop_duplicates() for name in ARRAYS}
     axes = list(dict.fromkeys(["sweep", *(axis for part in parts for axis in part.axes)]))
     name, revision = " + ".join(part.name for part in parts), parts[0].revision
-    return Results(
-        points=rows.drop_duplicates("point_id"), axes=axes, name=name, question="", folder=parts[0].folder, revision=revision, **tables
-    )
+    again = rows.duplicated("point_id") | (rows["model"].isin(REFERENCES) & rows.duplicated(["model", "diversity", "recognizability"]))
+    return Results(points=rows[~again], axes=axes, name=name, question="", folder=parts[0].folder, revision=revision, **tables)
 
 
 def _sweep_folder(path: Path) -> Path:
