@@ -107,7 +107,8 @@ def join(parts: Sequence[Results]) -> Results:
     tables = {name: pd.concat([getattr(part, name) for part in parts], ignore_index=True).drop_duplicates() for name in ARRAYS}
     axes = list(dict.fromkeys(["sweep", *(axis for part in parts for axis in part.axes)]))
     name, revision = " + ".join(part.name for part in parts), parts[0].revision
-    again = rows.duplicated("point_id") | (rows["model"].isin(REFERENCES) & rows.duplicated(["model", "diversity", "recognizability"]))
+    alike = rows[["model", "diversity", "recognizability"]].round(3).duplicated()
+    again = rows.duplicated("point_id") | (rows["model"].isin(REFERENCES) & alike)
     return Results(points=rows[~again], axes=axes, name=name, question="", folder=parts[0].folder, revision=revision, **tables)
 
 
