@@ -43,9 +43,11 @@ SET_FIGURES: dict[str, Callable[..., Plot]] = {
 def write_all(results: Results, folder: str | Path, color_by: str = "") -> Iterator[tuple[str, str, str]]:
     """Draw and save every figure into `folder` as name.png, .svg and .csv. color_by colours the plane.
 
-    Yields (name, title, "") of each that was written and (name, "", reason) of each that cannot be drawn from these results.
+    Yields (name, title, "") of each that was written and (name, "", reason) of each that cannot be drawn from these results. Those of
+    models of sets are left out without a word where no such model was evaluated.
     """
-    for name, draw in (FIGURES | SET_FIGURES).items():
+    of_sets = not (results.likelihood.empty and results.confusion.empty)
+    for name, draw in (FIGURES | (SET_FIGURES if of_sets else {})).items():
         try:
             plot = draw(results, color_by) if name == "plane" else draw(results)
         except AnalysisError as error:
