@@ -1,6 +1,6 @@
 """Memory of one training step of the 50x50 Neural Statistician on sets of 20 in batches of 100, 2,000 images: of the whole process.
 
-`python benchmarks/set_memory.py` takes a few minutes on two cores. --plain keeps all activations, for comparison (needs 12 GB).
+`python benchmarks/set_memory.py` takes a few minutes on two cores. --plain keeps all activations: about 10 GB, an estimate.
 """
 
 from __future__ import annotations

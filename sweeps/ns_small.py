@@ -1,4 +1,4 @@
-"""The Neural Statistician of `ns` at a budget of a quarter of an hour of two processor cores: narrow, 3 epochs, 8 points.
+"""The Neural Statistician of `ns` at a budget of about half an hour of two processor cores: narrow, 3 epochs, 8 points.
 
 Critics as in `vae_stn_beta`, so that both lie on one plane. `benchmarks/RESULTS.md` shows the outcome.
 """

@@ -1,4 +1,4 @@
-"""The table of `set_vae_table` at a budget of about an hour of two processor cores: narrow models, 5 epochs, 2 seeds; Omniglot 28 x 28.
+"""The table of `set_vae_table` at a budget of about an hour and a half of two processor cores: narrow, 5 epochs, 2 seeds.
 
 All models see the same images and make the same number of steps. `benchmarks/RESULTS.md` shows the outcome beside the published table.
 """
