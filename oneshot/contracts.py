@@ -43,10 +43,12 @@ class Sets:
 class Player:
     """One optimised part of a model: what it minimises, with which parameters and how.
 
-    loss: (items, noise, hyper) -> per-item losses in nats, each [B]; the entry "loss" is minimised, the others are reported. Items are
-    Pairs or Sets, as the family `trains_on`.
+    loss: (items, noise, hyper) -> per-item losses, each [B], in nats where they are of a likelihood; the entry "loss" is minimised, the
+    others are reported. Items are Pairs or Sets, as the family `trains_on`.
+    monitor: the entry that drives the schedule and the choice of the best epoch, on the validation classes; of the first player only.
     clip: largest L2 norm of the gradient (0: none). clamp: largest absolute value of each of its elements (0: none).
-    weight_decay: of Adam, as an L2 term. every: the player moves at each `every`-th batch. skips: how many batches in a row whose loss
+    weight_decay: of Adam, as an L2 term. fades: the step size falls from epoch to epoch, linearly, to reach 0 after the last. every: the
+    player moves at each `every`-th batch; the first one at each. skips: how many batches in a row whose loss
     or gradient is not finite are passed over, before the training counts as diverged.
     stacked: the same losses of K models at once, each [K, B], where the family has a faster form than vmap: (weights by name, each with a
     leading K; items and noise, which all slices share; hyper by name, each [K]).
@@ -60,6 +62,8 @@ class Player:
     clip: float = 0.0
     clamp: float = 0.0
     weight_decay: float = 0.0
+    fades: bool = False
+    monitor: str = "loss"
     every: int = 1
     skips: int = 0
     stacked: Callable[[Mapping[str, Tensor], Any, Tensor, Mapping[str, Tensor]], Losses] | None = None
@@ -69,12 +73,14 @@ class TrainedFamily(nn.Module, ABC):
     """A model that learns. `config` is its Config; images are square, `image_size` pixels wide.
 
     trains_on: what a batch of training items is. cannot_stack: why models of this family cannot train as one stack; "" if they can, as
-    they should.
+    they should. evaluation_batch, drawing_batch: most images that it evaluates, or draws, at a time, for the memory that takes.
     """
 
     trained: ClassVar[bool] = True
-    trains_on: ClassVar[type] = Pairs
+    trains_on: type = Pairs
     cannot_stack: ClassVar[str] = ""
+    evaluation_batch: ClassVar[int] = 512
+    drawing_batch: ClassVar[int] = 3000
     config: Any
     image_size: int
 
@@ -102,6 +108,19 @@ class TrainedFamily(nn.Module, ABC):
     @abstractmethod
     def sample(self, exemplars: Tensor, noise: Tensor) -> Tensor:
         """Draw one image for each exemplar: [B, C, H, W], noise [B, *drawing_noise_shape] -> pixel values in [0, 1], [B, C, H, W]."""
+
+
+class ExplainedFamily(TrainedFamily):
+    """A trained family that says which pixels of an exemplar its drawings rest on."""
+
+    @property
+    @abstractmethod
+    def importance_noise_shape(self) -> tuple[int, ...]:
+        """Shape of the standard normal noise that the map of one exemplar needs for one seed."""
+
+    @abstractmethod
+    def importance(self, exemplars: Tensor, noise: Tensor) -> Tensor:
+        """Importance of each pixel, at least 0, for one seed each: [B, C, H, W], noise [B, *importance_noise_shape] -> [B, H, W]."""
 
 
 class LikelihoodFamily(TrainedFamily):
@@ -138,7 +157,7 @@ class SetFamily(LikelihoodFamily):
     divided by S): "reconstruction", "kl", "kl_c", "kl_z".
     """
 
-    trains_on: ClassVar[type] = Sets
+    trains_on = Sets
 
     @abstractmethod
     def noise_size(self, set_size: int) -> int:

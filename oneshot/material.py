@@ -21,7 +21,6 @@ from oneshot import streams
 from oneshot.contracts import Pairs, Sets, TrainedFamily
 from oneshot.episodes import DataSet
 
-EVALUATION_BATCH = 512  # images
 VALIDATION_SEED = 0  # every model is validated on the same sets and binarisations
 
 Item = dict[str, Tensor]
@@ -54,10 +53,10 @@ def gather(model: TrainedFamily, data: DataSet, exemplars: np.ndarray, device: t
 
     Raises ValueError if no class has enough images for a set.
     """
-    classes = model.config.schedule_classes
+    classes, most = model.config.schedule_classes, model.evaluation_batch
     if model.trains_on is Pairs:
-        return PairMaterial.of(data, exemplars, classes, device)
-    return SetMaterial.of(data, model.config.set_size, model.config.augmented_copies, classes, device, greys)
+        return PairMaterial.of(data, exemplars, classes, device, most)
+    return SetMaterial.of(data, model.config.set_size, model.config.augmented_copies, classes, device, greys, most)
 
 
 def _split(data: DataSet, schedule_classes: str) -> tuple[np.ndarray, np.ndarray]:
@@ -75,25 +74,29 @@ def _on_device(images: np.ndarray, device: torch.device) -> Tensor:
 
 @dataclass(frozen=True)
 class PairMaterial(Material):
-    """Binary images [N, H, W] of 0 and 1; `exemplar` [N] gives each image's exemplar as an image index; train, schedule: image indices."""
+    """Binary images [N, H, W] of 0 and 1; `exemplar` [N] gives each image's exemplar as an image index; train, schedule: image indices.
+
+    most: images that are evaluated at a time.
+    """
 
     images: Tensor
     exemplar: Tensor
     train: np.ndarray
     schedule: np.ndarray
+    most: int = 512
 
     @staticmethod
-    def of(data: DataSet, exemplars: np.ndarray, schedule_classes: str, device: torch.device) -> PairMaterial:
+    def of(data: DataSet, exemplars: np.ndarray, schedule_classes: str, device: torch.device, most: int = 512) -> PairMaterial:
         train, schedule = _split(data, schedule_classes)
         exemplar = torch.from_numpy(exemplars[data.label]).to(device)
-        return PairMaterial(_on_device(data.images, device), exemplar, data.rows(train), data.rows(schedule))
+        return PairMaterial(_on_device(data.images, device), exemplar, data.rows(train), data.rows(schedule), most)
 
     def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Item]:
         order = torch.from_numpy(streams.generator(seed, "batches", epoch).permutation(self.train)).to(self.device)
         return ({"index": index} for index in order.split(batch_size))
 
     def validation(self) -> Iterator[Item]:
-        return ({"index": index} for index in torch.from_numpy(self.schedule).to(self.device).split(EVALUATION_BATCH))
+        return ({"index": index} for index in torch.from_numpy(self.schedule).to(self.device).split(self.most))
 
     def batch(self, item: Item) -> Pairs:
         """The images of these indices, int64 [B], each with its exemplar."""
@@ -110,7 +113,7 @@ class SetMaterial(Material):
     rotated as one (Edwards and Storkey 2017; Giannone and Winther 2022), colour images mirrored only. Values between 0 and 1 are
     binarised by a Bernoulli draw at each use, unless in colour. Both published codes made all copies of an epoch at once, one of them
     once for the whole training and by augmenting copies again; here every epoch draws fresh ones.
-    train, schedule: (image indices, their classes), sorted by class.
+    train, schedule: (image indices, their classes), sorted by class. most: images that are evaluated at a time.
     """
 
     images: Tensor
@@ -119,10 +122,17 @@ class SetMaterial(Material):
     copies: int
     train: tuple[np.ndarray, np.ndarray]
     schedule: tuple[np.ndarray, np.ndarray]
+    most: int = 512
 
     @staticmethod
     def of(
-        data: DataSet, set_size: int, copies: int, schedule_classes: str, device: torch.device, greys: np.ndarray | None = None
+        data: DataSet,
+        set_size: int,
+        copies: int,
+        schedule_classes: str,
+        device: torch.device,
+        greys: np.ndarray | None = None,
+        most: int = 512,
     ) -> SetMaterial:
         source = data.images if greys is None else greys
         scale = 255.0 if greys is not None or source.ndim == 4 else 1.0
@@ -132,7 +142,7 @@ class SetMaterial(Material):
             if (most := int(np.bincount(label).max(initial=0))) < set_size:
                 raise ValueError(f"set_size = {set_size}: no {what} class has more than {most} images")
         copies = set_size - 1 if copies < 0 else copies
-        return SetMaterial(images.unsqueeze(1) if images.ndim == 3 else images, scale, set_size, copies, train, schedule)
+        return SetMaterial(images.unsqueeze(1) if images.ndim == 3 else images, scale, set_size, copies, train, schedule, most)
 
     @property
     def binary(self) -> bool:
@@ -153,7 +163,7 @@ class SetMaterial(Material):
 
     def validation(self) -> Iterator[Item]:
         sets = cut(*self.schedule, self.set_size, streams.generator(VALIDATION_SEED, "validation sets"))
-        for step, rows in enumerate(torch.from_numpy(sets).to(self.device).split(max(EVALUATION_BATCH // self.set_size, 1))):
+        for step, rows in enumerate(torch.from_numpy(sets).to(self.device).split(max(self.most // self.set_size, 1))):
             yield self._item(rows, None, streams.key(VALIDATION_SEED, "validation sets", step))
 
     def _motions(self, rng: np.random.Generator, count: int) -> np.ndarray:

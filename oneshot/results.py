@@ -50,6 +50,8 @@ class Results:
     question: str
     folder: Path
     revision: str = ""
+    generalization: pd.DataFrame = field(default_factory=no_rows)
+    importance: pd.DataFrame = field(default_factory=no_rows)
     likelihood: pd.DataFrame = field(default_factory=no_rows)
     layers: pd.DataFrame = field(default_factory=no_rows)
     attention: pd.DataFrame = field(default_factory=no_rows)

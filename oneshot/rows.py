@@ -4,6 +4,11 @@
     RESULTS/<sweep>/points.parquet              one row a point
     RESULTS/<sweep>/classes.parquet             one row a point and test class
     RESULTS/<sweep>/curves.parquet              one row a point and epoch
+    RESULTS/<sweep>/generalization.parquet      one row a point and bin of originality
+
+of families that say what their drawings rest on, where it was asked for:
+
+    RESULTS/<sweep>/importance.parquet          one row a point and test class
 
 and of families with a likelihood of sets, where a sweep has any:
 
@@ -37,24 +42,25 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-FORMAT = 3  # 1: columns of floats as lists; 2: no arrays but classes and curves
+FORMAT = 4  # 1: columns of floats as lists; 2: no arrays but classes and curves; 3: no generalization
 STATUSES = ("done", "diverged", "failed")
 METRICS = (
     "diversity", "diversity_se", "recognizability", "recognizability_se", "originality", "originality_se",
-    "human_diversity", "human_recognizability", "human_originality", "human_distance",
+    "human_diversity", "human_recognizability", "human_originality", "human_distance", "generalization_area", "generalization_coverage",
 )  # fmt: skip
 LIKELIHOODS = (
     "nelbo", "nll", "reconstruction", "kl_c", "kl_z", "mnist_nelbo", "classified_kl", "classified_elbo", "classified_reconstruction",
 )  # fmt: skip
+IMPORTANCE = ("importance_sparsity",)
 COUNTS = ("drawings", "constant_drawings", "parameters", "epochs_done")
 COST = ("train_seconds", "draw_seconds", "score_seconds", "peak_memory_mb")
 PROVENANCE = (
     "sweep", "train_id", "sample_id", "simclr_id", "protonet_id", "data_fingerprint", "family_version", "metric_versions", "git_revision",
     "python", "torch", "host", "device", "trained_as", "finished_at", "error_type", "error", "log",
 )  # fmt: skip
-ARRAYS = ("classes", "curves", "likelihood", "layers", "attention", "confusion")
+ARRAYS = ("classes", "curves", "generalization", "importance", "likelihood", "layers", "attention", "confusion")
 TEXTS = {"class_name", "dataset", "latent", "scorer"}
-WHOLE = {"epoch", "drawings", "set_size", "sets", "level", "set", "head", "member", "digit", "predicted", "count"}
+WHOLE = {"epoch", "bin", "drawings", "set_size", "sets", "level", "set", "head", "member", "digit", "predicted", "count"}
 FOLDED_AT_ONCE = 256  # records whose arrays become one row group: what a fold holds in memory
 
 
@@ -69,6 +75,8 @@ class Record:
     row: dict[str, Any]
     classes: dict[str, Any] = dataclasses.field(default_factory=dict)
     curves: dict[str, Any] = dataclasses.field(default_factory=dict)
+    generalization: dict[str, Any] = dataclasses.field(default_factory=dict)
+    importance: dict[str, Any] = dataclasses.field(default_factory=dict)
     likelihood: dict[str, Any] = dataclasses.field(default_factory=dict)
     layers: dict[str, Any] = dataclasses.field(default_factory=dict)
     attention: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -77,7 +85,7 @@ class Record:
 
 def column_names() -> set[str]:
     """Every column that is not a setting; no setting may have one of these names."""
-    return {"point_id", "status", "model", "seed", *METRICS, *LIKELIHOODS, *COUNTS, *COST, *PROVENANCE}
+    return {"point_id", "status", "model", "seed", *METRICS, *LIKELIHOODS, *IMPORTANCE, *COUNTS, *COST, *PROVENANCE}
 
 
 def key(sweep: str, point_id: str) -> str:
@@ -272,6 +280,8 @@ def point_fields(models: Iterable[str], axes: Sequence[str]) -> list[pa.Field]:
     order += [(m, pa.float64()) for m in METRICS]
     if any("likelihood" in settings.head("models", model).fields for model in models):
         order += [(m, pa.float64()) for m in LIKELIHOODS]
+    if any("importance_seeds" in settings.head("models", model).fields for model in models):
+        order += [(m, pa.float64()) for m in IMPORTANCE]
     order += [(n, t) for n, t in types.items() if n not in axes]
     order += [(n, pa.int64()) for n in COUNTS] + [(n, pa.float64()) for n in COST]
     special = {"finished_at": pa.timestamp("us", tz="UTC"), "family_version": pa.int64()}

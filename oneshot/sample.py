@@ -13,7 +13,7 @@ from oneshot.contracts import TrainedFamily
 from oneshot.episodes import DataSet, Drawings
 from oneshot.train import Diverged
 
-CPU_BATCH, GPU_BATCH = 250, 3000  # drawings at a time: what stays in a processor's cache, what fills a GPU
+CPU_BATCH = 250  # drawings at a time: what stays in a processor's cache; a GPU takes as many as the family allows
 
 
 @torch.inference_mode()
@@ -24,7 +24,7 @@ def draw(model: TrainedFamily, data: DataSet, exemplars: np.ndarray, n: int, see
     drawing at any batch size (0: as suits the device). Raises Diverged if the model draws non-finite pixels.
     """
     model.eval()
-    size = batch or (CPU_BATCH if device.type == "cpu" else GPU_BATCH)
+    size = batch or min(model.drawing_batch, CPU_BATCH if device.type == "cpu" else model.drawing_batch)
     classes, numbers = data.test.repeat(n), np.tile(np.arange(n), len(data.test))
     sources = np.asarray(data.images[exemplars[data.test]])
     on_device = torch.from_numpy(sources).to(device).view(len(sources), -1, data.image_size, data.image_size)

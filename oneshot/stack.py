@@ -98,7 +98,7 @@ class Stack:
     def play(self, items: Pairs | Sets, noise: Tensor, hyper: Mapping[str, Tensor], moving: Sequence[int]) -> dict[str, Tensor]:
         """One batch: the players whose turn it is move, one after the other. Returns the batch means of their losses, each [K].
 
-        Of a batch that a row passes over nothing stays: its buffers are as before.
+        The first player's go by their own names, the others' by theirs with the player's before it, as in "generator_loss". Of a batch that a row passes over nothing stays: its buffers are as before.
         """
         self.template.train()
         means: dict[str, Tensor] = {}
@@ -111,7 +111,7 @@ class Stack:
             moved = side.moves.move(side.flat, gradient, losses["loss"])
             for name, old in before.items():
                 self.buffers[name].copy_(torch.where(moved.view(-1, *[1] * (old.dim() - 1)), self.buffers[name], old))
-            means |= {n: v.detach() for n, v in losses.items()}
+            means |= {f"{side.player.name}_{n}" if i else n: v.detach() for n, v in losses.items()}
         return means
 
     @torch.no_grad()
@@ -129,10 +129,15 @@ class Stack:
             return player.stacked(weights, items, noise, hyper)
         return by_vmap(self.template, turn, {**weights, **self.buffers}, items, noise, hyper)
 
-    def end_epoch(self, validation_loss: Tensor) -> Tensor:
-        """Move the schedules by the validation losses [K]; returns the first player's step sizes for the next epoch, [K]."""
+    def end_epoch(self, monitored: Tensor, left: float) -> Tensor:
+        """Move the schedules by what is monitored [K] (less is better); returns the first player's step sizes for the next epoch, [K].
+
+        left: the next epoch's share of the step size of this one, where it fades.
+        """
         for side in self.sides:
-            side.plateau.end_epoch(validation_loss, side.moves.rate)
+            side.plateau.end_epoch(monitored, side.moves.rate)
+            if side.player.fades:
+                side.moves.rate.mul_(left)
         return self.sides[0].moves.rate[:, 0].clone()
 
     def snapshot(self) -> Snapshot:

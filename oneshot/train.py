@@ -39,7 +39,8 @@ class Stopped(RuntimeError):
 
 @dataclass
 class Training:
-    """The state of a training: weights at the end and at the lowest validation loss, and the curve, one value a column and epoch.
+    """The state of a training: weights at the end and at the lowest validation loss (or what else the family monitors, `best_loss`), and the
+    curve, one value a column and epoch.
 
     seconds: its share of the time of its stack. game: what a resume needs besides the weights. how: in words, as in "stack of 17, graph".
     """
@@ -173,6 +174,7 @@ class _Crew:
         self.end = self.best = self.stack.snapshot()
         self.fresh_best = torch.zeros(len(members), dtype=torch.bool)
         self.hyper_names = list(members[0].model.hyper(0))
+        self.monitor = f"validation_{self.stack.sides[0].player.monitor}"
 
     def outdated(self, members: Sequence[_Slice]) -> bool:
         """A new stack pays when others have come up to this epoch, or when a third of the slices only take up room."""
@@ -186,7 +188,8 @@ class _Crew:
         if means is None:  # a broken-off epoch is repeated on resume: self.end still holds the end of the one before
             return None
         columns = {f"train_{n}": v for n, v in means.items()} | self._evaluate()
-        columns["learning_rate"] = self.stack.end_epoch(columns["validation_loss"])
+        monitored, epochs = columns[self.monitor], self.members[0].model.config.epochs
+        columns["learning_rate"] = self.stack.end_epoch(monitored, (epochs - epoch - 1) / (epochs - epoch))
         values = {n: v.double().cpu().tolist() for n, v in columns.items()}
         finite = self.stack.alive.cpu().tolist()
         self.end = self.stack.snapshot()
@@ -217,8 +220,8 @@ class _Crew:
             training.curve.setdefault(name, []).append(value)
         training.epochs_done, training.how = epoch + 1, self.how()
         training.seconds += seconds
-        if row["validation_loss"] < training.best_loss:
-            training.best_loss, training.best_epoch = row["validation_loss"], epoch
+        if row[self.monitor] < training.best_loss:
+            training.best_loss, training.best_epoch = row[self.monitor], epoch
             return True
         return False
 
@@ -247,20 +250,21 @@ class _Crew:
         template, device = self.stack.template, self.material.device
         hyper = self._hyper([s.model.hyper(epoch) for s in self.members])
         sums: dict[str, Tensor] = {}
-        count, asked = torch.zeros(len(self.members), device=device), time.monotonic()
+        counts: dict[str, Tensor] = {}  # a player who moves at every fifth batch has losses of as many
+        asked = time.monotonic()
         for step, item in enumerate(self.material.epoch(self.seed, epoch, template.config.batch_size)):
             size = len(item["index"])
             given = noise(self.seed, ("noise", epoch, step), size, template.noise_shape, device)
             means = self.rounds.play(item, given, hyper)
             finite = torch.isfinite(means["loss"])
-            count += finite * size
             for name, value in means.items():
                 sums[name] = sums.get(name, 0) + torch.where(finite, value * size, 0.0)
+                counts[name] = counts.get(name, 0) + finite * size
             if time.monotonic() - asked > 1:
                 asked = time.monotonic()
                 if stop():
                     return None
-        return {name: value / count for name, value in sums.items()}
+        return {name: value / counts[name] for name, value in sums.items()}
 
     def _evaluate(self) -> dict[str, Tensor]:
         """Losses on the classes that drive the schedule, every train-stage weight at 1, the same noise at each epoch: means, each [K]."""
