@@ -216,8 +216,9 @@ class _Crew:
             what = f"the loss is {row['train_loss']}" if not math.isfinite(row["train_loss"]) else "the gradient is not finite"
             one.diverged = Diverged(f"{what} in epoch {epoch}", training)
             return False
-        for name, value in {"epoch": epoch, **row}.items():
-            training.curve.setdefault(name, []).append(value)
+        row = {"epoch": epoch, **row}
+        for name in {**training.curve, **row}:  # a player that did not move in an epoch has no losses of it
+            training.curve.setdefault(name, [math.nan] * training.epochs_done).append(row.get(name, math.nan))
         training.epochs_done, training.how = epoch + 1, self.how()
         training.seconds += seconds
         if row[self.monitor] < training.best_loss:
