@@ -44,22 +44,23 @@ def data() -> DataSet:
     return DataSet("made", "fixed", "0", images.reshape(-1, SIZE, SIZE), label, names, np.arange(6), np.arange(6, 9), np.arange(9, 30))
 
 
-def build(family: str, seed: int = 0, **changed: Any) -> Any:
+def build(family: str, seed: int = 0, image_size: int = SIZE, **changed: Any) -> Any:
     name, _, variant = family.partition(":")
     module = importlib.import_module(f"oneshot.models.{name}")
     config = module.Config(**{**module.VARIANTS[variant or "tiny"], **changed})
     if not module.FAMILY.trained:
         return module.FAMILY(config)
     torch.manual_seed(seed)
-    return module.FAMILY(config, SIZE)
+    return module.FAMILY(config, image_size)
 
 
 def batch(family: TrainedFamily, n: int = 5) -> tuple[Pairs | Sets, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     noise = torch.randn(n, *family.noise_shape, generator=generator)
+    side = family.image_size
     if family.trains_on is Sets:
-        return Sets((torch.rand(n, family.config.set_size, 1, SIZE, SIZE, generator=generator) > 0.8).float()), noise
-    x = (torch.rand(n, 1, SIZE, SIZE, generator=generator) > 0.8).float()
+        return Sets((torch.rand(n, family.config.set_size, 1, side, side, generator=generator) > 0.8).float()), noise
+    x = (torch.rand(n, 1, side, side, generator=generator) > 0.8).float()
     return Pairs(x, x.flip(0)), noise
 
 
@@ -127,6 +128,20 @@ def test_samples_are_probabilities_and_losses_are_per_example(family: str) -> No
         player.loss(items, noise, model.hyper(0))["loss"].mean().backward()
         model.eval()
         assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in player.parameters())
+
+
+@pytest.mark.parametrize("size", [28, 48, 50])
+@pytest.mark.parametrize("family", TRAINED)
+def test_a_family_learns_and_draws_at_the_published_image_sizes(family: str, size: int) -> None:
+    """28: Quick, Draw! as embedded; 48 and 50: Omniglot. A Config that rules a size out says so in `problems`."""
+    model = build(family, image_size=size)
+    if hasattr(model.config, "problems") and model.config.problems(size, 1, 20):
+        return
+    items, noise = batch(model, 3)
+    for player in model.players():
+        assert torch.isfinite(player.loss(items, noise, model.hyper(0))["loss"]).all()
+    exemplars = (torch.rand(2, 1, size, size, generator=torch.Generator().manual_seed(2)) > 0.8).float()
+    assert model.eval().sample(exemplars, torch.randn(2, *model.drawing_noise_shape)).shape == (2, 1, size, size)
 
 
 @pytest.mark.parametrize("family", TRAINED)

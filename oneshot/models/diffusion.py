@@ -112,7 +112,7 @@ class Config:
     def memory(self, image_size: int) -> float:
         """Bytes that a training step of one model keeps for its backward pass, roughly."""
         images = self.batch_size * (self.set_size if self.exemplars > 1 else 1)
-        return 4.0 * images * image_size**2 * (2_400 + 60 * self.n_feat)
+        return 4.0 * images * image_size**2 * (1_600 + 65 * self.n_feat + (0 if self.conditioning == "stack" else 1_300))
 
 
 VARIANTS = {
@@ -128,7 +128,11 @@ VARIANTS = {
     "cfgdm": dict(drop_probability=0.1, gamma=1.0),
     "fsdm_film": dict(conditioning="film", exemplars=5, batch_size=32),
     "fsdm": dict(conditioning="cross_attention", exemplars=5, batch_size=32),
-    "small": dict(n_feat=16, ddim_steps=20, epochs=6, batch_size=32, learning_rate=1e-3),
+    "small_cfgdm": dict(n_feat=16, ddim_steps=20, drop_probability=0.1, gamma=1.0, epochs=3, batch_size=32, learning_rate=1e-3),
+    "small_fsdm": dict(
+        n_feat=16, ddim_steps=20, conditioning="cross_attention", exemplars=5, encoder_width=64, encoder_depth=2, encoder_heads=2, patch=7,
+        epochs=3, batch_size=8, learning_rate=1e-3,
+    ),
 }  # fmt: skip
 
 
@@ -187,8 +191,8 @@ class Diffusion(ExplainedFamily):
         """Images to draw [B, M, 1, H, W] and the exemplars of each [B, M, K, 1, H, W]."""
         if isinstance(items, Pairs):
             return items.target.unsqueeze(1), items.exemplar[:, None, None]
-        members = range(items.images.shape[1])
-        return items.images, torch.stack([items.images[:, [j for j in members if j != i]] for i in members], 1)
+        x = items.images
+        return x, torch.stack([torch.cat([x[:, :i], x[:, i + 1 :]], 1) for i in range(x.shape[1])], 1)
 
     def _scaled(self, images: Tensor) -> Tensor:
         """Pixels of 0 .. 1 as the process has them."""
