@@ -98,7 +98,8 @@ class Stack:
     def play(self, items: Pairs | Sets, noise: Tensor, hyper: Mapping[str, Tensor], moving: Sequence[int]) -> dict[str, Tensor]:
         """One batch: the players whose turn it is move, one after the other. Returns the batch means of their losses, each [K].
 
-        The first player's go by their own names, the others' by theirs with the player's before it, as in "generator_loss". Of a batch that a row passes over nothing stays: its buffers are as before.
+        The first player's go by their own names, the others' by theirs with the player's before it, as in "generator_loss". Of a batch
+        that a row passes over nothing stays: its buffers are as before.
         """
         self.template.train()
         means: dict[str, Tensor] = {}

@@ -39,8 +39,8 @@ class Stopped(RuntimeError):
 
 @dataclass
 class Training:
-    """The state of a training: weights at the end and at the lowest validation loss (or what else the family monitors, `best_loss`), and the
-    curve, one value a column and epoch.
+    """The state of a training: weights at the end and at the lowest validation loss (or of what else the family monitors: `best_loss`), and
+    the curve, one value a column and epoch.
 
     seconds: its share of the time of its stack. game: what a resume needs besides the weights. how: in words, as in "stack of 17, graph".
     """

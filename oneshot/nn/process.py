@@ -6,6 +6,7 @@ implicit models (https://arxiv.org/abs/2010.02502).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import torch
@@ -58,9 +59,9 @@ class Process(nn.Module):
 
     def implicit(self, predict: Predict, noise: Tensor, steps: int) -> Tensor:
         """Back in this many evenly spaced steps without new noise (DDIM with eta 0); noise: standard normal [B, 1, H, W]."""
-        times = [*torch.linspace(self.steps, 0, steps + 1).round().int().tolist()]
+        times = torch.linspace(self.steps, 0, steps + 1).round().int().tolist()
         x = noise
-        for t, s in zip(times, times[1:]):
+        for t, s in itertools.pairwise(times):
             found = predict(x, self._all(t, x))
             image = (x - self.lost[t].sqrt() * found) / self.kept[t].sqrt()
             x = self.kept[s].sqrt() * image + self.lost[s].sqrt() * found if s else image

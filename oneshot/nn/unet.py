@@ -8,6 +8,7 @@ has one level less than the encoder has blocks, and the encoder's first features
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -22,9 +23,9 @@ MULTIPLE = 4  # images are halved twice
 
 
 class Block(nn.Module):
-    """Depthwise 7x7 convolution, a shift by the time, two 3x3 convolutions through twice the width, and a skip: [B, a, h, w] -> [B, b, h, w].
+    """Depthwise 7x7 convolution, a shift by the time, two 3x3 convolutions, the first to twice the width, and a skip.
 
-    time: width of the time embedding, 0 without. vector: width of the context that scales and shifts, 0 without.
+    [B, a, h, w] -> [B, b, h, w]. time: width of the time embedding, 0 without. vector: width of the context that scales and shifts, or 0.
     """
 
     def __init__(self, a: int, b: int, time: int = 0, vector: int = 0):
@@ -37,8 +38,8 @@ class Block(nn.Module):
         )
         self.skip = nn.Conv2d(a, b, 1) if a != b else nn.Identity()
         if self.film:  # begins without a context
-            nn.init.zeros_(self.film.weight)
-            nn.init.zeros_(self.film.bias)
+            for parameter in self.film.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, time: Tensor | None = None, vector: Tensor | None = None) -> Tensor:
         h = self.depthwise(x)
@@ -93,8 +94,8 @@ class CrossAttention(nn.Module):
         self.q = nn.Conv2d(c, HEADS * HEAD, 1, bias=False)
         self.kv = nn.Linear(width, 2 * HEADS * HEAD, bias=False)
         self.out = nn.Conv2d(HEADS * HEAD, c, 1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        for parameter in self.out.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
         q = _heads(self.q(self.norm(x)), 1)[0].transpose(-1, -2)
@@ -148,7 +149,7 @@ class UNet(nn.Module):
         self.down = nn.ModuleList([Stage(a, b, LinearAttention, *more) for a, b in zip([first, *widths], widths)])
         self.shrink = nn.ModuleList([nn.Conv2d(c, c, 4, stride=2, padding=1) for c in widths[:-1]])
         self.middle = Stage(widths[-1], widths[-1], Attention, *more)
-        self.up = nn.ModuleList([Stage(2 * b, a, LinearAttention, *more) for a, b in reversed(list(zip(widths, widths[1:])))])
+        self.up = nn.ModuleList([Stage(2 * b, a, LinearAttention, *more) for a, b in reversed(list(itertools.pairwise(widths)))])
         self.grow = nn.ModuleList([nn.ConvTranspose2d(c, c, 4, stride=2, padding=1) for c in reversed(widths[:-1])])
         self.last = Block(n, n)
         self.out = nn.Conv2d(n, 1, 1)
