@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     import pandas as pd
 
+    from oneshot.analysis_importance import People
     from oneshot.results import Results
 
 TOP = 30  # rows on a terminal, unless --top says otherwise
@@ -25,6 +26,7 @@ examples:
   python analyze.py results/vae_stn --where "status == 'failed'" --columns error
   python analyze.py results/vae_stn --no-figures --json > points.json
   python analyze.py results/set_vae_small --likelihood --no-figures
+  python analyze.py results/cfgdm_gamma --importance people.npz
   python analyze.py results/ns_small results/vae_stn_beta --figures both
 """
 
@@ -57,6 +59,8 @@ def parser() -> Parser:
     rows.add_argument("--top", metavar="N", type=count, help=f"so many rows, 0 for all [{TOP} on a terminal, else all]")
     rows.add_argument("--over-seeds", action="store_true", help="mean and standard error over seeds, one row a setting")
     rows.add_argument("--likelihood", action="store_true", help="models of sets: their bounds on the likelihood, by data set")
+    told = "models that explain themselves: the share of pixels that holds half of their maps; MAPS: how those of people agree"
+    rows.add_argument("--importance", metavar="MAPS", nargs="?", const="", help=f"{told} (.npz: maps [N,H,W], class_names [N])")
     rows.add_argument("--csv", metavar="FILE", help="write the rows there too, with all columns unless --columns is given")
     rows.add_argument("--parquet", metavar="FILE", help="the same, as Parquet")
     rows.add_argument("--json", action="store_true", help="print the rows as JSON, with all columns likewise")
@@ -96,20 +100,41 @@ def run(args: argparse.Namespace) -> int:
     """Load, select, print, write. Raises AnalysisError, WhereError or OSError for a user's mistake."""
     from oneshot import results as rs
 
+    check_table(args)
     results = rs.join([rs.load(folder) for folder in args.results])
     if len(args.results) > 1 and not (args.figures or args.no_figures):
         raise rs.AnalysisError("figures of several sweeps have no folder of their own", "Say where they go: --figures DIR, or --no-figures")
     chosen = rs.select(results, args.where) if args.where else results
     if args.color_by and args.color_by != "model":
         rs.column(rs.over_seeds(results), args.color_by)
-    wide = likelihood(args, chosen) if args.likelihood else points(args, chosen)
+    people = None
+    if args.importance:
+        from oneshot.analysis_importance import read_people
+
+        people = read_people(args.importance)
+    if args.importance is not None:
+        wide = importance(args, chosen, people)
+    else:
+        wide = likelihood(args, chosen) if args.likelihood else points(args, chosen)
     if args.csv:
         wide.to_csv(args.csv, index=False, lineterminator="\n")
     if args.parquet:
         wide.to_parquet(args.parquet, index=False)
     if not args.no_figures and len(wide):
-        draw(rs.select(results, args.where, keep_references=True) if args.where else results, args.figures, args.color_by)
+        draw(rs.select(results, args.where, keep_references=True) if args.where else results, args.figures, args.color_by, people)
     return 0
+
+
+def check_table(args: argparse.Namespace) -> None:
+    """Raise AnalysisError for flags that belong to different tables."""
+    from oneshot.results import AnalysisError
+
+    special = [flag for flag, given in (("--likelihood", args.likelihood), ("--importance", args.importance is not None)) if given]
+    if len(special) > 1:
+        raise AnalysisError("--likelihood and --importance are two tables; ask for one at a time")
+    given = [f"--{name.replace('_', '-')}" for name in ("sort", "descending", "columns", "top", "over_seeds") if getattr(args, name)]
+    if special and given:
+        raise AnalysisError(f"{special[0]} has its own columns and order, and means over seeds; leave out {', '.join(given)}")
 
 
 def points(args: argparse.Namespace, chosen: Results) -> pd.DataFrame:
@@ -129,18 +154,30 @@ def points(args: argparse.Namespace, chosen: Results) -> pd.DataFrame:
 
 
 def likelihood(args: argparse.Namespace, chosen: Results) -> pd.DataFrame:
-    """Print the table of the figure `likelihood`; returns it. Raises AnalysisError with flags that belong to the other table."""
+    """Print the table of the figure `likelihood`; returns it."""
     from oneshot import analysis_sets
-    from oneshot.results import AnalysisError
 
-    given = [f"--{name.replace('_', '-')}" for name in ("sort", "descending", "columns", "top", "over_seeds") if getattr(args, name)]
-    if given:
-        raise AnalysisError(f"--likelihood has its own columns and order, and means over seeds; leave out {', '.join(given)}")
     table = analysis_sets.at_trained_size(analysis_sets.bounds(chosen))
     if args.json:
         show(table, as_json=True)
     else:
         print(analysis_sets.likelihood_text(table), flush=True)
+    return table
+
+
+def importance(args: argparse.Namespace, chosen: Results, people: People | None) -> pd.DataFrame:
+    """Print how few pixels hold half of each setting's importance maps and, with those of people, how they correlate; returns it."""
+    from oneshot import analysis_importance as maps
+    from oneshot.results import varying
+
+    table = maps.summary(chosen, maps.by_class(chosen, people), people)
+    if args.json:
+        show(table, as_json=True)
+        return table
+    model = ["model"] if table["model"].nunique() > 1 else []
+    axes = [axis for axis in varying(chosen) if axis != "model"]
+    show(table[[*model, *axes, *(name for name in maps.MEASURED if name in table)]], as_json=False)
+    say("sparsity: the share of the pixels that holds half of a map; se: over seeds" + ("; spearman_se: over classes" if people else ""))
     return table
 
 
@@ -156,12 +193,12 @@ def show(frame: pd.DataFrame, as_json: bool) -> None:
         say(f"not shown, the terminal is too narrow: {', '.join(dropped)}")
 
 
-def draw(results: Results, folder: str, color_by: str) -> None:
-    """Write the figures and list them with their findings."""
+def draw(results: Results, folder: str, color_by: str, people: People | None = None) -> None:
+    """Write the figures and list them with their findings; people: their importance maps, for the figure of those."""
     from oneshot import figures
 
     target = folder or str(results.folder / "figures")
-    for name, title, reason in figures.write_all(results, target, color_by):
+    for name, title, reason in figures.write_all(results, target, color_by, people):
         say(f"{target}/{name}.png  {title}" if title else f"no {name}: {reason}")
 
 

@@ -172,8 +172,11 @@ def size_panel(panel: Axes, lines: dict[str, pd.DataFrame]) -> list[tuple[Annota
     return labels
 
 
-def spread_labels(figure: Figure, panel: Axes, found: list[tuple[Annotation, str]], gap: float = 1.0) -> None:
-    """Move labels that cover each other apart, as little as needed, and tie each to its line. Call it after `settle`."""
+def spread_labels(figure: Figure, panel: Axes, found: list[tuple[Annotation, str]], gap: float = 1.0, inside: bool = False) -> None:
+    """Move labels that cover each other apart, as little as needed, and tie each to its line. Call it after `settle`.
+
+    inside: keep them between the bottom and the top of the panel, if there is room.
+    """
     found = sorted(found, key=lambda pair: -pair[0].xy[1])  # the uppermost first
     labels = [label for label, _ in found]
     pixels = figure.dpi / 72
@@ -181,6 +184,9 @@ def spread_labels(figure: Figure, panel: Axes, found: list[tuple[Annotation, str
     wanted = [panel.transData.transform(label.xy)[1] for label in labels]
     places = list(wanted)
     for _ in range(500):
+        if inside:
+            places[0] = min(places[0], panel.bbox.y1 - heights[0] / 2)
+            places[-1] = max(places[-1], panel.bbox.y0 + heights[-1] / 2)
         for i, j in itertools.pairwise(range(len(labels))):
             if (overlap := (heights[i] + heights[j]) / 2 - (places[i] - places[j])) > 0:
                 places[i], places[j] = places[i] + overlap / 2, places[j] - overlap / 2

@@ -1,8 +1,8 @@
 """The figures of a sweep: each a function of the results of `analysis.load` that returns a Plot (figure, numbers, finding).
 
 A figure that cannot be drawn from these results (no axis varies, no drawings are kept) raises AnalysisError with the reason.
-To add one: a function in a `figure_*.py`, decorated with `styled`, and its line in FIGURES, or in SET_FIGURES if it shows what only
-sweeps of models of sets leave.
+To add one: a function in a `figure_*.py`, decorated with `styled`, and its line in FIGURES, or in SET_FIGURES or MAP_FIGURES if it
+shows what only sweeps of models of sets, or of models that explain themselves, leave.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from oneshot.analysis_importance import People
 from oneshot.figure_axes import curves, effects, heatmap
+from oneshot.figure_generalization import generalization
+from oneshot.figure_importance import importance
 from oneshot.figure_levels import attention, confusion, layers
 from oneshot.figure_plane import plane, trajectory
 from oneshot.figure_sets import cardinality, likelihood
@@ -19,13 +22,14 @@ from oneshot.figure_style import Plot, save, style
 from oneshot.results import AnalysisError, Results
 
 __all__ = [
-    "FIGURES", "SET_FIGURES", "Plot", "attention", "cardinality", "confusion", "curves", "effects", "heatmap", "layers", "likelihood",
-    "plane", "save", "sheet", "style", "trajectory", "write_all",
+    "FIGURES", "MAP_FIGURES", "SET_FIGURES", "Plot", "attention", "cardinality", "confusion", "curves", "effects", "generalization",
+    "heatmap", "importance", "layers", "likelihood", "plane", "save", "sheet", "style", "trajectory", "write_all",
 ]  # fmt: skip
 
 FIGURES: dict[str, Callable[..., Plot]] = {
     "plane": plane,
     "trajectory": trajectory,
+    "generalization": generalization,
     "effects": effects,
     "heatmap": heatmap,
     "sheet": sheet,
@@ -38,18 +42,21 @@ SET_FIGURES: dict[str, Callable[..., Plot]] = {
     "attention": attention,
     "confusion": confusion,
 }
+MAP_FIGURES: dict[str, Callable[..., Plot]] = {"importance": importance}
 
 
-def write_all(results: Results, folder: str | Path, color_by: str = "") -> Iterator[tuple[str, str, str]]:
-    """Draw and save every figure into `folder` as name.png, .svg and .csv. color_by colours the plane.
+def write_all(results: Results, folder: str | Path, color_by: str = "", people: People | None = None) -> Iterator[tuple[str, str, str]]:
+    """Draw and save every figure into `folder` as name.png, .svg and .csv. color_by colours the plane; people: importance maps of theirs.
 
     Yields (name, title, "") of each that was written and (name, "", reason) of each that cannot be drawn from these results. Those of
-    models of sets are left out without a word where no such model was evaluated.
+    models of sets are left out without a word where no such model was evaluated, that of importance maps where none were made.
     """
     of_sets = not (results.likelihood.empty and results.confusion.empty)
-    for name, draw in (FIGURES | (SET_FIGURES if of_sets else {})).items():
+    explained = not results.importance.empty
+    options = {"plane": color_by, "importance": people}
+    for name, draw in (FIGURES | (SET_FIGURES if of_sets else {}) | (MAP_FIGURES if explained else {})).items():
         try:
-            plot = draw(results, color_by) if name == "plane" else draw(results)
+            plot = draw(results, options[name]) if name in options else draw(results)
         except AnalysisError as error:
             yield name, "", str(error)
             continue

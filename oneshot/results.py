@@ -16,10 +16,11 @@ import pyarrow
 import pyarrow.parquet
 
 from oneshot import where as filters
-from oneshot.rows import ARRAYS, FORMAT, LIKELIHOODS
+from oneshot.rows import ARRAYS, FORMAT, IMPORTANCE, LIKELIHOODS
 from oneshot.sweep import REFERENCES
 
-METRICS = ("human_distance", "diversity", "recognizability", "originality")
+METRICS = ("human_distance", "diversity", "recognizability", "originality", "generalization_area", "generalization_coverage")
+EXTRAS = (*LIKELIHOODS, *IMPORTANCE)  # of some families only, averaged over seeds where a table has them
 
 
 class AnalysisError(ValueError):
@@ -39,7 +40,7 @@ def no_rows() -> pd.DataFrame:
 class Results:
     """The tables of one sweep. axes: its axes in the sweep's order, the seed not among them. folder: RESULTS/<sweep>.
 
-    likelihood, layers, attention and confusion are those of models of sets; like classes and curves they may be empty.
+    likelihood, layers, attention and confusion are those of models of sets. Each table but that of the points may be empty.
     """
 
     points: pd.DataFrame
@@ -200,11 +201,11 @@ def over_seeds(results: Results, frame: pd.DataFrame | None = None) -> pd.DataFr
     keys = list(dict.fromkeys(["model", *(axis for axis in results.axes if axis in frame)]))
     groups = frame.groupby(keys, dropna=False, sort=False)
     out = groups.size().rename("seeds").to_frame()
-    measured = [*METRICS, "human_diversity", "human_recognizability", *(m for m in LIKELIHOODS if m in frame and frame[m].notna().any())]
+    measured = [*METRICS, "human_diversity", "human_recognizability", *(m for m in EXTRAS if m in frame and frame[m].notna().any())]
     for metric in measured:
         if metric in frame:
             out[metric] = groups[metric].mean()
-            if metric in (*METRICS, *LIKELIHOODS):
+            if metric in (*METRICS, *EXTRAS):
                 out[f"{metric}_se"] = groups[metric].sem()
     return out.reset_index()
 
@@ -235,7 +236,7 @@ def default_columns(results: Results, frame: pd.DataFrame) -> list[str]:
     seeds = ["seeds"] if "seeds" in frame else ["seed"] if frame["seed"].nunique() > 1 else []
     status = ["status"] if "status" in frame and frame["status"].nunique() > 1 else []
     model = ["model"] if frame["model"].nunique() > 1 else []
-    metrics = [m for m in (*METRICS, "nelbo", "nll") if m in frame and frame[m].notna().any()] or METRICS
+    metrics = [m for m in (*METRICS, "nelbo", "nll", *IMPORTANCE) if m in frame and frame[m].notna().any()] or METRICS
     errors = [f"{metric}_se" for metric in metrics]
     odd = ["constant_drawings"] if frame.get("constant_drawings", pd.Series(dtype=float)).gt(0).any() else []
     wanted = [*status, *model, *(a for a in varying(results) if a != "model"), *seeds, *metrics, *errors, *odd, "point_id"]
@@ -262,7 +263,9 @@ def setting_text(results: Results, row: pd.Series) -> str:
 
 
 PLACES = {"diversity": 3, "recognizability": 1, "originality": 3, "distance": 2}  # after the point, by metric
+PLACES |= {"generalization_area": 2, "generalization_coverage": 2}
 PLACES |= {name: 1 if name.startswith("classified") else 2 for name in LIKELIHOODS}
+PLACES |= {name: 3 for name in (*IMPORTANCE, "sparsity", "spearman")}
 
 
 def format_table(frame: pd.DataFrame) -> list[list[str]]:

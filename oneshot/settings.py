@@ -23,7 +23,7 @@ NAME = "name"  # not a stage: a setting that only says where values come from, a
 PACKAGE = Path(__file__).parent
 
 # Raised whenever a change moves the numbers of a metric, so that rows scored by different code never share an id.
-METRIC_VERSIONS = {"standardise": 1, "diversity": 1, "recognizability": 1, "originality": 1}
+METRIC_VERSIONS = {"standardise": 1, "diversity": 1, "recognizability": 1, "originality": 1, "generalization": 1}
 LIKELIHOOD_VERSION = 1  # the same of the likelihoods of sets, for the families that have them
 
 # Names that a column of the result tables must not have: reserved words of DuckDB, attributes of a pandas frame.

@@ -27,9 +27,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from oneshot import inputs, rows, sample
-from oneshot.contracts import SetFamily, TrainedFamily
+from oneshot import inputs, maps, rows, sample
+from oneshot.contracts import ExplainedFamily, SetFamily, TrainedFamily
 from oneshot.episodes import Drawings
+from oneshot.importance import explain
 from oneshot.inputs import Inputs
 from oneshot.likelihood import grade_likelihood
 from oneshot.material import gather
@@ -94,7 +95,7 @@ def run(points: Sequence[Point], job: Job, report: Report = lambda *_: None) -> 
                     drawn = drawn or _draw(point, given, outcome, job)
                     statuses[point.point_id] = _grade(point, given, outcome, drawn, job)
             except Stopped:
-                continue  # within its likelihoods: the training is stored, the point has no record yet
+                continue  # within its likelihoods or maps: the training is stored, the point has no record yet
             except Exception as error:
                 statuses[point.point_id] = _fail(point, error, getattr(outcome, "training", None), job, output)
     if job.drop_weights:
@@ -266,17 +267,22 @@ def _grade(point: Point, given: Inputs, trained: Trained, drawn: Drawn, job: Job
     row = _row(point, "done", job)
     tables: dict[str, Any] = {"curves": training.curve if training else {}}
     if given.critics is not None:
-        grades = grade(drawings, given.critics, point.settings["protocol"], given.human, point.settings["diversity_drawings"])
+        human = None if point.model == "human" else given.human  # people are their own reference
+        grades = grade(drawings, given.critics, point.settings["protocol"], human, point.settings["diversity_drawings"])
         buffer = io.BytesIO()
         np.savez_compressed(buffer, label=drawings.label, **{k: v.astype(np.float32) for k, v in grades.drawings.items()})  # type: ignore[arg-type]
         job.store.write(f"store/scores/{point.point_id}.npz", buffer.getvalue())
         row |= grades.totals
         counts = np.bincount(drawings.label, minlength=len(drawings.exemplars)).tolist()
         tables["classes"] = {"class_name": list(drawings.class_names), "drawings": counts, **grades.classes}
+        tables["generalization"] = grades.generalization
     if isinstance(trained.family, SetFamily):
         numbers, more = _likelihood(point, given, trained, job)
         row |= numbers
         tables |= more
+    if isinstance(trained.family, ExplainedFamily) and point.settings["importance_seeds"]:
+        tables["importance"] = _importance(point, given, trained, job)
+        row["importance_sparsity"] = maps.mean_sparsity(tables["importance"])
     row |= dict(drawings=len(drawings.images), constant_drawings=drawings.constant, parameters=trained.parameters)
     row |= dict(draw_seconds=drawn.seconds, score_seconds=time.monotonic() - start, peak_memory_mb=_peak_memory_mb(job.device))
     row |= dict(epochs_done=training.epochs_done, train_seconds=training.seconds, trained_as=training.how) if training else NOT_TRAINED
@@ -290,6 +296,16 @@ def _likelihood(point: Point, given: Inputs, trained: Trained, job: Job) -> tupl
     _load(point, trained, device)
     stop = functools.partial(job.store.exists, job.stop_key())
     return grade_likelihood(family, family.config, given.data, given.greys(family.config), device, lambda *_: None, stop)
+
+
+def _importance(point: Point, given: Inputs, trained: Trained, job: Job) -> dict[str, list[Any]]:
+    """Store what the drawings rest on, in the exemplars of the test classes; returns the table of it. Raises Stopped."""
+    device = torch.device(job.device)
+    _load(point, trained, device)
+    stop = functools.partial(job.store.exists, job.stop_key())
+    found = explain(trained.family, given.data, given.exemplars, point.settings["importance_seeds"], device, stop)
+    job.store.write(maps.key(point.point_id), maps.to_bytes(found))
+    return maps.columns(found)
 
 
 def _load(point: Point, trained: Trained, device: torch.device) -> None:

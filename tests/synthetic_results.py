@@ -13,6 +13,9 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
+from oneshot.metrics.generalization import compare
+from oneshot.rows import FORMAT
+
 HUMAN = (1.29, 97.6)
 SCALE = (0.775, 13.5)
 LANDMARKS = {"human": HUMAN, "copy": (0.0, 100.0), "noise": (0.62, 5.1)}
@@ -47,11 +50,12 @@ def write_results(
     where_is: Callable[..., tuple[float, float]] = place,
     drawings: Callable[[str, int], np.ndarray] | None = None,
     noise: float = 1.0,
+    version: int = FORMAT,
 ) -> Path:
     """Write RESULTS/<name> below `root` and return it.
 
     failed, diverged: how many points at the end of the grid ended so, without metrics. drawings: (sample_id, class) -> uint8 [20, H, W]
-    images, the first of which serves as exemplar; None writes no drawings.
+    images, the first of which serves as exemplar; None writes no drawings. version: of the tables; those before 4 know no generalization.
     """
     rng, axes = np.random.default_rng(0), list(settings[0]) if settings else []
     asked = [("vae_stn", s, 44 + k) for s in settings for k in range(seeds)]
@@ -65,7 +69,11 @@ def write_results(
     folder = root / name
     folder.mkdir(parents=True, exist_ok=True)
     points = pd.DataFrame(rows)
-    about = {"format": 1, "sweep": name, "question": "Which setting draws like people?", "axes": axes, "revision": "e41c2d7"}
+    about = {"format": version, "sweep": name, "question": "Which setting draws like people?", "axes": axes, "revision": "e41c2d7"}
+    if version < 4:
+        points = points.drop(columns=["generalization_area", "generalization_coverage"])
+    else:
+        _write(_generalization(points), folder / "generalization.parquet", about)
     _write(points, folder / "points.parquet", about)
     _write(_classes(points), folder / "classes.parquet", about)
     _write(_curves(points), folder / "curves.parquet", about)
@@ -78,9 +86,11 @@ def write_results(
 def _row(i: int, name: str, status: str, model: str, setting: dict[str, Any], axes: list[str], seed: int, at: Any) -> dict[str, Any]:
     done, reference = status == "done", model in LANDMARKS
     distance = float(np.hypot(*((np.asarray(at) - HUMAN) / SCALE)))
+    area, coverage = compare(bins(*at), bins(*HUMAN))
     numbers = dict(
-        diversity=at[0], diversity_se=0.012, recognizability=at[1], recognizability_se=0.31, originality=0.4 + 0.2 * at[0],
+        diversity=at[0], diversity_se=0.012, recognizability=at[1], recognizability_se=0.31, originality=originality(at[0]),
         originality_se=0.01, human_diversity=HUMAN[0], human_recognizability=HUMAN[1], human_distance=distance, constant_drawings=0,
+        generalization_area=area, generalization_coverage=coverage,
     )  # fmt: skip
     return {
         "point_id": f"{i * 2654435761 % 2**32:08x}",
@@ -95,6 +105,25 @@ def _row(i: int, name: str, status: str, model: str, setting: dict[str, Any], ax
         "sweep": name,
         "error": "OutOfMemoryError: CUDA out of memory\n  at line 3" if status == "failed" else None,
     }
+
+
+def originality(diversity: float) -> float:
+    return 0.4 + 0.2 * diversity
+
+
+def bins(diversity: float, recognizability: float) -> np.ndarray:
+    """A generalization curve [2, 10] about this mean: originality spread as people's is, recognizability falling with its square."""
+    spread = np.array([0.56, 0.71, 0.79, 0.86, 0.93, 1.0, 1.08, 1.18, 1.30, 1.59])
+    fall = 0.8 * (100 - recognizability) * (spread**2 - np.mean(spread**2))
+    return np.stack([originality(diversity) * spread, np.clip(recognizability - fall, 0, 100)])
+
+
+def _generalization(points: pd.DataFrame) -> pd.DataFrame:
+    parts = []
+    for row in points[points["status"] == "done"].itertuples():
+        across, up = bins(row.diversity, row.recognizability)
+        parts.append(pd.DataFrame({"point_id": row.point_id, "bin": np.arange(1, 11), "originality": across, "recognizability": up}))
+    return pd.concat(parts, ignore_index=True)
 
 
 def _classes(points: pd.DataFrame) -> pd.DataFrame:

@@ -39,7 +39,9 @@ def write_sets(
     points = table.to_pandas()
     points["model"] = points["model"].replace("vae_stn", "set_vae")
     if colour:
-        points[[name for name in points if name.startswith(("diversity", "recognizab", "originality", "human_"))]] = np.nan
+        points[[name for name in points if name.startswith(("diversity", "recognizab", "originality", "human_", "generalization"))]] = (
+            np.nan
+        )
     likelihood = pd.concat([_likelihood(row, datasets) for row in _own(points)], ignore_index=True)
     trained_on = likelihood["point_id"].map(points.set_index("point_id")["set_size"])
     own = likelihood[(likelihood["dataset"] == "test") & (likelihood["set_size"] == trained_on)].set_index("point_id")

@@ -73,7 +73,7 @@ def test_load_refuses_foreign_newer_and_broken_tables(tmp_path: Path) -> None:
     table = pyarrow.parquet.read_table(file)
     newer = {b"oneshot": json.dumps({"format": 9, "sweep": "x", "question": "", "axes": []}).encode()}
     pyarrow.parquet.write_table(table.replace_schema_metadata(newer), file)
-    with pytest.raises(AnalysisError, match=r"has table format 9; this oneshot reads 1 \.\. 3"):
+    with pytest.raises(AnalysisError, match=r"has table format 9; this oneshot reads 1 \.\. 4"):
         analysis.load(folder)
     pyarrow.parquet.write_table(table.replace_schema_metadata(None), file)
     with pytest.raises(AnalysisError, match="was not written by"):
@@ -81,6 +81,25 @@ def test_load_refuses_foreign_newer_and_broken_tables(tmp_path: Path) -> None:
     file.write_bytes(b"PAR1 nonsense")
     with pytest.raises(AnalysisError, match="cannot read"):
         analysis.load(folder)
+
+
+def test_tables_of_the_third_format_are_read_averaged_and_printed(tmp_path: Path) -> None:
+    loaded = analysis.load(write_results(tmp_path, grid(beta=[1.0, 2.0]), seeds=2, version=3))
+    assert loaded.generalization.empty and "generalization_area" not in loaded.points
+    means = results.over_seeds(loaded)
+    assert len(means) == 2 + 3 and not any("generalization" in name for name in [*means, *analysis.table(loaded)])
+    assert len(analysis.select(loaded, "beta == 1").points) == 2
+
+
+def test_generalization_is_averaged_over_seeds_and_comes_after_originality(loaded: results.Results) -> None:
+    names = list(analysis.table(loaded))
+    assert names[names.index("originality") + 1 :][:2] == ["generalization_area", "generalization_coverage"]
+    row = results.over_seeds(loaded).query("beta == 0.5 and time_steps == 60 and z == 85").iloc[0]
+    areas = loaded.points.query("beta == 0.5 and time_steps == 60 and z == 85")["generalization_area"]
+    assert row["generalization_area"] == pytest.approx(areas.mean()) and row["generalization_area_se"] == pytest.approx(areas.sem())
+    text = results.fit_terminal(pd.DataFrame({"generalization_area": [1.237, np.nan], "generalization_coverage": [0.786, 0.0]}), None)[0]
+    assert [line.split() for line in text.splitlines()[1:]] == [["1.24", "0.79"], ["-", "0.00"]]
+    assert max(map(len, results.fit_terminal(analysis.table(loaded), 80)[0].splitlines())) <= 80
 
 
 def test_load_does_without_curves_and_classes(tmp_path: Path) -> None:
@@ -309,6 +328,10 @@ def test_sweeps_of_the_same_critics_lie_on_one_plane(tmp_path: Path) -> None:
     ]
     together = results.join([analysis.load(first), renamed])
     assert len(together.models) == 8 and len(together.references) == 3 and together.name == "a + b"
+    assert together.generalization.groupby("point_id").size().unique().tolist() == [10]
+    old = write_results(tmp_path, grid(beta=[0.5, 1.0], z=[10, 20]), name="old", version=3)
+    mixed = results.join([analysis.load(first), analysis.load(other_sweep(old, "d", "c1"))])
+    assert len(mixed.generalization) == 70 and mixed.generalization["bin"].tolist() == [*range(1, 11)] * 7
     third = other_sweep(folder, "c", "c2")
     with pytest.raises(AnalysisError, match="different critics"):
         results.join([analysis.load(first), analysis.load(third)])

@@ -63,6 +63,10 @@ def test_the_other_tables_agree_with_the_points(finished: Path) -> None:
     classes = pd.read_parquet(folder / "classes.parquet").groupby("point_id")[["diversity", "recognizability", "originality"]].mean()
     for metric in classes:
         np.testing.assert_allclose(classes[metric].reindex(frame.point_id), frame[metric], rtol=1e-5)
+    generalization = pd.read_parquet(folder / "generalization.parquet")  # of people alone: the others have four drawings a class
+    assert generalization.point_id.tolist() == [frame.point_id[0]] * 10 and generalization.bin.tolist() == [*range(1, 11)]
+    scored = frame[["generalization_area", "generalization_coverage"]]
+    assert scored.iloc[0].tolist() == [0, 1] and scored.iloc[1:].isna().all(axis=None)
     curves = pd.read_parquet(folder / "curves.parquet")
     assert curves.groupby("point_id").size().tolist() == [2, 2, 2] and curves[["train_loss", "validation_loss"]].notna().all().all()
     critics = pd.read_parquet(folder / "critics.parquet").set_index("critic")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from oneshot.critics.encoder import CriticError, embed_all
 from oneshot.critics.protonet import ProtoNet
 from oneshot.critics.simclr import SimCLR
 from oneshot.episodes import DataSet, Drawings
+from oneshot.metrics import generalization
 from oneshot.points import CriticSpec
 from oneshot.score import Critics, Grades, Human, grade
 from oneshot.store import Store
@@ -49,11 +51,56 @@ def test_people_are_at_distance_zero_and_set_the_scale(critics: Critics) -> None
     got = grade(drawings(), critics, "expected")
     assert got.totals["human_distance"] == 0 and got.human.diversity == got.totals["diversity"]
     again = grade(drawings(), critics, "expected", got.human)
-    assert again.totals == pytest.approx(got.totals)
+    assert again.totals == pytest.approx(got.totals, nan_ok=True)
     half = Human(got.human.diversity - 0.775, got.human.recognizability, got.human.originality, got.human.scale / 2)
     other = grade(drawings(), critics, "expected", half)
     assert other.totals["human_distance"] == pytest.approx(1.0)
     assert other.totals["originality"] == pytest.approx(2 * got.totals["originality"])
+
+
+def test_people_s_curve_is_at_area_zero_and_survives_its_file(critics: Critics) -> None:
+    got = grade(drawings(per_class=12), critics, "expected")
+    assert (got.totals["generalization_area"], got.totals["generalization_coverage"]) == (0, 1)
+    stored = Human(**json.loads(json.dumps(dataclasses.asdict(got.human))))
+    assert stored == got.human and [len(column) for column in stored.curve] == [10, 10]
+    other = grade(drawings(per_class=15, seed=1), critics, "expected", stored)
+    bins = other.generalization
+    assert bins["bin"] == list(range(1, 11)) and all(type(v) is float for v in bins["originality"] + bins["recognizability"])
+    area, coverage = generalization.compare((bins["originality"], bins["recognizability"]), got.human.curve)
+    assert (other.totals["generalization_area"], other.totals["generalization_coverage"]) == (area, coverage) and 0 < coverage <= 1
+
+
+def test_the_curve_rests_on_the_drawings_whose_originality_is_known_and_on_the_closed_form(critics: Critics) -> None:
+    made = drawings(per_class=13)
+    expected, episodes = (grade(made, critics, p, diversity_drawings=11) for p in ("expected", "episodes"))
+    known = np.isfinite(expected.drawings["originality"])
+    original, recognized = (expected.drawings[name][known] for name in ("originality", "recognized"))
+    curve = generalization.curve(original, recognized, made.label[known])
+    assert expected.generalization == {"bin": list(range(1, 11)), "originality": curve[0].tolist(), "recognizability": curve[1].tolist()}
+    assert episodes.generalization == expected.generalization
+
+
+def test_people_s_curve_leaves_their_exemplars_out_and_takes_the_next_drawings(critics: Critics) -> None:
+    made = drawings(per_class=14)
+    made.images[made.label.searchsorted(np.arange(CLASSES)) + 2] = made.exemplars  # the third of each class is the exemplar
+    got = grade(made, critics, "expected", diversity_drawings=10)
+    assert got.generalization["originality"][0] > 0 and (got.drawings["originality"].reshape(CLASSES, 14)[:, 2] == 0).all()
+    turn = np.tile(np.arange(14), CLASSES)
+    ten = (turn < 11) & (turn != 2)
+    as_model = grade(Drawings(made.images[ten], made.label[ten], made.exemplars, made.class_names), critics, "expected", got.human, 10)
+    assert as_model.generalization == {n: pytest.approx(v, rel=1e-6) for n, v in got.generalization.items()}
+    assert as_model.totals["generalization_area"] == pytest.approx(0, abs=1e-6)
+    copied = Drawings(made.exemplars.repeat(12, 0), np.arange(CLASSES).repeat(12), made.exemplars, made.class_names)
+    assert grade(copied, critics, "expected", got.human).generalization["originality"] == [0.0] * 10
+
+
+def test_without_ten_drawings_of_each_class_there_is_no_curve(critics: Critics) -> None:
+    people, few = grade(drawings(per_class=12), critics, "expected").human, grade(drawings(per_class=9), critics, "expected")
+    assert few.generalization == {} and few.human.curve == []
+    assert all(np.isnan(few.totals[f"generalization_{name}"]) for name in ("area", "coverage"))
+    for of, human in ((9, people), (12, few.human)):
+        totals = grade(drawings(per_class=of), critics, "expected", human).totals
+        assert np.isnan([totals["generalization_area"], totals["generalization_coverage"]]).all()
 
 
 def test_totals_are_means_of_classes_and_classes_of_drawings(critics: Critics) -> None:

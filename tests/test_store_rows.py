@@ -86,7 +86,7 @@ def test_a_torn_record_is_named_and_counts_as_absent(tmp_path: Path) -> None:
 
 
 def test_a_record_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    encoded = rows.encode(record("p1")).replace(b'"format": 3', b'"format": 9')
+    encoded = rows.encode(record("p1")).replace(b'"format": 4', b'"format": 9')
     body = encoded.rstrip(b"\n").rpartition(b"\n")[0] + b"\n"
     import hashlib
 
@@ -94,6 +94,22 @@ def test_a_record_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     store.write("q/records/p1.json", body + f'"sha256": "{hashlib.sha256(body).hexdigest()}"}}\n'.encode())
     with pytest.raises(NewerFormat, match="record format 9"):
         Log(store, "q").update()
+
+
+def test_a_generalization_curve_survives_the_round_trip_and_makes_a_table_only_where_there_is_one(tmp_path: Path) -> None:
+    store, made = Store(tmp_path), record("p1", generalization_area=0.76)
+    made.generalization.update(bin=[1, 2], originality=[0.25, 0.5], recognizability=[99.0, 91.5])
+    rows.commit(store, "q", made)
+    rows.commit(store, "q", record("p2"))
+    log = Log(store, "q")
+    log.update()
+    rows.fold(store, "q", [log.records[i] for i in ("p1", "p2")], ["beta"], {})
+    table = pd.read_parquet(tmp_path / "q/generalization.parquet")
+    assert table.to_dict("list") == {"point_id": ["p1"] * 2, **made.generalization} and table["bin"].dtype == "int64"
+    points = pd.read_parquet(tmp_path / "q/points.parquet")
+    assert points.generalization_area[0] == 0.76 and points.generalization_coverage.isna().all()
+    rows.fold(store, "without", [log.records["p2"]], ["beta"], {})
+    assert not (tmp_path / "without/generalization.parquet").exists()
 
 
 def test_tables_have_one_schema_axes_first_and_failed_rows_with_nulls(tmp_path: Path) -> None:
@@ -161,9 +177,9 @@ def test_a_table_of_a_newer_version_is_refused_and_a_damaged_one_is_not_in_the_w
     store = Store(tmp_path)
     rows.fold(store, "q", [record("p1")], ["beta"], {})
     rows.check_format(store, "q")
-    table = pq.read_table(tmp_path / "q/points.parquet").replace_schema_metadata({b"oneshot": b'{"format": 4}'})
+    table = pq.read_table(tmp_path / "q/points.parquet").replace_schema_metadata({b"oneshot": b'{"format": 5}'})
     pq.write_table(table, tmp_path / "q/points.parquet")
-    with pytest.raises(NewerFormat, match="table format 4"):
+    with pytest.raises(NewerFormat, match="table format 5"):
         rows.check_format(store, "q")
     (tmp_path / "q/points.parquet").write_bytes(b"PAR1 not really")
     rows.check_format(store, "q")
