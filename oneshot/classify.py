@@ -16,9 +16,9 @@ from torch import Tensor
 from oneshot import streams
 from oneshot.contracts import SetFamily, SetTerms
 from oneshot.held_out import SEED
+from oneshot.train import Tick
 
 SHOTS = 5
-Tick = Callable[[str, int, int], None]
 Score = Callable[[Tensor, Tensor], Tensor]
 Scorer = Callable[[SetFamily, Tensor, Tensor], Score]
 

@@ -6,8 +6,6 @@ is cut into batches.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -18,7 +16,7 @@ from oneshot.episodes import DataSet
 from oneshot.held_out import SEED
 from oneshot.maps import Maps
 from oneshot.sample import CPU_BATCH
-from oneshot.train import Diverged, Stopped
+from oneshot.train import Diverged, Tick, unwatched
 
 
 @torch.no_grad()  # and not inference mode, so that a family may take gradients
@@ -28,13 +26,13 @@ def explain(
     exemplars: np.ndarray,
     seeds: int,
     device: torch.device,
-    stop: Callable[[], bool],
+    tick: Tick = unwatched,
     batch: int = 0,
 ) -> Maps:
     """The map of the exemplar of each test class, a mean over `seeds` draws of noise.
 
     exemplars: image index of each class's exemplar. The noise of a draw depends on its class and number alone; batch: most maps at a time
-    (0: as suits device and family). stop is asked before each batch. The family is left in evaluation mode, on the device. Raises Stopped,
+    (0: as suits device and family). tick: told of each batch; may raise. The family is left in evaluation mode, on the device. Raises
     ValueError without seeds, and Diverged if a map holds non-finite pixels.
     """
     if seeds < 1:
@@ -46,8 +44,7 @@ def explain(
     size = batch or min(family.drawing_batch, CPU_BATCH if device.type == "cpu" else family.drawing_batch)
     total = np.zeros(images.shape)
     for start in range(0, len(rows), size):
-        if stop():
-            raise Stopped("while importance maps were made")
+        tick("importance maps", start, len(rows))
         part = slice(start, start + size)
         asked = torch.from_numpy(images[rows[part]]).float()[:, None].to(device)
         found = family.importance(asked, _noise(family, data.test[rows[part]], numbers[part]).to(device))

@@ -8,8 +8,7 @@ its noise are the same for every model, and no result depends on how the work is
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +17,12 @@ import torch
 from torch import Tensor
 
 from oneshot import streams
-from oneshot.classify import Tick, classify
+from oneshot.classify import classify
 from oneshot.contracts import Features, SetFamily
 from oneshot.data import digits
 from oneshot.episodes import DataSet
 from oneshot.held_out import SEED, HeldOut, test_sets
-from oneshot.train import Stopped
+from oneshot.train import Tick
 
 SET_SIZES = (1, 2, 5, 10, 20)
 CPU_BUDGET, GPU_BUDGET = 512, 4096  # images of 28x28 in one forward pass
@@ -201,22 +200,6 @@ def _nll(task: Evaluation, sets: np.ndarray, nelbo: np.ndarray, sampling: Sampli
     return bound - gap, math.hypot(error, of_gap)
 
 
-def watch(report: Callable[[str, int, int], None], stop: Callable[[], bool]) -> Tick:
-    """What long work calls after each batch: passes on what was done, if it is named, and raises Stopped within a second of stop()."""
-    asked = -math.inf
-
-    def tick(what: str, done: int, total: int) -> None:
-        nonlocal asked
-        if what:
-            report(what, done, total)
-        if time.monotonic() - asked >= 1:
-            asked = time.monotonic()
-            if stop():
-                raise Stopped("while the likelihood was graded")
-
-    return tick
-
-
 @torch.inference_mode()
 def grade_likelihood(
     family: SetFamily,
@@ -224,19 +207,18 @@ def grade_likelihood(
     data: DataSet,
     greys: np.ndarray | None,
     device: torch.device,
-    report: Callable[[str, int, int], None],
-    stop: Callable[[], bool],
+    tick: Tick,
     budget: int = 0,
 ) -> Grades:
     """(row columns, tables by name) of a trained family, as the score settings of its Config ask; nothing where they ask for nothing.
 
     greys: uint8 [N, H, W] in step with data.images, which a model whose binarisation is "stochastic" sees as fixed draws; other models, and
     where it is None, see data.images. Digits are drawn or cut at one half likewise. budget: images in a forward pass (0: as suits device
-    and image size). The family is left in evaluation mode, on the device. Raises Stopped.
+    and image size). tick: told (what, done, total) after each batch; may raise. The family is left in evaluation mode, on the device.
     """
     family.to(device).eval()
     drawn = config.binarisation == "stochastic"
-    tick, side = watch(report, stop), data.images.shape[-1]
+    side = data.images.shape[-1]
     budget = budget or max((CPU_BUDGET if device.type == "cpu" else GPU_BUDGET) * 28**2 // side**2, 1)
     row: dict[str, float] = {}
     tables: dict[str, Columns] = {}

@@ -19,13 +19,25 @@ SHOWN_FAILURES = 5
 
 @dataclass
 class Running:
-    """A trial at work: its points in words, and how far its training is."""
+    """A trial at work: its points in words, and what it is at: done of total epochs, drawings or what else `doing` says."""
 
     label: str
     points: int
     work: float
-    epoch: int = 0
-    epochs: int = 0
+    doing: str = "epoch"
+    done: int = 0
+    total: int = 0
+
+    @property
+    def trained(self) -> float:
+        """The share of its training that is done."""
+        if self.doing != "epoch":
+            return 1.0
+        return self.done / self.total if self.total else 0.0
+
+    def text(self) -> str:
+        """As in `epoch 3/10` or `drawing 40 %`."""
+        return f"epoch {self.done}/{self.total}" if self.doing == "epoch" else f"{self.doing} {self.done / max(self.total, 1):.0%}"
 
 
 @dataclass
@@ -77,7 +89,7 @@ class State:
 
     def left(self) -> str:
         """Time left, by work and not by points; "-" before three trials ended."""
-        partly = sum(r.work * r.epoch / r.epochs for r in list(self.running.values()) if r.epochs)
+        partly = sum(r.work * r.trained for r in list(self.running.values()))
         share = (self.work_done + partly) / self.work
         if self.trials_ended < 3 or share < 0.005:  # references end at once and say nothing of trainings
             return "-"
@@ -106,10 +118,10 @@ def lines(state: State, width: int = 80) -> list[str]:
     head = f"{state.name}  {state.ended:,}/{state.total:,}  {share:.0%}  "
     tail = f"  left {state.left()}"
     running = list(state.running.values())
-    epochs = [f"{r.epoch}/{r.epochs}" for r in running if r.epochs]
+    at = [r.text() for r in running if r.total]
     points = sum(r.points for r in running)
     detail = f" in {len(running)} trials" if len(running) != points else ""
-    detail += f" (epoch {', '.join(epochs[:3])}{', ...' if len(epochs) > 3 else ''})" if epochs else ""
+    detail += f" ({', '.join(at[:2])}{', ...' if len(at) > 2 else ''})" if at else ""
     counts = state.counts
     ago = f"   table written {duration(time.monotonic() - state.folded_at)} ago" if state.folded_at else ""
     shown = [

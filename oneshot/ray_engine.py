@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import logging
 import os
@@ -33,10 +34,11 @@ from oneshot import inputs, trial
 from oneshot.plan import trial_work
 from oneshot.points import Point
 from oneshot.runner import Engine, default_device
+from oneshot.train import Tick
 from oneshot.trial import Job
 from oneshot.turns import LONGEST_TURN, Turns
 
-Body = Callable[[Sequence[Point], Job, trial.Report], dict[str, str]]
+Body = Callable[[Sequence[Point], Job, Tick], dict[str, str]]
 BLOCK = 64  # trials in one object of Ray's store
 
 
@@ -141,11 +143,11 @@ def _trainable(config: dict[str, Any], refs: list[Any], job: Job, body: Body) ->
     start = last = time.monotonic()
     ended: list[tuple[int, bool, float]] = []
 
-    def report(index: int, epoch: int = 0, epochs: int = 0, now: bool = False) -> None:
+    def report(index: int, doing: str = "epoch", done: int = 0, total: int = 0, now: bool = False) -> None:
         nonlocal last
         if now or time.monotonic() - last > 1:
             last = time.monotonic()
-            tune.report({"ended": list(ended), "at": index, "epoch": epoch, "epochs": epochs})
+            tune.report({"ended": list(ended), "at": index, "doing": [doing, done, total]})
             ended.clear()
 
     for index in config["trials"]:
@@ -154,7 +156,7 @@ def _trainable(config: dict[str, Any], refs: list[Any], job: Job, body: Body) ->
             break  # the driver gives what was not begun to another turn
         report(index)
         points = pickle.loads(ray.get(refs[index // BLOCK])[index % BLOCK])
-        statuses = body(points, job, lambda epoch, epochs, index=index: report(index, epoch, epochs))  # type: ignore[misc]
+        statuses = body(points, job, functools.partial(report, index))
         ended.append((index, bool(statuses), time.monotonic() - began))
         if on_gpu:  # a warm worker gives the memory back before the next trial
             torch.cuda.empty_cache()
@@ -208,7 +210,7 @@ class _Turns(_Unsaved, Searcher):
                 self.engine.driver.take_records(self.groups[index])
         if result.get("at", -1) >= 0:
             self.begin(trial_id, result["at"])
-            self.engine.follow(f"{trial_id}/{result['at']}", result["epoch"], result["epochs"])
+            self.engine.follow(f"{trial_id}/{result['at']}", self.groups[result["at"]], *result["doing"])
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Put back what a turn did not begin. What a dead worker left has no record: the next round finds it."""

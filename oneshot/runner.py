@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import signal
 import subprocess
 import threading
@@ -291,9 +292,13 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         """Show a trial as running."""
         self.state.running[name] = Running(trial_label(points, self.driver.plan.sweep.axes), len(points), trial_work(points))
 
-    def follow(self, name: str, epoch: int, epochs: int) -> None:
+    def follow(self, name: str, points: Sequence[Point], doing: str, done: int, total: int) -> None:
+        """Show what a trial is at; past its training, take the records of those of its points that have one already."""
         if name in self.state.running:
-            self.state.running[name].epoch, self.state.running[name].epochs = epoch, epochs
+            one = self.state.running[name]
+            one.doing, one.done, one.total = doing, done, total
+        if doing != "epoch" and len(points) > 1:
+            self.driver.take_records(points)
 
     def phase(self, what: str, epoch: int, epochs: int, losses: dict[str, Any]) -> None:
         """Show how far a critic's training is; a line each tenth of it where nothing is repainted."""
@@ -320,7 +325,7 @@ class LocalEngine(Engine):
                 return
             name = group[0].train_id
             self.begin(name, group)
-            statuses = trial.run(group, job, lambda epoch, epochs, name=name: self.follow(name, epoch, epochs))  # type: ignore[misc]
+            statuses = trial.run(group, job, functools.partial(self.follow, name, group))
             self.state.end_trial(name, bool(statuses))
             self.driver.take_records(group)
 

@@ -11,17 +11,27 @@ from torch import Tensor
 from oneshot import streams
 from oneshot.contracts import TrainedFamily
 from oneshot.episodes import DataSet, Drawings
-from oneshot.train import Diverged
+from oneshot.train import Diverged, Tick, unwatched
 
 CPU_BATCH = 250  # drawings at a time: what stays in a processor's cache; a GPU takes as many as the family allows
 
 
 @torch.inference_mode()
-def draw(model: TrainedFamily, data: DataSet, exemplars: np.ndarray, n: int, seed: int, device: torch.device, batch: int = 0) -> Drawings:
+def draw(
+    model: TrainedFamily,
+    data: DataSet,
+    exemplars: np.ndarray,
+    n: int,
+    seed: int,
+    device: torch.device,
+    batch: int = 0,
+    tick: Tick = unwatched,
+) -> Drawings:
     """`n` drawings for the exemplar of each test class, standardised to bits, or in colour as bytes.
 
     exemplars: image index of each class's exemplar. The noise of a drawing depends on (seed, class, its number) alone, so it is the same
-    drawing at any batch size (0: as suits the device). Raises Diverged if the model draws non-finite pixels.
+    drawing at any batch size (0: as suits the device). tick: told of each batch; may raise. Raises Diverged if the model draws
+    non-finite pixels.
     """
     model.eval()
     size = batch or min(model.drawing_batch, CPU_BATCH if device.type == "cpu" else model.drawing_batch)
@@ -31,6 +41,7 @@ def draw(model: TrainedFamily, data: DataSet, exemplars: np.ndarray, n: int, see
     bits = np.empty((len(classes), *sources.shape[1:]), np.uint8)
     constant = broken = 0
     for start in range(0, len(classes), size):
+        tick("drawing", start, len(classes))
         rows = np.arange(start, min(start + size, len(classes)))
         noise = torch.from_numpy(streams.normal_per_drawing(seed, classes[rows], numbers[rows], model.drawing_noise_shape)).to(device)
         source = on_device[torch.from_numpy(rows // n).to(device)].float()

@@ -23,6 +23,7 @@ from oneshot.stack import Stack, matrix_products
 from oneshot.store import DamagedFile, Store
 
 Report = Callable[[int, int, dict[str, float]], None]
+Tick = Callable[[str, int, int], None]
 
 
 class Diverged(RuntimeError):
@@ -35,6 +36,27 @@ class Diverged(RuntimeError):
 
 class Stopped(RuntimeError):
     """The training was asked to stop; its checkpoints are written."""
+
+
+def watch(report: Tick, stop: Callable[[], bool]) -> Tick:
+    """What long work calls with (what, done, total) batch by batch: it passes that on, if it is named, and raises Stopped within a second
+    of stop()."""
+    asked = -math.inf
+
+    def tick(what: str, done: int, total: int) -> None:
+        nonlocal asked
+        if what:
+            report(what, done, total)
+        if time.monotonic() - asked >= 1:
+            asked = time.monotonic()
+            if stop():
+                raise Stopped(f"at {what or 'work'}: {done} of {total}")
+
+    return tick
+
+
+def unwatched(what: str, done: int, total: int) -> None:
+    """The tick of work that nobody watches."""
 
 
 @dataclass

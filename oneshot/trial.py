@@ -19,7 +19,7 @@ import sys
 import time
 import traceback
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,8 @@ from oneshot.points import Point, stacks
 from oneshot.rows import Record
 from oneshot.score import grade
 from oneshot.store import DamagedFile, Store
-from oneshot.train import Checkpoint, Diverged, Stopped, Training, fit
+from oneshot.train import Checkpoint, Diverged, Stopped, Tick, Training, fit, unwatched, watch
 
-Report = Callable[[int, int], None]
 NOT_TRAINED = dict(epochs_done=0, train_seconds=0.0)
 
 
@@ -60,12 +59,13 @@ class Job:
         return f"{self.sweep}/stop"
 
 
-def run(points: Sequence[Point], job: Job, report: Report = lambda *_: None) -> dict[str, str]:
+def run(points: Sequence[Point], job: Job, report: Tick = unwatched) -> dict[str, str]:
     """Compute the records of points that share one training or train as one stack; returns the status of each point by point_id.
 
-    An exception becomes a row with status `failed` (`diverged` for non-finite losses). Points of a training that was asked to stop get
-    no record and no status; they continue from their checkpoint when the sweep is run again. Points that are done already, as when a
-    worker died in the middle of its trial, stay as they are.
+    report(what, done, total) follows the work: "epoch", "drawing" and what else it may be. An exception becomes a row with status `failed`
+    (`diverged` for non-finite losses). Points of a training that was asked to stop get no record and no status; they continue from their
+    checkpoint when the sweep is run again. Points that are done already, as when a worker died in the middle of its trial, stay as they
+    are.
     """
     if job.threads:
         torch.set_num_threads(job.threads)
@@ -74,6 +74,7 @@ def run(points: Sequence[Point], job: Job, report: Report = lambda *_: None) -> 
     if not points:
         return statuses
     output = io.StringIO()
+    tick = watch(report, functools.partial(job.store.exists, job.stop_key()))
     trainings = {p.train_id: p for p in points}
     try:
         with contextlib.redirect_stdout(output):
@@ -92,10 +93,10 @@ def run(points: Sequence[Point], job: Job, report: Report = lambda *_: None) -> 
                     raise outcome
                 with contextlib.redirect_stdout(output):
                     given = inputs.load(point, job.store, torch.device(job.device))
-                    drawn = drawn or _draw(point, given, outcome, job)
-                    statuses[point.point_id] = _grade(point, given, outcome, drawn, job)
+                    drawn = drawn or _draw(point, given, outcome, job, tick)
+                    statuses[point.point_id] = _grade(point, given, outcome, drawn, job, tick)
             except Stopped:
-                continue  # within its likelihoods or maps: the training is stored, the point has no record yet
+                continue  # after its training, which is stored: the point has no record yet
             except Exception as error:
                 statuses[point.point_id] = _fail(point, error, getattr(outcome, "training", None), job, output)
     if job.drop_weights:
@@ -133,7 +134,7 @@ def build(point: Point) -> Any:
         return module.FAMILY(config, point.settings["image_size"])
 
 
-def _train(points: Sequence[Point], given: Inputs, job: Job, report: Report) -> dict[str, Trained | Exception]:
+def _train(points: Sequence[Point], given: Inputs, job: Job, report: Tick) -> dict[str, Trained | Exception]:
     """The stored training of each point's train_id, or a new one, continued from its checkpoint if one was left; new ones as one stack."""
     outcomes: dict[str, Trained | Exception] = {}
     waiting: list[tuple[Point, TrainedFamily]] = []
@@ -194,9 +195,7 @@ def _free_memory() -> float:
     return 4.0 * 2**30
 
 
-def _fit_or_halve(
-    members: Sequence[tuple[Point, TrainedFamily]], given: Inputs, job: Job, report: Report
-) -> dict[str, Trained | Exception]:
+def _fit_or_halve(members: Sequence[tuple[Point, TrainedFamily]], given: Inputs, job: Job, report: Tick) -> dict[str, Trained | Exception]:
     """Train these as one stack; if that raises, as two halves, one after the other, each from what is stored of it.
 
     So a stack that is too large for the device shrinks, and a point that raises ends alone as failed. Raises Stopped.
@@ -214,7 +213,7 @@ def _fit_or_halve(
     return _train(points[:half], given, job, report) | _train(points[half:], given, job, report)
 
 
-def _fit(members: Sequence[tuple[Point, TrainedFamily]], given: Inputs, job: Job, report: Report) -> dict[str, Trained | Exception]:
+def _fit(members: Sequence[tuple[Point, TrainedFamily]], given: Inputs, job: Job, report: Tick) -> dict[str, Trained | Exception]:
     """Train these as one stack and store each of the trainings."""
     device = torch.device(job.device)
     if device.type == "cuda":
@@ -227,7 +226,7 @@ def _fit(members: Sequence[tuple[Point, TrainedFamily]], given: Inputs, job: Job
         material,
         points[0].seed,
         checkpoints,
-        lambda epoch, epochs, _: report(epoch, epochs),
+        lambda epoch, epochs, _: report("epoch", epoch, epochs),
         lambda: job.store.exists(job.stop_key()),
         accelerated=device.type == "cuda",
     )
@@ -242,8 +241,8 @@ def _fit(members: Sequence[tuple[Point, TrainedFamily]], given: Inputs, job: Job
     return outcomes
 
 
-def _draw(point: Point, given: Inputs, trained: Trained, job: Job) -> Drawn:
-    """The stored drawings of this sample_id, or new ones."""
+def _draw(point: Point, given: Inputs, trained: Trained, job: Job, tick: Tick) -> Drawn:
+    """The stored drawings of this sample_id, or new ones. Raises Stopped."""
     key = f"store/drawings/{point.sample_id}/drawings.npz"
     start = time.monotonic()
     with contextlib.suppress(FileNotFoundError, zipfile.BadZipFile, ValueError, KeyError, OSError):  # a damaged file is drawn again
@@ -253,14 +252,14 @@ def _draw(point: Point, given: Inputs, trained: Trained, job: Job) -> Drawn:
         return Drawn(sample.none(given.data), 0.0)
     if isinstance(family, TrainedFamily):
         _load(point, trained, torch.device(job.device))
-        drawings = sample.draw(family, given.data, given.exemplars, n, point.seed, torch.device(job.device))
+        drawings = sample.draw(family, given.data, given.exemplars, n, point.seed, torch.device(job.device), tick=tick)
     else:
         drawings = family.draw(given.data, given.exemplars, n, point.seed)
     job.store.write(key, sample.to_bytes(drawings))
     return Drawn(drawings, time.monotonic() - start)
 
 
-def _grade(point: Point, given: Inputs, trained: Trained, drawn: Drawn, job: Job) -> str:
+def _grade(point: Point, given: Inputs, trained: Trained, drawn: Drawn, job: Job, tick: Tick) -> str:
     """Score the drawings, where critics see them, and the likelihoods, where the family has them, and commit the row."""
     start = time.monotonic()
     drawings, training = drawn.drawings, trained.training
@@ -277,11 +276,11 @@ def _grade(point: Point, given: Inputs, trained: Trained, drawn: Drawn, job: Job
         tables["classes"] = {"class_name": list(drawings.class_names), "drawings": counts, **grades.classes}
         tables["generalization"] = grades.generalization
     if isinstance(trained.family, SetFamily):
-        numbers, more = _likelihood(point, given, trained, job)
+        numbers, more = _likelihood(point, given, trained, job, tick)
         row |= numbers
         tables |= more
     if isinstance(trained.family, ExplainedFamily) and point.settings["importance_seeds"]:
-        tables["importance"] = _importance(point, given, trained, job)
+        tables["importance"] = _importance(point, given, trained, job, tick)
         row["importance_sparsity"] = maps.mean_sparsity(tables["importance"])
     row |= dict(drawings=len(drawings.images), constant_drawings=drawings.constant, parameters=trained.parameters)
     row |= dict(draw_seconds=drawn.seconds, score_seconds=time.monotonic() - start, peak_memory_mb=_peak_memory_mb(job.device))
@@ -290,20 +289,18 @@ def _grade(point: Point, given: Inputs, trained: Trained, drawn: Drawn, job: Job
     return "done"
 
 
-def _likelihood(point: Point, given: Inputs, trained: Trained, job: Job) -> tuple[dict[str, float], dict[str, dict[str, Any]]]:
+def _likelihood(point: Point, given: Inputs, trained: Trained, job: Job, tick: Tick) -> tuple[dict[str, float], dict[str, dict[str, Any]]]:
     """The likelihoods of a set family on the test classes: numbers of the row, and tables. Raises Stopped."""
     family, device = trained.family, torch.device(job.device)
     _load(point, trained, device)
-    stop = functools.partial(job.store.exists, job.stop_key())
-    return grade_likelihood(family, family.config, given.data, given.greys(family.config), device, lambda *_: None, stop)
+    return grade_likelihood(family, family.config, given.data, given.greys(family.config), device, tick)
 
 
-def _importance(point: Point, given: Inputs, trained: Trained, job: Job) -> dict[str, list[Any]]:
+def _importance(point: Point, given: Inputs, trained: Trained, job: Job, tick: Tick) -> dict[str, list[Any]]:
     """Store what the drawings rest on, in the exemplars of the test classes; returns the table of it. Raises Stopped."""
     device = torch.device(job.device)
     _load(point, trained, device)
-    stop = functools.partial(job.store.exists, job.stop_key())
-    found = explain(trained.family, given.data, given.exemplars, point.settings["importance_seeds"], device, stop)
+    found = explain(trained.family, given.data, given.exemplars, point.settings["importance_seeds"], device, tick)
     job.store.write(maps.key(point.point_id), maps.to_bytes(found))
     return maps.columns(found)
 

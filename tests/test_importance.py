@@ -32,13 +32,9 @@ from oneshot.maps import Maps
 from oneshot.metrics.importance import sparsity, spearman
 from oneshot.results import AnalysisError, Results
 from oneshot.store import Store
-from oneshot.train import Diverged, Stopped
+from oneshot.train import Diverged, Stopped, unwatched
 
 CPU = torch.device("cpu")
-
-
-def never() -> bool:
-    return False
 
 
 # ---- numbers
@@ -160,7 +156,7 @@ def made(side: int = 8) -> tuple[DataSet, np.ndarray]:
 
 def test_maps_are_means_over_noise() -> None:
     data, exemplars = made()
-    found = explain(Scaled(8), data, exemplars, 400, CPU, never)
+    found = explain(Scaled(8), data, exemplars, 400, CPU, unwatched)
     assert found.class_names == ("d", "e", "f") and np.array_equal(found.exemplars, data.images[[7, 9, 11]])
     assert found.maps.dtype == np.float32 and found.exemplars.dtype == np.uint8
     ink = found.maps[found.exemplars == 1]
@@ -171,31 +167,37 @@ def test_maps_are_means_over_noise() -> None:
 def test_each_map_is_the_mean_of_its_own_draws_at_any_batch_size() -> None:
     data, exemplars = made()
     family = Scaled(8)
-    found = explain(family, data, exemplars, 5, CPU, never)
+    found = explain(family, data, exemplars, 5, CPU, unwatched)
     assert [len(noise) for noise in family.asked] == [7, 7, 1]  # the family's own limit
     noise = torch.cat(family.asked).numpy().reshape(3, 5, 8, 8)
     assert found.maps == pytest.approx(np.abs(noise * found.exemplars[:, None]).mean(1))
     assert len({draw.tobytes() for draw in noise.reshape(15, -1)}) == 15
     for batch in (1, 4, 100):
-        assert np.array_equal(explain(Scaled(8), data, exemplars, 5, CPU, never, batch).maps, found.maps)
+        assert np.array_equal(explain(Scaled(8), data, exemplars, 5, CPU, unwatched, batch).maps, found.maps)
 
 
 def test_noise_depends_on_class_and_number_alone() -> None:
     data, exemplars = made()
     first, more, fewer = Scaled(8), Scaled(8), Scaled(8)
-    explain(first, data, exemplars, 2, CPU, never)
-    explain(more, data, exemplars, 3, CPU, never)
-    explain(fewer, dataclasses.replace(data, test=np.array([5])), exemplars, 2, CPU, never)
+    explain(first, data, exemplars, 2, CPU, unwatched)
+    explain(more, data, exemplars, 3, CPU, unwatched)
+    explain(fewer, dataclasses.replace(data, test=np.array([5])), exemplars, 2, CPU, unwatched)
     own, theirs = torch.cat(first.asked).view(3, 2, -1), torch.cat(more.asked).view(3, 3, -1)
     assert torch.equal(own, theirs[:, :2]) and torch.equal(own[2], torch.cat(fewer.asked).view(2, -1))
 
 
 def test_a_stop_is_asked_for_before_each_batch() -> None:
     data, exemplars = made()
-    family, asked = Scaled(8), iter([False, False, True])
+    family, told = Scaled(8), []
+
+    def tick(*what: object) -> None:
+        told.append(what)
+        if len(told) == 3:
+            raise Stopped
+
     with pytest.raises(Stopped):
-        explain(family, data, exemplars, 5, CPU, lambda: next(asked), batch=4)
-    assert len(family.asked) == 2
+        explain(family, data, exemplars, 5, CPU, tick, batch=4)
+    assert len(family.asked) == 2 and told == [("importance maps", done, 15) for done in (0, 4, 8)]
 
 
 def test_maps_that_are_no_numbers_are_a_divergence() -> None:
@@ -203,9 +205,9 @@ def test_maps_that_are_no_numbers_are_a_divergence() -> None:
     family = Scaled(8)
     family.importance = lambda exemplars, noise: torch.where(exemplars[:, 0, 0] > 2, 1.0, torch.nan)[:, None].expand(-1, 8, 8)  # type: ignore
     with pytest.raises(Diverged, match="3 of 3 importance maps"):
-        explain(family, data, exemplars, 1, CPU, never)
+        explain(family, data, exemplars, 1, CPU, unwatched)
     with pytest.raises(ValueError, match="given 0 seeds"):
-        explain(family, data, exemplars, 0, CPU, never)
+        explain(family, data, exemplars, 0, CPU, unwatched)
 
 
 def test_a_trial_stores_maps_and_keeps_their_table(tmp_path: Path) -> None:
@@ -216,12 +218,9 @@ def test_a_trial_stores_maps_and_keeps_their_table(tmp_path: Path) -> None:
     point: Any = SimpleNamespace(point_id="abcd", settings={"importance_seeds": 3, "weights": "best"}, config=dict)
     job = trial.Job(Store(tmp_path), "made")
     trained = trial.Trained(family, training)
-    table = trial._importance(point, Inputs(data, exemplars, None, None), trained, job)
+    table = trial._importance(point, Inputs(data, exemplars, None, None), trained, job, unwatched)
     kept = maps.from_bytes((tmp_path / "store" / "importance" / "abcd.npz").read_bytes())
     assert table["class_name"] == ["d", "e", "f"] and table["sparsity"] == pytest.approx(sparsity(kept.maps).tolist(), abs=1e-3)
-    job.store.write(job.stop_key(), b"")
-    with pytest.raises(Stopped):
-        trial._importance(point, Inputs(data, exemplars, None, None), trained, job)
 
 
 # ---- the file

@@ -12,12 +12,12 @@ import torch
 from exact_sets import ExactSets, true_log_likelihood
 from torch import Tensor
 
-from oneshot import held_out, likelihood
+from oneshot import held_out, likelihood, train
 from oneshot.contracts import Features, SetTerms
 from oneshot.episodes import DataSet
 from oneshot.held_out import HeldOut, binarised
 from oneshot.likelihood import Evaluation, Sampling, evaluate, grade_likelihood
-from oneshot.train import Stopped
+from oneshot.train import Stopped, watch
 
 CPU = torch.device("cpu")
 
@@ -269,7 +269,7 @@ def made_digits(count: int, image_size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_nothing_is_graded_unasked() -> None:
-    assert grade_likelihood(ExactSets(), asked(), made_data(), None, CPU, quiet, lambda: True) == ({}, {})
+    assert grade_likelihood(ExactSets(), asked(), made_data(), None, CPU, quiet) == ({}, {})
 
 
 def test_all_that_is_asked_is_graded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,7 +278,7 @@ def test_all_that_is_asked_is_graded(monkeypatch: pytest.MonkeyPatch) -> None:
     family = ExactSets()
     settings = asked(likelihood="nll", transfer="digits", classify=True)
     row, tables = grade_likelihood(
-        family, settings, made_data(), None, CPU, lambda what, done, total: seen.update({what: (done, total)}), lambda: False, 100
+        family, settings, made_data(), None, CPU, watch(lambda what, done, total: seen.update({what: (done, total)}), lambda: False), 100
     )
     scorers = {"classified_kl", "classified_elbo", "classified_reconstruction"}
     assert row.keys() == {"nelbo", "nll", "reconstruction", "kl_c", "kl_z", "mnist_nelbo", *scorers}
@@ -292,19 +292,17 @@ def test_all_that_is_asked_is_graded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(tables["confusion"]["count"]) == 3 * 250
     assert all(done == total for done, total in seen.values()) and len(seen) == 5 + 5 + 15 + 1
     assert max(n for _, n in family.passes) <= 100 and not family.training
-    again, _ = grade_likelihood(family, settings, made_data(), None, CPU, quiet, lambda: False, 1000)
+    again, _ = grade_likelihood(family, settings, made_data(), None, CPU, quiet, 1000)
     assert again == pytest.approx(row, abs=1e-4)
 
 
 def test_greys_are_drawn_to_bits() -> None:
     data = made_data()
-    plain, _ = grade_likelihood(ExactSets(), asked(likelihood="elbo"), data, None, CPU, quiet, lambda: False)
-    same, _ = grade_likelihood(ExactSets(), asked(likelihood="elbo"), data, data.images * 255, CPU, quiet, lambda: False)
-    other, _ = grade_likelihood(ExactSets(), asked(likelihood="elbo"), data, data.images * 128 + 60, CPU, quiet, lambda: False)
+    plain, _ = grade_likelihood(ExactSets(), asked(likelihood="elbo"), data, None, CPU, quiet)
+    same, _ = grade_likelihood(ExactSets(), asked(likelihood="elbo"), data, data.images * 255, CPU, quiet)
+    other, _ = grade_likelihood(ExactSets(), asked(likelihood="elbo"), data, data.images * 128 + 60, CPU, quiet)
     assert same == plain and other != plain
-    cut, _ = grade_likelihood(
-        ExactSets(), asked(likelihood="elbo", binarisation="threshold"), data, data.images * 128 + 60, CPU, quiet, lambda: False
-    )
+    cut, _ = grade_likelihood(ExactSets(), asked(likelihood="elbo", binarisation="threshold"), data, data.images * 128 + 60, CPU, quiet)
     assert cut == plain, "a model of cut images never sees greys"
 
 
@@ -318,7 +316,7 @@ def test_digits_are_drawn_or_cut_as_the_model_was_trained() -> None:
 
 def test_attention_of_the_first_sets_is_kept_with_their_class() -> None:
     data, family = made_data(), ExactSets()
-    _, tables = grade_likelihood(family, asked(likelihood="elbo"), data, None, CPU, quiet, lambda: False)
+    _, tables = grade_likelihood(family, asked(likelihood="elbo"), data, None, CPU, quiet)
     table = tables["attention"]
     assert len(table["weight"]) == 12 * 2 * 5
     images = HeldOut.of(data, None)
@@ -329,26 +327,24 @@ def test_attention_of_the_first_sets_is_kept_with_their_class() -> None:
         want = family.attention(images.batch(sets[number : number + 1], CPU), torch.zeros(1, 11))["c1"][0]
         for i in rows:
             assert table["weight"][i] == pytest.approx(float(want[table["head"][i], table["member"][i]]))
-    _, without = grade_likelihood(ExactSets(with_context=False), asked(likelihood="elbo"), data, None, CPU, quiet, lambda: False)
+    _, without = grade_likelihood(ExactSets(with_context=False), asked(likelihood="elbo"), data, None, CPU, quiet)
     assert "attention" not in without and set(without["layers"]["latent"]) == {"z"}
 
 
 def test_a_stop_is_heard() -> None:
     with pytest.raises(Stopped):
-        grade_likelihood(
-            ExactSets(), asked(likelihood="nll", nll_samples=10**9), made_data(), None, CPU, quiet, iter([False, True]).__next__
-        )
+        grade_likelihood(ExactSets(), asked(likelihood="nll", nll_samples=10**9), made_data(), None, CPU, watch(quiet, lambda: True))
 
 
 def test_a_stop_is_asked_for_once_a_second_and_unnamed_work_is_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     now, asked_at, told = [100.0], [], []
-    monkeypatch.setattr(likelihood.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(train.time, "monotonic", lambda: now[0])
 
     def stop() -> bool:
         asked_at.append(now[0])
         return False
 
-    tick = likelihood.watch(lambda *what: told.append(what), stop)
+    tick = watch(lambda *what: told.append(what), stop)
     for i in range(350):
         now[0] = 100 + i / 100
         tick("work" if i % 2 else "", i, 350)

@@ -13,7 +13,7 @@ from oneshot.progress import Progress, Running, State, duration, lines, summary
 
 def state() -> State:
     made = State("vae_stn", 100, before=40, work=60.0)
-    made.running = {"a": Running("beta=1", 17, 1.0, epoch=61, epochs=200), "b": Running("beta=2", 1, 1.0)}
+    made.running = {"a": Running("beta=1", 17, 1.0, done=61, total=200), "b": Running("beta=2", 1, 1.0)}
     return made
 
 
@@ -27,6 +27,9 @@ def test_four_lines_of_at_most_79_columns() -> None:
     assert len(shown) == 4 and all(len(line) <= 79 for line in shown)
     assert shown[0].startswith("vae_stn  40/100  40%  [") and shown[0].endswith("left -")
     assert "running 18 in 2 trials (epoch 61/200)" in shown[1]
+    made = state()
+    made.running["b"] = Running("beta=2", 1, 1.0, doing="drawing", done=30, total=300)
+    assert "running 18 in 2 trials (epoch 61/200, drawing 10%)" in lines(made, 80)[1]
 
 
 def test_time_left_weighs_work_and_waits_for_three_trials(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,8 +41,10 @@ def test_time_left_weighs_work_and_waits_for_three_trials(monkeypatch: pytest.Mo
         made.running[str(i)] = Running("", 1, work)
         made.end_trial(str(i))
     assert made.left() == "2 min"  # 25 of 100 in 50 s
-    made.running["x"] = Running("", 1, 50.0, epoch=1, epochs=2)
+    made.running["x"] = Running("", 1, 50.0, done=1, total=2)
     assert made.left() == "50 s"  # with half of the long one, 50 of 100
+    made.running["x"].doing = "drawing"
+    assert made.left() == "17 s"  # it has trained: 75 of 100
 
 
 def test_a_trial_that_did_not_finish_does_not_count() -> None:

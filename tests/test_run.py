@@ -394,3 +394,25 @@ def test_results_by_uri_are_the_same_results(prepared: Path, finished: Path) -> 
     np.testing.assert_allclose(mine.diversity, theirs.diversity[mine.index], rtol=1e-4)
     again = small.run(sweep, "--status", "--json", "--results", f"file://{prepared / 'results'}")
     assert json.loads(again.stdout)["done"] == 4
+
+
+def test_a_stop_while_drawing_is_heard_within_a_batch_and_the_training_is_kept(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first point of a training is drawn, the second is stopped at: run again, it is drawn from the stored training."""
+    text = small.write_sweep(prepared).read_text().replace("grid(beta=[0.0, 1.0, 2.0])", "grid(drawings_per_class=[4, 5], beta=[0.7])")
+    (prepared / "twice.py").write_text(text.replace(", drawings_per_class=4", ""))
+    points = [p for p in expand(sweep.load(str(prepared / "twice.py"))) if p.model == "vae_stn"]
+    job = trial.Job(Store(prepared / "results"), "twice")
+    told: list[tuple[str, int, int]] = []
+
+    def follow(what: str, done: int, total: int) -> None:
+        told.append((what, done, total))
+        if (what, total) == ("drawing", 69 * 5):
+            job.store.write(job.stop_key(), b"stop")
+
+    now = [0.0]
+    monkeypatch.setattr("oneshot.train.time.monotonic", lambda: now.append(now[-1] + 2) or now[-1])
+    assert trial.run(points, job, follow) == {points[0].point_id: "done"}
+    assert [what for what, _, _ in told] == ["epoch", "epoch", "drawing", "drawing", "drawing"]  # 276 in two batches, then the stop
+    job.store.delete(job.stop_key())
+    again: list[str] = []
+    assert trial.run(points, job, lambda what, *_: again.append(what)) == {p.point_id: "done" for p in points} and "epoch" not in again
