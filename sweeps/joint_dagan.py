@@ -1,4 +1,4 @@
-"""All families on one plane (see `joint_vae_stn`): both small DAGANs at two sizes of z.
+"""All families on one plane (see `joint_vae_stn`): both small DAGANs.
 
 So few steps leave the generator few moves: they are larger than published, and come at every second batch instead of every fifth.
 """
@@ -9,7 +9,7 @@ sweep = Sweep(
     question="Where on the plane do small DAGANs lie?",
     model="dagan",
     variant="small",
-    points=grid(generator=["uresnet", "resnet"], z=[10, 128]),
+    points=grid(generator=["uresnet", "resnet"]),
     fixed=dict(
         split="weak",
         image_size=28,
