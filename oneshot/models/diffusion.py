@@ -8,7 +8,8 @@ the loss a mean squared error, Adam's step size falls linearly, there is no aver
 
 Corrected, with `published_process` for the published form: time enters the network as 0 .. 1000 (published: 0 .. 1, where the embedding
 hardly tells two times apart); the noise of T steps is rescaled so that nothing is left of the image at the end (published: 0.6 % at
-T = 500); pixels are -1 and 1 (published: 0 and 1); the first time at which a drawing is taken is also trained (published: not).
+T = 500); pixels are -1 and 1 (published: 0 and 1), and drawing keeps to that range (published: not); the first time at which a drawing
+is taken is also trained (published: not).
 Corrected always: an exemplar that is kept is not multiplied by -1 where others are dropped; the best epoch is that of validation classes.
 
 Contexts of several exemplars are left-out sets as in FSDM: each image of a set is drawn from the others, all at one time. A drawing is made
@@ -51,7 +52,7 @@ class Config:
     encoder_heads: int = setting(12, "model", "film and cross_attention: heads of the encoder, 64 wide each", low=1, high=24)
     patch: int = setting(8, "model", "film and cross_attention: side of the encoder's patches", low=2, high=32, unit="pixels")
     published_process: bool = setting(
-        False, "model", "time in 0 .. 1, noise not rescaled with T, pixels 0 and 1, the last time untrained, as published"
+        False, "model", "time in 0 .. 1, noise not rescaled with T, pixels 0 and 1 and unbounded, the last time untrained, as published"
     )
     exemplars: int = setting(
         1, "train", "exemplars of a training context: 1 is the class's own, more are left-out sets", low=1, high=50, shapes=True

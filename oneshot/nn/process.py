@@ -21,11 +21,13 @@ class Process(nn.Module):
 
     The betas rise linearly, from 1e-4 to 0.02 at T = 1,000; at other T they are rescaled by 1000 / T (at most 0.999), so that always
     next to nothing is kept at the end. published: the same betas at any T, 0.6 % kept at T = 500, and one more before the first step.
+    On the way back, the image that the predicted noise implies is kept within the pixels' -1 .. 1, as Ho et al. do; at the noisy end,
+    where little of it is in x_t, small errors of the prediction would carry it far away. published: it is not.
     """
 
     def __init__(self, steps: int, published: bool):
         super().__init__()
-        self.steps = steps
+        self.steps, self.bounded = steps, not published
         if published:
             beta = torch.linspace(FIRST, LAST, steps + 1, dtype=torch.float64)
         else:
@@ -51,8 +53,9 @@ class Process(nn.Module):
         """
         x = noise[:, :1]
         for i, t in enumerate(range(self.steps, 0, -1)):
-            x = x - self.beta[t] / self.lost[t].sqrt() * predict(x, self._all(t, x))
-            x = x / (1 - self.beta[t]).sqrt()
+            image = self._implied(x, predict(x, self._all(t, x)), t)
+            x = self.kept[t - 1].sqrt() * self.beta[t] * image + (1 - self.beta[t]).sqrt() * self.lost[t - 1] * x
+            x = x / self.lost[t]  # the mean of x_{t-1} given both (Ho et al. 2020, equation 7)
             if t > 1:
                 x = x + self.beta[t].sqrt() * noise[:, i + 1 : i + 2]
         return x
@@ -62,10 +65,15 @@ class Process(nn.Module):
         times = torch.linspace(self.steps, 0, steps + 1).round().int().tolist()
         x = noise
         for t, s in itertools.pairwise(times):
-            found = predict(x, self._all(t, x))
-            image = (x - self.lost[t].sqrt() * found) / self.kept[t].sqrt()
+            image = self._implied(x, predict(x, self._all(t, x)), t)
+            found = (x - self.kept[t].sqrt() * image) / self.lost[t].sqrt()
             x = self.kept[s].sqrt() * image + self.lost[s].sqrt() * found if s else image
         return x
+
+    def _implied(self, x: Tensor, found: Tensor, t: int) -> Tensor:
+        """The image in x_t, if this is the noise in it."""
+        image = (x - self.lost[t].sqrt() * found) / self.kept[t].sqrt()
+        return image.clamp(-1, 1) if self.bounded else image
 
     def _all(self, t: int, x: Tensor) -> Tensor:
         return torch.full((len(x),), t, device=x.device)
