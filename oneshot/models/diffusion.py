@@ -129,9 +129,9 @@ VARIANTS = {
     "cfgdm": dict(drop_probability=0.1, gamma=1.0),
     "fsdm_film": dict(conditioning="film", exemplars=5, batch_size=32),
     "fsdm": dict(conditioning="cross_attention", exemplars=5, batch_size=32),
-    "small_cfgdm": dict(n_feat=16, ddim_steps=20, drop_probability=0.1, gamma=1.0, epochs=3, batch_size=32, learning_rate=1e-3),
+    "small_cfgdm": dict(n_feat=16, ddim_steps=10, drop_probability=0.1, gamma=1.0, epochs=3, batch_size=32, learning_rate=1e-3),
     "small_fsdm": dict(
-        n_feat=16, ddim_steps=20, conditioning="cross_attention", exemplars=5, encoder_width=64, encoder_depth=2, encoder_heads=2, patch=7,
+        n_feat=16, ddim_steps=10, conditioning="cross_attention", exemplars=5, encoder_width=64, encoder_depth=2, encoder_heads=2, patch=7,
         epochs=3, batch_size=8, learning_rate=1e-3,
     ),
 }  # fmt: skip
