@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 import small
 import torch
+from bars import SIZE, bars
 from torch import Tensor
 
 from oneshot.contracts import Pairs, Sets
-from oneshot.episodes import DataSet
 from oneshot.material import gather
 from oneshot.models.diffusion import VARIANTS, Config, Diffusion
 from oneshot.nn.process import Process
@@ -27,7 +27,6 @@ from oneshot.store import Store
 from oneshot.sweep import Sweep, SweepError, grid
 from oneshot.train import Checkpoint, Stopped, Training, fit
 
-SIZE = 16
 CPU = torch.device("cpu")
 
 
@@ -275,21 +274,10 @@ def test_other_conditionings_begin_without_the_exemplar_and_learn_to_use_it(cond
     assert not torch.allclose(family._walk(one, noise), family._walk(two, noise), atol=1e-4)
 
 
-def data() -> DataSet:
-    """16 classes of 6 images: a bar at a place of the class's own, with some pixels missing."""
-    rng = np.random.default_rng(0)
-    images = np.zeros((96, SIZE, SIZE), np.uint8)
-    for i in range(96):
-        y, x = divmod(i // 6, 4)
-        images[i, 3 * y : 3 * y + 6, 3 * x : 3 * x + 5] = rng.random((6, 5)) < 0.9
-    parts = np.arange(10), np.arange(10, 13), np.arange(13, 16)
-    return DataSet("made", "fixed", "0", images, np.arange(16).repeat(6), tuple(map(str, range(16))), *parts)
-
-
 def train(models: list[Diffusion], folder: Path, stop_after: int | None = None) -> list[Training]:
     seen: list[int] = []
     checkpoints = [Checkpoint(Store(folder), f"{k}.pt", 0.0) for k in range(len(models))]
-    material = gather(models[0], data(), np.arange(0, 96, 6), CPU)
+    material = gather(models[0], bars(), np.arange(0, 96, 6), CPU)
     stop = (lambda: len(seen) >= stop_after) if stop_after else (lambda: False)
     return fit(models, material, 5, checkpoints, lambda *_: seen.append(1), stop)  # type: ignore[return-value]
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from bars import SIZE, bars
 
-from oneshot.episodes import DataSet
 from oneshot.game import Plateau
 from oneshot.material import SetMaterial, gather
 from oneshot.models.set_vae import VARIANTS, Config, SetVae
@@ -17,18 +17,6 @@ from oneshot.store import Store
 from oneshot.train import Checkpoint, Stopped, Training, fit
 
 CPU = torch.device("cpu")
-SIZE = 16
-
-
-def data() -> DataSet:
-    """16 classes of 6 images: a bar at a place of the class's own, in levels of ink that vary."""
-    rng = np.random.default_rng(0)
-    images = np.zeros((96, SIZE, SIZE), np.uint8)
-    for i in range(96):
-        y, x = divmod(i // 6, 4)
-        images[i, 3 * y : 3 * y + 6, 3 * x : 3 * x + 5] = rng.random((6, 5)) < 0.9
-    parts = np.arange(10), np.arange(10, 13), np.arange(13, 16)
-    return DataSet("made", "fixed", "0", images, np.arange(16).repeat(6), tuple(map(str, range(16))), *parts)
 
 
 def model(variant: str = "tiny_ns", **changed: Any) -> SetVae:
@@ -39,7 +27,7 @@ def model(variant: str = "tiny_ns", **changed: Any) -> SetVae:
 def train(models: list[SetVae], folder: Path, stop_after: int | None = None) -> list[Training]:
     seen: list[int] = []
     checkpoints = [Checkpoint(Store(folder), f"{k}.pt", 0.0) for k in range(len(models))]
-    material = gather(models[0], data(), np.zeros(16, int), CPU)
+    material = gather(models[0], bars(), np.zeros(16, int), CPU)
     stop = (lambda: len(seen) >= stop_after) if stop_after else (lambda: False)
     return fit(models, material, 5, checkpoints, lambda *_: seen.append(1), stop)  # type: ignore[return-value]
 
@@ -87,7 +75,7 @@ def test_the_step_size_falls_when_the_bound_slowly_gets_worse() -> None:
 
 def test_greys_reach_the_model_as_bits_drawn_anew() -> None:
     greys = np.full((96, SIZE, SIZE), 128, np.uint8)
-    material = gather(model(), data(), np.zeros(16, int), CPU, greys)
+    material = gather(model(), bars(), np.zeros(16, int), CPU, greys)
     assert isinstance(material, SetMaterial)
     (one, *_), (two, *_) = ([material.batch(item).images for item in material.epoch(5, epoch, 8)] for epoch in (0, 1))
     assert (
