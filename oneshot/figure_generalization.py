@@ -19,6 +19,7 @@ from oneshot.results import Results
 
 DASHES = ["-", (0, (4, 1.5)), (0, (1.5, 1.2))]  # of curves that share a colour
 LETTERS = 30  # of a line of a label
+ENOUGH = 0.5  # of the widest coverage, for the area of a curve to be compared
 
 
 @styled
@@ -100,12 +101,17 @@ def nearness(row: pd.Series) -> str:
 
 
 def generalization_title(shown: pd.DataFrame) -> str:
-    """Whose curve is nearest to people's, and whether people's lies above; neutral if seeds differ as much as settings."""
+    """Whose curve is nearest to people's, and whether people's lies above; neutral if seeds differ as much as settings.
+
+    The area is compared among curves that cover at least half as much of people's range as the widest does: over little, it is small.
+    """
     settings = shown[shown["model"] != "human"].drop_duplicates("setting")
     ranked = settings.dropna(subset="generalization_area").sort_values("generalization_area", kind="stable")
     if ranked.empty:
         apart = settings["generalization_coverage"].notna().any()
         return "No curve shares originality with people's" if apart else "Recognizability by originality; there is no curve of people"
+    wide = ranked["generalization_coverage"] >= ENOUGH * ranked["generalization_coverage"].max()
+    ranked = ranked[wide]
     best, areas = ranked.iloc[0], ranked["generalization_area"]
     noise = float(np.sqrt((ranked["generalization_area_se"] ** 2).mean()))
     if len(ranked) > 2 and areas.median() - best["generalization_area"] < 2 * noise:

@@ -225,6 +225,15 @@ def test_the_title_is_the_smallest_area_and_whether_people_lie_above(tmp_path: P
     assert [ag.people_above(table, s) for s in ("beta 0", "beta 1", "no such")] == [False, True, None]
 
 
+def test_a_small_area_over_little_of_people_s_range_is_no_merit(tmp_path: Path) -> None:
+    results = loaded(tmp_path, grid(beta=[0.5, 2.0]))
+    models = results.points["model"] == "vae_stn"
+    results.points.loc[models, "generalization_area"] = results.points.loc[models, "beta"].map({0.5: 3.0, 2.0: 0.5})
+    for coverage, nearest in ((0.3, "beta 0.5, area 3.00 over 80 %"), (0.5, "beta 2, area 0.50 over 50 %")):
+        results.points.loc[models, "generalization_coverage"] = results.points.loc[models, "beta"].map({0.5: 0.8, 2.0: coverage})
+        assert figures.FIGURES["generalization"](results).title.startswith(f"Nearest to people's curve: {nearest}")
+
+
 def test_the_title_is_neutral_where_seeds_differ_as_much_as_settings(tmp_path: Path) -> None:
     results = loaded(tmp_path, grid(beta=[0.5, 1.0, 2.0, 4.0]), seeds=3, noise=5.0, where_is=lambda **_: (2.0, 60.0))
     assert figures.FIGURES["generalization"](results).title == "No curve is nearer to people's than seed noise allows"
