@@ -88,10 +88,10 @@ class State:
         return 60 * len(self.ends) / max(min(now - self.started, RATE_SECONDS), 1e-9)
 
     def left(self) -> str:
-        """Time left, by work and not by points; "-" before three trials ended."""
+        """Time left, by work and not by points; "-" before three trials ended, and once all are trained, as drawing has no estimate."""
         partly = sum(r.work * r.trained for r in list(self.running.values()))
         share = (self.work_done + partly) / self.work
-        if self.trials_ended < 3 or share < 0.005:  # references end at once and say nothing of trainings
+        if self.trials_ended < 3 or share < 0.005 or (self.running and share > 0.995):  # references end at once and say nothing
             return "-"
         return duration((time.monotonic() - self.started) * max(1 - share, 0) / share)
 
