@@ -73,7 +73,8 @@ class TrainedFamily(nn.Module, ABC):
     """A model that learns. `config` is its Config; images are square, `image_size` pixels wide.
 
     trains_on: what a batch of training items is. cannot_stack: why models of this family cannot train as one stack; "" if they can, as
-    they should. evaluation_batch, drawing_batch: most images that it evaluates, or draws, at a time, for the memory that takes.
+    they should. evaluation_batch, drawing_batch: most images that it evaluates, or draws, at a time, for the memory that takes;
+    cached_batch: most that it draws at a time on a processor, whose cache they should not leave.
     """
 
     trained: ClassVar[bool] = True
@@ -81,6 +82,7 @@ class TrainedFamily(nn.Module, ABC):
     cannot_stack: ClassVar[str] = ""
     evaluation_batch: ClassVar[int] = 512
     drawing_batch: ClassVar[int] = 3000
+    cached_batch: ClassVar[int] = 250
     config: Any
     image_size: int
 

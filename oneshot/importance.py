@@ -15,7 +15,6 @@ from oneshot.contracts import ExplainedFamily
 from oneshot.episodes import DataSet
 from oneshot.held_out import SEED
 from oneshot.maps import Maps
-from oneshot.sample import CPU_BATCH
 from oneshot.train import Diverged, Tick, unwatched
 
 
@@ -41,7 +40,7 @@ def explain(
     images = np.asarray(data.images[exemplars[data.test]])
     names = tuple(data.class_names[c] for c in data.test)
     rows, numbers = np.arange(len(images)).repeat(seeds), np.tile(np.arange(seeds), len(images))
-    size = batch or min(family.drawing_batch, CPU_BATCH if device.type == "cpu" else family.drawing_batch)
+    size = batch or (family.cached_batch if device.type == "cpu" else family.drawing_batch)
     total = np.zeros(images.shape)
     for start in range(0, len(rows), size):
         tick("importance maps", start, len(rows))

@@ -13,8 +13,6 @@ from oneshot.contracts import TrainedFamily
 from oneshot.episodes import DataSet, Drawings
 from oneshot.train import Diverged, Tick, unwatched
 
-CPU_BATCH = 250  # drawings at a time: what stays in a processor's cache; a GPU takes as many as the family allows
-
 
 @torch.inference_mode()
 def draw(
@@ -34,7 +32,7 @@ def draw(
     non-finite pixels.
     """
     model.eval()
-    size = batch or min(model.drawing_batch, CPU_BATCH if device.type == "cpu" else model.drawing_batch)
+    size = batch or (model.cached_batch if device.type == "cpu" else model.drawing_batch)
     classes, numbers = data.test.repeat(n), np.tile(np.arange(n), len(data.test))
     sources = np.asarray(data.images[exemplars[data.test]])
     on_device = torch.from_numpy(sources).to(device).view(len(sources), -1, data.image_size, data.image_size)

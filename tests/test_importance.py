@@ -117,7 +117,7 @@ def test_numbers_refuse_other_shapes_and_shares() -> None:
 class Scaled(ExplainedFamily):
     """importance = |exemplar * noise|, whose mean over noise is sqrt(2 / pi) on ink and 0 elsewhere. Keeps what it was asked."""
 
-    drawing_batch = 7
+    drawing_batch = cached_batch = 7
     image_size = SIZE
 
     def __init__(self, side: int):

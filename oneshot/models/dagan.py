@@ -166,7 +166,7 @@ class Dagan(TrainedFamily):
     """
 
     evaluation_batch = 64
-    drawing_batch = 250
+    drawing_batch = 1000
 
     def __init__(self, config: Config, image_size: int):
         super().__init__()

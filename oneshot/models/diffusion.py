@@ -142,6 +142,7 @@ class Diffusion(ExplainedFamily):
 
     evaluation_batch = 128
     drawing_batch = 128
+    cached_batch = 16  # at n_feat 16 and 28 pixels 5.0 ms of a core an image, against 8.4 in batches of 256
 
     def __init__(self, config: Config, image_size: int):
         super().__init__()
