@@ -106,7 +106,8 @@ def test_a_drawing_is_the_same_at_any_batch_size(family: str, data: DataSet) -> 
     exemplars = torch.from_numpy(data.images[classes * 6]).float().unsqueeze(1)
     whole = model.sample(exemplars, noise)
     single = torch.cat([model.sample(exemplars[i : i + 1], noise[i : i + 1]) for i in range(12)])
-    torch.testing.assert_close(whole, single, atol=1e-6, rtol=1e-5)
+    # A diffusion model divides its rounding errors by the little of the image that is left at the noisy end.
+    torch.testing.assert_close(whole, single, atol=2e-4 if family.startswith("diffusion") else 1e-6, rtol=1e-5)
     by_batch = [draw(model, data, np.arange(0, 180, 6), 4, 3, torch.device("cpu"), batch=b).images for b in (1, 7, 500)]
     assert np.array_equal(by_batch[0], by_batch[1]) and np.array_equal(by_batch[1], by_batch[2])
 

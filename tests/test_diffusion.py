@@ -36,7 +36,7 @@ def count(*modules: torch.nn.Module) -> int:
 
 def model(**changed: Any) -> Diffusion:
     torch.manual_seed(3)
-    return Diffusion(Config(**{**VARIANTS["tiny"], **changed}), SIZE)
+    return Diffusion(Config(**{**VARIANTS["tiny"], **dict(time_steps=4, ddim_steps=0), **changed}), SIZE)
 
 
 def spy(family: Diffusion, answer: Callable[[Tensor, Tensor], Tensor] | None = None) -> list[tuple[Tensor, Tensor]]:

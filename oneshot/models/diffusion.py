@@ -117,13 +117,14 @@ class Config:
 
 
 VARIANTS = {
-    "tiny": dict(n_feat=6, time_steps=4, drop_probability=0.2, gamma=0.5, epochs=2, batch_size=8),
+    "tiny": dict(n_feat=6, time_steps=100, ddim_steps=3, drop_probability=0.2, gamma=0.5, epochs=2, batch_size=8),
     "tiny_film": dict(
-        n_feat=6, time_steps=5, conditioning="film", exemplars=2, encoder_width=8, encoder_depth=1, encoder_heads=1, epochs=2, batch_size=4
+        n_feat=6, time_steps=100, ddim_steps=3, conditioning="film", exemplars=2, encoder_width=8, encoder_depth=1, encoder_heads=1,
+        epochs=2, batch_size=4,
     ),
     "tiny_cross": dict(
-        n_feat=6, time_steps=20, ddim_steps=3, conditioning="cross_attention", encoder_width=8, encoder_depth=1, encoder_heads=1, epochs=2,
-        batch_size=8, published_process=True,
+        n_feat=6, time_steps=4, conditioning="cross_attention", encoder_width=8, encoder_depth=1, encoder_heads=1, epochs=2, batch_size=8,
+        published_process=True,
     ),
     "ddpm": dict(),
     "cfgdm": dict(drop_probability=0.1, gamma=1.0),
