@@ -32,7 +32,7 @@ from oneshot.maps import Maps
 from oneshot.metrics.importance import sparsity, spearman
 from oneshot.results import AnalysisError, Results
 from oneshot.store import Store
-from oneshot.train import Diverged, Stopped, unwatched
+from oneshot.train import Diverged, Stopped, unwatched, watch
 
 CPU = torch.device("cpu")
 
@@ -221,6 +221,8 @@ def test_a_trial_stores_maps_and_keeps_their_table(tmp_path: Path) -> None:
     table = trial._importance(point, Inputs(data, exemplars, None, None), trained, job, unwatched)
     kept = maps.from_bytes((tmp_path / "store" / "importance" / "abcd.npz").read_bytes())
     assert table["class_name"] == ["d", "e", "f"] and table["sparsity"] == pytest.approx(sparsity(kept.maps).tolist(), abs=1e-3)
+    with pytest.raises(Stopped):
+        trial._importance(point, Inputs(data, exemplars, None, None), trained, job, watch(unwatched, lambda: True))
 
 
 # ---- the file

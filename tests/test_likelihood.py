@@ -333,7 +333,9 @@ def test_attention_of_the_first_sets_is_kept_with_their_class() -> None:
 
 def test_a_stop_is_heard() -> None:
     with pytest.raises(Stopped):
-        grade_likelihood(ExactSets(), asked(likelihood="nll", nll_samples=10**9), made_data(), None, CPU, watch(quiet, lambda: True))
+        grade_likelihood(
+            ExactSets(), asked(likelihood="nll", nll_samples=10**9), made_data(), None, CPU, watch(quiet, iter([False, True]).__next__)
+        )
 
 
 def test_a_stop_is_asked_for_once_a_second_and_unnamed_work_is_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
