@@ -28,6 +28,8 @@ SCRIPTS = {  # in the order in which they run: most seconds, and arguments
     "scoring": (420, []),
     "engine": (420, []),
     "tables": (300, []),
+    "many_rows": (600, []),
+    "cluster_simulation": (300, []),
     "grid": (420, []),
     "gpu_slot": (240, ["--quick"]),
 }

@@ -15,7 +15,7 @@ from oneshot import looks, plan, sweep
 from oneshot.plan import Plan
 from oneshot.rows import NewerFormat
 from oneshot.settings import SettingError
-from oneshot.store import Store
+from oneshot.store import Store, StoreError, Unavailable
 from oneshot.sweep import SweepError
 from oneshot.where import WhereError
 
@@ -39,7 +39,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         print(f"error: {message}", file=sys.stderr)
         flags = [s for action in self._actions for s in action.option_strings if s.startswith("--")]
-        for word in message.split():
+        for word in message.replace(":", " ").split():
             if word.startswith("--") and word not in flags and (near := difflib.get_close_matches(word, flags, 1)):
                 print(f"  help: did you mean {near[0]}?", file=sys.stderr)
         print(f"  help: {self.prog} --help lists the flags", file=sys.stderr)
@@ -71,6 +71,9 @@ def parser() -> Parser:
     how.add_argument("--address", metavar="ADDR", help="the Ray cluster to join [RAY_ADDRESS, else this machine]")
     how.add_argument("--cpus-per-trial", type=float, default=1.0, metavar="X", help="processors of a trial [1]")
     how.add_argument("--gpus-per-trial", type=float, metavar="X", help="share of a GPU for a trial, as .25 [1 if there is one]")
+    how.add_argument(
+        "--workers-per-trial", type=_positive, default=1, metavar="K", help="train each point on K workers at once, data-parallel [1]"
+    )
     how.add_argument("--fresh-workers", action="store_true", help="a new process for every trial [warm workers]")
     how.add_argument("--results", metavar="PATH", help="folder or URI of the results [ONESHOT_RESULTS, else results]")
     how.add_argument(
@@ -83,7 +86,9 @@ def parser() -> Parser:
     look = p.add_argument_group("look, and run nothing")
     look.add_argument("--check", "-n", "--dry-run", action="store_true", help="validate, count, estimate; writes nothing")
     look.add_argument("--status", action="store_true", help="done, diverged, failed and missing points, by axis")
+    look.add_argument("--watch", nargs="?", type=_seconds, const=10.0, metavar="SECONDS", help="with --status: again and again [10]")
     look.add_argument("--list", action="store_true", help="the points of SWEEP with their status; all sweeps without SWEEP")
+    look.add_argument("--check-cluster", metavar="FILE", help="what is wrong in a cluster file and what it asks for; contacts no cloud")
     look.add_argument("--settings", metavar="FAMILY", help="the settings of a model or critic: stage, type, range, default")
     look.add_argument("--json", action="store_true", help="print --check, --status and --list as JSON")
     return p
@@ -93,6 +98,16 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds; SWEEP stands before --watch") from None
+    if not 0.1 <= value <= 86400:
+        raise argparse.ArgumentTypeError(f"{text} is outside 0.1 .. 86400 seconds")
     return value
 
 
@@ -117,10 +132,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingError as error:
         for message in error.problems:
             print(f"error: {message}", file=sys.stderr)
-    except (WhereError, Refused) as error:
+    except (WhereError, Refused, StoreError) as error:
         print(f"error: {error}", file=sys.stderr)
         if getattr(error, "help", ""):
             print(f"  help: {error.help}", file=sys.stderr)  # type: ignore[union-attr]
+    except (Unavailable, ConnectionError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        print(
+            f"  help: {getattr(error, 'help', 'start one with ray up cluster.yaml, or leave --address out for this machine')}",
+            file=sys.stderr,
+        )
+        _traceback_if_asked()
     except NewerFormat as error:
         print(f"error: {error}\n  Nothing was changed.   help: update oneshot, or choose another folder with --results", file=sys.stderr)
     except OSError as error:
@@ -137,6 +159,12 @@ def _traceback_if_asked() -> None:
 
 
 def _dispatch(options: argparse.Namespace) -> int:
+    if options.check_cluster:
+        from oneshot import cluster
+
+        text, status = cluster.report(options.check_cluster)
+        print(text)
+        return status
     if options.settings:
         print(looks.settings_table(options.settings))
         return 0
@@ -145,6 +173,12 @@ def _dispatch(options: argparse.Namespace) -> int:
             print(looks.sweeps_table(as_json=options.json))
             return 0
         raise Refused("which sweep?", "run_sweep.py --list shows them; run_sweep.py quickstart is a first one")
+    if options.watch:
+        if not options.status or options.check or options.list:
+            raise Refused("--watch goes with --status, and with no other look", f"run_sweep.py {options.sweep} --status --watch")
+        from oneshot import watch
+
+        return watch.run(lambda: _plan(options), options.sweep, options.watch, options.json)
     made = _plan(options)
     if options.check or options.status or options.list:
         view = looks.check if options.check else looks.status if options.status else looks.listing
@@ -186,6 +220,8 @@ def _command(options: argparse.Namespace) -> str:
 
 
 def _run(made: Plan, options: argparse.Namespace) -> int:
+    if options.local and options.workers_per_trial > 1:
+        raise Refused("--workers-per-trial needs Ray", "leave --local out")
     from oneshot.lease import Taken, holder
 
     if holding := holder(made.store, made.sweep.name):
@@ -205,6 +241,7 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
             address=options.address or os.environ.get("RAY_ADDRESS", ""),
             gpus_per_trial=options.gpus_per_trial,
             cpus_per_trial=options.cpus_per_trial,
+            workers_per_trial=options.workers_per_trial,
             checkpoint_seconds=options.checkpoint_seconds,
             fresh_workers=options.fresh_workers,
             stop_on_failure=options.stop_on_failure,
@@ -218,6 +255,9 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
         print(f"error: {error}", file=sys.stderr)
         _traceback_if_asked()
         return 2
+    if outcome.trouble:
+        print(looks.broken_off(made, outcome.trouble, _command(options)), file=sys.stderr)
+        return 1
     if outcome.signal:
         print(looks.stopped(made, _command(options)), file=sys.stderr)
         return 143 if outcome.signal == 15 else 130

@@ -74,12 +74,14 @@ class TrainedFamily(nn.Module, ABC):
 
     trains_on: what a batch of training items is. cannot_stack: why models of this family cannot train as one stack; "" if they can, as
     they should. evaluation_batch, drawing_batch: most images that it evaluates, or draws, at a time, for the memory that takes;
-    cached_batch: most that it draws at a time on a processor, whose cache they should not leave.
+    cached_batch: most that it draws at a time on a processor, whose cache they should not leave. gpu_share: how much of a GPU a trial of
+    this family asks for.
     """
 
     trained: ClassVar[bool] = True
     trains_on: type = Pairs
     cannot_stack: ClassVar[str] = ""
+    gpu_share: ClassVar[float] = 1.0
     evaluation_batch: ClassVar[int] = 512
     drawing_batch: ClassVar[int] = 3000
     cached_batch: ClassVar[int] = 250
@@ -197,6 +199,7 @@ class ReferenceFamily(ABC):
     """A family that learns nothing: people, copies, noise, or images made elsewhere. Goes the same way as any model after training."""
 
     trained: ClassVar[bool] = False
+    gpu_share: ClassVar[float] = 0.25
 
     def __init__(self, config: Any):
         self.config = config

@@ -1,7 +1,8 @@
-"""What all trials of a data set share: images, critics, exemplars, the human point. Stored under ids, loaded once a process.
+"""What all trials of a data set share: images, critics, exemplars, the human point. Stored under ids, loaded once a node.
 
 `prepare` computes what is missing, in order: SimCLR, the exemplars (medoids in its space), ProtoNet (whose support images they are),
-people. `load` only reads. Images are memory maps, so the trials of a machine share them.
+people. `load` only reads: images, exemplars and weights are memory maps of files that a node has once, so all its processes share them.
+People's point is a file of a kilobyte, as cheap to read as to ask whether it changed.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from oneshot.data import digits
 from oneshot.episodes import DataSet
 from oneshot.models.human import Config as HumanConfig
 from oneshot.models.human import Human as HumanFamily
+from oneshot.node_files import node_file
 from oneshot.points import CriticSpec, Point, digest
 from oneshot.score import Critics, Human, grade
 from oneshot.store import DamagedFile, Store
@@ -158,7 +160,7 @@ def _read(point: Point, store: Store, device: torch.device) -> Inputs:
         kind = point.settings["exemplar"].replace("medoid", "first")  # there is no critic in whose space a medoid lies
         return Inputs(data, choose_exemplars(data, kind, None, point.seed, device), None, None)
     try:
-        exemplars = np.load(io.BytesIO(store.unseal(where["exemplars"])), allow_pickle=False)
+        exemplars = np.load(node_file(store, where["exemplars"]), mmap_mode="r", allow_pickle=False)
         human = Human(**json.loads(store.read(where["human"])))
         critics = Critics(_read_critic(point.simclr, size, store, device), _read_critic(point.protonet, size, store, device), device)
     except FileNotFoundError as error:
@@ -214,7 +216,9 @@ def _critic(spec: CriticSpec, data: DataSet, exemplars: np.ndarray | None, store
 
 
 def _read_critic(spec: CriticSpec, image_size: int, store: Store, device: torch.device) -> nn.Module:
-    state = torch.load(io.BytesIO(store.unseal(spec.weights_key)), weights_only=True, map_location="cpu")
-    module = _module(spec.kind).FAMILY(image_size)
-    module.load_state_dict(state)
+    """A critic from the store. On a CPU its weights are the pages of the node's file."""
+    state = torch.load(node_file(store, spec.weights_key), weights_only=True, map_location="cpu", mmap=True)
+    with torch.device("meta"):  # no weights of its own
+        module = _module(spec.kind).FAMILY(image_size)
+    module.load_state_dict(state, assign=True)
     return module.to(device).eval()

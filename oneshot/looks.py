@@ -7,12 +7,16 @@ import dataclasses
 import datetime
 import json
 import os
+import re
 import textwrap
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from oneshot import settings, sweep
+from oneshot import facts, settings, sweep
+from oneshot.facts import number, short
+from oneshot.lease import holder
 from oneshot.plan import Plan, estimate
 from oneshot.points import COMMON, STACK_ON_CPU, STACK_ON_GPU, Point, expand, stacks
 from oneshot.progress import duration
@@ -27,20 +31,15 @@ LABEL = 12
 
 def _line(label: str, text: str) -> str:
     """One labelled line, wrapped at 80 columns."""
+    return "\n".join(wrapped(label, text, 79))
+
+
+def wrapped(label: str, text: str, wide: int) -> list[str]:
+    """The lines of a labelled text."""
     indent = " " * (LABEL + 2)
-    return textwrap.fill(
-        text, 79, initial_indent=f"  {label:<{LABEL}}", subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    return textwrap.wrap(
+        text, wide, initial_indent=f"  {label:<{LABEL}}", subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
-
-
-def number(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def short(value: Any) -> str:
-    """A value for a narrow column: of a long text, a path say, its end."""
-    text = number(value)
-    return text if len(text) <= 20 else "..." + text[-17:]
 
 
 def axes_text(points: Sequence[Point], axes: Sequence[str]) -> str:
@@ -122,31 +121,27 @@ def check(made: Plan, command: str, max_stack: int | None, as_json: bool) -> str
 
 
 def status(made: Plan, command: str, max_stack: int | None, as_json: bool) -> str:
-    """Counts by status and, for axis values where not all is done, by axis; failures grouped by error."""
-    from oneshot.lease import holder
-
-    names = ("done", "diverged", "failed", "missing")
-    counts = made.counts()
-    held = holder(made.store, made.sweep.name)
+    """Counts by status and, for axis values where not all is done, by axis; failures grouped by error; speed and machines of a driver."""
+    known = facts.gather(facts.Tally(made), holder(made.store, made.sweep.name), time.time())
     if as_json:
-        by_axis = {a: {number(v): dict(c) for v, c in _by_value(made, a).items()} for a in made.sweep.axes}
-        return json.dumps(dict(sweep=made.sweep.name, driver=held[0] if held else None, **{n: counts[n] for n in names}, by_axis=by_axis))
-    driver = f"run by process {held[0]['pid']} on {held[0]['host']}, last sign {duration(held[1])} ago" if held else "no driver running"
+        return json.dumps(facts_json(known, made))
+    driver = "no driver running"
+    if known.note:
+        driver = f"run by process {known.note['pid']} on {facts.line(known.note['host'])}, last sign {duration(known.sign)} ago"
     ends = [r.row["finished_at"] for r in made.log.records.values() if r.row.get("finished_at")]
     if ends:
         age = datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(max(ends))
         driver += f", last row {duration(age.total_seconds())} ago"
-    lines = [f"{made.sweep.name}  {len(made.points):,} points, {driver}", f"{'':<22}" + "".join(f"{n:>10}" for n in names)]
-    lines.append(f"{'all':<22}" + "".join(f"{counts[n]:>10,}" for n in names))
-    for axis in made.sweep.axes:
-        values = _by_value(made, axis)
-        if len({tuple(c[n] / sum(c.values()) for n in names) for c in values.values()}) < 2:
-            continue  # all values alike: the axis says nothing
+    lines = [f"{made.sweep.name}  {len(made.points):,} points, {driver}", *(driver_lines(known) if known.note else [])]
+    lines += [table_head(known), table_row(known, "all", known.tally.counts, known.running)]
+    for axis, values in telling_axes(known):
         open_values = {v: c for v, c in values.items() if c["done"] < sum(c.values())}
         rest = len(values) - len(open_values)
         note = f"   ({rest} other values: all done)" if rest else ""
+        if note and known.running is not None:  # no room beside five columns
+            lines, note = [*lines, f"{axis}: {rest} other values, all done"], ""
         for value, c in list(open_values.items())[:12]:
-            lines.append(f"{f'{axis} {number(value)}':<22}" + "".join(f"{c[n]:>10,}" for n in names) + note)
+            lines.append(table_row(known, f"{axis} {number(value)}", c, known.running_at(axis, value)) + note)
             note = ""
         if len(open_values) > 12:
             lines.append(f"{axis}: {len(open_values) - 12} more values")
@@ -154,12 +149,48 @@ def status(made: Plan, command: str, max_stack: int | None, as_json: bool) -> st
     return "\n".join(lines)
 
 
-def _by_value(made: Plan, axis: str) -> dict[Any, Counter[str]]:
-    found: dict[Any, Counter[str]] = {}
-    for p in made.points:
-        if axis in p.axes:
-            found.setdefault(p.settings[axis], Counter())[made.status(p)] += 1
+def driver_lines(known: facts.Facts) -> list[str]:
+    """What is at work and how fast, one labelled line each."""
+    room = 2 * (79 - LABEL - 2) - 20
+    told = [("now", known.phase), ("speed", facts.speed_text(known)), ("left", known.left), ("machines", facts.machines_text(known, room))]
+    return [_line(label, text) for label, text in told if text]
+
+
+def telling_axes(known: facts.Facts) -> list[tuple[str, dict[Any, Counter[str]]]]:
+    """The axes by which counts differ; where all values are alike, an axis says nothing."""
+    found = []
+    for axis, values in known.tally.by_axis.items():
+        if len({tuple(c[n] / max(sum(c.values()), 1) for n in facts.STATUSES) for c in values.values()}) > 1:
+            found.append((axis, values))
     return found
+
+
+def table_head(known: facts.Facts, wide: int = 22) -> str:
+    running = f"{'(running)':>10}" if known.running is not None else ""  # in brackets: they are some of the missing ones
+    return f"{'':<{wide}}" + "".join(f"{n:>10}" for n in facts.STATUSES) + running
+
+
+def table_row(known: facts.Facts, label: str, counts: Counter[str], running: int | None, wide: int = 22) -> str:
+    cell = f"({running:,})" if running else "-"
+    return f"{label:<{wide}}" + "".join(f"{counts[n]:>10,}" for n in facts.STATUSES) + (f"{cell:>10}" if known.running is not None else "")
+
+
+def facts_json(known: facts.Facts, made: Plan) -> dict[str, Any]:
+    """The facts as one JSON object; a running point is one of the missing ones."""
+    tells = known.running is not None
+    by_axis: dict[str, Any] = {}
+    for axis, values in known.tally.by_axis.items():
+        by_axis[axis] = {
+            number(v): {n: c[n] for n in facts.STATUSES if c[n]} | ({"running": known.running_at(axis, v)} if tells else {})
+            for v, c in values.items()
+        }
+    counts = {n: known.tally.counts[n] for n in facts.STATUSES}
+    return dict(
+        sweep=made.sweep.name, driver=known.note, points=len(made.points), **counts, running=known.running, by_axis=by_axis,
+        last_sign_seconds=round(known.sign, 1) if known.note else None, last_row=known.tally.last(), left=known.left,
+        per_hour=round(known.per_hour, 2), per_hour_overall=round(known.per_hour_overall, 2), machines=known.machines,
+        machines_from="driver" if known.told else "rows", phase=known.phase,
+    )  # fmt: skip
 
 
 def _failures(made: Plan) -> list[str]:
@@ -260,6 +291,7 @@ def echo(made: Plan, options: argparse.Namespace) -> str:
 def manifest(made: Plan, options: argparse.Namespace, revision: str) -> dict[str, Any]:
     """sweep.json: everything about the run that was started."""
     first, chosen = (own(made) or made.points)[0], made.sweep
+    asked = {**vars(options), "results": made.store.path("")}
     return {
         **{n: getattr(chosen, n) for n in ("name", "path", "question", "model", "axes", "variant")},
         "fixed": dict(chosen.fixed),
@@ -270,8 +302,19 @@ def manifest(made: Plan, options: argparse.Namespace, revision: str) -> dict[str
         "simclr": dataclasses.asdict(first.simclr),
         "protonet": dataclasses.asdict(first.protonet),
         "git_revision": revision,
-        "options": {k: v for k, v in vars(options).items() if v not in (None, False, "", [])},
+        "options": {k: _without_secrets(v) for k, v in asked.items() if v not in (None, False, "", [])},
     }
+
+
+def _without_secrets(value: Any) -> Any:
+    """A value with every URI in it stripped of user, password and all parameters but those that say where it is."""
+    if isinstance(value, list):
+        return [_without_secrets(v) for v in value]
+    if not isinstance(value, str) or "://" not in value:
+        return value
+    address, _, query = re.sub(r"://[^/\s?]*@", "://", value).partition("?")
+    kept = [part for part in query.split("&") if part.partition("=")[0] in ("region", "scheme", "endpoint_override") and "@" not in part]
+    return address + ("?" + "&".join(kept) if kept else "")
 
 
 def nothing_to_do(made: Plan, command: str) -> str:
@@ -280,6 +323,13 @@ def nothing_to_do(made: Plan, command: str) -> str:
     text = f"Nothing to run: all {len(made.points):,} points have a result ({by_status})."
     retry = f"\nRun the failed ones again: {command} --retry-failed" if counts["failed"] else ""
     return text + retry + f"\nLook at them: python analyze.py {made.store.path(made.sweep.name)}"
+
+
+def broken_off(made: Plan, trouble: str, command: str) -> str:
+    """The last words of a run that could not go on."""
+    counts = made.counts()
+    safe = f"{len(made.points) - counts['missing']:,} of {len(made.points):,} points have a result and are safe."
+    return f"error: {trouble}\n  {safe} Once that is mended, the rest continues from checkpoints.\nContinue: {command}"
 
 
 def stopped(made: Plan, command: str) -> str:

@@ -9,18 +9,24 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import importlib
 import json
 import logging
+import math
 import os
 import pickle
+import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 os.environ.update(RAY_AIR_NEW_OUTPUT="0", TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1", TUNE_DISABLE_SIGINT_HANDLER="1")
 os.environ.update(TUNE_GLOBAL_CHECKPOINT_S="3600", TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S="0")
+os.environ.update(TUNE_PRINT_ALL_TRIAL_ERRORS="0")  # what a lost worker means is said by `Losses`
 os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "16")  # turns asked for ahead of the workers, as an autoscaler sees them
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -30,16 +36,20 @@ import torch
 from ray import tune
 from ray.tune.search import Searcher
 
-from oneshot import inputs, trial
+from oneshot import inputs, ray_group, trial
+from oneshot.autoscaled import promised
+from oneshot.losses import Loss, Losses, judge
 from oneshot.plan import trial_work
 from oneshot.points import Point
 from oneshot.runner import Engine, default_device
+from oneshot.store import Unavailable
 from oneshot.train import Tick
 from oneshot.trial import Job
 from oneshot.turns import LONGEST_TURN, Turns
 
 Body = Callable[[Sequence[Point], Job, Tick], dict[str, str]]
 BLOCK = 64  # trials in one object of Ray's store
+SLOTS_SECONDS = 10.0  # how often the size of the cluster is looked at
 
 
 class RayEngine(Engine):
@@ -49,12 +59,11 @@ class RayEngine(Engine):
 
     def __enter__(self) -> RayEngine:
         self.owned = not ray.is_initialized()
+        address = self.driver.options.address
         if self.owned:
-            address = self.driver.options.address
-            here: dict[str, Any] = {} if address else dict(num_cpus=os.cpu_count(), include_dashboard=False)
-            ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
-        asked = self.driver.options.gpus_per_trial
-        self.gpus: float = asked if asked is not None else float(bool(ray.cluster_resources().get("GPU")))
+            _join(address)
+            self.driver.stop.listen()  # ray.init ends the process at a SIGTERM
+        self.to_come = promised() if address else []
         self.scratch = tempfile.mkdtemp(prefix="oneshot-tune-")
         return self
 
@@ -65,14 +74,15 @@ class RayEngine(Engine):
 
     def _prepare(self, point: Point) -> None:
         """Prepare on one node with all its processors (and its GPU), following the progress through a small file in the store."""
-        cpus = min((node["Resources"].get("CPU", 1) for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")), default=1)
-        gpus = 1 if ray.cluster_resources().get("GPU") else 0
+        gpus = 1 if self._has_gpus() else 0
+        nodes = [n for n in self._machines() if n.get("CPU") and (n.get("GPU") or not gpus)]
+        cpus = min((node["CPU"] for node in nodes), default=1)
         key = f"{self.job.sweep}/prepare.json"
         task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=2)(_prepare_remotely)
         future = task.remote(trial.without_place(point), self.job, key, int(cpus))
         shown = ""
         while not ray.wait([future], timeout=1.0)[0]:
-            with contextlib.suppress(FileNotFoundError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
                 text = self.job.store.read(key).decode()
                 if text != shown:
                     shown = text
@@ -84,24 +94,39 @@ class RayEngine(Engine):
         finally:
             self.job.store.delete(key)
 
+    def _machines(self) -> list[Mapping[str, float]]:
+        """The resources of each node there is, and of one of each kind that may come."""
+        return [node["Resources"] for node in ray.nodes() if node["Alive"]] + [resources for _, resources in self.to_come]
+
+    def _has_gpus(self) -> bool:
+        return any(machine.get("GPU") for machine in self._machines())
+
     def slots(self) -> int:
-        """How many trials fit side by side on the cluster as it is now."""
-        total, options = ray.cluster_resources(), self.driver.options
-        fits = [int(total.get("CPU", 1) / options.cpus_per_trial)] if options.cpus_per_trial else []
-        fits += [int(total.get("GPU", 0) / self.gpus)] if self.gpus else []
-        return max(min(fits, default=1), 1)
+        """How many trials fit side by side on the cluster: as it is now, or as it may grow."""
+        share = {name: self.driver.options.workers_per_trial * asked for name, asked in self.share(1.0).items()}
+        come = {name: sum(count * each.get(name, 0) for count, each in self.to_come) for name in share}
+        return max(_fit(ray.cluster_resources(), share), _fit(come, share), 1)
 
     def device(self) -> str:
-        return "cuda" if self.gpus else "cpu"
+        return "cuda" if self.share(1.0).get("GPU") else "cpu"
 
-    def run(self, trials: Sequence[Sequence[Point]], alone: bool = False) -> None:
+    def share(self, gpus: float, attempt: int = 0) -> dict[str, float]:
+        """What a trial asks for. gpus: its family's share of a GPU, where no flag says another; each later attempt gets twice as much."""
+        options = self.driver.options
+        asked = options.gpus_per_trial if options.gpus_per_trial is not None else gpus * self._has_gpus()
+        machines, more = self._machines(), 2**attempt
+        most = max((m.get("CPU", 0) for m in machines if m.get("GPU") or not asked), default=1)
+        cpus = max(min(options.cpus_per_trial * more, most), options.cpus_per_trial)
+        return {"CPU": cpus, "GPU": asked if asked >= 1 else min(asked * more, 1.0)}
+
+    def run(self, trials: Sequence[Sequence[Point]], attempt: int = 0) -> None:
         packed = [pickle.dumps([trial.without_place(p) for p in group]) for group in trials]
         refs = [ray.put(packed[i : i + BLOCK]) for i in range(0, len(packed), BLOCK)]
-        turns = _Turns(self, trials, alone or self.driver.options.fresh_workers)
-        trainable = tune.with_resources(
-            tune.with_parameters(_trainable, refs=refs, job=self.job, body=self.body),
-            {"CPU": self.driver.options.cpus_per_trial, "GPU": self.gpus},
-        )
+        shares = [self.share(max(_family_share(p.model) for p in group), attempt) for group in trials]
+        patient = attempt == 0 and any(0 < one["GPU"] < 1 for one in shares)
+        job = dataclasses.replace(self.paced(), patient=patient)
+        turns = _Turns(self, trials, shares, attempt > 0 or self.driver.options.fresh_workers)
+        trainable = tune.with_resources(tune.with_parameters(_trainable, refs=refs, job=job, body=self.body), _resources)
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(search_alg=turns, num_samples=-1, reuse_actors=not self.driver.options.fresh_workers),
@@ -109,13 +134,42 @@ class RayEngine(Engine):
                 name=f"round-{time.time_ns()}",
                 storage_path=self.scratch,
                 verbose=0,
-                failure_config=tune.FailureConfig(max_failures=2),
-                callbacks=[_Started(turns)],
+                failure_config=tune.FailureConfig(max_failures=0),
+                callbacks=[_Followed(turns)],
                 stop=_WhenAsked(turns),
             ),
         )
         tuner.fit()
         self.state.running.clear()
+        self.driver.machines.clear()
+
+
+def _resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+    """What a turn asks for; of one that trains by a group of workers, the group asks for it."""
+    return tune.PlacementGroupFactory([config["share"] if config["workers"] == 1 else {"CPU": 0.001}])
+
+
+def _join(address: str) -> None:
+    """Start Ray on this machine, or join the cluster at this address. Raises ConnectionError, which says what to do, if there is none."""
+    here: dict[str, Any] = {} if address else dict(num_cpus=os.cpu_count(), include_dashboard=False)
+    try:
+        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
+    except (ConnectionError, ray.exceptions.RaySystemError, RuntimeError, ValueError) as error:
+        if not address:
+            raise
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ConnectionError(f"no Ray cluster answers at {address}: {reason}") from error
+
+
+def _fit(resources: Mapping[str, float], share: Mapping[str, float]) -> int:
+    """How many trials of this share fit into these resources."""
+    return min((int(resources.get(name, 0) / asked + 1e-9) for name, asked in share.items() if asked), default=1)
+
+
+@functools.cache
+def _family_share(model: str) -> float:
+    """The share of a GPU that a trial of this family takes by default."""
+    return float(importlib.import_module(f"oneshot.models.{model}").FAMILY.gpu_share)
 
 
 def _prepare_remotely(point: Point, job: Job, key: str, cpus: int) -> None:
@@ -134,29 +188,35 @@ def _prepare_remotely(point: Point, job: Job, key: str, cpus: int) -> None:
 def _trainable(config: dict[str, Any], refs: list[Any], job: Job, body: Body) -> None:
     """One turn of a worker: its trials one after the other. Everything of ours that fails has become a record before this returns.
 
-    Reports, once a second and at the end, which trials ended since the last report and how far the one at work is.
+    Reports at its start, every `report_seconds` and at the end, which trials ended since the last report and how far the one at work is.
     """
     context = ray.get_runtime_context()
     cpus = context.get_assigned_resources().get("CPU", 1)
     on_gpu = bool(context.get_accelerator_ids().get("GPU")) and torch.cuda.is_available()
     job = dataclasses.replace(job, device="cuda" if on_gpu else "cpu", threads=max(int(cpus), 1))
-    start = last = time.monotonic()
+    where = {"node": context.get_node_id(), "host": platform.node()}
+    start, last = time.monotonic(), -math.inf
     ended: list[tuple[int, bool, float]] = []
 
-    def report(index: int, doing: str = "epoch", done: int = 0, total: int = 0, now: bool = False) -> None:
+    def report(index: int, doing: str = "epoch", done: int = 0, total: int = 0, now: bool = False, **more: Any) -> None:
         nonlocal last
-        if now or time.monotonic() - last > 1:
+        if now or time.monotonic() - last > job.report_seconds:
             last = time.monotonic()
-            tune.report({"ended": list(ended), "at": index, "doing": [doing, done, total]})
+            tune.report({"ended": list(ended), "at": index, "doing": [doing, done, total], **where, **more})
             ended.clear()
 
     for index in config["trials"]:
         began = time.monotonic()
-        if job.store.exists(job.stop_key()) or (index != config["trials"][0] and began - start > LONGEST_TURN):
-            break  # the driver gives what was not begun to another turn
-        report(index)
-        points = pickle.loads(ray.get(refs[index // BLOCK])[index % BLOCK])
-        statuses = body(points, job, functools.partial(report, index))
+        try:
+            if job.stop_asked() or (index != config["trials"][0] and began - start > LONGEST_TURN):
+                break  # the driver gives what was not begun to another turn
+            report(index)
+            points = pickle.loads(ray.get(refs[index // BLOCK])[index % BLOCK])
+            work = body if job.workers == 1 else functools.partial(ray_group.run, share=config["share"])
+            statuses = work(points, job, functools.partial(report, index))
+        except Unavailable as error:  # of no point's making: the driver finds out whether it is this machine's trouble or everybody's
+            report(index, now=True, unavailable=str(error))
+            return
         ended.append((index, bool(statuses), time.monotonic() - began))
         if on_gpu:  # a warm worker gives the memory back before the next trial
             torch.cuda.empty_cache()
@@ -172,18 +232,31 @@ class _Unsaved:
 
 
 class _Turns(_Unsaved, Searcher):
-    """Hands turns to Tune, which calls each a trial, and follows what their workers report. What a turn holds is up to `turns.Turns`."""
+    """Hands turns to Tune, which calls each a trial, and follows what their workers report. What a turn holds is up to `turns.Turns`.
 
-    def __init__(self, engine: RayEngine, groups: Sequence[Sequence[Point]], alone: bool):
+    shares: what each trial asks for.
+    """
+
+    def __init__(self, engine: RayEngine, groups: Sequence[Sequence[Point]], shares: Sequence[Mapping[str, float]], alone: bool):
         super().__init__()
-        self.engine, self.groups = engine, groups
+        self.engine, self.groups, self.shares = engine, groups, shares
         self.turns = Turns([trial_work(group) for group in groups], engine.slots(), 1 if alone else len(groups))
+        self.losses = Losses(lambda: {node["NodeID"] for node in ray.nodes() if node["Alive"]})
+        self.places: dict[str, tuple[str, str]] = {}  # of each turn at work: node and host
+        self.failed: set[str] = set()
+        self.looked = time.monotonic()
 
     def suggest(self, trial_id: str) -> Any:
         """The trials of the next turn; None while a turn at work may still give some back; FINISHED at the end."""
+        self.lose(self.losses.settled())
+        if time.monotonic() - self.looked > SLOTS_SECONDS:  # nodes come and go
+            self.looked, self.turns.slots = time.monotonic(), self.engine.slots()
+        if self.engine.driver.options.workers_per_trial > 1 and len(self.turns.out) >= self.turns.slots:
+            return None  # these trials only wait for their groups, and so many groups find room
         taken = [] if self.engine.driver.stop.asked() else self.turns.take(trial_id)
         if taken:
-            return {"trials": taken}
+            share = max((self.shares[i] for i in taken), key=lambda share: tuple(share.values()))
+            return {"trials": taken, "share": share, "workers": self.engine.driver.options.workers_per_trial}
         return None if self.turns.out else Searcher.FINISHED
 
     def save(self, checkpoint_path: str) -> None:
@@ -203,6 +276,9 @@ class _Turns(_Unsaved, Searcher):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Count what ended since the last report, and show how far the trial at work is."""
+        if "host" in result and trial_id in self.turns.out:
+            self.places[trial_id] = result["node"], result["host"]
+            self.engine.driver.machines[trial_id] = result["host"]
         for index, finished, seconds in result.get("ended", ()):
             self.begin(trial_id, index)
             if self.turns.ended(trial_id, index, seconds):
@@ -211,16 +287,54 @@ class _Turns(_Unsaved, Searcher):
         if result.get("at", -1) >= 0:
             self.begin(trial_id, result["at"])
             self.engine.follow(f"{trial_id}/{result['at']}", self.groups[result["at"]], *result["doing"])
+        if "unavailable" in result and trial_id in self.turns.out:
+            self.engine.driver.without_store(result["unavailable"], self.places[trial_id][1])
+            self.end(trial_id, self.turns.close(trial_id, but_first=True))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Put back what a turn did not begin. What a dead worker left has no record: the next round finds it."""
+        """Put back what a turn did not begin. What became of a turn whose worker died, `fail` hears next."""
         self.on_trial_result(trial_id, result or {})
-        for index in self.turns.close(trial_id, give_back=not error):
-            self.engine.state.end_trial(f"{trial_id}/{index}", False)
+        if error:
+            self.failed.add(trial_id)
+        else:
+            self.end(trial_id, self.turns.close(trial_id))
+
+    def fail(self, turn: str, error: Exception | None) -> None:
+        """Take the end of a worker to judgement."""
+        if turn in self.failed:
+            self.failed.remove(turn)
+            unavailable = isinstance(error, ray.exceptions.ActorUnavailableError)
+            text = f"{error} preempted" if getattr(error, "preempted", False) else str(error)
+            self.losses.open.append(judge(turn, text, unavailable, self.places.get(turn, ("", ""))[0]))
+
+    def lose(self, losses: Sequence[Loss]) -> None:
+        """Hand out again what a lost machine had; leave the trial that took its worker down, or may have, to the next round."""
+        gone: Counter[str] = Counter()
+        for loss in losses:
+            host, left = self.places.get(loss.turn, ("", "a machine"))[1], list(self.turns.out.get(loss.turn, ()))
+            for index in left:  # what has a record by now had no part in the end
+                self.engine.driver.take_records(self.groups[index])
+                if self.engine.driver.has_all(self.groups[index]):
+                    self.turns.ended(loss.turn, index, 0.0)
+            open_ = self.turns.close(loss.turn, but_first=not loss.lost)
+            if loss.lost:
+                gone[host] += 1
+            else:
+                self.engine.driver.lost_worker(loss.how, host, self.groups[open_[0]] if open_ else [])
+            self.end(loss.turn, left)
+        for host, trials in gone.items():
+            self.engine.driver.lost_machine(host, trials)
+
+    def end(self, turn: str, left: Sequence[int]) -> None:
+        """Show these trials of a turn as running no more."""
+        self.engine.driver.machines.pop(turn, None)
+        self.places.pop(turn, None)
+        for index in left:
+            self.engine.state.end_trial(f"{turn}/{index}", False)
 
 
-class _Started(_Unsaved, tune.Callback):
-    """Shows the first trial of a turn as running when its worker starts."""
+class _Followed(_Unsaved, tune.Callback):
+    """Shows the first trial of a turn as running when its worker starts, and tells of a worker's end."""
 
     def __init__(self, turns: _Turns):
         self.turns = turns
@@ -228,6 +342,11 @@ class _Started(_Unsaved, tune.Callback):
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         if left := self.turns.turns.out.get(trial.trial_id):
             self.turns.begin(trial.trial_id, left[0])
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        with contextlib.suppress(OSError, TypeError):
+            self.turns.fail(trial.trial_id, pickle.loads(Path(trial.pickled_error_file).read_bytes()))
+        self.turns.fail(trial.trial_id, None)
 
 
 class _WhenAsked(_Unsaved, tune.Stopper):

@@ -44,8 +44,12 @@ class Rounds:
         self._graphs: dict[tuple[int, tuple[int, ...]], _Graph] = {}
 
     def play(self, item: Item, noise: Tensor, hyper: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """One round on this batch; the batch means of the losses, each [K]; on a GPU they are overwritten by the next round."""
+        """One round on this batch, of which peers play a part each; the batch means of the losses, each [K].
+
+        On a GPU they are overwritten by the next round.
+        """
         moving = self.stack.moving()
+        item, noise, share = self.stack.peers.cut(item, noise)
         if self.by_graph:
             key = (len(noise), moving)
             try:
@@ -59,7 +63,7 @@ class Rounds:
                 self.by_graph = False
                 self._graphs.clear()
                 self.stack.template.accelerate(lambda function: function)  # it may have been the compilation that failed
-        return self.stack.play(self.batch(item), noise, hyper, moving)
+        return self.stack.play(self.batch(item), noise, hyper, moving, share)
 
     def _record(self, item: Item, noise: Tensor, hyper: Mapping[str, Tensor], moving: tuple[int, ...]) -> _Graph:
         """Warm up on a side stream, take the moves of the warm-up back, and record."""

@@ -19,24 +19,37 @@ and of families with a likelihood of sets, where a sweep has any:
 
 A record is one JSON object laid out in lines, its row first, so that a status needs the first line only. Columns of numbers in its
 arrays are {"float64" or "int64": base64 of little-endian numbers}, as a driver that starts reads thousands of records.
+
+Of more than KEPT records, a fold makes parts, each written once:
+
+    RESULTS/<sweep>/parts/00007-<kind>.parquet  the arrays of PART records, one file for each of the kinds above
+    RESULTS/<sweep>/parts/00007-rows.parquet    their rows, with the time and size of each record file; written last
+
+so that arrays need not stay in memory and no record is read again that has not changed. Parts may be deleted at any time.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import datetime
 import hashlib
+import itertools
 import json
 import math
+import os
 import struct
+import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from oneshot import settings
 from oneshot.points import COMMON
-from oneshot.store import Store
+from oneshot.store import Store, Unavailable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,15 +75,30 @@ ARRAYS = ("classes", "curves", "generalization", "importance", "likelihood", "la
 TEXTS = {"class_name", "dataset", "latent", "scorer"}
 WHOLE = {"epoch", "bin", "drawings", "set_size", "sets", "level", "set", "head", "member", "digit", "predicted", "count"}
 FOLDED_AT_ONCE = 256  # records whose arrays become one row group: what a fold holds in memory
+KEPT = 4096  # records whose arrays a log keeps in memory; more become parts
+PART = 1024  # records of a part
+GROWTH = 0.1  # by how much a sweep of more than two parts grows before a fold during a run writes its arrays anew
+READERS = 16  # reads side by side from an object store
+
+Stamp = tuple[float | None, int]  # time and size of a record file; None where it was read before a listing told its time
 
 
 class NewerFormat(RuntimeError):
     """The tables were written by a newer version of this package."""
 
 
+@dataclasses.dataclass
+class Source:
+    """The file that a Log read a record from. kept: whether the record still has its arrays; else they are in a part or in the file."""
+
+    parts: Parts
+    stamp: Stamp
+    kept: bool = True
+
+
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """The result of one point. Each of ARRAYS maps a column to its values: lists, or arrays as a Log keeps them."""
+    """The result of one point. Each of ARRAYS maps a column to its values: lists, or arrays as a Log keeps them for a while."""
 
     row: dict[str, Any]
     classes: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -81,6 +109,7 @@ class Record:
     layers: dict[str, Any] = dataclasses.field(default_factory=dict)
     attention: dict[str, Any] = dataclasses.field(default_factory=dict)
     confusion: dict[str, Any] = dataclasses.field(default_factory=dict)
+    source: Source | None = dataclasses.field(default=None, compare=False, repr=False)
 
 
 def column_names() -> set[str]:
@@ -143,53 +172,282 @@ def commit(store: Store, sweep: str, record: Record) -> None:
 
 def is_done(store: Store, sweep: str, point_id: str) -> bool:
     """Whether there is a whole record of this point with status `done`."""
+    return status(store, sweep, point_id) == "done"
+
+
+def status(store: Store, sweep: str, point_id: str) -> str | None:
+    """The status in the record of this point; None where there is none, or it is not whole."""
     try:
-        return bool(decode(store.read(key(sweep, point_id)), row_only=True).row["status"] == "done")
+        return str(decode(store.read(key(sweep, point_id)), row_only=True).row["status"])
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return None
 
 
 class Log:
-    """The records of a sweep, read once each: `update` reads the new and changed ones only.
+    """The records of a sweep, read once each: `update` reads the new and changed ones only, and of those in parts no file at all.
 
-    Arrays are kept as such, so that a fold only joins them; with rows_only they are not kept at all.
+    The arrays of the last KEPT records read are kept as such, so that a fold only joins them; with rows_only none are.
     """
 
     def __init__(self, store: Store, sweep: str, rows_only: bool = False):
         self.store, self.sweep, self.rows_only = store, sweep, rows_only
         self.records: dict[str, Record] = {}
         self.damaged: list[str] = []
-        self._seen: dict[str, float] = {}
+        self.parts = Parts(store, sweep)
+        self._seen: dict[str, Stamp] = {}
+        self._kept: deque[str] = deque()
 
     def update(self, point_ids: Iterable[str] | None = None) -> list[Record]:
-        """Read what is new, of these points only if given; returns it. A damaged record is named in a warning and counts as absent."""
-        folder = f"{self.sweep}/records"
-        if point_ids is None:
-            found = self.store.names(folder, ".json")
-        else:
-            found = {f"{i}.json": t for i in point_ids if (t := self.store.time(f"{folder}/{i}.json")) is not None}
+        """Read what is new, of these points only if given; returns it. A damaged record is named in a warning and counts as absent.
+
+        Requests on an object store: one listing a thousand records, and two for each record read; with point_ids only the latter.
+        """
+        listed = point_ids is None
+        found: Mapping[str, Stamp] = (
+            self._stamps_of(point_ids) if point_ids is not None else self.store.stamps(f"{self.sweep}/records", ".json")
+        )
         new = []
-        for name, time in found.items():
-            if self._seen.get(name) == time:
-                continue
-            self._seen[name] = time
-            try:
-                record = decode(self.store.read(f"{folder}/{name}"), self.rows_only)
-            except FileNotFoundError:
-                continue
-            except (ValueError, KeyError, TypeError, OSError) as error:
-                where = self.store.path(f"{folder}/{name}")
-                self.damaged.append(where)
-                warnings.warn(f"{where} is damaged ({error}); its point counts as missing and will be computed again", stacklevel=2)
-                continue
-            self.records[name.removesuffix(".json")] = record = _compact(record)
-            new.append(record)
+        if listed and not self.parts.loaded:
+            for point_id, row in self.parts.load(found):
+                stamp = found[f"{point_id}.json"]
+                if self._seen.get(f"{point_id}.json") != stamp:
+                    new.append(self._keep(point_id, Record(row), Source(self.parts, stamp, kept=False)))
+        changed = [name for name, stamp in found.items() if not self._is_known(name, stamp)]
+        for i, (name, data) in enumerate(_contents(self.store, f"{self.sweep}/records", changed)):
+            self._seen[name] = found[name]
+            whole = not self.rows_only and i < KEPT
+            if record := self._decoded(name, data, whole):
+                stamp = found[name] if found[name][0] is not None or isinstance(data, Exception) else (None, len(data))
+                new.append(self._keep(name.removesuffix(".json"), record, Source(self.parts, stamp, whole)))
         return new
+
+    def _stamps_of(self, point_ids: Iterable[str]) -> dict[str, Stamp]:
+        """The record files of these points; on an object store those not read yet, as asking for a time costs as much as reading."""
+        names = [f"{i}.json" for i in point_ids]
+        if self.store.local(self.sweep) is None:
+            return {name: (None, -1) for name in names if name not in self._seen}
+        return {name: s for name in names if (s := _stamp(self.store, f"{self.sweep}/records/{name}")) is not None}
+
+    def _is_known(self, name: str, stamp: Stamp) -> bool:
+        """Whether the file was read as it is; the first listing after its reading tells its time."""
+        seen = self._seen.get(name)
+        if seen is None or seen == stamp:
+            return seen == stamp
+        record = self.records.get(name.removesuffix(".json"))
+        if seen[0] is not None or seen[1] != stamp[1] or record is None or record.source is None:
+            return False
+        self._seen[name] = record.source.stamp = stamp
+        return True
+
+    def _decoded(self, name: str, data: bytes | Exception, whole: bool) -> Record | None:
+        """The record in the bytes of its file; None, with a warning, if it is damaged."""
+        try:
+            if isinstance(data, Exception):
+                raise data
+            record = decode(data, row_only=not whole)
+            return _compact(record) if whole else record
+        except FileNotFoundError:
+            del self._seen[name]
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            where = self.store.path(f"{self.sweep}/records/{name}")
+            self.damaged.append(where)
+            warnings.warn(f"{where} is damaged ({error}); its point counts as missing and will be computed again", stacklevel=3)
+        return None
+
+    def _keep(self, point_id: str, record: Record, source: Source) -> Record:
+        """Take a record in; that which was read KEPT records earlier loses its arrays."""
+        record = dataclasses.replace(record, row=_slim(record.row), source=source)
+        self.records[point_id] = record
+        self._seen[f"{point_id}.json"] = source.stamp
+        if source.kept:
+            self._kept.append(point_id)
+        if len(self._kept) > KEPT:
+            first = self._kept.popleft()
+            old = self.records[first]
+            if old.source is not None:
+                self.records[first] = Record(old.row, source=dataclasses.replace(old.source, kept=False))
+        return record
+
+
+def _slim(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with texts that many rows share (columns, settings, provenance) in memory once."""
+    return {sys.intern(k): sys.intern(v) if type(v) is str else v for k, v in row.items()}
+
+
+def _stamp(store: Store, key: str) -> Stamp | None:
+    """Time and size of one file of this machine; None if it is not there."""
+    try:
+        at = os.stat(os.path.join(store.base, key))
+    except FileNotFoundError:
+        return None
+    return at.st_mtime, at.st_size
+
+
+def _contents(store: Store, folder: str, names: Sequence[str]) -> Iterator[tuple[str, bytes | Exception]]:
+    """The bytes of these files, or what went wrong; several at a time from an object store, where each waits for the network.
+
+    Raises Unavailable where the store, and not a file, is in trouble.
+    """
+
+    def read(name: str) -> bytes | Exception:
+        try:
+            return store.read(f"{folder}/{name}")
+        except Unavailable:
+            raise
+        except OSError as error:
+            return error
+
+    if store.local(folder) is not None or len(names) < 2:
+        yield from ((name, read(name)) for name in names)
+        return
+    with ThreadPoolExecutor(min(READERS, len(names))) as pool:
+        for i in range(0, len(names), FOLDED_AT_ONCE):  # no more in memory than these
+            some = names[i : i + FOLDED_AT_ONCE]
+            yield from zip(some, pool.map(read, some))
+
+
+class DamagedPart(RuntimeError):
+    """A part table cannot be read; its records are read again."""
+
+    def __init__(self, number: int, where: str, error: Exception):
+        super().__init__(f"{where} is damaged ({error}); it is made again from the records")
+        self.number = number
+
+
+class Parts:
+    """The part tables of a sweep. A record is in a part if its file had the same time and size when the part was made.
+
+    loaded: whether the parts that earlier runs left were read. folded: the stamps of the records in the tables of arrays, once this
+    process has written them.
+    """
+
+    def __init__(self, store: Store, sweep: str):
+        self.store, self.sweep, self.folder = store, sweep, f"{sweep}/parts"
+        self.loaded, self.next = False, 0
+        self.columns: dict[int, dict[str, list[str]]] = {}  # of each part, the columns of each kind
+        self.counts: dict[int, int] = {}
+        self.folded: dict[str, Stamp] | None = None
+        self._where: dict[str, tuple[Stamp, int]] = {}
+
+    def load(self, found: Mapping[str, Stamp]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Read the parts that are there; point_id and row of each record whose file is as it was."""
+        self.loaded = True
+        names = sorted(self.store.names(self.folder, ".parquet"))
+        self.next = max((int(n.partition("-")[0]) + 1 for n in names if n.partition("-")[0].isdecimal()), default=0)
+        for name, data in _contents(self.store, self.folder, [n for n in names if n.endswith("-rows.parquet")]):
+            number = int(name.partition("-")[0])
+            try:
+                held, self.columns[number] = _read_rows(data)
+            except (OSError, ValueError, KeyError) as error:
+                warnings.warn(str(DamagedPart(number, self.store.path(f"{self.folder}/{name}"), error)), stacklevel=4)
+                continue
+            self.counts[number] = len(held["point_id"])
+            for point_id, time, size, row in zip(*held.values()):
+                if found.get(f"{point_id}.json") == (time, size):
+                    self._where[point_id] = (time, size), number
+                    yield point_id, json.loads(row)
+
+    def part(self, record: Record) -> int | None:
+        """The number of the part that has the arrays of this record."""
+        stamp, number = self._where.get(record.row["point_id"], (None, 0))
+        return number if record.source is not None and record.source.parts is self and stamp == record.source.stamp else None
+
+    def write(self, waiting: Sequence[Record]) -> None:
+        """Make parts of the records that are in none, if they are more than a log keeps in memory."""
+        waiting = [r for r in waiting if r.source and r.source.parts is self and r.source.stamp[0] is not None and self.part(r) is None]
+        if len(waiting) > KEPT:
+            for i in range(0, len(waiting) - PART + 1, PART):
+                self._write([r for r in self.filled(waiting[i : i + PART]) if r.source is not None and r.source.kept])
+
+    def _write(self, records: Sequence[Record]) -> None:
+        import pyarrow as pa
+
+        start, columns = f"{self.folder}/{self.next:05d}", {}
+        for kind, fields in _array_fields(records).items():
+            columns[kind] = [f.name for f in fields[1:]]
+            _write_table(self.store, f"{start}-{kind}.parquet", pa.schema(fields), [_array_table(kind, records, pa.schema(fields))])
+        stamps = [r.source.stamp for r in records if r.source is not None]
+        held = {
+            "point_id": [r.row["point_id"] for r in records],
+            "time": [float(time or 0) for time, _ in stamps],
+            "size": [size for _, size in stamps],
+            "row": [json.dumps(r.row) for r in records],
+        }
+        made = pa.table(held).replace_schema_metadata({b"oneshot": json.dumps({"format": FORMAT, "columns": columns}).encode()})
+        _write_table(self.store, f"{start}-rows.parquet", made.schema, [made])
+        self._where |= {i: (stamp, self.next) for i, stamp in zip(held["point_id"], stamps)}
+        self.columns[self.next], self.counts[self.next] = columns, len(records)
+        self.next += 1
+
+    def filled(self, records: Sequence[Record]) -> list[Record]:
+        """The records with their arrays, read again where the log gave them up; without arrays, and not `kept`, if that fails."""
+        names = [f"{r.row['point_id']}.json" for r in records if r.source is not None and not r.source.kept]
+        read: dict[str, Record] = {}
+        for name, data in _contents(self.store, f"{self.sweep}/records", names):
+            with contextlib.suppress(ValueError, KeyError, TypeError):  # the next start of a command names it
+                if not isinstance(data, Exception):
+                    read[name] = _compact(decode(data))
+        out = []
+        for one in records:
+            again = read.get(f"{one.row['point_id']}.json")
+            if again is not None and one.source is not None:
+                one = dataclasses.replace(again, row=one.row, source=dataclasses.replace(one.source, kept=True))
+            out.append(one)
+        return out
+
+    def read(self, number: int, kind: str, schema: pa.Schema, wanted: set[str]) -> pa.Table:
+        """The rows of one part that belong to these points, with the columns of the whole table. Raises DamagedPart."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        key = f"{self.folder}/{number:05d}-{kind}.parquet"
+        try:
+            found = _read_table(self.store.read(key))
+        except Unavailable:
+            raise
+        except (OSError, ValueError) as error:
+            raise DamagedPart(number, self.store.path(key), error) from None
+        if len(wanted) < self.counts[number]:
+            found = found.filter(pc.is_in(found["point_id"], pa.array(sorted(wanted), pa.string())))
+        columns = [found[f.name] if f.name in found.column_names else pa.nulls(len(found), f.type) for f in schema]
+        return pa.table(columns, schema=schema)
+
+    def forget(self, number: int) -> None:
+        """Delete a damaged part; its records wait for another."""
+        self.store.delete(f"{self.folder}/{number:05d}-rows.parquet")
+        self._where = {i: (stamp, n) for i, (stamp, n) in self._where.items() if n != number}
+
+    def due(self, records: Sequence[Record]) -> bool:
+        """Whether to write the tables of arrays in the middle of a run: always for a few thousand points, else after growth."""
+        if self.folded is None or len(records) <= 2 * PART:
+            return True
+        same = sum(r.source is not None and self.folded.get(r.row["point_id"]) == r.source.stamp for r in records)
+        return len(records) + len(self.folded) - 2 * same >= GROWTH * len(records)
+
+
+def _read_rows(data: bytes | Exception) -> tuple[dict[str, list[Any]], dict[str, list[str]]]:
+    """The columns of a part's rows, and the columns of its arrays by kind. Raises OSError or ValueError if damaged, NewerFormat."""
+    if isinstance(data, Exception):
+        raise data
+    found = _read_table(data)
+    meta = json.loads(found.schema.metadata[b"oneshot"])
+    if meta["format"] > FORMAT:
+        raise NewerFormat(f"parts have format {meta['format']}; this version reads 1 .. {FORMAT}")
+    return found.select(["point_id", "time", "size", "row"]).to_pydict(), meta["columns"]
+
+
+def _read_table(data: bytes) -> pa.Table:
+    """A Parquet file, its checksums compared."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read()
 
 
 def _compact(record: Record) -> Record:
     """The record with its columns as NumPy arrays of numbers or Arrow arrays, 8 bytes a number."""
-    return Record(record.row, **{kind: {n: _column(kind, n, v) for n, v in getattr(record, kind).items()} for kind in ARRAYS})
+    arrays: dict[str, Any] = {kind: {n: _column(kind, n, v) for n, v in getattr(record, kind).items()} for kind in ARRAYS}
+    return Record(record.row, **arrays)
 
 
 def _column(kind: str, name: str, values: Any) -> np.ndarray | pa.Array:
@@ -227,12 +485,23 @@ def schemas(records: Sequence[Record], axes: Sequence[str], meta: Mapping[str, A
     import pyarrow as pa
 
     note = {b"oneshot": json.dumps({"format": FORMAT, "axes": list(axes), **meta}).encode()}
-    fields = {"points": point_fields({r.row["model"] for r in records}, axes)}
-    for kind in ARRAYS:
-        names = dict.fromkeys(n for r in records for n in getattr(r, kind))
-        if names or kind in ("classes", "curves"):
-            fields[kind] = [pa.field("point_id", pa.string()), *(pa.field(n, _array_type(kind, n)) for n in names)]
+    fields = {"points": point_fields({r.row["model"] for r in records}, axes), **_array_fields(records, always=("classes", "curves"))}
     return {name: pa.schema(f, metadata=note) for name, f in fields.items()}
+
+
+def _array_fields(
+    records: Sequence[Record], others: Iterable[Mapping[str, Sequence[str]]] = (), always: Sequence[str] = ()
+) -> dict[str, list[pa.Field]]:
+    """The columns of the tables of arrays, first those of the others: of each kind that has any, or is always there."""
+    import pyarrow as pa
+
+    others, fields = list(others), {}
+    for kind in ARRAYS:
+        names = dict.fromkeys(n for columns in others for n in columns.get(kind, ()))
+        names |= dict.fromkeys(n for r in records for n in getattr(r, kind))
+        if names or kind in always:
+            fields[kind] = [pa.field("point_id", pa.string()), *(pa.field(n, _array_type(kind, n)) for n in names)]
+    return fields
 
 
 def table(kind: str, records: Sequence[Record], schema: pa.Schema) -> pa.Table:
@@ -241,13 +510,10 @@ def table(kind: str, records: Sequence[Record], schema: pa.Schema) -> pa.Table:
 
     if kind in ARRAYS:
         return _array_table(kind, records, schema)
-    return pa.table([pa.array([_cell(r.row, f.name) for r in records], f.type) for f in schema], schema=schema)
-
-
-def _cell(row: Mapping[str, Any], name: str) -> Any:
-    """A value of the points table; the time of its end as a time."""
-    value = row.get(name)
-    return datetime.datetime.fromisoformat(value) if name == "finished_at" and value else value
+    columns = {f.name: [r.row.get(f.name) for r in records] for f in schema}
+    if "finished_at" in columns:
+        columns["finished_at"] = [datetime.datetime.fromisoformat(t) if t else None for t in columns["finished_at"]]
+    return pa.table([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
 
 
 def _array_table(kind: str, records: Sequence[Record], schema: pa.Schema) -> pa.Table:
@@ -289,33 +555,85 @@ def point_fields(models: Iterable[str], axes: Sequence[str]) -> list[pa.Field]:
     return [pa.field(n, t) for n, t in order]
 
 
-def fold(store: Store, sweep: str, records: Sequence[Record], axes: Sequence[str], meta: Mapping[str, Any]) -> None:
-    """Write the Parquet tables of these records; a reader always finds whole tables."""
+def fold(store: Store, sweep: str, records: Sequence[Record], axes: Sequence[str], meta: Mapping[str, Any], whole: bool = True) -> None:
+    """Write the Parquet tables of these records; a reader always finds whole tables.
+
+    With whole=False, as in the middle of a run, the tables of arrays may stay as they are until the sweep has grown by GROWTH; the first
+    fold of a process writes them all the same. Points come in the order given; in tables of arrays, those of parts come first.
+    """
+    import pyarrow as pa
+
+    note = {b"oneshot": json.dumps({"format": FORMAT, "axes": list(axes), "sweep": sweep, **meta}).encode()}
+    fields = point_fields({r.row["model"] for r in records}, axes)
+    points = pa.schema(fields, metadata=note)
+    _write_table(store, f"{sweep}/points.parquet", points, [table("points", records, points)])
+    parts = next((r.source.parts for r in records if r.source is not None), None)
+    if parts is None or (parts.store.root, parts.sweep) != (store.root, sweep):
+        parts = Parts(store, sweep)  # of no record: arrays are in memory, or read from where they are
+    parts.write(records)
+    if not whole and not parts.due(records):
+        return
+    while True:
+        try:
+            _write_arrays(store, sweep, records, parts, note)
+            break
+        except DamagedPart as error:
+            warnings.warn(str(error), stacklevel=2)
+            parts.forget(error.number)
+    parts.folded = {r.row["point_id"]: r.source.stamp for r in records if r.source is not None}
+
+
+def _write_arrays(store: Store, sweep: str, records: Sequence[Record], parts: Parts, note: dict[bytes, bytes]) -> None:
+    """Write the table of each kind of array: parts first, then what is in none. Raises DamagedPart."""
+    import pyarrow as pa
+
+    held: dict[int, set[str]] = {}
+    loose = []
+    for one in records:
+        number = parts.part(one)
+        if number is None:
+            loose.append(one)
+        else:
+            held.setdefault(number, set()).add(one.row["point_id"])
+    loose = [r for i in range(0, len(loose), KEPT) for r in _filled(loose[i : i + KEPT])]
+    numbers = sorted(held)
+    kinds = _array_fields(loose, [parts.columns[n] for n in numbers], always=("classes", "curves"))
+    for kind, fields in kinds.items():
+        schema = pa.schema(fields, metadata=note)
+        old = (parts.read(n, kind, schema, held[n]) for n in numbers if kind in parts.columns[n])
+        new = (_array_table(kind, loose[i : i + FOLDED_AT_ONCE], schema) for i in range(0, len(loose), FOLDED_AT_ONCE))
+        _write_table(store, f"{sweep}/{kind}.parquet", schema, itertools.chain(old, new))
+
+
+def _filled(records: Sequence[Record]) -> list[Record]:
+    """The records with their arrays, each from where it was read."""
+    first = next((r.source.parts for r in records if r.source is not None), None)
+    return list(records) if first is None else first.filled(records)
+
+
+def _write_table(store: Store, key: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
+    """Write a Parquet file, a row group a table, whole or not at all; no more than one row group is in memory."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    for name, schema in schemas(records, axes, {"sweep": sweep, **meta}).items():
-        floats = [f.name for f in schema if f.type == pa.float64()]  # nearly all differ: a dictionary of them is lost time
-        others = [n for n in schema.names if n not in floats]
-        size = len(records) if name == "points" else FOLDED_AT_ONCE
-        sink = pa.BufferOutputStream()
-        with pq.ParquetWriter(sink, schema, compression="snappy", use_dictionary=others, use_byte_stream_split=floats) as writer:
-            for i in range(0, len(records), max(size, 1)):
-                writer.write_table(table(name, records[i : i + size], schema))
-        store.write(f"{sweep}/{name}.parquet", sink.getvalue().to_pybytes())
+    floats = [f.name for f in schema if f.type == pa.float64()]  # nearly all differ: a dictionary of them is lost time
+    others = [f.name for f in schema if f.name not in (*floats, "row")]
+    how: dict[str, Any] = dict(compression="snappy", use_dictionary=others, use_byte_stream_split=floats, write_page_checksum=True)
+    with store.replacing(key) as file, pq.ParquetWriter(file, schema, **how) as writer:
+        for one in tables:
+            writer.write_table(one, row_group_size=max(len(one), 1))
 
 
 def check_format(store: Store, sweep: str) -> None:
     """Raise NewerFormat if the points table of this sweep was written by a newer version."""
-    path = store.local(f"{sweep}/points.parquet")
-    if path is None or not path.exists():
-        return
     import pyarrow.parquet as pq
 
     try:
-        meta = pq.read_schema(path).metadata or {}
-    except (OSError, ValueError):  # a damaged table is rebuilt from the records
+        meta = store.read_with(f"{sweep}/points.parquet", pq.read_schema).metadata or {}
+    except Unavailable:
+        raise
+    except (OSError, ValueError):  # no table yet; or a damaged one, which is rebuilt from the records
         return
     version = json.loads(meta.get(b"oneshot", b"{}")).get("format", FORMAT)
     if version > FORMAT:
-        raise NewerFormat(f"{path.parent} has table format {version}; this version reads 1 .. {FORMAT}")
+        raise NewerFormat(f"{store.path(sweep)} has table format {version}; this version reads 1 .. {FORMAT}")

@@ -9,11 +9,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import platform
 import signal
 import subprocess
 import threading
 import time
+import uuid
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,16 +25,21 @@ from typing import Any
 
 import torch
 
-from oneshot import inputs, trial
+from oneshot import inputs, looks, trial
 from oneshot.lease import Lease
 from oneshot.plan import Plan, critic_text, trial_work
 from oneshot.points import STACK_ON_CPU, STACK_ON_GPU, Point
 from oneshot.progress import Progress, Running, State
+from oneshot.store import Unavailable
 from oneshot.trial import Job
 
-ROUNDS = 3  # how often trials that vanished without a record are started anew
+ROUNDS = 3  # how often a point is tried whose worker dies
+SHRINK = 8  # each round stacks so many times fewer trainings than the one before
 FOLD_SECONDS = 5.0
 STOP_SECONDS = 30.0
+LOOKS_A_SECOND, REPORTS_A_SECOND = 500.0, 100.0  # of all trials together: what an object store and one driver bear with ease
+SHOWN_LOSSES = 5
+PROBE_BYTES = 2**20  # what must fit where results lie, for a run to go on
 
 
 @dataclass
@@ -41,6 +49,7 @@ class Options:
     address: str = ""
     gpus_per_trial: float | None = None
     cpus_per_trial: float = 1.0
+    workers_per_trial: int = 1
     checkpoint_seconds: float = 60.0
     fresh_workers: bool = False
     stop_on_failure: bool = False
@@ -50,13 +59,18 @@ class Options:
 
 @dataclass
 class Outcome:
-    """How a run ended."""
+    """How a run ended. trouble: what ended it before its time, in words."""
 
     counts: dict[str, int]
     left: int
     seconds: float
     signal: int = 0
+    trouble: str = ""
     new_rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+class WorkerDied(RuntimeError):
+    """The error of a point whose worker died as often as it was tried."""
 
 
 class Stop:
@@ -70,15 +84,20 @@ class Stop:
         self._old: dict[int, Any] = {}
 
     def __enter__(self) -> Stop:
-        self.job.store.delete(self.job.stop_key())
-        if threading.current_thread() is threading.main_thread():
-            self._old = {s: signal.signal(s, self._handle) for s in (signal.SIGINT, signal.SIGTERM)}
+        self.listen()
         return self
+
+    def listen(self) -> None:
+        """Hear signals, also after a library has put its own handlers in the place of ours."""
+        if threading.current_thread() is threading.main_thread():
+            old: dict[int, Any] = {s: signal.signal(s, self._handle) for s in (signal.SIGINT, signal.SIGTERM)}
+            self._old = self._old or old
 
     def __exit__(self, *exc: object) -> None:
         for number, handler in self._old.items():
             signal.signal(number, handler)
-        self.job.store.delete(self.job.stop_key())
+        with contextlib.suppress(OSError):
+            self.job.store.delete(self.job.stop_key())
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.signal or self.preparing:
@@ -91,7 +110,8 @@ class Stop:
     def ask(self, number: int = 0) -> None:
         """Ask the trials to stop, wherever they run."""
         self.signal, self.asked_at = number, time.monotonic()
-        self.job.store.write(self.job.stop_key(), b"stop")
+        with contextlib.suppress(OSError):  # where nothing can be written, the trials find that out themselves
+            self.job.store.write(self.job.stop_key(), b"stop")
 
     def asked(self) -> bool:
         return self.asked_at > 0
@@ -115,25 +135,28 @@ def revision() -> str:
 def run(plan: Plan, options: Options, make_engine: Callable[[Driver], Engine]) -> Outcome:
     """Compute every point of the plan that is to run, on the engine made. Raises lease.Taken if another driver runs this sweep."""
     store, name = plan.store, plan.sweep.name
-    provenance = {"git_revision": revision()}
-    job = Job(store, name, checkpoint_seconds=options.checkpoint_seconds, drop_weights=options.drop_weights, provenance=provenance)
+    job = Job(
+        store, name, uuid.uuid4().hex[:8], options.checkpoint_seconds, options.drop_weights, options.workers_per_trial,
+        provenance={"git_revision": revision()},
+    )  # fmt: skip
     state = State(name, len(plan.points), before=len(plan.points) - len(plan.to_run), work=max(trial_work(plan.to_run), 1.0))
     state.by_likelihood = plan.measure() == "nelbo"
     state.nearest_distance, state.nearest = _nearest(plan, [r.row for r in plan.current_records()])
-    with Lease(store, name), Progress(state) as progress:
-        driver = Driver(plan, job, options, state, progress)
-        with Stop(job, progress.say) as stop, driver.folding():
-            driver.stop = stop
-            try:
-                with make_engine(driver) as engine:
-                    stop.preparing = True
-                    engine.prepare(plan.points)
-                    stop.preparing = False
-                    _echo_critics(plan, progress)
-                    driver.run_all(engine)
-            except KeyboardInterrupt:
-                stop.signal = stop.signal or signal.SIGINT
-        return driver.outcome(stop)
+    progress = Progress(state)
+    driver = Driver(plan, job, options, state, progress)
+    with Lease(store, name, driver.tell, driver.overtaken), progress, driver.stop as stop, driver.folding():
+        try:
+            with make_engine(driver) as engine:
+                stop.preparing = True
+                engine.prepare(plan.points)
+                stop.preparing = False
+                _echo_critics(plan, progress)
+                driver.run_all(engine)
+        except KeyboardInterrupt:
+            stop.signal = stop.signal or signal.SIGINT
+        except Unavailable as error:
+            driver.trouble = driver.trouble or str(error)
+    return driver.outcome()
 
 
 def _nearest(plan: Plan, found: Sequence[dict[str, Any]]) -> tuple[float, str]:
@@ -155,12 +178,20 @@ def _echo_critics(plan: Plan, progress: Progress) -> None:
 
 
 class Driver:
-    """The state of one run: which points are still without a record, and the folding of records into tables."""
+    """The state of one run: which points are still without a record, and the folding of records into tables.
 
-    stop: Stop
+    machines: where each worker at work is, host by worker. trouble: why the run ends before its time.
+    """
 
     def __init__(self, plan: Plan, job: Job, options: Options, state: State, progress: Progress):
         self.plan, self.job, self.options, self.state, self.progress = plan, job, options, state, progress
+        self.stop = Stop(job, progress.say)
+        self.trouble = ""
+        self.machines: dict[str, str] = {}
+        self.at_work: dict[str, Sequence[Point]] = {}
+        self.started = time.time()
+        self._ends: dict[str, str] = {}
+        self._shown_losses = 0
         self.new_rows: list[dict[str, Any]] = []
         self.waiting = {p.point_id: p for p in plan.to_run}
         self.began = time.monotonic()
@@ -168,22 +199,68 @@ class Driver:
         self._lock = threading.Lock()
 
     def run_all(self, engine: Engine) -> None:
-        """Run all trials; those that vanished without a record again, then leave a `failed` row for what is still without one.
+        """Run all trials; those whose worker died without a record again, then leave a `failed` row for what is still without one.
 
-        Only the first round stacks trainings and lets short trials share a turn: a point that takes its worker down takes no others along
-        after that.
+        Each round stacks fewer trainings, and only in the first do short trials share a turn: a point that takes its worker down takes no
+        others along in the end.
         """
-        for number in range(ROUNDS):
-            first = number == 0
-            trials = trial.group(self._left(), engine.max_stack() if first else 1, engine.slots())
-            engine.run(trials, alone=not first)
+        for attempt in range(ROUNDS):
+            trials = trial.group(self._left(), max(engine.max_stack() // SHRINK**attempt, 1), engine.slots())
+            engine.run(trials, attempt)
             self.take_records()
             if self.stop.asked() or not self.waiting:
                 return
         for point in self._left():
-            lost = RuntimeError(f"the worker of this point died in each of {ROUNDS} rounds (out of memory, or killed)")
-            trial.record_failure(point, lost, self.job)
+            how = self._ends.get(point.point_id, "it vanished without a word")
+            text = f"the worker of this point died in each of {ROUNDS} rounds; the last time, {how}"
+            trial.record_failure(point, WorkerDied(text), self.job)
         self.take_records()
+
+    def lost_machine(self, host: str, trials: int) -> None:
+        """Say that a machine is gone, and what becomes of its trials."""
+        self.progress.event(f"lost machine {host}: {trials} trials run again elsewhere, from their checkpoints")
+
+    def lost_worker(self, how: str, host: str, points: Sequence[Point]) -> None:
+        """Note why the worker of these points died; they are tried again in the next round."""
+        self._ends |= {p.point_id: how for p in points}
+        self._shown_losses += 1
+        if points and self._shown_losses <= SHOWN_LOSSES:
+            label = trial_label(points, self.plan.sweep.axes)
+            self.progress.event(f"lost worker on {host} at {label}: {how}; tried again later, {ROUNDS} times in all")
+
+    def without_store(self, text: str, host: str) -> None:
+        """A trial could not reach the results. Where the driver cannot either, the run ends; else it is that machine's trouble alone."""
+        key = f"{self.job.sweep}/probe-{self.job.run}"
+        try:
+            self.job.store.write(key, bytes(PROBE_BYTES))
+            self.job.store.delete(key)
+        except OSError as error:
+            if not self.trouble:
+                self.trouble = str(error)
+                self.progress.say(f"Stopping: {error}")
+                self.stop.ask()
+        else:
+            self.progress.event(f"{host} cannot reach the results ({text}); its trial is tried again in the next round")
+
+    def overtaken(self, text: str) -> None:
+        """Another driver holds the sweep now: end without waiting for the trials, whose work it can use."""
+        self.trouble = text
+        self.progress.say(f"Stopping: {text}")
+        self.stop.asked_at = time.monotonic() - STOP_SECONDS - 1
+
+    def has_all(self, points: Sequence[Point]) -> bool:
+        """Whether none of these points waits for its record any more."""
+        return not any(p.point_id in self.waiting for p in points)
+
+    def tell(self) -> dict[str, Any]:
+        """What others may know of this run while it goes on: it stands beside the lease."""
+        running = {name: points for name, points in list(self.at_work.items()) if name in self.state.running}
+        points = [p for trial_points in running.values() for p in trial_points]
+        axes = {axis: dict(Counter(looks.number(p.settings[axis]) for p in points if axis in p.axes)) for axis in self.plan.sweep.axes}
+        return {
+            "started": self.started, "phase": self.state.phase, "running": axes, "running_points": len(points), "trials": len(running),
+            "machines": dict(Counter(list(self.machines.values()))), "per_minute": self.state.per_minute(), "left": self.state.left(),
+        }  # fmt: skip
 
     def _left(self) -> list[Point]:
         """The points to run that have no record yet, in the sweep's order."""
@@ -237,8 +314,12 @@ class Driver:
         finally:
             end.set()
             thread.join()
-            self.take_records()
-            self.fold()
+            try:
+                self.take_records()
+                self.fold()
+            except OSError as error:
+                self.progress.event(f"tables not written: {error}")
+                self.trouble = self.trouble or str(error)
 
     def fold(self) -> None:
         """Write the tables of all points of the sweep that have a record."""
@@ -248,8 +329,9 @@ class Driver:
         self.plan.fold(records)  # without the lock: whoever counts records need not wait for a file of all curves
         self.state.folded_at = time.monotonic()
 
-    def outcome(self, stop: Stop) -> Outcome:
-        return Outcome(dict(self.state.counts), len(self.waiting), time.monotonic() - self.began, stop.signal, self.new_rows)
+    def outcome(self) -> Outcome:
+        seconds, signal = time.monotonic() - self.began, self.stop.signal
+        return Outcome(dict(self.state.counts), len(self.waiting), seconds, signal, self.trouble, self.new_rows)
 
 
 class Engine(contextlib.AbstractContextManager["Engine"]):
@@ -272,8 +354,11 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         """Compute what one point lacks of its inputs."""
 
     @abstractmethod
-    def run(self, trials: Sequence[Sequence[Point]], alone: bool = False) -> None:
-        """Run these trials to their end, or until a stop is asked for. alone: none of them shares anything with another."""
+    def run(self, trials: Sequence[Sequence[Point]], attempt: int = 0) -> None:
+        """Run these trials to their end, or until a stop is asked for.
+
+        attempt: the round; in all but the first, no trial shares a worker's turn with another, and each has twice the room of before.
+        """
 
     def slots(self) -> int:
         """How many trials run side by side."""
@@ -286,10 +371,19 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
     def max_stack(self) -> int:
         """Most trainings that train as one stacked model."""
         asked = self.driver.options.max_stack
+        if self.driver.options.workers_per_trial > 1:
+            return 1
         return asked or (STACK_ON_GPU if self.device().startswith("cuda") else STACK_ON_CPU)
+
+    def paced(self) -> Job:
+        """The job with how often trials look for a stop and report, for as many as run side by side."""
+        slots = self.slots()
+        look = slots / LOOKS_A_SECOND if self.job.store.local("") is None else 0.0
+        return dataclasses.replace(self.job, look_seconds=look, report_seconds=max(slots / REPORTS_A_SECOND, 1.0))
 
     def begin(self, name: str, points: Sequence[Point]) -> None:
         """Show a trial as running."""
+        self.driver.at_work = {n: p for n, p in self.driver.at_work.items() if n in self.state.running} | {name: points}
         self.state.running[name] = Running(trial_label(points, self.driver.plan.sweep.axes), len(points), trial_work(points))
 
     def follow(self, name: str, points: Sequence[Point], doing: str, done: int, total: int) -> None:
@@ -318,14 +412,17 @@ class LocalEngine(Engine):
     def _prepare(self, point: Point) -> None:
         inputs.prepare(point, self.job.store, torch.device(default_device()), self.phase)
 
-    def run(self, trials: Sequence[Sequence[Point]], alone: bool = False) -> None:
+    def run(self, trials: Sequence[Sequence[Point]], attempt: int = 0) -> None:
         job = dataclasses.replace(self.job, device=default_device())
         for group in trials:
             if self.driver.stop.asked():
                 return
-            name = group[0].train_id
+            name, statuses = group[0].train_id, {}
             self.begin(name, group)
-            statuses = trial.run(group, job, functools.partial(self.follow, name, group))
+            try:
+                statuses = trial.run(group, job, functools.partial(self.follow, name, group))
+            except Unavailable as error:
+                self.driver.without_store(str(error), platform.node())
             self.state.end_trial(name, bool(statuses))
             self.driver.take_records(group)
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from oneshot import peers
 from oneshot.contracts import Losses, Pairs, Player, Sets, TrainedFamily
 from oneshot.game import Moves, Plateau
 
@@ -84,6 +85,7 @@ class Stack:
         kept = [{n: b for n, b in m.named_buffers() if n in m.state_dict()} for m in models]
         self.buffers = {n: torch.stack([one[n].to(device) for one in kept]) for n in kept[0]}
         self.rounds = 0
+        self.peers = peers.now()
 
     @property
     def alive(self) -> Tensor:
@@ -95,24 +97,27 @@ class Stack:
         self.rounds += 1
         return tuple(i for i, side in enumerate(self.sides) if self.rounds % side.player.every == 0)
 
-    def play(self, items: Pairs | Sets, noise: Tensor, hyper: Mapping[str, Tensor], moving: Sequence[int]) -> dict[str, Tensor]:
+    def play(
+        self, items: Pairs | Sets, noise: Tensor, hyper: Mapping[str, Tensor], moving: Sequence[int], share: float = 1.0
+    ) -> dict[str, Tensor]:
         """One batch: the players whose turn it is move, one after the other. Returns the batch means of their losses, each [K].
 
         The first player's go by their own names, the others' by theirs with the player's before it, as in "generator_loss". Of a batch
-        that a row passes over nothing stays: its buffers are as before.
+        that a row passes over nothing stays: its buffers are as before. share: of the batch that the peers play, the part of these items.
         """
         self.template.train()
         means: dict[str, Tensor] = {}
         for i in moving:
             side = self.sides[i]
             before = {n: b.clone() for n, b in self.buffers.items()} if side.player.skips else {}
-            losses = {n: v.mean(1) for n, v in self._losses(i, items, noise, hyper).items()}
+            losses = {n: v.mean(1) * share for n, v in self._losses(i, items, noise, hyper).items()}
             # The rows do not touch each other, so the gradient of the sum holds each row's own, whatever the others' values.
             (gradient,) = torch.autograd.grad(losses["loss"].sum(), side.flat)
+            gradient, losses = self.peers.add(gradient), {n: self.peers.add(v.detach()) for n, v in losses.items()}
             moved = side.moves.move(side.flat, gradient, losses["loss"])
             for name, old in before.items():
                 self.buffers[name].copy_(torch.where(moved.view(-1, *[1] * (old.dim() - 1)), self.buffers[name], old))
-            means |= {f"{side.player.name}_{n}" if i else n: v.detach() for n, v in losses.items()}
+            means |= {f"{side.player.name}_{n}" if i else n: v for n, v in losses.items()}
         return means
 
     @torch.no_grad()

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from oneshot import streams
+from oneshot import peers, streams
 from oneshot.contracts import TrainedFamily
 from oneshot.material import Material
 from oneshot.replay import Rounds
@@ -96,10 +96,13 @@ def noise(seed: int, purpose: tuple[object, ...], count: int, shape: tuple[int, 
 
 
 class Checkpoint:
-    """Where an unfinished training lies in the store. A damaged file is set aside with a warning and training starts afresh."""
+    """Where an unfinished training lies in the store. A damaged file is set aside with a warning and training starts afresh.
 
-    def __init__(self, store: Store, key: str, every_seconds: float = 60.0):
-        self.store, self.key, self.every_seconds = store, key, every_seconds
+    writes: not in those of several peers who only follow.
+    """
+
+    def __init__(self, store: Store, key: str, every_seconds: float = 60.0, writes: bool = True):
+        self.store, self.key, self.every_seconds, self.writes = store, key, every_seconds, writes
         self._last = time.monotonic()
 
     def load(self) -> Training | None:
@@ -108,6 +111,8 @@ class Checkpoint:
         except FileNotFoundError:
             return None
         except DamagedFile as error:
+            if not self.writes:
+                return None
             aside = self.store.set_aside(self.key)
             warnings.warn(f"{error}; kept as {aside}, this training starts from its beginning", stacklevel=2)
             return None
@@ -116,6 +121,8 @@ class Checkpoint:
         return time.monotonic() - self._last >= self.every_seconds
 
     def save(self, training: Training) -> None:
+        if not self.writes:
+            return
         self.store.seal(self.key, training.to_bytes(weights_only=False))
         self._last = time.monotonic()
 
@@ -136,6 +143,11 @@ def fit(
     one whose loss or gradient became non-finite. Raises Stopped (checkpoints saved) when asked to stop.
     """
     slices = [_Slice.begin(model, checkpoint) for model, checkpoint in zip(models, checkpoints)]
+    agree = peers.now().agree
+
+    def stopped() -> bool:
+        return agree(stop())
+
     with matrix_products(getattr(models[0].config, "precision", "float32")):
         crew: _Crew | None = None
         while members := _next(slices, models[0].config.epochs):
@@ -144,11 +156,11 @@ def fit(
                     crew.write_back()
                 crew = None  # gives its memory back first
                 crew = _Crew(members, material, seed, accelerated)
-            row = crew.epoch(stop)
+            row = crew.epoch(stopped)
             done, epochs = max(s.training.epochs_done for s in members), models[0].config.epochs
             if row is not None:
                 report(done, epochs, row)
-            if row is None or (stop() and _next(slices, epochs)):
+            if row is None or (stopped() and _next(slices, epochs)):
                 crew.save()
                 raise Stopped(f"after epoch {done} of {epochs}")
             if any(s.checkpoint.due() for s in members):
@@ -192,7 +204,7 @@ class _Crew:
         for k, one in enumerate(members):
             if one.training.game:
                 self.stack.restore(k, one.training.game)
-        self.rounds = Rounds(self.stack, material.batch, by_graph=accelerated)
+        self.rounds = Rounds(self.stack, material.batch, by_graph=accelerated and self.stack.peers.size == 1)
         self.end = self.best = self.stack.snapshot()
         self.fresh_best = torch.zeros(len(members), dtype=torch.bool)
         self.hyper_names = list(members[0].model.hyper(0))
@@ -251,6 +263,8 @@ class _Crew:
     def how(self) -> str:
         """How this stack trains, in words."""
         way = "graph" if self.rounds.by_graph else "eager"
+        if self.stack.peers.size > 1:
+            return f"{self.stack.peers.size} workers, {way}"
         return way if len(self.members) == 1 else f"stack of {len(self.members)}, {way}"
 
     def write_back(self, last: bool = False) -> None:
@@ -283,10 +297,10 @@ class _Crew:
             for name, value in means.items():
                 sums[name] = sums.get(name, 0) + torch.where(finite, value * size, 0.0)
                 counts[name] = counts.get(name, 0) + finite * size
-            if time.monotonic() - asked > 1:
-                asked = time.monotonic()
-                if stop():
-                    return None
+            late = time.monotonic() - asked > 1
+            if (peers.now().size > 1 or late) and stop():
+                return None
+            asked = time.monotonic() if late else asked
         return {name: value / counts[name] for name, value in sums.items()}
 
     def _evaluate(self) -> dict[str, Tensor]:
@@ -297,10 +311,12 @@ class _Crew:
         count = 0
         for step, item in enumerate(material.validation()):
             count += len(item["index"])
-            given = noise(self.seed, ("validation", step), len(item["index"]), self.stack.template.noise_shape, material.device)
-            for name, value in self.stack.losses(material.batch(item), given, ones).items():
-                sums[name] = sums.get(name, 0) + value.sum(1)
-        return {f"validation_{n}": v / count for n, v in sums.items()}
+            size = len(item["index"])
+            given = noise(self.seed, ("validation", step), size, self.stack.template.noise_shape, material.device)
+            mine, given, share = self.stack.peers.cut(item, given)
+            for name, value in self.stack.losses(material.batch(mine), given, ones).items():
+                sums[name] = sums.get(name, 0) + value.mean(1) * (share * size)
+        return {f"validation_{n}": self.stack.peers.add(v) / count for n, v in sums.items()}
 
     def _hyper(self, values: Sequence[dict[str, float]]) -> dict[str, Tensor]:
         """Hyperparameters by name, each [K], on the device."""

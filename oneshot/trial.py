@@ -12,6 +12,7 @@ import functools
 import importlib
 import io
 import itertools
+import math
 import os
 import platform
 import resource
@@ -27,7 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from oneshot import inputs, maps, rows, sample
+from oneshot import inputs, maps, peers, rows, sample
 from oneshot.contracts import ExplainedFamily, SetFamily, TrainedFamily
 from oneshot.episodes import Drawings
 from oneshot.importance import explain
@@ -37,7 +38,7 @@ from oneshot.material import gather
 from oneshot.points import Point, stacks
 from oneshot.rows import Record
 from oneshot.score import grade
-from oneshot.store import DamagedFile, Store
+from oneshot.store import DamagedFile, Store, Unavailable
 from oneshot.train import Checkpoint, Diverged, Stopped, Tick, Training, fit, unwatched, watch
 
 NOT_TRAINED = dict(epochs_done=0, train_seconds=0.0)
@@ -45,18 +46,36 @@ NOT_TRAINED = dict(epochs_done=0, train_seconds=0.0)
 
 @dataclass(frozen=True)
 class Job:
-    """What the driver tells every trial of a run. drop_weights: delete a training once all its points here are done."""
+    """What the driver tells every trial of a run.
+
+    run: its name. drop_weights: delete a training once all its points here are done. workers: processes that train one point together.
+    patient: points that run out of the device's memory get no record, as another round gives them more room. look_seconds: how seldom
+    a trial may look in the store whether it is to stop; report_seconds: how often it tells how far it is.
+    """
 
     store: Store
     sweep: str
-    device: str = "cpu"
-    threads: int = 0
+    run: str = ""
     checkpoint_seconds: float = 60.0
     drop_weights: bool = False
+    workers: int = 1
+    device: str = "cpu"
+    threads: int = 0
     provenance: dict[str, Any] = field(default_factory=dict)
+    patient: bool = False
+    look_seconds: float = 0.0
+    report_seconds: float = 1.0
+    _looked: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def stop_asked(self) -> bool:
+        """Whether the driver asked all trials to stop, as the store had it at most `look_seconds` ago."""
+        now = time.monotonic()
+        if now - self._looked.get("at", -math.inf) >= self.look_seconds:
+            self._looked.update(at=now, asked=self.store.exists(self.stop_key()))
+        return bool(self._looked["asked"])
 
     def stop_key(self) -> str:
-        return f"{self.sweep}/stop"
+        return f"{self.sweep}/stop-{self.run}"
 
 
 def run(points: Sequence[Point], job: Job, report: Tick = unwatched) -> dict[str, str]:
@@ -65,16 +84,17 @@ def run(points: Sequence[Point], job: Job, report: Tick = unwatched) -> dict[str
     report(what, done, total) follows the work: "epoch", "drawing" and what else it may be. An exception becomes a row with status `failed`
     (`diverged` for non-finite losses). Points of a training that was asked to stop get no record and no status; they continue from their
     checkpoint when the sweep is run again. Points that are done already, as when a worker died in the middle of its trial, stay as they
-    are.
+    are. Raises store.Unavailable when the results cannot be reached, which is no point's fault.
     """
     if job.threads:
         torch.set_num_threads(job.threads)
     statuses = {p.point_id: "done" for p in points if rows.is_done(job.store, job.sweep, p.point_id)}
     points = [p for p in points if p.point_id not in statuses]
     if not points:
+        peers.now().agree(False)
         return statuses
     output = io.StringIO()
-    tick = watch(report, functools.partial(job.store.exists, job.stop_key()))
+    tick = watch(report, job.stop_asked)
     trainings = {p.train_id: p for p in points}
     try:
         with contextlib.redirect_stdout(output):
@@ -82,7 +102,11 @@ def run(points: Sequence[Point], job: Job, report: Tick = unwatched) -> dict[str
             outcomes = _train(list(trainings.values()), given, job, report)
     except Stopped:
         return {}
+    except Unavailable:
+        raise
     except Exception as error:
+        if peers.now().size > 1:
+            raise
         outcomes = dict.fromkeys(trainings, error)
     for _, group in itertools.groupby(points, key=lambda p: (p.train_id, p.sample_id)):
         drawn: Drawn | None = None
@@ -97,7 +121,11 @@ def run(points: Sequence[Point], job: Job, report: Tick = unwatched) -> dict[str
                     statuses[point.point_id] = _grade(point, given, outcome, drawn, job, tick)
             except Stopped:
                 continue  # after its training, which is stored: the point has no record yet
+            except Unavailable:
+                raise
             except Exception as error:
+                if job.patient and isinstance(error, torch.OutOfMemoryError):
+                    continue
                 statuses[point.point_id] = _fail(point, error, getattr(outcome, "training", None), job, output)
     if job.drop_weights:
         for train_id in trainings:
@@ -146,6 +174,8 @@ def _train(points: Sequence[Point], given: Inputs, job: Job, report: Tick) -> di
             outcomes[point.train_id] = Trained(family, training, _count(family))
         else:
             waiting.append((point, family))
+    if peers.now().size > 1:  # the others wait for this word; what raises in a group ends the group
+        return outcomes | (_fit(waiting, given, job, report) if peers.now().agree(bool(waiting)) else {})
     while waiting:
         most = _most_in_memory(waiting[0][1], job)
         chunk, waiting = waiting[:most], waiting[most:]
@@ -202,7 +232,7 @@ def _fit_or_halve(members: Sequence[tuple[Point, TrainedFamily]], given: Inputs,
     """
     try:
         return _fit(members, given, job, report)
-    except Stopped:
+    except (Stopped, Unavailable):
         raise
     except Exception as error:
         if len(members) == 1:
@@ -213,24 +243,35 @@ def _fit_or_halve(members: Sequence[tuple[Point, TrainedFamily]], given: Inputs,
     return _train(points[:half], given, job, report) | _train(points[half:], given, job, report)
 
 
+def assist(point: Point, job: Job) -> None:
+    """What all processes of a group but the first do: train with them, if they train at all, and leave the rest to the first."""
+    torch.set_num_threads(job.threads or 1)
+    given = inputs.load(point, job.store, torch.device(job.device))
+    if peers.now().agree(False):
+        _fit([(point, build(point))], given, job, unwatched)
+
+
 def _fit(members: Sequence[tuple[Point, TrainedFamily]], given: Inputs, job: Job, report: Tick) -> dict[str, Trained | Exception]:
     """Train these as one stack and store each of the trainings."""
-    device = torch.device(job.device)
+    device, first = torch.device(job.device), peers.now().rank == 0
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     points, families = [p for p, _ in members], [f for _, f in members]
     material = gather(families[0], given.data, given.exemplars, device, given.greys(families[0].config))
-    checkpoints = [Checkpoint(job.store, f"store/trainings/{p.train_id}/checkpoint.pt", job.checkpoint_seconds) for p in points]
+    places = [f"store/trainings/{p.train_id}/checkpoint.pt" for p in points]
+    checkpoints = [Checkpoint(job.store, place, job.checkpoint_seconds, writes=first) for place in places]
     ended = fit(
         families,
         material,
         points[0].seed,
         checkpoints,
         lambda epoch, epochs, _: report("epoch", epoch, epochs),
-        lambda: job.store.exists(job.stop_key()),
+        job.stop_asked,
         accelerated=device.type == "cuda",
     )
     outcomes: dict[str, Trained | Exception] = {}
+    if not first:
+        return outcomes
     for point, family, checkpoint, training in zip(points, families, checkpoints, ended):
         if isinstance(training, Diverged):
             outcomes[point.train_id] = training

@@ -43,11 +43,11 @@ class Turns:
         self.lately.append((seconds, self.work[index]))
         return True
 
-    def close(self, turn: str, give_back: bool) -> list[int]:
-        """End a turn; its trials that did not end are returned, and handed out again if given back."""
+    def close(self, turn: str, give_back: bool = True, but_first: bool = False) -> list[int]:
+        """End a turn; its trials that did not end are returned, and handed out again if given back; but_first: all but the first one."""
         left = self.out.pop(turn, [])
         if give_back:
-            self.queue.extendleft(reversed(left))
+            self.queue.extendleft(reversed(left[1:] if but_first else left))
         return left
 
     def _size(self) -> int:

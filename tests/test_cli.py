@@ -53,6 +53,10 @@ def test_help_fits_and_its_examples_work(monkeypatch: pytest.MonkeyPatch, capsys
         (["quickstart", "--check", "--where", "bata < 1"], "bata", ""),
         (["quickstart", "--check", "--where", "__import__('os')"], "__import__", ""),
         (["quickstart", "--ret"], "unrecognized arguments: --ret", ""),
+        (["quickstart", "--watch"], "--watch goes with --status", "quickstart --status --watch"),
+        (["quickstart", "--status", "--watch", "0"], "0 is outside 0.1 .. 86400 seconds", "--help"),
+        (["--status", "--watch", "quickstart"], "'quickstart' is not a number of seconds; SWEEP stands before --watch", "--help"),
+        (["quickstrat", "--status", "--watch"], "there is no sweep 'quickstrat'. Did you mean 'quickstart'?", ""),
         (["--settings", "vae_snt"], "Did you mean 'vae_stn'?", ""),
     ],
 )

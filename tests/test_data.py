@@ -390,6 +390,23 @@ def test_of_many_processes_one_builds(own_cache: Path) -> None:
     assert "".join(run_at_once(code, 4)).count("built") == 1
 
 
+def test_a_process_killed_while_it_builds_keeps_nobody_waiting(own_cache: Path) -> None:
+    """kill -9 when half of the images are written: the next one builds them all, and the half is gone."""
+    code = (
+        "import numpy as np, time; from oneshot.data import cache\n"
+        "def chunks():\n    yield np.ones((1 << 14, 3), np.uint8); print('half', flush=True); time.sleep(60)\n"
+        "cache.cached('x.npy', (1 << 15, 3), chunks)"
+    )
+    root = Path(data.__file__).parents[2]
+    killed = subprocess.Popen([sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE, text=True)
+    assert killed.stdout is not None and killed.stdout.readline() == "half\n"
+    assert [p.stat().st_size > 1 << 14 for p in own_cache.glob(".x.npy.*.part")] == [True] and not (own_cache / "x.npy").exists()
+    killed.kill()
+    killed.communicate()
+    assert cache.cached("x.npy", (3, 2, 3), chunks).shape == (3, 2, 3)
+    assert {p.name for p in own_cache.iterdir()} == {".x.npy.lock", "x.npy", "x.json"}
+
+
 def run_at_once(code: str, count: int) -> list[str]:
     """The output of `count` processes that run this code at once; all must succeed."""
     root = Path(data.__file__).parents[2]

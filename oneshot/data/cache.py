@@ -19,7 +19,7 @@ from oneshot.data import DataError
 
 
 def cache_dir() -> Path:
-    """The folder for prepared images and downloads: $ONESHOT_CACHE, or ~/.cache/oneshot. It need not exist yet."""
+    """The folder for prepared images, downloads and copies from stores: $ONESHOT_CACHE, or ~/.cache/oneshot. It need not exist yet."""
     return Path(os.environ.get("ONESHOT_CACHE") or "~/.cache/oneshot").expanduser()
 
 
@@ -30,7 +30,7 @@ def cached(name: str, shape: tuple[int, ...], chunks: Callable[[], Iterator[np.n
     is named in a RuntimeWarning and built again. Raises DataError if the folder cannot be written, and whatever `chunks` raises.
     """
     path = cache_dir() / name
-    try:
+    with writing(path):
         if _problem(path, shape) is None:
             return _map(path)
         with lock(path):
@@ -40,6 +40,13 @@ def cached(name: str, shape: tuple[int, ...], chunks: Callable[[], Iterator[np.n
             if problem:
                 _write(path, shape, chunks())
         return _map(path)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What raises OSError in this context raises DataError, which says that `path` cannot be written and what to do."""
+    try:
+        yield
     except OSError as error:
         raise DataError(f"cannot write {path} ({error.strerror or error})\n  help: set ONESHOT_CACHE to a folder with room") from error
 
@@ -88,7 +95,7 @@ def _problem(path: Path, shape: tuple[int, ...]) -> str | None:
             return f"it holds {array.dtype} {array.shape}, not uint8 {shape}"
         if stat.st_size != note["bytes"]:
             return f"{stat.st_size} bytes, not {note['bytes']}"
-        if int(stat.st_mtime) != note["time"] and _sha256(path) != note["sha256"]:
+        if int(stat.st_mtime) != note["time"] and sha256(path) != note["sha256"]:
             return "its content does not match its checksum"
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is missing"
@@ -102,7 +109,8 @@ def _map(path: Path) -> np.ndarray:
     return array
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """The checksum of a file, in hex. Raises FileNotFoundError."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
@@ -120,6 +128,6 @@ def _write(path: Path, shape: tuple[int, ...], chunks: Iterator[np.ndarray]) -> 
         if count != shape[0]:
             raise ValueError(f"{path.name}: {count} images were made, not {shape[0]}")
     stat = path.stat()
-    note = {"bytes": stat.st_size, "time": int(stat.st_mtime), "sha256": _sha256(path)}
+    note = {"bytes": stat.st_size, "time": int(stat.st_mtime), "sha256": sha256(path)}
     with replacing(_note(path)) as handle:
         handle.write(json.dumps(note).encode())

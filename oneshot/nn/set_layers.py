@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d, linear
 
+from oneshot import peers
 from oneshot.nn.recompute import happens_again
 
 
@@ -25,15 +26,36 @@ class Pointwise(nn.Linear):
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """Batch normalisation by channel that also takes a training batch of one value a channel: by the running statistics, as they are."""
+    """Batch normalisation by channel that also takes a training batch of one value a channel: by the running statistics, as they are.
+
+    Where several processes train together, the statistics are those of their whole batch.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.training and peers.now().size > 1:
+            return self.of_all_peers(x, slice(None))
         if self.training and math.prod(x.shape) == x.shape[1]:
             return batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
         if self.training and happens_again():  # as many tensors as the first time, but not these
             mean, variance = (None if t is None else t.clone() for t in (self.running_mean, self.running_var))
             return batch_norm(x, mean, variance, self.weight, self.bias, True, 0.0, self.eps)
         return super().forward(x)
+
+    def of_all_peers(self, x: Tensor, channels: slice) -> Tensor:
+        """As `forward` in training, of these channels [N, c, r, r], over the batch of all processes."""
+        assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
+        running = self.running_mean[channels], self.running_var[channels]
+        mean, variance, count = peers.mean_and_variance(x)
+        if count == 1:
+            mean, variance = running
+        elif not happens_again():
+            with torch.no_grad():
+                if channels == slice(None) and self.num_batches_tracked is not None:
+                    self.num_batches_tracked.add_(1)
+                running[0].lerp_(mean, self.momentum)
+                running[1].lerp_(variance * (count / (count - 1)), self.momentum)
+        scale = (variance + self.eps).rsqrt() * self.weight[channels]
+        return (x - mean[:, None, None]) * scale[:, None, None] + self.bias[channels][:, None, None]
 
 
 class GlobalNorm(BatchNorm):

@@ -1,0 +1,112 @@
+"""A trial by a group of workers: Ray Train starts them inside the Tune trial, and they train one point together, data-parallel.
+
+The first worker runs the whole trial; the others help it to train. The group is started again from the checkpoint if one of them dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import logging
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from ray import train
+from ray.train.torch import TorchConfig, TorchTrainer, get_device
+
+from oneshot import peers, rows, trial
+from oneshot.peers import Peers
+from oneshot.points import Point
+from oneshot.store import Unavailable
+from oneshot.train import Tick
+from oneshot.trial import Job
+
+RESTARTS = 3  # of a group, of which a worker died or raised
+LOOK_SECONDS = 1.0
+
+
+def run(points: Sequence[Point], job: Job, report: Tick, share: Mapping[str, float]) -> dict[str, str]:
+    """As `trial.run`, by job.workers workers with this share of the cluster each. An error that stays becomes the points' row."""
+    key = f"{job.sweep}/together-{points[0].train_id}.json"
+    gpus = share.get("GPU", 0.0)
+    folder = tempfile.mkdtemp(prefix="oneshot-train-")
+    trainer = TorchTrainer(
+        _worker,
+        train_loop_config={"points": list(points), "job": dataclasses.replace(job, threads=max(int(share.get("CPU", 1)), 1)), "key": key},
+        torch_config=TorchConfig(backend="nccl" if gpus else "gloo"),
+        scaling_config=train.ScalingConfig(num_workers=job.workers, use_gpu=bool(gpus), resources_per_worker=dict(share)),
+        run_config=train.RunConfig(storage_path=folder, failure_config=train.FailureConfig(max_failures=RESTARTS)),
+    )
+    try:
+        error = _followed(trainer.fit, job, key, report)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        job.store.delete(key)
+    open_ = [p for p in points if rows.status(job.store, job.sweep, p.point_id) is None]
+    if isinstance(error, Unavailable):
+        raise error
+    if error is not None:
+        for point in open_:
+            trial.record_failure(point, error, job)
+    return {p.point_id: status for p in points if (status := rows.status(job.store, job.sweep, p.point_id)) is not None}
+
+
+def _followed(work: Callable[[], Any], job: Job, key: str, report: Tick) -> Exception | None:
+    """Run this in a thread of its own, and report meanwhile what the first worker leaves under this key; returns what it raised."""
+    errors: list[Exception] = []
+
+    def call() -> None:
+        try:
+            work()
+        except Exception as error:
+            errors.append(_cause(error))
+
+    logging.getLogger("ray.train").setLevel(logging.ERROR)
+    thread, shown = threading.Thread(target=call, name="group"), ""
+    thread.start()
+    while thread.is_alive():
+        thread.join(LOOK_SECONDS)
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            text = job.store.read(key).decode()
+            if text != shown:
+                shown = text
+                report(*json.loads(text))
+    return errors[0] if errors else None
+
+
+def _cause(error: Exception) -> Exception:
+    """What a worker raised, where the group failed for that."""
+    failures = getattr(error, "worker_failures", None) or {}
+    found: Any = failures[min(failures)] if failures else error
+    while isinstance(inner := getattr(found, "cause", None) or getattr(found, "_base_exc", None), Exception) and inner is not found:
+        found = inner
+    return found
+
+
+def _worker(config: dict[str, Any]) -> None:
+    """What each worker of a group does. Several graphics cards in one machine: each worker sees its own."""
+    context = train.get_context()
+    points, device = config["points"], get_device()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    job = dataclasses.replace(config["job"], device=str(device))
+    with peers.together(Peers(context.get_world_rank(), context.get_world_size())):
+        if context.get_world_rank() > 0:
+            with contextlib.suppress(trial.Stopped):
+                trial.assist(points[0], job)
+            return
+        last = -float("inf")
+
+        def report(*what: Any) -> None:
+            nonlocal last
+            if time.monotonic() - last > job.report_seconds:
+                last = time.monotonic()
+                job.store.write(config["key"], json.dumps(what).encode())
+
+        trial.run(points, job, report)
