@@ -122,10 +122,10 @@ class RayEngine(Engine):
     def run(self, trials: Sequence[Sequence[Point]], attempt: int = 0) -> None:
         packed = [pickle.dumps([trial.without_place(p) for p in group]) for group in trials]
         refs = [ray.put(packed[i : i + BLOCK]) for i in range(0, len(packed), BLOCK)]
-        shares = [self.share(max(_family_share(p.model) for p in group), attempt) for group in trials]
+        shares = [self.share(max(_family(p.model).gpu_share for p in group), attempt) for group in trials]
         patient = attempt == 0 and any(0 < one["GPU"] < 1 for one in shares)
         job = dataclasses.replace(self.paced(), patient=patient)
-        turns = _Turns(self, trials, shares, attempt > 0 or self.driver.options.fresh_workers)
+        turns = _Turns(self, trials, shares, attempt > 0 or self.driver.options.fresh_workers or job.workers > 1)
         trainable = tune.with_resources(tune.with_parameters(_trainable, refs=refs, job=job, body=self.body), _resources)
         tuner = tune.Tuner(
             trainable,
@@ -154,6 +154,9 @@ def _join(address: str) -> None:
     here: dict[str, Any] = {} if address else dict(num_cpus=os.cpu_count(), include_dashboard=False)
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
+        ray._private.worker.global_worker_stdstream_dispatcher.remove_handler(
+            "ray_print_logs"
+        )  # pages about a dead node; we say it in a line
     except (ConnectionError, ray.exceptions.RaySystemError, RuntimeError, ValueError) as error:
         if not address:
             raise
@@ -166,10 +169,9 @@ def _fit(resources: Mapping[str, float], share: Mapping[str, float]) -> int:
     return min((int(resources.get(name, 0) / asked + 1e-9) for name, asked in share.items() if asked), default=1)
 
 
-@functools.cache
-def _family_share(model: str) -> float:
-    """The share of a GPU that a trial of this family takes by default."""
-    return float(importlib.import_module(f"oneshot.models.{model}").FAMILY.gpu_share)
+def _family(model: str) -> Any:
+    """The class of a family."""
+    return importlib.import_module(f"oneshot.models.{model}").FAMILY
 
 
 def _prepare_remotely(point: Point, job: Job, key: str, cpus: int) -> None:
@@ -212,7 +214,7 @@ def _trainable(config: dict[str, Any], refs: list[Any], job: Job, body: Body) ->
                 break  # the driver gives what was not begun to another turn
             report(index)
             points = pickle.loads(ray.get(refs[index // BLOCK])[index % BLOCK])
-            work = body if job.workers == 1 else functools.partial(ray_group.run, share=config["share"])
+            work = body if config["workers"] == 1 else functools.partial(ray_group.run, share=config["share"])
             statuses = work(points, job, functools.partial(report, index))
         except Unavailable as error:  # of no point's making: the driver finds out whether it is this machine's trouble or everybody's
             report(index, now=True, unavailable=str(error))
@@ -251,12 +253,13 @@ class _Turns(_Unsaved, Searcher):
         self.lose(self.losses.settled())
         if time.monotonic() - self.looked > SLOTS_SECONDS:  # nodes come and go
             self.looked, self.turns.slots = time.monotonic(), self.engine.slots()
-        if self.engine.driver.options.workers_per_trial > 1 and len(self.turns.out) >= self.turns.slots:
+        if self.engine.job.workers > 1 and len(self.turns.out) >= self.turns.slots:
             return None  # these trials only wait for their groups, and so many groups find room
         taken = [] if self.engine.driver.stop.asked() else self.turns.take(trial_id)
         if taken:
             share = max((self.shares[i] for i in taken), key=lambda share: tuple(share.values()))
-            return {"trials": taken, "share": share, "workers": self.engine.driver.options.workers_per_trial}
+            trained = any(_family(p.model).trained for i in taken for p in self.groups[i])
+            return {"trials": taken, "share": share, "workers": self.engine.job.workers if trained else 1}
         return None if self.turns.out else Searcher.FINISHED
 
     def save(self, checkpoint_path: str) -> None:

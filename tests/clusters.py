@@ -82,15 +82,16 @@ class Nodes:
 
 
 @contextlib.contextmanager
-def cluster(notes: Path, nodes: int = 2, slots: int = 2) -> Iterator[Nodes]:
+def cluster(notes: Path, nodes: int = 2, slots: int = 2, more: dict[str, str] | None = None) -> Iterator[Nodes]:
     """A head and `nodes` nodes n1, n2, ... with `slots` processors and GPUs each, for the length of a with block.
 
+    more: what else stands in the environment of all of its processes.
     Ray keeps its sockets under a short path of its own; everything ends with the block, by the ids of its own processes.
     """
     old = dict(os.environ)
     with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True) as folder:
         os.environ.clear()
-        os.environ.update({**environment(notes), "RAY_TMPDIR": folder})
+        os.environ.update({**environment(notes), "RAY_TMPDIR": folder, **(more or {})})
         started = None
         try:
             started = Nodes(notes, slots)

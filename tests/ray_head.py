@@ -1,7 +1,7 @@
 """A head of a Ray cluster with its dashboard and job server, as `ray start --head` leaves it, on the loopback address and free ports.
 
-For whoever launches clusters: a folder that stands for the home of the head's user, and executables `ssh` and `rsync` that know it. All that
-Ray's launcher does is Ray's own; only what would travel over a network stays on this machine.
+For Ray's cluster launcher: a folder that stands for the home of the head's user, and executables `ssh` and `rsync` that know it. All that
+the launcher does is Ray's own; only what would travel over a network stays on this machine.
 """
 
 from __future__ import annotations
@@ -50,35 +50,16 @@ sys.exit(os.waitstatus_to_exitcode(pty.spawn(["/bin/sh", "-c", " ".join(words)])
 
 RSYNC = """\
 #!{python}
-# rsync --rsh SSH -avz [--exclude PATTERN ...] SOURCE user@host:TARGET
-import fnmatch, os, shutil, sys
+# rsync --rsh SSH -avz FILE user@host:~/TARGET
+import os, shutil, sys
 
-words, excluded = sys.argv[1:], []
-if words[0] != "--rsh" or not words[1].startswith("ssh ") or words[2] != "-avz":
+words = sys.argv[1:]
+(where, _, target), known = words[-1].partition(":"), len(words) == 5 and words[0] == "--rsh" and words[2] == "-avz"
+if not known or not words[1].startswith("ssh ") or where != "{user}@127.0.0.1" or not os.path.isfile(words[3]):
     sys.exit(f"rsync: not understood: {{words}}")
-words = words[3:]
-while words[0] == "--exclude":
-    excluded.append(words[1])
-    words = words[2:]
-source, (where, _, target) = words[0], words[1].partition(":")
-if len(words) != 2 or where != "{user}@127.0.0.1" or any(word.startswith("-") for word in words):
-    sys.exit(f"rsync: not understood: {{sys.argv[1:]}}")
 with open("{log}", "a") as log:
-    print("rsync", source, target, file=log)
-target = os.path.join("{home}", target.removeprefix("~/"))
-
-
-def skipped(folder, names):
-    inside = "/" + os.path.relpath(folder, source).replace(".", "", 1).strip("/")
-    whole = {{name: os.path.join(inside, name) for name in names}}
-    return [n for n in names if any(fnmatch.fnmatch(whole[n] if "/" in e else n, e) for e in excluded)]
-
-
-if os.path.isdir(source):
-    shutil.copytree(source, target if source.endswith("/") else os.path.join(target, os.path.basename(source)), ignore=skipped,
-                    symlinks=True, dirs_exist_ok=True)
-else:
-    shutil.copy2(source, target)
+    print("rsync", words[3], target, file=log)
+shutil.copy2(words[3], os.path.join("{home}", target.removeprefix("~/")))
 """
 
 CLUSTER = """\
