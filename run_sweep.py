@@ -4,9 +4,15 @@
 import os
 import sys
 
-from oneshot.cli import main
+HERE = os.path.dirname(os.path.realpath(__file__))
+SENT = os.path.join(HERE, "oneshot", "run_sweep.py")  # on the head of a cluster, where cluster.yaml puts the project into ~/oneshot
 
 if __name__ == "__main__":
+    if os.path.isfile(SENT):  # `ray submit` has copied this file alone into the home: go on with the project's own, in its folder
+        os.chdir(os.path.dirname(SENT))
+        os.execv(sys.executable, [sys.executable, SENT, *sys.argv[1:]])
+    from oneshot.cli import main
+
     try:
         status = main()
         sys.stdout.flush()

@@ -47,15 +47,15 @@ class Plan:
         chosen = [r for r in list(self.log.records.values()) if signature(r.row, self.sweep.axes) in self._kinds]
         return sorted(chosen, key=lambda r: (order.get(r.row["point_id"], len(order)), r.row["point_id"]))
 
-    def fold(self, records: Sequence[rows.Record] | None = None) -> None:
-        """Write the tables of these records, or of all current ones."""
+    def fold(self, records: Sequence[rows.Record] | None = None, whole: bool = True) -> None:
+        """Write the tables of these records, or of all current ones; not whole: large tables of arrays may wait for a later fold."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         records = self.current_records() if records is None else records
         latest = max(records, key=lambda r: r.row.get("finished_at") or "", default=None)
         meta = {"question": self.sweep.question, "model": self.sweep.model, "revision": latest.row.get("git_revision") if latest else ""}
-        rows.fold(self.store, self.sweep.name, records, self.sweep.axes, meta)
+        rows.fold(self.store, self.sweep.name, records, self.sweep.axes, meta, whole=whole)
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pylist(self.critic_rows()), sink)
         self.store.write(f"{self.sweep.name}/critics.parquet", sink.getvalue().to_pybytes())

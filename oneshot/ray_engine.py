@@ -27,7 +27,6 @@ from typing import Any
 os.environ.update(RAY_AIR_NEW_OUTPUT="0", TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1", TUNE_DISABLE_SIGINT_HANDLER="1")
 os.environ.update(TUNE_GLOBAL_CHECKPOINT_S="3600", TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S="0")
 os.environ.update(TUNE_PRINT_ALL_TRIAL_ERRORS="0")  # what a lost worker means is said by `Losses`
-os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "16")  # turns asked for ahead of the workers, as an autoscaler sees them
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
@@ -45,7 +44,7 @@ from oneshot.runner import Engine, default_device
 from oneshot.store import Unavailable
 from oneshot.train import Tick
 from oneshot.trial import Job
-from oneshot.turns import LONGEST_TURN, Turns
+from oneshot.turns import Turns
 
 Body = Callable[[Sequence[Point], Job, Tick], dict[str, str]]
 BLOCK = 64  # trials in one object of Ray's store
@@ -123,6 +122,7 @@ class RayEngine(Engine):
         packed = [pickle.dumps([trial.without_place(p) for p in group]) for group in trials]
         refs = [ray.put(packed[i : i + BLOCK]) for i in range(0, len(packed), BLOCK)]
         shares = [self.share(max(_family(p.model).gpu_share for p in group), attempt) for group in trials]
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(16, min(self.slots(), 200)))  # asked for ahead, as an autoscaler sees them
         patient = attempt == 0 and any(0 < one["GPU"] < 1 for one in shares)
         job = dataclasses.replace(self.paced(), patient=patient)
         turns = _Turns(self, trials, shares, attempt > 0 or self.driver.options.fresh_workers or job.workers > 1)
@@ -210,7 +210,7 @@ def _trainable(config: dict[str, Any], refs: list[Any], job: Job, body: Body) ->
     for index in config["trials"]:
         began = time.monotonic()
         try:
-            if job.stop_asked() or (index != config["trials"][0] and began - start > LONGEST_TURN):
+            if job.stop_asked() or (index != config["trials"][0] and began - start > config["longest"]):
                 break  # the driver gives what was not begun to another turn
             report(index)
             points = pickle.loads(ray.get(refs[index // BLOCK])[index % BLOCK])
@@ -259,7 +259,8 @@ class _Turns(_Unsaved, Searcher):
         if taken:
             share = max((self.shares[i] for i in taken), key=lambda share: tuple(share.values()))
             trained = any(_family(p.model).trained for i in taken for p in self.groups[i])
-            return {"trials": taken, "share": share, "workers": self.engine.job.workers if trained else 1}
+            workers = self.engine.job.workers if trained else 1
+            return {"trials": taken, "share": share, "workers": workers, "longest": self.turns.longest}
         return None if self.turns.out else Searcher.FINISHED
 
     def save(self, checkpoint_path: str) -> None:
@@ -316,7 +317,7 @@ class _Turns(_Unsaved, Searcher):
         for loss in losses:
             host, left = self.places.get(loss.turn, ("", "a machine"))[1], list(self.turns.out.get(loss.turn, ()))
             for index in left:  # what has a record by now had no part in the end
-                self.engine.driver.take_records(self.groups[index])
+                self.engine.driver.take_records(self.groups[index], at_once=True)
                 if self.engine.driver.has_all(self.groups[index]):
                     self.turns.ended(loss.turn, index, 0.0)
             open_ = self.turns.close(loss.turn, but_first=not loss.lost)

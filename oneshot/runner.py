@@ -267,8 +267,13 @@ class Driver:
         with self._lock:
             return list(self.waiting.values())
 
-    def take_records(self, points: Sequence[Point] | None = None) -> bool:
-        """Read new records (of these points only, if given) and count them; True if there were any."""
+    def take_records(self, points: Sequence[Point] | None = None, at_once: bool = False) -> bool:
+        """Read new records (of these points only, if given) and count them; True if there were any.
+
+        On an object store, where each costs requests, single points wait for the next listing unless they are wanted at once.
+        """
+        if points is not None and not at_once and self.plan.store.local("") is None:
+            return False
         with self._lock:
             read = self.plan.log.update(None if points is None else [p.point_id for p in points])
             found = [r for r in read if r.row["point_id"] in self.waiting]
@@ -302,7 +307,7 @@ class Driver:
                 try:
                     self.take_records()
                     if self.unfolded:
-                        self.fold()
+                        self.fold(whole=False)
                 except OSError as error:  # a full disk must not end the run: records are retried at the end
                     self.progress.event(f"tables not written: {error}")
                 pause = max(FOLD_SECONDS, 20 * (time.monotonic() - start))
@@ -321,12 +326,12 @@ class Driver:
                 self.progress.event(f"tables not written: {error}")
                 self.trouble = self.trouble or str(error)
 
-    def fold(self) -> None:
-        """Write the tables of all points of the sweep that have a record."""
+    def fold(self, whole: bool = True) -> None:
+        """Write the tables of all points of the sweep that have a record; not whole: large tables of arrays may wait for the end."""
         with self._lock:
             self.unfolded = False
             records = self.plan.current_records()
-        self.plan.fold(records)  # without the lock: whoever counts records need not wait for a file of all curves
+        self.plan.fold(records, whole)  # without the lock: whoever counts records need not wait for a file of all curves
         self.state.folded_at = time.monotonic()
 
     def outcome(self) -> Outcome:

@@ -10,8 +10,9 @@ import math
 from collections import deque
 from collections.abc import Sequence
 
-TURN_SECONDS = 5.0  # a turn is filled up to this
-LONGEST_TURN = 20.0  # after this a worker begins no more trials of its turn and gives them back
+TURN_SECONDS = 5.0  # a turn is filled up to this at least
+TURNS_A_SECOND = 100  # more than one driver hands out with ease: with more slots, turns are longer
+LONGEST = 4  # after so many times that, a worker begins no more trials of its turn and gives them back
 LEARNT_FROM = 4  # trials that must have ended before two are put into one turn
 REMEMBERED = 8
 
@@ -27,6 +28,16 @@ class Turns:
         self.queue = deque(range(len(work)))
         self.out: dict[str, list[int]] = {}  # of each turn that was handed out, the trials that have not ended
         self.lately: deque[tuple[float, float]] = deque(maxlen=REMEMBERED)  # (seconds, work) of trials that ended
+
+    @property
+    def seconds(self) -> float:
+        """What a turn is filled up to."""
+        return max(TURN_SECONDS, self.slots / TURNS_A_SECOND)
+
+    @property
+    def longest(self) -> float:
+        """Seconds after which a worker begins no more trials of its turn, and gives them back."""
+        return LONGEST * self.seconds
 
     def take(self, turn: str) -> list[int]:
         """The trials of a new turn; empty if none are left to hand out."""
@@ -56,7 +67,7 @@ class Turns:
         seconds, size = 0.0, 0
         for index in itertools.islice(self.queue, most):
             seconds += self._expected(index)
-            if seconds > TURN_SECONDS:
+            if seconds > self.seconds:
                 break
             size += 1
         return max(size, 1)

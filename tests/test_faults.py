@@ -109,7 +109,7 @@ def test_two_drivers_at_once_a_raising_trial_and_killed_workers(folder: Path) ->
     frame = check(folder, 2, most_again=killed, failed=1)
     assert before.items() <= records(folder).items(), "finished points were computed again"
     bad = frame[frame.status == "failed"].iloc[0]
-    assert bad.beta == BETAS[5] and bad.error == "the lamp went out" and "in cause" in Path(bad.log).read_text()
+    assert bad.beta == pytest.approx(BETAS[5]) and bad.error == "the lamp went out" and "in cause" in Path(bad.log).read_text()
     assert text.count("lost worker on") == killed and "tried again later" in text and "was killed" in text, text
     assert "1 x RuntimeError: the lamp went out" in text and "(raylet)" not in text
 
@@ -188,7 +188,7 @@ def test_a_trial_that_eats_all_memory_fails_alone(folder: Path) -> None:
     assert run.returncode == 1, text
     frame = check(folder, 2, most_again=8, failed=1)
     bad = frame[frame.status == "failed"].iloc[0]
-    assert bad.beta == BETAS[5] and bad.error_type == "WorkerDied" and "memory" in bad.error and "3 rounds" in bad.error
+    assert bad.beta == pytest.approx(BETAS[5]) and bad.error_type == "WorkerDied" and "memory" in bad.error and "3 rounds" in bad.error
     assert sum(line["what"] == "eats" for line in clusters.told(notes)) >= 3
 
 
@@ -221,10 +221,9 @@ def test_a_full_disk_and_then_a_read_only_one(folder: Path) -> None:
     with disk(results, "12m"), clusters.cluster(notes) as nodes:
         run = clusters.start(nodes, *arguments)
         clusters.wait_for(lambda: len(records(folder)) >= 8, 300, run)
-        with (results / "filler").open("wb") as file, contextlib.suppress(OSError):
-            while True:
-                file.write(bytes(2**12))
-                file.flush()
+        with (results / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(bytes(2**12)):
+                pass
         text = clusters.finish(run, 120)
         assert run.returncode == 1 and "Stopping: cannot write" in text and "full" in text and "are safe" in text, text
         assert "Continue: python run_sweep.py" in text and "Traceback" not in text
