@@ -33,6 +33,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 import torch
 from ray import tune
+from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.tune.search import Searcher
 
 from oneshot import inputs, ray_group, trial
@@ -154,14 +155,29 @@ def _join(address: str) -> None:
     here: dict[str, Any] = {} if address else dict(num_cpus=os.cpu_count(), include_dashboard=False)
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
-        ray._private.worker.global_worker_stdstream_dispatcher.remove_handler(
-            "ray_print_logs"
-        )  # pages about a dead node; we say it in a line
+        # Pages about every dead node and worker, which no setting keeps back; what it means for the sweep is said in a line.
+        ray._private.worker.print_to_stdstream = lambda *_, **__: None
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     except (ConnectionError, ray.exceptions.RaySystemError, RuntimeError, ValueError) as error:
         if not address:
             raise
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ConnectionError(f"no Ray cluster answers at {address}: {reason}") from error
+
+
+def _any_death_is_one(whole: Callable[..., None]) -> Callable[..., None]:
+    """Tune ends altogether when Ray's memory monitor ends a worker, as that error is none of an actor: make it one."""
+
+    @functools.wraps(whole)
+    def failed(manager: Any, tracked_actor_task: Any, exception: Exception) -> None:
+        if isinstance(exception, ray.exceptions.OutOfMemoryError):
+            exception = ray.exceptions.RayActorError(error_msg=str(exception))
+        whole(manager, tracked_actor_task, exception)
+
+    return failed
+
+
+RayActorManager._actor_task_failed = _any_death_is_one(RayActorManager._actor_task_failed)  # type: ignore[method-assign]
 
 
 def _fit(resources: Mapping[str, float], share: Mapping[str, float]) -> int:

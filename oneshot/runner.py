@@ -190,6 +190,7 @@ class Driver:
         self.machines: dict[str, str] = {}
         self.at_work: dict[str, Sequence[Point]] = {}
         self.started = time.time()
+        self.attempt = 0
         self._ends: dict[str, str] = {}
         self._shown_losses = 0
         self.new_rows: list[dict[str, Any]] = []
@@ -204,9 +205,9 @@ class Driver:
         Each round stacks fewer trainings, and only in the first do short trials share a turn: a point that takes its worker down takes no
         others along in the end.
         """
-        for attempt in range(ROUNDS):
-            trials = trial.group(self._left(), max(engine.max_stack() // SHRINK**attempt, 1), engine.slots())
-            engine.run(trials, attempt)
+        for self.attempt in range(ROUNDS):
+            trials = trial.group(self._left(), max(engine.max_stack() // SHRINK**self.attempt, 1), engine.slots())
+            engine.run(trials, self.attempt)
             self.take_records()
             if self.stop.asked() or not self.waiting:
                 return
@@ -226,7 +227,7 @@ class Driver:
         self._shown_losses += 1
         if points and self._shown_losses <= SHOWN_LOSSES:
             label = trial_label(points, self.plan.sweep.axes)
-            self.progress.event(f"lost worker on {host} at {label}: {how}; tried again later, {ROUNDS} times in all")
+            self.progress.event(f"lost worker on {host} at {label} (try {self.attempt + 1} of {ROUNDS}): {how}")
 
     def without_store(self, text: str, host: str) -> None:
         """A trial could not reach the results. Where the driver cannot either, the run ends; else it is that machine's trouble alone."""

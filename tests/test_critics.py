@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from oneshot import settings
 from oneshot.critics import importing, protonet, simclr
-from oneshot.critics.encoder import CriticError, embed_all, flat_features, initialised
+from oneshot.critics.encoder import CriticError, embed_all, flat_features, frozen, initialised
 from oneshot.episodes import DataSet
 from oneshot.nn import augment
 
@@ -492,3 +492,17 @@ def test_wrong_kinds_sizes_and_paths_are_refused(tmp_path: Path, published):
         importing.import_weights(path, "resnet")
     with pytest.raises(CriticError, match="cannot read the file"):
         importing.import_weights(tmp_path / "absent", "protonet")
+
+
+def test_a_frozen_critic_follows_its_weights() -> None:
+    """It is kept between calls, and made anew when a weight or a statistic changes."""
+    torch.manual_seed(0)
+    module, images = simclr.FAMILY(16).eval(), np.random.default_rng(0).integers(0, 2, (5, 16, 16)).astype(np.uint8)
+    assert frozen(module)._modules["embedding"] is frozen(module)._modules["embedding"]
+    before = embed_all(module, images, "cpu")
+    with torch.no_grad():
+        for value in module.state_dict().values():
+            value.add_(1)
+    after = embed_all(module, images, "cpu")
+    assert not np.allclose(before, after)
+    np.testing.assert_allclose(after, module.embed(torch.from_numpy(images)[:, None].float()).detach().numpy(), rtol=1e-4, atol=1e-5)

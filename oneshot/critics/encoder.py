@@ -8,6 +8,7 @@ The order of the modules fixes the names in a state dict, which are those of the
 from __future__ import annotations
 
 import copy
+import weakref
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
@@ -98,10 +99,21 @@ def embed_all(module: nn.Module, images: np.ndarray, device: torch.device | str,
 
 
 def frozen(module: nn.Module) -> nn.Module:
-    """A copy of a critic in evaluation mode that shares its weights, embeds bytes, and is for inference only."""
+    """A copy of a critic in evaluation mode that shares its weights, embeds bytes, and is for inference only.
+
+    It is made once for the weights as they are: a worker scores thousands of points with the same critics.
+    """
+    state = tuple((id(t), t._version) for t in module.state_dict(keep_vars=True).values())
+    known, fast = _frozen.get(module, (None, None))
+    if known != state:
+        fast = Frozen(module.embedding)  # type: ignore[arg-type]
+        _frozen[module] = state, fast
     copied = copy.copy(module)
-    copied._modules = {**module._modules, "embedding": Frozen(module.embedding)}  # type: ignore[arg-type]
+    copied._modules = {**module._modules, "embedding": fast}
     return copied
+
+
+_frozen: weakref.WeakKeyDictionary[nn.Module, tuple[Any, Any]] = weakref.WeakKeyDictionary()
 
 
 class Frozen(nn.Module):
