@@ -8,13 +8,13 @@ sweep: .venv/installed
 	$(BIN)/python run_sweep.py quickstart
 	$(BIN)/python analyze.py results/quickstart
 
-## all tests and checks
-test: .venv/installed-test
-	$(BIN)/python -m pytest
+## all tests and checks: the fast ones two at a time, then those that kill processes and train for longer, one by one
+test: test-fast
+	$(BIN)/python -m pytest -m slow
 
-## without the tests that kill processes and train for longer
+## without the slow ones
 test-fast: .venv/installed-test
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 ## every benchmark beside its baseline: one table, written to benchmarks/RESULTS.md
 bench: .venv/installed

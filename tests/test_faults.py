@@ -90,10 +90,19 @@ def check(folder: Path, epochs: int, most_again: int, failed: int = 0) -> pd.Dat
     return frame
 
 
-def test_two_drivers_at_once_a_raising_trial_and_killed_workers(folder: Path) -> None:
-    """The second driver is refused; the point that raises is a row; two workers killed with -9 cost an epoch each at most."""
-    arguments, notes = write_sweep(folder, epochs=2), folder / "notes"
-    (notes / "faults.json").write_text(json.dumps([{"where": {"beta": BETAS[5]}, "do": "raise", "message": "the lamp went out"}]))
+def test_two_drivers_at_once_a_raising_trial_a_full_gpu_and_killed_workers(folder: Path) -> None:
+    """The second driver is refused; the point that raises is a row; two workers killed with -9 cost an epoch each at most.
+
+    Of two points that run out of a GPU's memory while four share it, one finds enough where two do; the other becomes a row.
+    """
+    arguments, notes = (*write_sweep(folder, epochs=2), "--gpus-per-trial", ".25"), folder / "notes"
+    full = dict(do="oom", message="CUDA out of memory")
+    faults = [
+        dict(where={"beta": BETAS[5]}, do="raise", message="the lamp went out"),
+        dict(where={"beta": BETAS[7]}, below=0.5, **full),
+        dict(where={"beta": BETAS[9]}, below=2, **full),
+    ]
+    (notes / "faults.json").write_text(json.dumps(faults))
     with clusters.cluster(notes) as nodes:
         both = [clusters.start(nodes, *arguments) for _ in range(2)]
         clusters.wait_for(lambda: any(p.poll() is not None for p in both), 120, min(both, key=lambda p: p.poll() is not None))
@@ -107,9 +116,12 @@ def test_two_drivers_at_once_a_raising_trial_and_killed_workers(folder: Path) ->
             killed += 1
         text = clusters.finish(first)
     assert first.returncode == 1, text
-    frame = check(folder, 2, most_again=killed, failed=1)
+    frame = check(folder, 2, most_again=killed, failed=2)
     assert before.items() <= records(folder).items(), "finished points were computed again"
-    bad = frame[frame.status == "failed"].iloc[0]
+    bad, crowded = frame[frame.status == "failed"].sort_values("beta").iloc
+    assert crowded.beta == pytest.approx(BETAS[9]) and crowded.error_type == "OutOfMemoryError"
+    shares = [(line["settings"]["beta"], line["share"]) for line in clusters.told(notes) if line["what"] == "oom"]
+    assert Counter(shares)[BETAS[9], 0.25] == Counter(shares)[BETAS[9], 0.5] == 1 and (BETAS[7], 0.5) in shares
     assert bad.beta == pytest.approx(BETAS[5]) and bad.error == "the lamp went out" and "in cause" in Path(bad.log).read_text()
     assert text.count("lost worker on") == killed and "(try 1 of 3)" in text and "was killed" in text, text
     assert "1 x RuntimeError: the lamp went out" in text and "(raylet)" not in text

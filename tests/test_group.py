@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
+import os
+import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
+import clusters
 import numpy as np
+import pandas as pd
 import pytest
+import small
 import test_contract
 import torch
 import torch.multiprocessing
@@ -168,3 +174,28 @@ def test_batch_statistics_of_two_processes_are_torch_s_of_the_whole_batch(tmp_pa
         for name, value in layer.state_dict().items():
             torch.testing.assert_close(state[name], value)
     torch.testing.assert_close(found[0][3] + found[1][3], second)
+
+
+@pytest.mark.slow
+def test_a_group_that_loses_a_worker_starts_again_from_its_checkpoint(finished: Path, tmp_path: Path) -> None:
+    """Two points on Ray Train, two workers each; kill -9 of one worker in mid training costs its group an epoch at most."""
+    for part in ("critics", "exemplars", "humans"):
+        shutil.copytree(finished / "results/store" / part, tmp_path / "results/store" / part)
+    notes, epochs = tmp_path / "notes", 6
+    notes.mkdir()
+    text = small.SWEEP.format(epochs=epochs, batch=512).replace("beta=[0.0, 1.0, 2.0]", "beta=[1.0, 2.0]")
+    (tmp_path / "small.py").write_text(text.replace("question=", "references=[], question="))
+    arguments = ("--results", tmp_path / "results", "--workers-per-trial", "2", "--gpus-per-trial", "0", "--checkpoint-seconds", "0")
+    with clusters.cluster(notes, nodes=1, slots=2) as nodes:
+        run = clusters.start(nodes, tmp_path / "small.py", *arguments)
+        clusters.wait_for(lambda: any(epoch >= 1 for _, epoch in clusters.epochs(notes)), 200, run)
+        os.kill(clusters.told(notes)[-1]["pid"], signal.SIGKILL)
+        out = clusters.finish(run)
+    assert run.returncode == 0, out
+    frame = pd.read_parquet(tmp_path / "results/small/points.parquet")
+    assert len(frame) == 2 and set(frame.status) == {"done"} and set(frame.trained_as) == {"2 workers, eager"}
+    curves = pd.read_parquet(tmp_path / "results/small/curves.parquet")
+    assert (curves.groupby("point_id").epoch.apply(list).map(lambda e: e == list(range(epochs)))).all()
+    trained = clusters.epochs(notes)  # each worker notes each epoch
+    assert set(trained) == {(train_id, epoch) for train_id in frame.train_id for epoch in range(epochs)}
+    assert 4 * epochs - 1 <= sum(trained.values()) <= 4 * epochs + 2, trained

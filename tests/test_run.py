@@ -170,15 +170,15 @@ def test_only_the_first_round_stacks_trainings(tmp_path: Path) -> None:
         def slots(self) -> int:
             return 2
 
-        def run(self, trials: Sequence[Sequence[Point]], alone: bool = False) -> None:
-            rounds.append(([len(group) for group in trials], alone))
+        def run(self, trials: Sequence[Sequence[Point]], attempt: int = 0) -> None:
+            rounds.append(([len(group) for group in trials], attempt))
             labels.append(runner.trial_label(trials[-1], ["beta"]))
             if len(rounds) == 2:
                 trial.record_failure(trials[0][0], RuntimeError("first"), self.job)
 
     made.to_run = [p for p in made.to_run if p.model == "vae_stn"]
     outcome = runner.run(made, runner.Options(max_stack=8), Vanishing)
-    assert rounds == [([1, 2], False), ([1, 1, 1], True), ([1, 1], True)]
+    assert rounds == [([1, 2], 0), ([1, 1, 1], 1), ([1, 1], 2)]
     assert labels[0] == "beta=1.0 seed=44 .. beta=2.0 seed=44 (2 stacked)" and labels[1] == "beta=2.0 seed=44"
     assert outcome.counts["failed"] == 3 and outcome.left == 0
     assert sorted(r["error"] for r in outcome.new_rows)[0] == "first" and "in each of 3 rounds" in outcome.new_rows[-1]["error"]

@@ -49,6 +49,17 @@ def test_what_a_turn_did_not_begin_is_handed_out_again_in_its_place() -> None:
     assert made.take("b")[0] == first[1]
 
 
+def test_what_took_its_worker_down_waits_and_the_rest_is_handed_out_again() -> None:
+    made = Turns([1.0] * 6, most=6)
+    made.lately.extend([(0.1, 1.0)] * turns.LEARNT_FROM)
+    first = made.take("a")
+    assert made.close("a", but_first=True) == first and made.take("b")[0] == first[1]
+
+
+def test_with_many_slots_turns_are_longer() -> None:
+    assert (Turns([], 100).seconds, Turns([], 8000).seconds, Turns([], 8000).longest) == (5.0, 80.0, 320.0)
+
+
 @pytest.mark.parametrize("give_back", [True, False])
 def test_a_dead_turn_is_left_to_the_next_round(give_back: bool) -> None:
     made = Turns([1.0])

@@ -47,8 +47,14 @@ def cause(settings: dict[str, Any]) -> None:
                     held.append(b"x" * 2**26)
                     time.sleep(0.02)
                 time.sleep(fault.get("seconds", 30))  # full: until somebody kills it
-            if fault["do"] == "slow":
-                time.sleep(fault["seconds"])
+            if fault["do"] == "oom":
+                import ray
+                import torch
+
+                share = ray.get_runtime_context().get_assigned_resources().get("GPU", 0)
+                note("oom", settings=fault["where"], share=share)
+                if share < fault["below"]:
+                    raise torch.OutOfMemoryError(fault["message"])
             while fault["do"] == "wait" and trained and fault in faults():  # a worker that has trained; until the test takes the fault away
                 time.sleep(0.05)
 
