@@ -42,7 +42,7 @@ from oneshot.losses import Loss, Losses, judge
 from oneshot.plan import trial_work
 from oneshot.points import Point
 from oneshot.runner import Engine, default_device
-from oneshot.store import Unavailable
+from oneshot.store import Unavailable, Unwritable
 from oneshot.train import Tick
 from oneshot.trial import Job
 from oneshot.turns import Turns
@@ -147,7 +147,7 @@ class RayEngine(Engine):
 
 def _resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
     """What a turn asks for; of one that trains by a group of workers, the group asks for it."""
-    return tune.PlacementGroupFactory([config["share"] if config["workers"] == 1 else {"CPU": 0.001}])
+    return tune.PlacementGroupFactory([config["share"] if config["workers"] == 1 else {"CPU": ray_group.WAITING}])
 
 
 def _join(address: str) -> None:
@@ -233,7 +233,7 @@ def _trainable(config: dict[str, Any], refs: list[Any], job: Job, body: Body) ->
             work = body if config["workers"] == 1 else functools.partial(ray_group.run, share=config["share"])
             statuses = work(points, job, functools.partial(report, index))
         except Unavailable as error:  # of no point's making: the driver finds out whether it is this machine's trouble or everybody's
-            report(index, now=True, unavailable=str(error))
+            report(index, now=True, unavailable=str(error), unwritable=isinstance(error, Unwritable))
             return
         ended.append((index, bool(statuses), time.monotonic() - began))
         if on_gpu:  # a warm worker gives the memory back before the next trial
@@ -308,7 +308,7 @@ class _Turns(_Unsaved, Searcher):
             self.begin(trial_id, result["at"])
             self.engine.follow(f"{trial_id}/{result['at']}", self.groups[result["at"]], *result["doing"])
         if "unavailable" in result and trial_id in self.turns.out:
-            self.engine.driver.without_store(result["unavailable"], self.places[trial_id][1])
+            self.engine.driver.without_store(result["unavailable"], result["unwritable"], self.places[trial_id][1])
             self.end(trial_id, self.turns.close(trial_id, but_first=True))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -370,7 +370,7 @@ class _Followed(_Unsaved, tune.Callback):
 
 
 class _WhenAsked(_Unsaved, tune.Stopper):
-    """Ends Tune once a stop was asked for and the running trials have saved and ended, or are overdue."""
+    """Ends Tune once a stop was asked for and the running trials have saved and ended, or are overdue; at once where they cannot save."""
 
     def __init__(self, turns: _Turns):
         self.engine = turns.engine
@@ -379,5 +379,5 @@ class _WhenAsked(_Unsaved, tune.Stopper):
         return False
 
     def stop_all(self) -> bool:
-        stop = self.engine.driver.stop
-        return stop.asked() and (not self.engine.state.running or stop.overdue())
+        stop, trouble = self.engine.driver.stop, self.engine.driver.trouble
+        return stop.asked() and (bool(trouble) or not self.engine.state.running or stop.overdue())

@@ -29,18 +29,21 @@ from oneshot.trial import Job
 
 RESTARTS = 3  # of a group, of which a worker died or raised
 LOOK_SECONDS = 1.0
+WAITING = 0.001  # of a processor: what the trial takes that waits for its group, and each worker leaves to it
 
 
 def run(points: Sequence[Point], job: Job, report: Tick, share: Mapping[str, float]) -> dict[str, str]:
     """As `trial.run`, by job.workers workers with this share of the cluster each. An error that stays becomes the points' row."""
     key = f"{job.sweep}/together-{points[0].train_id}.json"
-    gpus = share.get("GPU", 0.0)
+    gpus, cpus = share.get("GPU", 0.0), share.get("CPU", 1.0)
     folder = tempfile.mkdtemp(prefix="oneshot-train-")
     trainer = TorchTrainer(
         _worker,
-        train_loop_config={"points": list(points), "job": dataclasses.replace(job, threads=max(int(share.get("CPU", 1)), 1)), "key": key},
+        train_loop_config={"points": list(points), "job": dataclasses.replace(job, threads=max(int(cpus), 1)), "key": key},
         torch_config=TorchConfig(backend="nccl" if gpus else "gloo"),
-        scaling_config=train.ScalingConfig(num_workers=job.workers, use_gpu=bool(gpus), resources_per_worker=dict(share)),
+        scaling_config=train.ScalingConfig(
+            num_workers=job.workers, use_gpu=bool(gpus), resources_per_worker={"CPU": max(cpus - WAITING, 0), "GPU": gpus}
+        ),
         run_config=train.RunConfig(storage_path=folder, failure_config=train.FailureConfig(max_failures=RESTARTS)),
     )
     try:

@@ -30,7 +30,7 @@ from oneshot.lease import Lease
 from oneshot.plan import Plan, critic_text, trial_work
 from oneshot.points import STACK_ON_CPU, STACK_ON_GPU, Point
 from oneshot.progress import Progress, Running, State
-from oneshot.store import Unavailable
+from oneshot.store import Unavailable, Unwritable
 from oneshot.trial import Job
 
 ROUNDS = 3  # how often a point is tried whose worker dies
@@ -39,7 +39,6 @@ FOLD_SECONDS = 5.0
 STOP_SECONDS = 30.0
 LOOKS_A_SECOND, REPORTS_A_SECOND = 500.0, 100.0  # of all trials together: what an object store and one driver bear with ease
 SHOWN_LOSSES = 5
-PROBE_BYTES = 2**20  # what must fit where results lie, for a run to go on
 
 
 @dataclass
@@ -229,19 +228,28 @@ class Driver:
             label = trial_label(points, self.plan.sweep.axes)
             self.progress.event(f"lost worker on {host} at {label} (try {self.attempt + 1} of {ROUNDS}): {how}")
 
-    def without_store(self, text: str, host: str) -> None:
-        """A trial could not reach the results. Where the driver cannot either, the run ends; else it is that machine's trouble alone."""
+    def without_store(self, text: str, unwritable: bool, host: str) -> None:
+        """A trial could not reach the results. The run ends where that is for good: they take no files, or the driver cannot write either.
+
+        Else it is that machine's trouble alone.
+        """
+        if unwritable:
+            return self.end_for(text)
         key = f"{self.job.sweep}/probe-{self.job.run}"
         try:
-            self.job.store.write(key, bytes(PROBE_BYTES))
+            self.job.store.write(key, b"")
             self.job.store.delete(key)
         except OSError as error:
-            if not self.trouble:
-                self.trouble = str(error)
-                self.progress.say(f"Stopping: {error}")
-                self.stop.ask()
+            self.end_for(str(error))
         else:
             self.progress.event(f"{host} cannot reach the results ({text}); its trial is tried again in the next round")
+
+    def end_for(self, trouble: str) -> None:
+        """End the run for this reason, once."""
+        if not self.trouble:
+            self.trouble = trouble
+            self.progress.say(f"Stopping: {trouble}")
+            self.stop.ask()
 
     def overtaken(self, text: str) -> None:
         """Another driver holds the sweep now: end without waiting for the trials, whose work it can use."""
@@ -428,7 +436,7 @@ class LocalEngine(Engine):
             try:
                 statuses = trial.run(group, job, functools.partial(self.follow, name, group))
             except Unavailable as error:
-                self.driver.without_store(str(error), platform.node())
+                self.driver.without_store(str(error), isinstance(error, Unwritable), platform.node())
             self.state.end_trial(name, bool(statuses))
             self.driver.take_records(group)
 
