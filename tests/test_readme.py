@@ -9,19 +9,20 @@ from pathlib import Path
 import pytest
 import small
 
-from oneshot import sweep
+from oneshot import cli, sweep
 from oneshot.points import expand
 
 README = (small.ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.M | re.S)  # fences pair up, so each match is one block
 PYTHON = [text for language, text in BLOCKS if language == "python"]
 LINES = [line.split("#")[0].strip() for language, text in BLOCKS if not language for line in text.splitlines()]
-SWEEPS = [line for line in LINES if line.startswith("python run_sweep.py")]
-ANALYSES = [line for line in LINES if line.startswith("python analyze.py")]
+ON_CLUSTERS = [m.group(1) for line in LINES if (m := re.search(r"run_sweep\.py(?: --)? (.*(?:cluster\.yaml|BUCKET/results))'?$", line))]
+SWEEPS = [line for line in LINES if line.startswith("python run_sweep.py") and "BUCKET" not in line and "cluster.yaml" not in line]
+ANALYSES = [line for line in LINES if line.startswith("python analyze.py results/quickstart")]
 
 
 def test_every_kind_of_block_was_found() -> None:
-    assert (len(PYTHON), len(SWEEPS), len(ANALYSES)) == (6, 7, 3) and {"make sweep", "make test"} <= set(LINES)
+    assert (len(PYTHON), len(SWEEPS), len(ANALYSES), len(ON_CLUSTERS)) == (6, 7, 3, 7) and {"make sweep", "make test"} <= set(LINES)
 
 
 def test_the_sweep_shown_is_valid(tmp_path: Path) -> None:
@@ -36,6 +37,13 @@ def test_commands_on_sweeps_are_accepted(command: str, tmp_path: Path) -> None:
     looks = {"--check", "--status", "--list", "--settings"} & set(words)
     done = small.run(*words, *([] if looks else ["--check"]), *([] if "--settings" in words else ["--results", tmp_path]))
     assert done.returncode == 0 and done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("arguments", ON_CLUSTERS)
+def test_commands_for_clusters_are_understood(arguments: str) -> None:
+    """They are parsed here; on a cluster and on object stores their kind is run by other tests."""
+    options = cli.parser().parse_args(shlex.split(arguments))
+    assert options.check_cluster == "cluster.yaml" or (options.results == "s3://BUCKET/results" and sweep.load(options.sweep))
 
 
 @pytest.mark.parametrize("command", ANALYSES)
