@@ -249,6 +249,8 @@ class Log:
         except FileNotFoundError:
             del self._seen[name]
         except (ValueError, KeyError, TypeError, OSError) as error:
+            if isinstance(error, OSError):  # not its bytes, but the way to them: the next look tries again
+                del self._seen[name]
             where = self.store.path(f"{self.sweep}/records/{name}")
             self.damaged.append(where)
             warnings.warn(f"{where} is damaged ({error}); its point counts as missing and will be computed again", stacklevel=3)

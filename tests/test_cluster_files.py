@@ -79,7 +79,9 @@ def test_a_file_as_it_is_lacks_nothing_but_what_people_must_fill_in(name: str) -
 
 
 def test_every_placeholder_of_the_files_is_answered_in_these_tests() -> None:
-    assert not any(cluster_rules.PLACEHOLDER.search(value) for name in FILES for _, value in cluster_rules.texts(yaml.safe_load(filled(name))))
+    assert not any(
+        cluster_rules.PLACEHOLDER.search(value) for name in FILES for _, value in cluster_rules.texts(yaml.safe_load(filled(name)))
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,7 @@ from oneshot.losses import Losses, judge
 
 DIED = "The actor died unexpectedly before finishing this task.\n\tclass_name: A\n\tpid: 21542\n"
 NODE = f"{DIED}The actor died because its node has died. Node Id: 05cd\n\tthe actor's node was terminated unexpectedly: health check failed"
-WORKER = (
-    f"{DIED}The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker exit detail: "
-)
+WORKER = f"{DIED}The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker exit detail: "
 MEMORY = "2 worker(s) were killed due to the node running low on memory. Memory on the node was 5.96GB used / 23.54GB limit"
 
 
