@@ -203,6 +203,7 @@ def train(families: Sequence[Dagan], folder: Path) -> list[Training]:
     return fit(families, bars(), 3, checkpoints, lambda *_: None)  # type: ignore[return-value]
 
 
+@pytest.mark.slow
 def test_a_stack_over_step_size_and_penalty_is_its_solo_trainings(tmp_path: Path) -> None:
     """Two epochs, in which the generator moves twice."""
     settings: list[dict[str, Any]] = [dict(penalty=1.0), dict(learning_rate=5e-4), dict(penalty=30.0, learning_rate=2e-5)]

@@ -285,6 +285,7 @@ def train(models: list[Diffusion], folder: Path, stop_after: int | None = None) 
 SETS: dict[str, Any] = dict(conditioning="cross_attention", exemplars=2, encoder_width=8, encoder_depth=1, encoder_heads=1, batch_size=4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [{}, SETS])
 def test_a_stack_over_step_size_and_drop_probability_is_its_solo_trainings(more: dict[str, Any], tmp_path: Path) -> None:
     settings = [dict(drop_probability=0.0, gamma=0.0), dict(drop_probability=0.4), dict(learning_rate=1e-3)]
@@ -307,6 +308,7 @@ def test_a_resumed_training_is_the_unbroken_one_and_the_step_size_fades(tmp_path
     np.testing.assert_allclose(constant.curve["learning_rate"], [1e-3, 1e-3])
 
 
+@pytest.mark.slow
 def test_training_learns_to_tell_noise_from_images() -> None:
     """On images of 8 x 8: the left half is ink, or the right."""
     torch.manual_seed(0)
@@ -460,6 +462,7 @@ def table(folder: Path, name: str) -> pd.DataFrame:
     return pd.read_parquet(folder / "results" / "gammas" / f"{name}.parquet")
 
 
+@pytest.mark.slow
 def test_a_sweep_over_gamma_trains_once_and_draws_eight_times(gammas: Path) -> None:
     assert (gammas / "fits.txt").read_text().split() == ["1"]
     assert len(list((gammas / "results" / "store" / "trainings").iterdir())) == 1
@@ -469,6 +472,7 @@ def test_a_sweep_over_gamma_trains_once_and_draws_eight_times(gammas: Path) -> N
     assert len({d.tobytes() for d in drawings}) == 8
 
 
+@pytest.mark.slow
 def test_its_curves_of_generalization_and_its_maps_are_in_the_tables(gammas: Path) -> None:
     points, curve, importance = (table(gammas, name) for name in ("points", "generalization", "importance"))
     assert curve.groupby("point_id").size().loc[points.query("model != 'copy'").point_id].eq(10).all()

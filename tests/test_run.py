@@ -88,6 +88,7 @@ def test_running_again_computes_nothing(finished: Path) -> None:
     assert before == files(finished / "results/store") | files(finished / "results/small/records")
 
 
+@pytest.mark.slow
 def test_sample_and_score_settings_reuse_what_lies_before_them(finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished / "results", tmp_path / "results")
     store = tmp_path / "results/store"
@@ -249,6 +250,7 @@ def test_a_diverging_model_is_a_result(prepared: Path, monkeypatch: pytest.Monke
     assert local(prepared, "--retry-failed") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["trainings", "drawings", "critics", "exemplars", "humans"])
 @pytest.mark.filterwarnings("ignore:.*is damaged")
 def test_damaged_artefacts_are_made_again(part: str, prepared: Path, finished: Path) -> None:
@@ -351,6 +353,7 @@ def test_ctrl_c_while_critics_are_prepared_ends_at_once(tmp_path: Path) -> None:
     assert process.returncode == 130 and "Stopped: 0 finished" in text and "Traceback" not in text, text
 
 
+@pytest.mark.slow
 def test_a_second_driver_is_refused_and_a_dead_one_is_not_in_the_way(prepared: Path) -> None:
     sweep, results = small.write_sweep(prepared, epochs=200), prepared / "results"
     process = small.start(sweep, "--results", results, "--local")

@@ -16,6 +16,8 @@ from oneshot import rows
 from oneshot.points import expand
 from oneshot.sweep import Sweep, SweepError, grid, points
 
+pytestmark = pytest.mark.slow  # they share one run of a sweep
+
 DIGITS_PER_CLASS = 6
 
 SETS = """

@@ -32,6 +32,7 @@ def train(models: list[SetVae], folder: Path, stop_after: int | None = None) -> 
     return fit(models, material, 5, checkpoints, lambda *_: seen.append(1), stop)  # type: ignore[return-value]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["tiny_ns", "tiny_cthfsgm", "tiny_chfsgm_multiscale"])
 def test_a_stack_over_beta_and_step_size_is_its_solo_trainings(variant: str, tmp_path: Path) -> None:
     settings = [dict(beta=0.5), dict(beta=4.0), dict(beta=1.0, learning_rate=3e-3), dict(alpha=0.0, clamp=0.01)]
