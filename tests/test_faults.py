@@ -98,9 +98,9 @@ def test_two_drivers_at_once_a_raising_trial_a_full_gpu_and_killed_workers(folde
     arguments, notes = (*write_sweep(folder, epochs=2), "--gpus-per-trial", ".25"), folder / "notes"
     full = dict(do="oom", message="CUDA out of memory")
     faults = [
-        dict(where={"beta": BETAS[5]}, do="raise", message="the lamp went out"),
-        dict(where={"beta": BETAS[7]}, below=0.5, **full),
-        dict(where={"beta": BETAS[9]}, below=2, **full),
+        dict(where={"beta": BETAS[34]}, do="raise", message="the lamp went out"),
+        dict(where={"beta": BETAS[38]}, below=0.5, **full),
+        dict(where={"beta": BETAS[42]}, below=2, **full),
     ]
     (notes / "faults.json").write_text(json.dumps(faults))
     with clusters.cluster(notes) as nodes:
@@ -119,10 +119,10 @@ def test_two_drivers_at_once_a_raising_trial_a_full_gpu_and_killed_workers(folde
     frame = check(folder, 2, most_again=killed, failed=2)
     assert before.items() <= records(folder).items(), "finished points were computed again"
     bad, crowded = frame[frame.status == "failed"].sort_values("beta").iloc
-    assert crowded.beta == pytest.approx(BETAS[9]) and crowded.error_type == "OutOfMemoryError"
+    assert crowded.beta == pytest.approx(BETAS[42]) and crowded.error_type == "OutOfMemoryError"
     shares = [(line["settings"]["beta"], line["share"]) for line in clusters.told(notes) if line["what"] == "oom"]
-    assert Counter(shares)[BETAS[9], 0.25] == Counter(shares)[BETAS[9], 0.5] == 1 and (BETAS[7], 0.5) in shares
-    assert bad.beta == pytest.approx(BETAS[5]) and bad.error == "the lamp went out" and "in cause" in Path(bad.log).read_text()
+    assert Counter(shares)[BETAS[42], 0.25] == Counter(shares)[BETAS[42], 0.5] == 1 and (BETAS[38], 0.5) in shares
+    assert bad.beta == pytest.approx(BETAS[34]) and bad.error == "the lamp went out" and "in cause" in Path(bad.log).read_text()
     assert text.count("lost worker on") == killed and "(try 1 of 3)" in text and "was killed" in text, text
     assert "1 x RuntimeError: the lamp went out" in text and "(raylet)" not in text
 
