@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 import small
 
 ROOT = Path(__file__).parent.parent
+
+signal.signal(
+    signal.SIGINT, signal.default_int_handler
+)  # a shell's background job ignores it, and so would every run that a test interrupts
 
 
 @pytest.fixture(scope="session")
