@@ -51,12 +51,12 @@ def run(points: Sequence[Point], job: Job, report: Tick, share: Mapping[str, flo
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         job.store.delete(key)
-    open_ = [p for p in points if rows.status(job.store, job.sweep, p.point_id) is None]
     if isinstance(error, Unavailable):
         raise error
     if error is not None:
-        for point in open_:
-            trial.record_failure(point, error, job)
+        for point in points:
+            if rows.status(job.store, job.sweep, point.point_id) in (None, "failed"):  # the failure of an earlier run gives way to this one
+                trial.record_failure(point, error, job)
     return {p.point_id: status for p in points if (status := rows.status(job.store, job.sweep, p.point_id)) is not None}
 
 
