@@ -13,6 +13,7 @@ import atexit
 import contextlib
 import datetime
 import errno
+import fcntl
 import hashlib
 import mmap
 import os
@@ -144,6 +145,57 @@ class Store:
             stream.write(data)  # all of it at once: whatever closes the stream afterwards finds either everything or an error
         finally:
             stream.close()
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write a file only if there is none yet; whether it was written. Of several writers exactly one succeeds."""
+        if self._scheme:
+            raise NotImplementedError("object stores follow")
+        return self._steadily("write", key, lambda: _link(Path(self.base) / key, data))
+
+    def swap(self, key: str, data: bytes, version: str) -> bool:
+        """Replace a file only if it is still the version that `fetch` or `versions` told; whether it was replaced."""
+        if self._scheme:
+            raise NotImplementedError("object stores follow")
+        return self._steadily("write", key, lambda: _swap(Path(self.base) / key, data, version))
+
+    def fetch(self, key: str) -> tuple[bytes, str]:
+        """The bytes of a file and their version, an opaque text that changes whenever the file is written. Raises FileNotFoundError."""
+
+        def action() -> tuple[bytes, str]:
+            with open(Path(self.base) / key, "rb") as file:
+                return file.read(), _version(os.fstat(file.fileno()))
+
+        if self._scheme:
+            raise NotImplementedError("object stores follow")
+        return self._steadily("read", key, action)
+
+    def versions(self, folder: str, suffix: str = "") -> dict[str, str]:
+        """The version of each file directly under a folder, by name; temporary files are left out."""
+        if self._scheme:
+            raise NotImplementedError("object stores follow")
+
+        def action() -> dict[str, str]:
+            found = {}
+            with os.scandir(Path(self.base) / folder) as entries:
+                for entry in entries:
+                    if entry.name.endswith(suffix) and not entry.name.startswith("."):
+                        with contextlib.suppress(FileNotFoundError):  # deleted since the folder was opened
+                            found[entry.name] = _version(entry.stat())
+            return found
+
+        try:
+            return self._steadily("list", folder, action)
+        except FileNotFoundError:
+            return {}
+
+    def version(self, key: str) -> str | None:
+        """The version of one file; None where there is none."""
+        if self._scheme:
+            raise NotImplementedError("object stores follow")
+        try:
+            return self._steadily("look for", key, lambda: _version(os.stat(os.path.join(self.base, key))))
+        except FileNotFoundError:
+            return None
 
     @contextlib.contextmanager
     def replacing(self, key: str) -> Iterator[IO[bytes]]:  # S3: as write, when all is there
@@ -453,6 +505,71 @@ def _unlink(path: str) -> None:
 def _replace(final: Path, data: bytes | mmap.mmap) -> None:
     with _beside(final) as file:
         file.write(data)
+
+
+def _version(at: os.stat_result) -> str:
+    return f"{at.st_mtime_ns}-{at.st_size}"
+
+
+def _link(final: Path, data: bytes) -> bool:
+    """Write a file that nobody has written: a hard link to a whole file fails where the name is taken."""
+    if final.exists():
+        return False
+    temporary = _temporary(final)
+    try:
+        _write_whole(temporary, data)
+        try:
+            os.link(temporary, final)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+                raise
+            with _folder_lock(final.parent):  # a file system without hard links
+                if final.exists():
+                    return False
+                os.replace(temporary, final)
+        return True
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _swap(final: Path, data: bytes, version: str) -> bool:
+    temporary = _temporary(final)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            if _version(os.stat(final)) == version:
+                _write_whole(temporary, data)
+                with _folder_lock(final.parent):
+                    if _version(os.stat(final)) == version:
+                        os.replace(temporary, final)
+                        return True
+        return False
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _folder_lock(folder: Path) -> Iterator[None]:
+    """One at a time among all who swap files of a folder; the kernel drops the lock when its owner dies."""
+    with open(folder / ".lock", "ab") as handle:
+        with contextlib.suppress(OSError):  # a network folder without locks: then a swap is a look and a rename
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _temporary(final: Path) -> Path:
+    final.parent.mkdir(parents=True, exist_ok=True)
+    return final.with_name(f".{final.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @contextlib.contextmanager
