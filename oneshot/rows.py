@@ -23,7 +23,7 @@ arrays are {"float64" or "int64": base64 of little-endian numbers}, as a driver 
 Of more than KEPT records, a fold makes parts, each written once:
 
     RESULTS/<sweep>/parts/00007-<kind>.parquet  the arrays of PART records, one file for each of the kinds above
-    RESULTS/<sweep>/parts/00007-rows.parquet    their rows, with the time and size of each record file; written last
+    RESULTS/<sweep>/parts/00007-rows.parquet    their rows, with the version of each record file; written last
 
 so that arrays need not stay in memory and no record is read again that has not changed. Parts may be deleted at any time.
 """
@@ -34,20 +34,35 @@ import base64
 import contextlib
 import dataclasses
 import datetime
+import errno
 import hashlib
 import itertools
 import json
 import math
-import os
 import struct
 import sys
 import warnings
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from oneshot import settings
+from oneshot.columns import (
+    ARRAYS,
+    COST,
+    COUNTS,
+    IMPORTANCE,
+    LIKELIHOODS,
+    METRICS,
+    PROVENANCE,
+    TEXTS,
+    WHOLE,
+    ForeignFamily,
+    OddRecord,
+    check_row,
+    uneven,
+)  # fmt: skip
 from oneshot.points import COMMON
 from oneshot.store import Store, Unavailable
 
@@ -56,31 +71,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMAT = 4  # 1: columns of floats as lists; 2: no arrays but classes and curves; 3: no generalization
-STATUSES = ("done", "diverged", "failed")
-METRICS = (
-    "diversity", "diversity_se", "recognizability", "recognizability_se", "originality", "originality_se",
-    "human_diversity", "human_recognizability", "human_originality", "human_distance", "generalization_area", "generalization_coverage",
-)  # fmt: skip
-LIKELIHOODS = (
-    "nelbo", "nll", "reconstruction", "kl_c", "kl_z", "mnist_nelbo", "classified_kl", "classified_elbo", "classified_reconstruction",
-)  # fmt: skip
-IMPORTANCE = ("importance_sparsity",)
-COUNTS = ("drawings", "constant_drawings", "parameters", "epochs_done")
-COST = ("train_seconds", "draw_seconds", "score_seconds", "peak_memory_mb")
-PROVENANCE = (
-    "sweep", "train_id", "sample_id", "simclr_id", "protonet_id", "data_fingerprint", "family_version", "metric_versions", "git_revision",
-    "python", "torch", "host", "device", "trained_as", "finished_at", "error_type", "error", "log",
-)  # fmt: skip
-ARRAYS = ("classes", "curves", "generalization", "importance", "likelihood", "layers", "attention", "confusion")
-TEXTS = {"class_name", "dataset", "latent", "scorer"}
-WHOLE = {"epoch", "bin", "drawings", "set_size", "sets", "level", "set", "head", "member", "digit", "predicted", "count"}
 FOLDED_AT_ONCE = 256  # records whose arrays become one row group: what a fold holds in memory
 KEPT = 4096  # records whose arrays a log keeps in memory; more become parts
 PART = 1024  # records of a part
 GROWTH = 0.1  # by how much a sweep of more than two parts grows before a fold during a run writes its arrays anew
 READERS = 16  # reads side by side from an object store
 
-Stamp = tuple[float | None, int]  # time and size of a record file; None where it was read before a listing told its time
+PARTS_FORMAT = 2  # 1: time and size in the place of the version of a record file
+COMMIT_TRIES = 50  # of writers that replace one record at the same moment; each try that fails is another's success
+RANK = {"failed": 0, "diverged": 1, "done": 2}  # a record never gives way to one of lower rank
 
 
 class NewerFormat(RuntimeError):
@@ -89,10 +88,14 @@ class NewerFormat(RuntimeError):
 
 @dataclasses.dataclass
 class Source:
-    """The file that a Log read a record from. kept: whether the record still has its arrays; else they are in a part or in the file."""
+    """The file that a Log read a record from.
+
+    version: of the file, as the store tells it. kept: whether the record still has its arrays; else they are in a part
+    or in the file.
+    """
 
     parts: Parts
-    stamp: Stamp
+    version: str
     kept: bool = True
 
 
@@ -122,12 +125,23 @@ def key(sweep: str, point_id: str) -> str:
 
 
 def encode(record: Record) -> bytes:
-    """The bytes of a record: floats of the row with 9 significant digits, NaN as null, a checksum of all before it at the end."""
+    """The bytes of a record: floats of the row with 9 significant digits, NaN as null, a checksum of all before it at the end.
+
+    Text that is no Unicode (lone surrogates) is written with backslashes. Raises ValueError if columns of an array differ in length.
+    """
+    for kind in ARRAYS:
+        if wrong := uneven(getattr(record, kind)):
+            raise ValueError(f"{kind}: {wrong}")
     row = json.dumps({"format": FORMAT, **_plain(record.row)}, ensure_ascii=False)
     arrays = {kind: {n: _packed(v) for n, v in getattr(record, kind).items()} for kind in ARRAYS}
     lines = [f'"{kind}": {json.dumps(columns)},\n' for kind, columns in arrays.items() if columns or kind in ("classes", "curves")]
     body = f'{{"row": {row},\n{"".join(lines)}'
     return (body + f'"sha256": "{hashlib.sha256(body.encode()).hexdigest()}"}}\n').encode()
+
+
+def readable(text: str) -> str:
+    """Text that can be written as UTF-8; what is no Unicode stands with backslashes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _plain(value: Any) -> Any:
@@ -137,7 +151,9 @@ def _plain(value: Any) -> Any:
         return [_plain(v) for v in value]
     if isinstance(value, float):
         return float(f"{value:.9g}") if math.isfinite(value) else None
-    return value
+    if isinstance(value, str):
+        return readable(value)
+    return value.item() if hasattr(value, "item") else value  # a NumPy scalar
 
 
 def _packed(column: Sequence[Any]) -> Any:
@@ -156,111 +172,190 @@ def decode(data: bytes, row_only: bool = False) -> Record:
     Raises ValueError if they are not whole, NewerFormat if a newer version wrote them.
     """
     body, _, last = data.rstrip(b"\n").rpartition(b"\n")
-    if json.loads(b"{" + last).get("sha256") != hashlib.sha256(body + b"\n").hexdigest():
-        raise ValueError("checksum wrong")
-    parts = json.loads(data.partition(b"\n")[0].rstrip(b",") + b"}") if row_only else json.loads(data)
-    version = parts["row"].pop("format")
+    try:
+        if json.loads(b"{" + last).get("sha256") != hashlib.sha256(body + b"\n").hexdigest():
+            raise ValueError("checksum wrong")
+        parts = json.loads(data.partition(b"\n")[0].rstrip(b",") + b"}") if row_only else json.loads(data)
+        version = parts["row"].pop("format")
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"no record: {type(error).__name__}") from None
     if version > FORMAT:
         raise NewerFormat(f"has record format {version}; this version reads 1 .. {FORMAT}")
-    return Record(**{k: v for k, v in parts.items() if k != "sha256"})
+    known = {f.name for f in dataclasses.fields(Record)} - {"source"}
+    return Record(**{k: v for k, v in parts.items() if k in known})
 
 
-def commit(store: Store, sweep: str, record: Record) -> None:
-    """Write the record of a point; the point is done from this moment on. Writing it again replaces it."""
-    store.write(key(sweep, record.row["point_id"]), encode(record))
+def commit(store: Store, sweep: str, record: Record, replaces: str = "") -> bool:
+    """Write the record of a point, unless a better one is there; the point has its result from this moment on.
+
+    `done` is written in any case. `diverged` takes the place of `failed`, and `failed` of nothing but damaged bytes or the record
+    that this run itself read as failed. So whatever a worker that was given up writes late, no result is lost. Nothing is ever
+    written over without looking: a file is created, or swapped for the version that was looked at.
+
+    Args:
+        store: where.
+        sweep: whose record.
+        record: its row has `point_id` and `status`.
+        replaces: the version of the record that this run read as failed and tried again.
+
+    Returns:
+        Whether the record is this one now; False if another, which stays, is there.
+
+    Raises:
+        Unavailable: the store does not answer; ValueError: the record cannot be written (see `encode`).
+    """
+    place, data, status = key(sweep, record.row["point_id"]), encode(record), record.row["status"]
+    for _ in range(COMMIT_TRIES):
+        if store.create(place, data):
+            return True
+        try:
+            there, version = store.fetch(place)
+        except FileNotFoundError:
+            continue
+        if not (status == "done" or version == replaces or RANK[status] > _rank(there)):
+            return False
+        if store.swap(place, data, version):
+            return True
+    raise Unavailable.during("write", errno.EBUSY, "others write it all the time", store.path(place))
+
+
+def _rank(data: bytes) -> int:
+    """How final the record in these bytes is; -1 for bytes that are none. One of a newer version counts as done."""
+    try:
+        return RANK.get(decode(data, row_only=True).row["status"], -1)
+    except NewerFormat:
+        return RANK["done"]
+    except (ValueError, KeyError, TypeError):
+        return -1
 
 
 def is_done(store: Store, sweep: str, point_id: str) -> bool:
-    """Whether there is a whole record of this point with status `done`."""
+    """Whether there is a whole record of this point with status `done`. Raises Unavailable where the store does not answer."""
     return status(store, sweep, point_id) == "done"
 
 
 def status(store: Store, sweep: str, point_id: str) -> str | None:
-    """The status in the record of this point; None where there is none, or it is not whole."""
+    """The status in the record of this point; None where there is none, or it is not whole.
+
+    Raises Unavailable where that cannot be known.
+    """
+    place = key(sweep, point_id)
     try:
-        return str(decode(store.read(key(sweep, point_id)), row_only=True).row["status"])
-    except (OSError, ValueError, KeyError, TypeError):
+        data = store.read(place)
+    except FileNotFoundError:
         return None
+    except Unavailable:
+        raise
+    except OSError as error:
+        raise Unavailable.during("read", error.errno or errno.EIO, error.strerror or str(error), store.path(place)) from None
+    rank = _rank(data)
+    return next((name for name, at in RANK.items() if at == rank), None)
 
 
 class Log:
     """The records of a sweep, read once each: `update` reads the new and changed ones only, and of those in parts no file at all.
 
-    The arrays of the last KEPT records read are kept as such, so that a fold only joins them; with rows_only none are.
+    The arrays of the last KEPT records read are kept as such, so that a fold only joins them; with rows_only none are. Every row
+    is checked (`columns.check_row`): an odd value is left out of it with a warning, an odd record is passed over with one.
+
+    damaged: the records that count as missing, by path. foreign: how many there are of each family that this version lacks.
     """
 
     def __init__(self, store: Store, sweep: str, rows_only: bool = False):
         self.store, self.sweep, self.rows_only = store, sweep, rows_only
         self.records: dict[str, Record] = {}
         self.damaged: list[str] = []
+        self.foreign: Counter[str] = Counter()
         self.parts = Parts(store, sweep)
-        self._seen: dict[str, Stamp] = {}
+        self._seen: dict[str, str] = {}  # the version of each file that was read
         self._kept: deque[str] = deque()
 
     def update(self, point_ids: Iterable[str] | None = None) -> list[Record]:
         """Read what is new, of these points only if given; returns it. A damaged record is named in a warning and counts as absent.
 
-        Requests on an object store: one listing a thousand records, and two for each record read; with point_ids only the latter.
+        Requests on an object store: one listing a thousand records, and one for each record read; with point_ids only the latter.
         """
-        listed = point_ids is None
-        found: Mapping[str, Stamp] = (
-            self._stamps_of(point_ids) if point_ids is not None else self.store.stamps(f"{self.sweep}/records", ".json")
-        )
+        listed, folder = point_ids is None, f"{self.sweep}/records"
+        found = self._versions_of(point_ids) if point_ids is not None else self.store.versions(folder, ".json")
         new = []
         if listed and not self.parts.loaded:
             for point_id, row in self.parts.load(found):
-                stamp = found[f"{point_id}.json"]
-                if self._seen.get(f"{point_id}.json") != stamp:
-                    new.append(self._keep(point_id, Record(row), Source(self.parts, stamp, kept=False)))
-        changed = [name for name, stamp in found.items() if not self._is_known(name, stamp)]
-        for i, (name, data) in enumerate(_contents(self.store, f"{self.sweep}/records", changed)):
-            self._seen[name] = found[name]
+                name = f"{point_id}.json"
+                if self._seen.get(name) != found[name] and (checked := self._checked(name, row)) is not None:
+                    new.append(self._keep(point_id, Record(checked), Source(self.parts, found[name], kept=False)))
+        changed = [name for name, version in found.items() if self._seen.get(name) != version]
+        for i, (name, data, version) in enumerate(_contents(self.store, folder, changed)):
+            self._seen[name] = version
             whole = not self.rows_only and i < KEPT
             if record := self._decoded(name, data, whole):
-                stamp = found[name] if found[name][0] is not None or isinstance(data, Exception) else (None, len(data))
-                new.append(self._keep(name.removesuffix(".json"), record, Source(self.parts, stamp, whole)))
+                new.append(self._keep(name.removesuffix(".json"), record, Source(self.parts, version, whole)))
         return new
 
-    def _stamps_of(self, point_ids: Iterable[str]) -> dict[str, Stamp]:
-        """The record files of these points; on an object store those not read yet, as asking for a time costs as much as reading."""
+    def version(self, point_id: str) -> str:
+        """The version of this point's record as it was read; "" where none was."""
+        record = self.records.get(point_id)
+        return record.source.version if record and record.source else ""
+
+    def _versions_of(self, point_ids: Iterable[str]) -> dict[str, str]:
+        """The record files of these points; on an object store those not read yet, as asking costs as much as reading."""
         names = [f"{i}.json" for i in point_ids]
         if self.store.local(self.sweep) is None:
-            return {name: (None, -1) for name in names if name not in self._seen}
-        return {name: s for name in names if (s := _stamp(self.store, f"{self.sweep}/records/{name}")) is not None}
-
-    def _is_known(self, name: str, stamp: Stamp) -> bool:
-        """Whether the file was read as it is; the first listing after its reading tells its time."""
-        seen = self._seen.get(name)
-        if seen is None or seen == stamp:
-            return seen == stamp
-        record = self.records.get(name.removesuffix(".json"))
-        if seen[0] is not None or seen[1] != stamp[1] or record is None or record.source is None:
-            return False
-        self._seen[name] = record.source.stamp = stamp
-        return True
+            return {name: "" for name in names if name not in self._seen}
+        versions = ((name, self.store.version(f"{self.sweep}/records/{name}")) for name in names)
+        return {name: version for name, version in versions if version is not None}
 
     def _decoded(self, name: str, data: bytes | Exception, whole: bool) -> Record | None:
-        """The record in the bytes of its file; None, with a warning, if it is damaged."""
+        """The record in the bytes of its file; None, with a warning, if it is damaged or odd."""
         try:
             if isinstance(data, Exception):
                 raise data
             record = decode(data, row_only=not whole)
-            return _compact(record) if whole else record
         except FileNotFoundError:
             del self._seen[name]
+            return None
         except (ValueError, KeyError, TypeError, OSError) as error:
             if isinstance(error, OSError):  # not its bytes, but the way to them: the next look tries again
                 del self._seen[name]
-            where = self.store.path(f"{self.sweep}/records/{name}")
-            self.damaged.append(where)
-            warnings.warn(f"{where} is damaged ({error}); its point counts as missing and will be computed again", stacklevel=3)
-        return None
+            self._damaged(name, f"is damaged ({error})")
+            return None
+        row = self._checked(name, record.row)
+        if row is None:
+            return None
+        record = dataclasses.replace(record, row=row)
+        return _compact(record, self.store.path(f"{self.sweep}/records/{name}")) if whole else record
+
+    def _damaged(self, name: str, what: str) -> None:
+        where = self.store.path(f"{self.sweep}/records/{name}")
+        self.damaged.append(where)
+        self.records.pop(name.removesuffix(".json"), None)  # it may have been whole when it was read before
+        warnings.warn(f"{where} {what}; its point counts as missing and will be computed again", stacklevel=5)
+
+    def _checked(self, name: str, row: Any) -> dict[str, Any] | None:
+        """The row with what fits its columns; None, with a warning, if it can be no row of this point."""
+        where = self.store.path(f"{self.sweep}/records/{name}")
+        try:
+            checked, problems = check_row(row, name.removesuffix(".json"))
+        except ForeignFamily as error:
+            self._seen.setdefault(name, "")
+            self.foreign[error.family] += 1
+            if self.foreign[error.family] == 1:
+                warnings.warn(f"{where}: {error}; records of it are passed over and stay", stacklevel=4)
+            return None
+        except OddRecord as error:
+            if isinstance(row, dict) and row.get("point_id") != name.removesuffix(".json"):
+                warnings.warn(f"{where} is passed over: {error}", stacklevel=4)
+            else:
+                self._damaged(name, f"is odd ({error})")
+            return None
+        if problems:
+            warnings.warn(f"{where}: {'; '.join(problems)}: left empty", stacklevel=4)
+        return checked
 
     def _keep(self, point_id: str, record: Record, source: Source) -> Record:
         """Take a record in; that which was read KEPT records earlier loses its arrays."""
         record = dataclasses.replace(record, row=_slim(record.row), source=source)
         self.records[point_id] = record
-        self._seen[f"{point_id}.json"] = source.stamp
+        self._seen[f"{point_id}.json"] = source.version
         if source.kept:
             self._kept.append(point_id)
         if len(self._kept) > KEPT:
@@ -276,36 +371,31 @@ def _slim(row: Mapping[str, Any]) -> dict[str, Any]:
     return {sys.intern(k): sys.intern(v) if type(v) is str else v for k, v in row.items()}
 
 
-def _stamp(store: Store, key: str) -> Stamp | None:
-    """Time and size of one file of this machine; None if it is not there."""
-    try:
-        at = os.stat(os.path.join(store.base, key))
-    except FileNotFoundError:
-        return None
-    return at.st_mtime, at.st_size
-
-
-def _contents(store: Store, folder: str, names: Sequence[str]) -> Iterator[tuple[str, bytes | Exception]]:
-    """The bytes of these files, or what went wrong; several at a time from an object store, where each waits for the network.
+def _contents(store: Store, folder: str, names: Sequence[str]) -> Iterator[tuple[str, bytes | Exception, str]]:
+    """The bytes of these files and their versions, or what went wrong; several at a time from an object store, where each waits
+    for the network.
 
     Raises Unavailable where the store, and not a file, is in trouble.
     """
 
-    def read(name: str) -> bytes | Exception:
+    def read(name: str) -> tuple[str, bytes | Exception, str]:
         try:
-            return store.read(f"{folder}/{name}")
+            return (name, *store.fetch(f"{folder}/{name}"))
         except Unavailable:
             raise
         except OSError as error:
-            return error
+            return name, error, ""
 
     if store.local(folder) is not None or len(names) < 2:
-        yield from ((name, read(name)) for name in names)
+        yield from map(read, names)
         return
     with ThreadPoolExecutor(min(READERS, len(names))) as pool:
         for i in range(0, len(names), FOLDED_AT_ONCE):  # no more in memory than these
-            some = names[i : i + FOLDED_AT_ONCE]
-            yield from zip(some, pool.map(read, some))
+            yield from pool.map(read, names[i : i + FOLDED_AT_ONCE])
+
+
+class OlderPart(RuntimeError):
+    """A part that an older version made; its records are read from their own files."""
 
 
 class DamagedPart(RuntimeError):
@@ -317,10 +407,10 @@ class DamagedPart(RuntimeError):
 
 
 class Parts:
-    """The part tables of a sweep. A record is in a part if its file had the same time and size when the part was made.
+    """The part tables of a sweep. A record is in a part if its file had the same version when the part was made.
 
-    loaded: whether the parts that earlier runs left were read. folded: the stamps of the records in the tables of arrays, once this
-    process has written them.
+    loaded: whether the parts that earlier runs left were read. folded: the versions of the records in the tables of arrays, once
+    this process has written them.
     """
 
     def __init__(self, store: Store, sweep: str):
@@ -328,35 +418,40 @@ class Parts:
         self.loaded, self.next = False, 0
         self.columns: dict[int, dict[str, list[str]]] = {}  # of each part, the columns of each kind
         self.counts: dict[int, int] = {}
-        self.folded: dict[str, Stamp] | None = None
-        self._where: dict[str, tuple[Stamp, int]] = {}
+        self.folded: dict[str, str] | None = None
+        self._where: dict[str, tuple[str, int]] = {}
 
-    def load(self, found: Mapping[str, Stamp]) -> Iterator[tuple[str, dict[str, Any]]]:
+    def load(self, found: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
         """Read the parts that are there; point_id and row of each record whose file is as it was."""
         self.loaded = True
         names = sorted(self.store.names(self.folder, ".parquet"))
         self.next = max((int(n.partition("-")[0]) + 1 for n in names if n.partition("-")[0].isdecimal()), default=0)
-        for name, data in _contents(self.store, self.folder, [n for n in names if n.endswith("-rows.parquet")]):
+        rows_names = [n for n in names if n.endswith("-rows.parquet") and n.partition("-")[0].isdecimal()]
+        for name, data, _ in _contents(self.store, self.folder, rows_names):
             number = int(name.partition("-")[0])
             try:
-                held, self.columns[number] = _read_rows(data)
-            except (OSError, ValueError, KeyError) as error:
+                held, columns = _read_rows(data)
+                rows = [json.loads(row) for row in held["row"]]
+            except OlderPart:
+                continue
+            except (OSError, ValueError, KeyError, TypeError) as error:
                 warnings.warn(str(DamagedPart(number, self.store.path(f"{self.folder}/{name}"), error)), stacklevel=4)
                 continue
-            self.counts[number] = len(held["point_id"])
-            for point_id, time, size, row in zip(*held.values()):
-                if found.get(f"{point_id}.json") == (time, size):
-                    self._where[point_id] = (time, size), number
-                    yield point_id, json.loads(row)
+            self.columns[number], self.counts[number] = columns, len(rows)
+            for point_id, version, row in zip(held["point_id"], held["version"], rows):
+                if found.get(f"{point_id}.json") == version:
+                    self._where[point_id] = version, number
+                    yield point_id, row
 
     def part(self, record: Record) -> int | None:
         """The number of the part that has the arrays of this record."""
-        stamp, number = self._where.get(record.row["point_id"], (None, 0))
-        return number if record.source is not None and record.source.parts is self and stamp == record.source.stamp else None
+        version, number = self._where.get(record.row["point_id"], (None, 0))
+        ours = record.source is not None and record.source.parts is self and version == record.source.version
+        return number if ours else None
 
     def write(self, waiting: Sequence[Record]) -> None:
         """Make parts of the records that are in none, if they are more than a log keeps in memory."""
-        waiting = [r for r in waiting if r.source and r.source.parts is self and r.source.stamp[0] is not None and self.part(r) is None]
+        waiting = [r for r in waiting if r.source and r.source.parts is self and self.part(r) is None]
         if len(waiting) > KEPT:
             for i in range(0, len(waiting) - PART + 1, PART):
                 self._write([r for r in self.filled(waiting[i : i + PART]) if r.source is not None and r.source.kept])
@@ -368,16 +463,16 @@ class Parts:
         for kind, fields in _array_fields(records).items():
             columns[kind] = [f.name for f in fields[1:]]
             _write_table(self.store, f"{start}-{kind}.parquet", pa.schema(fields), [_array_table(kind, records, pa.schema(fields))])
-        stamps = [r.source.stamp for r in records if r.source is not None]
+        versions = [r.source.version for r in records if r.source is not None]
         held = {
             "point_id": [r.row["point_id"] for r in records],
-            "time": [float(time or 0) for time, _ in stamps],
-            "size": [size for _, size in stamps],
+            "version": versions,
             "row": [json.dumps(r.row) for r in records],
         }
-        made = pa.table(held).replace_schema_metadata({b"oneshot": json.dumps({"format": FORMAT, "columns": columns}).encode()})
+        note = json.dumps({"format": FORMAT, "parts": PARTS_FORMAT, "columns": columns}).encode()
+        made = pa.table(held).replace_schema_metadata({b"oneshot": note})
         _write_table(self.store, f"{start}-rows.parquet", made.schema, [made])
-        self._where |= {i: (stamp, self.next) for i, stamp in zip(held["point_id"], stamps)}
+        self._where |= {i: (version, self.next) for i, version in zip(held["point_id"], versions)}
         self.columns[self.next], self.counts[self.next] = columns, len(records)
         self.next += 1
 
@@ -385,10 +480,10 @@ class Parts:
         """The records with their arrays, read again where the log gave them up; without arrays, and not `kept`, if that fails."""
         names = [f"{r.row['point_id']}.json" for r in records if r.source is not None and not r.source.kept]
         read: dict[str, Record] = {}
-        for name, data in _contents(self.store, f"{self.sweep}/records", names):
+        for name, data, _ in _contents(self.store, f"{self.sweep}/records", names):
             with contextlib.suppress(ValueError, KeyError, TypeError):  # the next start of a command names it
                 if not isinstance(data, Exception):
-                    read[name] = _compact(decode(data))
+                    read[name] = _compact(decode(data), self.store.path(f"{self.sweep}/records/{name}"))
         out = []
         for one in records:
             again = read.get(f"{one.row['point_id']}.json")
@@ -417,25 +512,30 @@ class Parts:
     def forget(self, number: int) -> None:
         """Delete a damaged part; its records wait for another."""
         self.store.delete(f"{self.folder}/{number:05d}-rows.parquet")
-        self._where = {i: (stamp, n) for i, (stamp, n) in self._where.items() if n != number}
+        self._where = {i: (version, n) for i, (version, n) in self._where.items() if n != number}
 
     def due(self, records: Sequence[Record]) -> bool:
         """Whether to write the tables of arrays in the middle of a run: always for a few thousand points, else after growth."""
         if self.folded is None or len(records) <= 2 * PART:
             return True
-        same = sum(r.source is not None and self.folded.get(r.row["point_id"]) == r.source.stamp for r in records)
+        same = sum(r.source is not None and self.folded.get(r.row["point_id"]) == r.source.version for r in records)
         return len(records) + len(self.folded) - 2 * same >= GROWTH * len(records)
 
 
 def _read_rows(data: bytes | Exception) -> tuple[dict[str, list[Any]], dict[str, list[str]]]:
-    """The columns of a part's rows, and the columns of its arrays by kind. Raises OSError or ValueError if damaged, NewerFormat."""
+    """The columns of a part's rows, and the columns of its arrays by kind.
+
+    Raises OSError, ValueError, KeyError or TypeError if damaged, OlderPart, NewerFormat.
+    """
     if isinstance(data, Exception):
         raise data
     found = _read_table(data)
-    meta = json.loads(found.schema.metadata[b"oneshot"])
-    if meta["format"] > FORMAT:
+    meta = json.loads((found.schema.metadata or {})[b"oneshot"])
+    if meta["format"] > FORMAT or meta.get("parts", 1) > PARTS_FORMAT:
         raise NewerFormat(f"parts have format {meta['format']}; this version reads 1 .. {FORMAT}")
-    return found.select(["point_id", "time", "size", "row"]).to_pydict(), meta["columns"]
+    if meta.get("parts", 1) < PARTS_FORMAT:
+        raise OlderPart
+    return found.select(["point_id", "version", "row"]).to_pydict(), meta["columns"]
 
 
 def _read_table(data: bytes) -> pa.Table:
@@ -446,9 +546,20 @@ def _read_table(data: bytes) -> pa.Table:
     return pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read()
 
 
-def _compact(record: Record) -> Record:
-    """The record with its columns as NumPy arrays of numbers or Arrow arrays, 8 bytes a number."""
-    arrays: dict[str, Any] = {kind: {n: _column(kind, n, v) for n, v in getattr(record, kind).items()} for kind in ARRAYS}
+def _compact(record: Record, where: str) -> Record:
+    """The record with its columns as NumPy arrays of numbers or Arrow arrays, 8 bytes a number.
+
+    An array that cannot be a table's (columns of different lengths, a text among numbers) is left out with a warning.
+    """
+    arrays: dict[str, Any] = {}
+    for kind in ARRAYS:
+        try:
+            arrays[kind] = {n: _column(kind, n, v) for n, v in getattr(record, kind).items()}
+            if wrong := uneven(arrays[kind]):
+                raise ValueError(wrong)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            warnings.warn(f"{where}: no {kind} of it in the table: {str(error).splitlines()[0]}", stacklevel=6)
+            arrays[kind] = {}
     return Record(record.row, **arrays)
 
 
@@ -582,7 +693,7 @@ def fold(store: Store, sweep: str, records: Sequence[Record], axes: Sequence[str
         except DamagedPart as error:
             warnings.warn(str(error), stacklevel=2)
             parts.forget(error.number)
-    parts.folded = {r.row["point_id"]: r.source.stamp for r in records if r.source is not None}
+    parts.folded = {r.row["point_id"]: r.source.version for r in records if r.source is not None}
 
 
 def _write_arrays(store: Store, sweep: str, records: Sequence[Record], parts: Parts, note: dict[bytes, bytes]) -> None:

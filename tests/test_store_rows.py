@@ -68,9 +68,8 @@ def test_a_record_survives_the_round_trip_and_is_plain_json(tmp_path: Path) -> N
     assert np.isnan(np.frombuffer(base64.b64decode(data["classes"]["diversity"]["float64"]), "<f8")).tolist() == [False, True]
     log = Log(store, "q")
     assert [r.row["point_id"] for r in log.update()] == ["p1"] and log.update() == []
-    rows.commit(store, "q", record("p1", "failed"))
-    os.utime(tmp_path / "q/records/p1.json", (1, 1))
-    assert [r.row["status"] for r in log.update()] == ["failed"]
+    rows.commit(store, "q", record("p1", beta=2.0))
+    assert [r.row["beta"] for r in log.update()] == [2.0]
 
 
 def test_a_torn_record_is_named_and_counts_as_absent(tmp_path: Path) -> None:
@@ -155,8 +154,8 @@ def test_a_log_reads_each_record_once_and_rows_alone_where_no_more_is_wanted(tmp
     store, reads = Store(tmp_path), []
     for i in range(3):
         rows.commit(store, "q", record(f"p{i}"))
-    whole = Store.read
-    monkeypatch.setattr(Store, "read", lambda self, key: reads.append(key) or whole(self, key))  # type: ignore[func-returns-value]
+    whole = Store.fetch
+    monkeypatch.setattr(Store, "fetch", lambda self, key: reads.append(key) or whole(self, key))  # type: ignore[func-returns-value]
     log = Log(store, "q")
     assert [r.row["point_id"] for r in log.update(["p1", "p7"])] == ["p1"]
     assert len(log.update()) == 2 and len(reads) == 3
@@ -164,7 +163,8 @@ def test_a_log_reads_each_record_once_and_rows_alone_where_no_more_is_wanted(tmp
     quick.update()
     assert [r.row for _, r in sorted(quick.records.items())] == [log.records[f"p{i}"].row for i in range(3)]
     assert not any(r.classes or r.curves for r in quick.records.values())
-    assert store.time("q/records/p7.json") is None and store.time("q/records/p1.json") == store.names("q/records")["p1.json"]
+    assert store.version("q/records/p7.json") is None
+    assert store.version("q/records/p1.json") == store.versions("q/records")["p1.json"] == log.version("p1")
 
 
 def test_tables_of_nothing_can_be_read(tmp_path: Path) -> None:
