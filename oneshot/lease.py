@@ -157,6 +157,10 @@ class Lease:
         _held.discard(self.token)
         self._withdraw()
 
+    def held(self) -> bool:
+        """Whether nobody else holds it."""
+        return self.token in _held
+
     def _enter(self) -> None:
         """Sign, let everybody sign who judged at the same moment, and read back."""
         settle = SETTLE_REMOTE_SECONDS if self.store.local(self.key) is None else SETTLE_LOCAL_SECONDS
@@ -228,6 +232,7 @@ class Lease:
 
     def _lose(self, other: dict[str, Any]) -> None:
         silent = self._silent()
+        _held.discard(self.token)
         why = f"this driver gave no sign for {silent:.0f} s" if silent > 2 * RENEW_SECONDS + 1 else "both began at the same moment"
         with contextlib.suppress(Exception):
             self.lost(f"{self.sweep} is now run by process {other['pid']} on {other['host']}: {why}")

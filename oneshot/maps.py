@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from oneshot.metrics.importance import sparsity
+from oneshot.store import with_checksum, without_checksum
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +50,8 @@ def even(maps: np.ndarray) -> np.ndarray:
 
 
 def to_bytes(maps: Maps) -> bytes:
-    """An npz: `maps` (float16, each in units of its own mean), `exemplars` (np.packbits of each image), `shape`, `class_names`.
+    """An npz with a checksum behind it: `maps` (float16, each in units of its own mean), `exemplars` (np.packbits of each
+    image), `shape`, `class_names`.
 
     In these units float16 keeps three digits of pixels down to a ten-thousandth of the mean, and maps of up to 255 pixels square.
     """
@@ -61,12 +63,13 @@ def to_bytes(maps: Maps) -> bytes:
         shape=np.array(maps.exemplars.shape[1:]),
         class_names=np.array(maps.class_names, dtype=np.str_),
     )
-    return buffer.getvalue()
+    return with_checksum(buffer.getvalue())
 
 
 def from_bytes(data: bytes) -> Maps:
     """The maps in units of their means. Raises ValueError if these are not the whole bytes of such a file."""
     try:
+        data = without_checksum(data, "this file")
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             height, width = map(int, file["shape"])
             exemplars = np.unpackbits(file["exemplars"], axis=1)[:, : height * width].reshape(-1, height, width)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -27,6 +28,7 @@ class Running:
     doing: str = "epoch"
     done: int = 0
     total: int = 0
+    loss: float = math.nan
 
     @property
     def trained(self) -> float:
@@ -148,6 +150,7 @@ class Progress:
 
     def __init__(self, state: State, stream: TextIO | None = None, tick: Callable[[], None] = lambda: None):
         self.state, self.stream, self.tick = state, stream or sys.stderr, tick
+        self.gone: Callable[[], None] = lambda: None
         self.live = self.stream.isatty() and os.environ.get("TERM") != "dumb"
         self._lock = threading.RLock()
         self._end = threading.Event()

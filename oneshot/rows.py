@@ -285,6 +285,8 @@ class Log:
                     new.append(self._keep(point_id, Record(checked), Source(self.parts, found[name], kept=False)))
         changed = [name for name, version in found.items() if self._seen.get(name) != version]
         for i, (name, data, version) in enumerate(_contents(self.store, folder, changed)):
+            if version and self._seen.get(name) == version:
+                continue
             self._seen[name] = version
             whole = not self.rows_only and i < KEPT
             if record := self._decoded(name, data, whole):
@@ -297,10 +299,10 @@ class Log:
         return record.source.version if record and record.source else ""
 
     def _versions_of(self, point_ids: Iterable[str]) -> dict[str, str]:
-        """The record files of these points; on an object store those not read yet, as asking costs as much as reading."""
+        """The record files of these points; on an object store all of them, as asking costs as much as reading."""
         names = [f"{i}.json" for i in point_ids]
         if self.store.local(self.sweep) is None:
-            return {name: "" for name in names if name not in self._seen}
+            return dict.fromkeys(names, "")
         versions = ((name, self.store.version(f"{self.sweep}/records/{name}")) for name in names)
         return {name: version for name, version in versions if version is not None}
 
@@ -311,11 +313,11 @@ class Log:
                 raise data
             record = decode(data, row_only=not whole)
         except FileNotFoundError:
-            del self._seen[name]
+            self._seen.pop(name, None)
             return None
         except (ValueError, KeyError, TypeError, OSError) as error:
             if isinstance(error, OSError):  # not its bytes, but the way to them: the next look tries again
-                del self._seen[name]
+                self._seen.pop(name, None)
             self._damaged(name, f"is damaged ({error})")
             return None
         row = self._checked(name, record.row)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import math
 import platform
 import signal
 import subprocess
@@ -37,6 +38,7 @@ ROUNDS = 3  # how often a point is tried whose worker dies
 SHRINK = 8  # each round stacks so many times fewer trainings than the one before
 FOLD_SECONDS = 5.0
 STOP_SECONDS = 30.0
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOOKS_A_SECOND, REPORTS_A_SECOND = 500.0, 100.0  # of all trials together: what an object store and one driver bear with ease
 SHOWN_LOSSES = 5
 
@@ -73,7 +75,12 @@ class WorkerDied(RuntimeError):
 
 
 class Stop:
-    """Ctrl-C and SIGTERM: the first asks every trial to save and end, the second ends at once."""
+    """Ctrl-C, SIGTERM, SIGHUP and a reader that left: the first asks every trial to save and end, the second ends at once.
+
+    The first word comes at once, whatever the store does: the request to the trials is written by a thread of its own.
+
+    signal: the number of the one that was heard, 0 for none. preparing: nothing runs yet that could save.
+    """
 
     def __init__(self, job: Job, say: Callable[[str], None]):
         self.job, self.say = job, say
@@ -81,41 +88,55 @@ class Stop:
         self.asked_at = 0.0
         self.preparing = False
         self._old: dict[int, Any] = {}
+        self._writer: threading.Thread | None = None
 
     def __enter__(self) -> Stop:
         self.listen()
         return self
 
     def listen(self) -> None:
-        """Hear signals, also after a library has put its own handlers in the place of ours."""
+        """Hear signals, also after a library has put its own handlers in the place of ours. SIGHUP that `nohup` shuts out stays out."""
         if threading.current_thread() is threading.main_thread():
-            old: dict[int, Any] = {s: signal.signal(s, self._handle) for s in (signal.SIGINT, signal.SIGTERM)}
+            heard = [s for s in STOPPING if s != signal.SIGHUP or signal.getsignal(s) is not signal.SIG_IGN]
+            old: dict[int, Any] = {s: signal.signal(s, self._handle) for s in heard}
             self._old = self._old or old
 
     def __exit__(self, *exc: object) -> None:
         for number, handler in self._old.items():
             signal.signal(number, handler)
-        with contextlib.suppress(OSError):
-            self.job.store.delete(self.job.stop_key())
+        if self._writer is not None:
+            self._writer.join()
+            with contextlib.suppress(OSError):
+                self.job.store.delete(self.job.stop_key())
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.signal or self.preparing:
-            self.signal = number
+        if self.signal:
             raise KeyboardInterrupt
-        self.ask(number)
+        if self.preparing:
+            self.signal = number
+            self.say("Stopping: no trial has begun; what is prepared by now stays.")
+            raise KeyboardInterrupt
         self.say("Stopping: no new trials; running ones save a checkpoint (at most 30 s).")
         self.say("   Ctrl-C again stops at once; finished points are safe either way.")
+        self.ask(number)
 
     def ask(self, number: int = 0) -> None:
         """Ask the trials to stop, wherever they run."""
-        self.signal, self.asked_at = number, time.monotonic()
-        with contextlib.suppress(OSError):  # where nothing can be written, the trials find that out themselves
+        self.signal, self.asked_at = number or self.signal, time.monotonic()
+        if self._writer is None:
+            self._writer = threading.Thread(target=self._write, name="stop", daemon=True)
+            self._writer.start()
+
+    def _write(self) -> None:
+        with contextlib.suppress(Exception):  # where nothing can be written, the trials find that out themselves
             self.job.store.write(self.job.stop_key(), b"stop")
 
     def asked(self) -> bool:
+        """Whether a stop was asked for."""
         return self.asked_at > 0
 
     def overdue(self) -> bool:
+        """Whether trials have had their time to save."""
         return self.asked() and time.monotonic() - self.asked_at > STOP_SECONDS
 
 
@@ -137,13 +158,18 @@ def run(plan: Plan, options: Options, make_engine: Callable[[Driver], Engine]) -
     job = Job(
         store, name, uuid.uuid4().hex[:8], options.checkpoint_seconds, options.drop_weights, options.workers_per_trial,
         provenance={"git_revision": revision()},
+        failed={p.point_id: plan.log.version(p.point_id) for p in plan.to_run if plan.status(p) == "failed"},
     )  # fmt: skip
-    state = State(name, len(plan.points), before=len(plan.points) - len(plan.to_run), work=max(trial_work(plan.to_run), 1.0))
+    again = {p.point_id for p in plan.to_run}
+    before = sum(p.point_id not in again and plan.status(p) != "missing" for p in plan.points)
+    state = State(name, before + len(plan.to_run), before=before, work=max(trial_work(plan.to_run), 1.0))
     state.by_likelihood = plan.measure() == "nelbo"
     state.nearest_distance, state.nearest = _nearest(plan, [r.row for r in plan.current_records()])
     progress = Progress(state)
     driver = Driver(plan, job, options, state, progress)
-    with Lease(store, name, driver.tell, driver.overtaken), progress, driver.stop as stop, driver.folding():
+    progress.gone = driver.without_reader
+    with Lease(store, name, driver.tell, driver.overtaken) as lease, progress, driver.stop as stop, driver.folding():
+        driver.lease = lease
         try:
             with make_engine(driver) as engine:
                 stop.preparing = True
@@ -196,7 +222,12 @@ class Driver:
         self.waiting = {p.point_id: p for p in plan.to_run}
         self.began = time.monotonic()
         self.unfolded = False
+        self.lease: Lease | None = None
         self._lock = threading.Lock()
+
+    def holds(self) -> bool:
+        """Whether this driver may still write tables and records: not once another one holds the sweep."""
+        return self.lease is None or self.lease.held()
 
     def run_all(self, engine: Engine) -> None:
         """Run all trials; those whose worker died without a record again, then leave a `failed` row for what is still without one.
@@ -210,11 +241,15 @@ class Driver:
             self.take_records()
             if self.stop.asked() or not self.waiting:
                 return
+            self.take_records(self._left(), at_once=True)  # a listing may lag
+            if not self.waiting:
+                return
         for point in self._left():
             how = self._ends.get(point.point_id, "it vanished without a word")
             text = f"the worker of this point died in each of {ROUNDS} rounds; the last time, {how}"
-            trial.record_failure(point, WorkerDied(text), self.job)
-        self.take_records()
+            if self.holds():
+                trial.record_failure(point, WorkerDied(text), self.job)
+        self.take_records(self._left(), at_once=True)
 
     def lost_machine(self, host: str, trials: int) -> None:
         """Say that a machine is gone, and what becomes of its trials."""
@@ -251,6 +286,11 @@ class Driver:
             self.progress.say(f"Stopping: {trouble}")
             self.stop.ask()
 
+    def without_reader(self) -> None:
+        """Whoever read what this run says is gone, as `| head` is after its lines: end as after Ctrl-C, as pipes do."""
+        if not self.stop.asked():
+            self.stop.ask(signal.SIGPIPE)
+
     def overtaken(self, text: str) -> None:
         """Another driver holds the sweep now: end without waiting for the trials, whose work it can use."""
         self.trouble = text
@@ -284,7 +324,8 @@ class Driver:
         if points is not None and not at_once and self.plan.store.local("") is None:
             return False
         with self._lock:
-            read = self.plan.log.update(None if points is None else [p.point_id for p in points])
+            ids = None if points is None else [p.point_id for p in points if p.point_id in self.waiting]
+            read = self.plan.log.update(ids)
             found = [r for r in read if r.row["point_id"] in self.waiting]
             for record in found:
                 self._count(record.row)
@@ -317,8 +358,8 @@ class Driver:
                     self.take_records()
                     if self.unfolded:
                         self.fold(whole=False)
-                except OSError as error:  # a full disk must not end the run: records are retried at the end
-                    self.progress.event(f"tables not written: {error}")
+                except Exception as error:  # a full disk must not end the run: records are retried at the end
+                    self.progress.event(f"tables not written: {_words(error)}")
                 pause = max(FOLD_SECONDS, 20 * (time.monotonic() - start))
 
         thread = threading.Thread(target=loop, name="fold", daemon=True)
@@ -331,12 +372,17 @@ class Driver:
             try:
                 self.take_records()
                 self.fold()
-            except OSError as error:
-                self.progress.event(f"tables not written: {error}")
-                self.trouble = self.trouble or str(error)
+            except Exception as error:
+                self.progress.event(f"tables not written: {_words(error)}")
+                self.trouble = self.trouble or f"tables not written: {_words(error)}"
 
     def fold(self, whole: bool = True) -> None:
-        """Write the tables of all points of the sweep that have a record; not whole: large tables of arrays may wait for the end."""
+        """Write the tables of all points of the sweep that have a record; not whole: large tables of arrays may wait for the end.
+
+        Nothing is written once another driver holds the sweep: the tables are its own then.
+        """
+        if not self.holds():
+            return
         with self._lock:
             self.unfolded = False
             records = self.plan.current_records()
@@ -400,11 +446,12 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         self.driver.at_work = {n: p for n, p in self.driver.at_work.items() if n in self.state.running} | {name: points}
         self.state.running[name] = Running(trial_label(points, self.driver.plan.sweep.axes), len(points), trial_work(points))
 
-    def follow(self, name: str, points: Sequence[Point], doing: str, done: int, total: int) -> None:
+    def follow(
+        self, name: str, points: Sequence[Point], doing: str, done: int, total: int, loss: float = math.nan
+    ) -> None:
         """Show what a trial is at; past its training, take the records of those of its points that have one already."""
-        if name in self.state.running:
-            one = self.state.running[name]
-            one.doing, one.done, one.total = doing, done, total
+        if (one := self.state.running.get(name)) is not None:
+            one.doing, one.done, one.total, one.loss = doing, done, total, loss
         if doing != "epoch" and len(points) > 1:
             self.driver.take_records(points)
 
@@ -427,14 +474,19 @@ class LocalEngine(Engine):
         inputs.prepare(point, self.job.store, torch.device(default_device()), self.phase)
 
     def run(self, trials: Sequence[Sequence[Point]], attempt: int = 0) -> None:
-        job = dataclasses.replace(self.job, device=default_device())
+        job = dataclasses.replace(self.job, device=default_device(), asked=self.driver.stop.asked)
         for group in trials:
             if self.driver.stop.asked():
                 return
             name, statuses = group[0].train_id, {}
             self.begin(name, group)
             try:
-                statuses = trial.run(group, job, functools.partial(self.follow, name, group))
+                try:
+                    statuses = trial.run(group, job, functools.partial(self.follow, name, group))
+                except (Exception, SystemExit) as error:
+                    if isinstance(error, Unavailable):
+                        raise
+                    statuses = {p.point_id: trial.record_failure(p, error, job) for p in group}
             except Unavailable as error:
                 self.driver.without_store(str(error), isinstance(error, Unwritable), platform.node())
             self.state.end_trial(name, bool(statuses))
@@ -446,6 +498,11 @@ def trial_label(points: Sequence[Point], axes: Sequence[str]) -> str:
     trainings = list({p.train_id: p for p in points}.values())
     first = trainings[0].label(axes)
     return first if len(trainings) == 1 else f"{first} .. {trainings[-1].label(axes)} ({len(trainings)} stacked)"
+
+
+def _words(error: Exception) -> str:
+    """An error of writing tables in words."""
+    return str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
 
 
 def default_device() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from oneshot import streams
 from oneshot.contracts import TrainedFamily
 from oneshot.episodes import DataSet, Drawings
+from oneshot.store import DamagedFile, with_checksum, without_checksum
 from oneshot.train import Diverged, Tick, unwatched
 
 
@@ -86,37 +88,44 @@ def _standardised(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def to_bytes(drawings: Drawings) -> bytes:
-    """An npz: `packed` and `exemplars` (np.packbits of each image), `label`, `shape`, `class_names`, `constant`; colour is not packed."""
-    buffer = io.BytesIO()
-    if drawings.images.ndim == 4:
-        np.savez_compressed(
-            buffer,
-            images=drawings.images,
-            exemplars=drawings.exemplars,
-            label=drawings.label.astype(np.int64),
-            class_names=np.array(drawings.class_names),
-            constant=np.array(drawings.constant),
-        )
-        return buffer.getvalue()
-    np.savez_compressed(
-        buffer,
-        packed=_pack(drawings.images),
-        label=drawings.label.astype(np.int64),
-        exemplars=_pack(drawings.exemplars),
-        shape=np.array(drawings.images.shape[1:]),
-        class_names=np.array(drawings.class_names),
-        constant=np.array(drawings.constant),
-    )
-    return buffer.getvalue()
+    """An npz with a checksum behind it, which readers of npz pass over.
+
+    Arrays: `packed` and `exemplars` (np.packbits of each image), `label`, `shape`, `class_names`, `constant`. Colour is not
+    packed: `images` and `exemplars` as they are.
+    """
+    buffer, colour = io.BytesIO(), drawings.images.ndim == 4
+    if colour:
+        images: dict[str, Any] = dict(images=drawings.images, exemplars=drawings.exemplars)
+    else:
+        shape = np.array(drawings.images.shape[1:])
+        images = dict(packed=_pack(drawings.images), exemplars=_pack(drawings.exemplars), shape=shape)
+    names, constant = np.array(drawings.class_names), np.array(drawings.constant)
+    np.savez_compressed(buffer, label=drawings.label.astype(np.int64), class_names=names, constant=constant, **images)
+    return with_checksum(buffer.getvalue())
 
 
-def from_bytes(data: bytes) -> Drawings:
-    with np.load(io.BytesIO(data), allow_pickle=False) as file:
-        names = tuple(map(str, file["class_names"]))
-        if "images" in file:
-            return Drawings(file["images"], file["label"], file["exemplars"], names, int(file["constant"]))
-        shape = tuple(file["shape"])
-        return Drawings(_unpack(file["packed"], shape), file["label"], _unpack(file["exemplars"], shape), names, int(file["constant"]))
+def from_bytes(data: bytes, where: str = "a file of drawings") -> Drawings:
+    """The drawings in the bytes of `to_bytes`, also of those written before there was a checksum.
+
+    Raises DamagedFile, which names `where`, whatever is wrong with them.
+    """
+    data = without_checksum(data, where)
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            label, exemplars, constant = file["label"], file["exemplars"], int(file["constant"])
+            names = tuple(map(str, file["class_names"]))
+            if "images" in file:
+                images = file["images"]
+            else:
+                shape = tuple(file["shape"])
+                images, exemplars = _unpack(file["packed"], shape), _unpack(exemplars, shape)
+        if len(label) != len(images) or (len(label) and not 0 <= label.min() <= label.max() < len(exemplars)):
+            raise ValueError(f"{len(label)} labels, {len(images)} images, {len(exemplars)} exemplars")
+    except MemoryError:
+        raise
+    except Exception as error:  # zip, deflate, header and pickle errors of many kinds
+        raise DamagedFile(f"{where} is damaged ({type(error).__name__}: {error})") from None
+    return Drawings(images, label, exemplars, names, constant)
 
 
 def _pack(images: np.ndarray) -> np.ndarray:

@@ -93,6 +93,34 @@ class Unwritable(Unavailable):
     help = "make room or choose another folder with --results; finished points are safe, and running the same command again continues"
 
 
+def sealed(data: bytes) -> bytes:
+    """The data behind a header with its checksum."""
+    return MAGIC + hashlib.sha256(data).digest() + data
+
+
+def unsealed(data: bytes, where: str) -> bytes:
+    """What `sealed` was given. Raises DamagedFile, which names `where`, if it is not whole."""
+    head, body = data[: len(MAGIC) + 32], data[len(MAGIC) + 32 :]
+    if head != MAGIC + hashlib.sha256(body).digest():
+        raise DamagedFile(f"{where} is damaged ({len(data):,} bytes, checksum wrong)")
+    return body
+
+
+def with_checksum(data: bytes) -> bytes:
+    """The data with a checksum behind it, where readers of its format pass it over: zip files, of which npz are some."""
+    return data + MAGIC + hashlib.sha256(data).digest()
+
+
+def without_checksum(data: bytes, where: str) -> bytes:
+    """What `with_checksum` was given; data without a checksum as they are. Raises DamagedFile if they are not whole."""
+    body, mark, checksum = data[: -len(MAGIC) - 32], data[-len(MAGIC) - 32 : -32], data[-32:]
+    if mark != MAGIC:
+        return data
+    if checksum != hashlib.sha256(body).digest():
+        raise DamagedFile(f"{where} is damaged ({len(data):,} bytes, checksum wrong)")
+    return body
+
+
 class Store:
     """Files under one root. Keys are relative paths with forward slashes. Safe to share between threads and processes.
 
@@ -148,15 +176,19 @@ class Store:
 
     def create(self, key: str, data: bytes) -> bool:
         """Write a file only if there is none yet; whether it was written. Of several writers exactly one succeeds."""
-        if self._scheme:
-            raise NotImplementedError("object stores follow")
-        return self._steadily("write", key, lambda: _link(Path(self.base) / key, data))
+        return bool(self.exchange(key, data, ""))
 
     def swap(self, key: str, data: bytes, version: str) -> bool:
         """Replace a file only if it is still the version that `fetch` or `versions` told; whether it was replaced."""
+        return bool(version and self.exchange(key, data, version))
+
+    def exchange(self, key: str, data: bytes, version: str) -> str:
+        """`create` (version "") or `swap`, with the version of the file that was written; "" if none was."""
         if self._scheme:
             raise NotImplementedError("object stores follow")
-        return self._steadily("write", key, lambda: _swap(Path(self.base) / key, data, version))
+        final = Path(self.base) / key
+        action = (lambda: _swap(final, data, version)) if version else (lambda: _link(final, data))
+        return self._steadily("write", key, action)
 
     def fetch(self, key: str) -> tuple[bytes, str]:
         """The bytes of a file and their version, an opaque text that changes whenever the file is written. Raises FileNotFoundError."""
@@ -305,15 +337,11 @@ class Store:
 
     def seal(self, key: str, data: bytes) -> None:  # S3: as write
         """Write a file behind a header with its checksum."""
-        self.write(key, MAGIC + hashlib.sha256(data).digest() + data)
+        self.write(key, sealed(data))
 
     def unseal(self, key: str) -> bytes:  # S3: as read
         """Read a sealed file. Raises FileNotFoundError, or DamagedFile if it is not whole."""
-        data = self.read(key)
-        head, body = data[: len(MAGIC) + 32], data[len(MAGIC) + 32 :]
-        if head != MAGIC + hashlib.sha256(body).digest():
-            raise DamagedFile(f"{self.path(key)} is damaged ({len(data):,} bytes, checksum wrong)")
-        return body
+        return unsealed(self.read(key), self.path(key))
 
     def set_aside(self, key: str) -> str:  # S3: PUT (a copy on the server), DELETE, and the PUT that keeps the folder
         """Rename a damaged file so that it is never read again but can be looked at; returns its new key. It may be gone already."""
@@ -511,41 +539,41 @@ def _version(at: os.stat_result) -> str:
     return f"{at.st_mtime_ns}-{at.st_size}"
 
 
-def _link(final: Path, data: bytes) -> bool:
+def _link(final: Path, data: bytes) -> str:
     """Write a file that nobody has written: a hard link to a whole file fails where the name is taken."""
     if final.exists():
-        return False
+        return ""
     temporary = _temporary(final)
     try:
-        _write_whole(temporary, data)
+        version = _write_whole(temporary, data)
         try:
             os.link(temporary, final)
         except FileExistsError:
-            return False
+            return ""
         except OSError as error:
             if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
                 raise
             with _folder_lock(final.parent):  # a file system without hard links
                 if final.exists():
-                    return False
+                    return ""
                 os.replace(temporary, final)
-        return True
+        return version
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
-def _swap(final: Path, data: bytes, version: str) -> bool:
+def _swap(final: Path, data: bytes, version: str) -> str:
     temporary = _temporary(final)
     try:
         with contextlib.suppress(FileNotFoundError):
             if _version(os.stat(final)) == version:
-                _write_whole(temporary, data)
+                written = _write_whole(temporary, data)
                 with _folder_lock(final.parent):
                     if _version(os.stat(final)) == version:
                         os.replace(temporary, final)
-                        return True
-        return False
+                        return written
+        return ""
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -565,11 +593,12 @@ def _temporary(final: Path) -> Path:
     return final.with_name(f".{final.name}.{os.getpid()}.{threading.get_ident()}.tmp")
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def _write_whole(path: Path, data: bytes) -> str:
     with open(path, "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+        return _version(os.fstat(file.fileno()))
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,10 +21,12 @@ from oneshot.contracts import TrainedFamily
 from oneshot.material import Material
 from oneshot.replay import Rounds
 from oneshot.stack import Stack, matrix_products
-from oneshot.store import DamagedFile, Store
+from oneshot.store import DamagedFile, Store, sealed, unsealed
 
 Report = Callable[[int, int, dict[str, float]], None]
-Tick = Callable[[str, int, int], None]
+Tick = Callable[..., None]  # (what, done, total), with the loss after an epoch
+CHECKPOINT_TRIES = 5  # of a checkpoint that others write, too
+WRITERS = 8  # checkpoints of a stack that are written side by side
 
 
 class Diverged(RuntimeError):
@@ -55,7 +58,7 @@ def watch(report: Tick, stop: Callable[[], bool]) -> Tick:
     return tick
 
 
-def unwatched(what: str, done: int, total: int) -> None:
+def unwatched(what: str, done: int, total: int, loss: float = math.nan) -> None:
     """The tick of work that nobody watches."""
 
 
@@ -85,8 +88,15 @@ class Training:
         return buffer.getvalue()
 
     @staticmethod
-    def from_bytes(data: bytes) -> Training:
-        return Training(**torch.load(io.BytesIO(data), weights_only=True, map_location="cpu"))
+    def from_bytes(data: bytes, where: str = "a training") -> Training:
+        """The training in the bytes of `to_bytes`. Raises DamagedFile, which names `where`, if there is none in them."""
+        try:
+            return Training(**torch.load(io.BytesIO(data), weights_only=True, map_location="cpu"))
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever torch meets in bytes of another version or another program
+            what = str(error).strip().split("\n")[0]
+            raise DamagedFile(f"{where} holds no training of this version ({type(error).__name__}: {what})") from None
 
 
 def noise(seed: int, purpose: tuple[object, ...], count: int, shape: tuple[int, ...], device: torch.device) -> Tensor:
@@ -98,16 +108,30 @@ def noise(seed: int, purpose: tuple[object, ...], count: int, shape: tuple[int, 
 class Checkpoint:
     """Where an unfinished training lies in the store. A damaged file is set aside with a warning and training starts afresh.
 
-    writes: not in those of several peers who only follow.
+    A checkpoint never gives way to one of fewer epochs. So a worker that was given up, and still trains somewhere, cannot undo
+    what the one that took over has saved: each save replaces the version that this worker read or wrote itself, and if another
+    is there, the one that is further stays. Both are the same training, as it depends on its seed alone.
+
+    Args:
+        store: where.
+        key: of the checkpoint.
+        every_seconds: after how long the next one is due.
+        writes: not in those of several peers who only follow.
+        finished: the key of the finished training; once it is there, no checkpoint is needed.
     """
 
-    def __init__(self, store: Store, key: str, every_seconds: float = 60.0, writes: bool = True):
+    def __init__(
+        self, store: Store, key: str, every_seconds: float = 60.0, writes: bool = True, finished: str = ""
+    ):
         self.store, self.key, self.every_seconds, self.writes = store, key, every_seconds, writes
+        self.finished = finished
+        self._version = ""
         self._last = time.monotonic()
 
     def load(self) -> Training | None:
+        """The training as it was saved last, or None."""
         try:
-            return Training.from_bytes(self.store.unseal(self.key))
+            return self._there()[0]
         except FileNotFoundError:
             return None
         except DamagedFile as error:
@@ -117,13 +141,36 @@ class Checkpoint:
             warnings.warn(f"{error}; kept as {aside}, this training starts from its beginning", stacklevel=2)
             return None
 
+    def _there(self) -> tuple[Training, str]:
+        data, version = self.store.fetch(self.key)
+        where = self.store.path(self.key)
+        training = Training.from_bytes(unsealed(data, where), where)
+        self._version = version
+        return training, version
+
     def due(self) -> bool:
+        """Whether the last one is older than `every_seconds`."""
         return time.monotonic() - self._last >= self.every_seconds
 
     def save(self, training: Training) -> None:
+        """Write the training, unless one that is further is there."""
         if not self.writes:
             return
-        self.store.seal(self.key, training.to_bytes(weights_only=False))
+        data = sealed(training.to_bytes(weights_only=False))
+        for _ in range(CHECKPOINT_TRIES):
+            if version := self.store.exchange(self.key, data, self._version):
+                self._version = version
+                break
+            try:
+                if self._there()[0].epochs_done >= training.epochs_done:
+                    break
+            except FileNotFoundError:  # another worker has finished and deleted it, or it was set aside
+                self._version = ""
+                if self.finished and self.store.exists(self.finished):
+                    break
+            except DamagedFile:
+                self.store.set_aside(self.key)
+                self._version = ""
         self._last = time.monotonic()
 
 
@@ -278,9 +325,13 @@ class _Crew:
     def save(self) -> None:
         """Checkpoint every member that has done an epoch."""
         self.write_back()
-        for _, one in self.alive():
-            if one.training.epochs_done and one.training.epochs_done < one.model.config.epochs:
+        due = [one for _, one in self.alive() if 0 < one.training.epochs_done < one.model.config.epochs]
+        if len(due) <= 1:
+            for one in due:
                 one.checkpoint.save(one.training)
+            return
+        with ThreadPoolExecutor(min(WRITERS, len(due))) as pool:  # the device waits meanwhile
+            list(pool.map(lambda one: one.checkpoint.save(one.training), due))
 
     def _train(self, epoch: int, stop: Callable[[], bool]) -> dict[str, Tensor] | None:
         """The means of the losses over the training items with finite ones, each [K], or None if broken off."""

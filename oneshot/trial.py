@@ -19,8 +19,8 @@ import resource
 import sys
 import time
 import traceback
-import zipfile
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from oneshot.material import gather
 from oneshot.points import Point, stacks
 from oneshot.rows import Record
 from oneshot.score import grade
-from oneshot.store import DamagedFile, Store, Unavailable
+from oneshot.store import DamagedFile, Store, Unavailable, with_checksum
 from oneshot.train import Checkpoint, Diverged, Stopped, Tick, Training, fit, unwatched, watch
 
 NOT_TRAINED = dict(epochs_done=0, train_seconds=0.0)
@@ -51,6 +51,8 @@ class Job:
     run: its name. drop_weights: delete a training once all its points here are done. workers: processes that train one point together.
     patient: points that run out of the device's memory get no record, as another round gives them more room. look_seconds: how seldom
     a trial may look in the store whether it is to stop; report_seconds: how often it tells how far it is.
+    failed: of points that are tried again, the version of the record that this run read as failed; no other gives way to a failure.
+    asked: whether the driver asked to stop, where it is this process.
     """
 
     store: Store
@@ -65,14 +67,23 @@ class Job:
     patient: bool = False
     look_seconds: float = 0.0
     report_seconds: float = 1.0
+    failed: dict[str, str] = field(default_factory=dict)
+    asked: Callable[[], bool] | None = None
     _looked: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def stop_asked(self) -> bool:
-        """Whether the driver asked all trials to stop, as the store had it at most `look_seconds` ago."""
+        """Whether the driver asked all trials to stop, as the store had it at most `look_seconds` ago.
+
+        A store that does not answer has asked for nothing: the training goes on, and saves when it can.
+        """
+        if self.asked is not None and self.asked():
+            return True
         now = time.monotonic()
         if now - self._looked.get("at", -math.inf) >= self.look_seconds:
-            self._looked.update(at=now, asked=self.store.exists(self.stop_key()))
-        return bool(self._looked["asked"])
+            with contextlib.suppress(Unavailable):
+                self._looked.update(asked=self.store.exists(self.stop_key()))
+            self._looked.update(at=time.monotonic())
+        return bool(self._looked.get("asked", False))
 
     def stop_key(self) -> str:
         return f"{self.sweep}/stop-{self.run}"
@@ -104,7 +115,7 @@ def run(points: Sequence[Point], job: Job, report: Tick = unwatched) -> dict[str
         return {}
     except Unavailable:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a library that gives up ends no sweep
         if peers.now().size > 1:
             raise
         outcomes = dict.fromkeys(trainings, error)
@@ -113,7 +124,7 @@ def run(points: Sequence[Point], job: Job, report: Tick = unwatched) -> dict[str
         for point in group:
             outcome = outcomes[point.train_id]
             try:
-                if isinstance(outcome, Exception):
+                if isinstance(outcome, BaseException):
                     raise outcome
                 with contextlib.redirect_stdout(output):
                     given = inputs.load(point, job.store, torch.device(job.device))
@@ -123,7 +134,7 @@ def run(points: Sequence[Point], job: Job, report: Tick = unwatched) -> dict[str
                 continue  # after its training, which is stored: the point has no record yet
             except Unavailable:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 if job.patient and isinstance(error, torch.OutOfMemoryError):
                     continue
                 statuses[point.point_id] = _fail(point, error, getattr(outcome, "training", None), job, output)
@@ -162,9 +173,9 @@ def build(point: Point) -> Any:
         return module.FAMILY(config, point.settings["image_size"])
 
 
-def _train(points: Sequence[Point], given: Inputs, job: Job, report: Tick) -> dict[str, Trained | Exception]:
+def _train(points: Sequence[Point], given: Inputs, job: Job, report: Tick) -> dict[str, Trained | BaseException]:
     """The stored training of each point's train_id, or a new one, continued from its checkpoint if one was left; new ones as one stack."""
-    outcomes: dict[str, Trained | Exception] = {}
+    outcomes: dict[str, Trained | BaseException] = {}
     waiting: list[tuple[Point, TrainedFamily]] = []
     for point in points:
         family = build(point)
@@ -193,8 +204,9 @@ def _training_key(point: Point) -> str:
 
 def _stored(point: Point, job: Job) -> Training | None:
     """The finished training of a point; a damaged one is set aside."""
+    key = _training_key(point)
     try:
-        return Training.from_bytes(job.store.unseal(_training_key(point)))
+        return Training.from_bytes(job.store.unseal(key), job.store.path(key))
     except FileNotFoundError:
         return None
     except DamagedFile:
@@ -225,7 +237,9 @@ def _free_memory() -> float:
     return 4.0 * 2**30
 
 
-def _fit_or_halve(members: Sequence[tuple[Point, TrainedFamily]], given: Inputs, job: Job, report: Tick) -> dict[str, Trained | Exception]:
+def _fit_or_halve(
+    members: Sequence[tuple[Point, TrainedFamily]], given: Inputs, job: Job, report: Tick
+) -> dict[str, Trained | BaseException]:
     """Train these as one stack; if that raises, as two halves, one after the other, each from what is stored of it.
 
     So a stack that is too large for the device shrinks, and a point that raises ends alone as failed. Raises Stopped.
@@ -234,9 +248,9 @@ def _fit_or_halve(members: Sequence[tuple[Point, TrainedFamily]], given: Inputs,
         return _fit(members, given, job, report)
     except (Stopped, Unavailable):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if len(members) == 1:
-            error.add_note("".join(traceback.format_exception(error)))
+            error.add_note(_told(error))
             return {members[0][0].train_id: error.with_traceback(None)}  # the frames would hold the tensors
     torch.cuda.empty_cache()  # outside the handler, whose traceback holds the tensors
     points, half = [point for point, _ in members], len(members) // 2
@@ -251,7 +265,7 @@ def assist(point: Point, job: Job) -> None:
         _fit([(point, build(point))], given, job, unwatched)
 
 
-def _fit(members: Sequence[tuple[Point, TrainedFamily]], given: Inputs, job: Job, report: Tick) -> dict[str, Trained | Exception]:
+def _fit(members: Sequence[tuple[Point, TrainedFamily]], given: Inputs, job: Job, report: Tick) -> dict[str, Trained | BaseException]:
     """Train these as one stack and store each of the trainings."""
     device, first = torch.device(job.device), peers.now().rank == 0
     if device.type == "cuda":
@@ -259,17 +273,20 @@ def _fit(members: Sequence[tuple[Point, TrainedFamily]], given: Inputs, job: Job
     points, families = [p for p, _ in members], [f for _, f in members]
     material = gather(families[0], given.data, given.exemplars, device, given.greys(families[0].config))
     places = [f"store/trainings/{p.train_id}/checkpoint.pt" for p in points]
-    checkpoints = [Checkpoint(job.store, place, job.checkpoint_seconds, writes=first) for place in places]
+    checkpoints = [
+        Checkpoint(job.store, place, job.checkpoint_seconds, writes=first, finished=_training_key(point))
+        for place, point in zip(places, points)
+    ]
     ended = fit(
         families,
         material,
         points[0].seed,
         checkpoints,
-        lambda epoch, epochs, _: report("epoch", epoch, epochs),
+        lambda epoch, epochs, row: report("epoch", epoch, epochs, loss=row.get("train_loss", math.nan)),
         job.stop_asked,
         accelerated=device.type == "cuda",
     )
-    outcomes: dict[str, Trained | Exception] = {}
+    outcomes: dict[str, Trained | BaseException] = {}
     if not first:
         return outcomes
     for point, family, checkpoint, training in zip(points, families, checkpoints, ended):
@@ -283,11 +300,15 @@ def _fit(members: Sequence[tuple[Point, TrainedFamily]], given: Inputs, job: Job
 
 
 def _draw(point: Point, given: Inputs, trained: Trained, job: Job, tick: Tick) -> Drawn:
-    """The stored drawings of this sample_id, or new ones. Raises Stopped."""
+    """The stored drawings of this sample_id, or new ones; damaged ones are set aside and drawn again. Raises Stopped."""
     key = f"store/drawings/{point.sample_id}/drawings.npz"
     start = time.monotonic()
-    with contextlib.suppress(FileNotFoundError, zipfile.BadZipFile, ValueError, KeyError, OSError):  # a damaged file is drawn again
-        return Drawn(sample.from_bytes(job.store.read(key)), 0.0)
+    try:
+        return Drawn(sample.from_bytes(job.store.read(key), job.store.path(key)), 0.0)
+    except FileNotFoundError:
+        pass
+    except DamagedFile as error:
+        warnings.warn(f"{error}; kept as {job.store.set_aside(key)}, drawn again", stacklevel=2)
     family, n = trained.family, point.settings["drawings_per_class"]
     if n == 0:
         return Drawn(sample.none(given.data), 0.0)
@@ -311,7 +332,7 @@ def _grade(point: Point, given: Inputs, trained: Trained, drawn: Drawn, job: Job
         grades = grade(drawings, given.critics, point.settings["protocol"], human, point.settings["diversity_drawings"])
         buffer = io.BytesIO()
         np.savez_compressed(buffer, label=drawings.label, **{k: v.astype(np.float32) for k, v in grades.drawings.items()})  # type: ignore[arg-type]
-        job.store.write(f"store/scores/{point.point_id}.npz", buffer.getvalue())
+        job.store.write(f"store/scores/{point.point_id}.npz", with_checksum(buffer.getvalue()))
         row |= grades.totals
         counts = np.bincount(drawings.label, minlength=len(drawings.exemplars)).tolist()
         tables["classes"] = {"class_name": list(drawings.class_names), "drawings": counts, **grades.classes}
@@ -326,7 +347,9 @@ def _grade(point: Point, given: Inputs, trained: Trained, drawn: Drawn, job: Job
     row |= dict(drawings=len(drawings.images), constant_drawings=drawings.constant, parameters=trained.parameters)
     row |= dict(draw_seconds=drawn.seconds, score_seconds=time.monotonic() - start, peak_memory_mb=_peak_memory_mb(job.device))
     row |= dict(epochs_done=training.epochs_done, train_seconds=training.seconds, trained_as=training.how) if training else NOT_TRAINED
-    rows.commit(job.store, job.sweep, Record(row, **tables))
+    record = Record(row, **tables)
+    rows.encode(record)  # what cannot be a record is this point's failure
+    rows.commit(job.store, job.sweep, record)
     return "done"
 
 
@@ -353,22 +376,53 @@ def _load(point: Point, trained: Trained, device: torch.device) -> None:
     trained.family.to(device).load_state_dict(getattr(trained.training, point.settings["weights"]))
 
 
-def _fail(point: Point, error: Exception, training: Training | None, job: Job, output: io.StringIO) -> str:
-    """Turn an exception into a row, with the traceback in a log file that the row names."""
+def _fail(point: Point, error: BaseException, training: Training | None, job: Job, output: io.StringIO) -> str:
+    """Turn an exception into a row, with the traceback in a log file that the row names; returns the status that the point has.
+
+    Another record that is there stays, unless this run read it as failed and tries that point again. Nothing that an exception
+    carries (text that is none, a `__str__` that raises) keeps it from being told. Raises Unavailable.
+    """
     status = "diverged" if isinstance(error, Diverged) else "failed"
     log = f"{job.sweep}/logs/{point.point_id}.txt"
+    text = f"{output.getvalue()}{_told(error)}"
     with contextlib.suppress(OSError):
-        job.store.write(log, (output.getvalue() + "".join(traceback.format_exception(error))).encode())
-    row = _row(point, status, job) | dict(error_type=type(error).__name__, error=str(error)[:2000], log=job.store.path(log))
+        job.store.write(log, rows.readable(text).encode())
+    row = _row(point, status, job) | dict(error_type=type(error).__name__, error=_message(error), log=job.store.path(log))
     if training:
         row |= dict(epochs_done=training.epochs_done, train_seconds=training.seconds)
-    rows.commit(job.store, job.sweep, Record(row, curves=training.curve if training else {}))
-    return status
+    record = Record(row, curves=training.curve if training else {})
+    try:
+        rows.encode(record)
+    except (ValueError, TypeError):
+        record = Record(row)
+    if rows.commit(job.store, job.sweep, record, job.failed.get(point.point_id, "")):
+        return status
+    return rows.status(job.store, job.sweep, point.point_id) or status
 
 
-def record_failure(point: Point, error: Exception, job: Job) -> None:
-    """A `failed` row for a point whose worker can no longer write one."""
-    _fail(point, error, None, job, io.StringIO())
+def _message(error: BaseException) -> str:
+    """What an exception says, at most 2,000 characters."""
+    try:
+        return rows.readable(str(error))[:2000]
+    except Exception as another:
+        return f"({type(error).__name__} says nothing: its text raises {type(another).__name__})"
+
+
+def _told(error: BaseException) -> str:
+    """The traceback of an exception as text."""
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception:
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        return f"Traceback (most recent call last):\n{frames}{type(error).__name__}: {_message(error)}\n"
+
+
+def record_failure(point: Point, error: BaseException, job: Job) -> str:
+    """A `failed` row for a point whose worker can no longer write one; returns the status that the point has now.
+
+    If the point has a record by now, that stays. Raises Unavailable.
+    """
+    return _fail(point, error, None, job, io.StringIO())
 
 
 def _row(point: Point, status: str, job: Job) -> dict[str, Any]:
