@@ -186,11 +186,11 @@ def decode(data: bytes, row_only: bool = False) -> Record:
 
 
 def commit(store: Store, sweep: str, record: Record, replaces: str = "") -> bool:
-    """Write the record of a point, unless a better one is there; the point has its result from this moment on.
+    """Write the record of a point, unless one as good is there; the point has its result from this moment on.
 
-    `done` is written in any case. `diverged` takes the place of `failed`, and `failed` of nothing but damaged bytes or the record
-    that this run itself read as failed. So whatever a worker that was given up writes late, no result is lost. Nothing is ever
-    written over without looking: a file is created, or swapped for the version that was looked at.
+    `done` takes the place of `diverged`, and both of `failed`; `failed` takes that of nothing but damaged bytes or the record
+    that this run itself read as failed. So whatever a worker that was given up writes late, no result is lost or changed.
+    Nothing is ever written over without looking: a file is created, or swapped for the version that was looked at.
 
     Args:
         store: where.
@@ -212,7 +212,7 @@ def commit(store: Store, sweep: str, record: Record, replaces: str = "") -> bool
             there, version = store.fetch(place)
         except FileNotFoundError:
             continue
-        if not (status == "done" or version == replaces or RANK[status] > _rank(there)):
+        if not (version == replaces or RANK[status] > _rank(there)):
             return False
         if store.swap(place, data, version):
             return True

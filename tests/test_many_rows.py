@@ -33,7 +33,7 @@ def made(index: int, value: float = 0.5, **curves: list[float]) -> Record:
 
 def write(store: Store, *records: Record) -> None:
     for one in records:
-        rows.commit(store, "q", one)
+        store.write(rows.key("q", one.row["point_id"]), rows.encode(one))
 
 
 def fold(log: Log, whole: bool = True) -> None:

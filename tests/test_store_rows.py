@@ -68,7 +68,7 @@ def test_a_record_survives_the_round_trip_and_is_plain_json(tmp_path: Path) -> N
     assert np.isnan(np.frombuffer(base64.b64decode(data["classes"]["diversity"]["float64"]), "<f8")).tolist() == [False, True]
     log = Log(store, "q")
     assert [r.row["point_id"] for r in log.update()] == ["p1"] and log.update() == []
-    rows.commit(store, "q", record("p1", beta=2.0))
+    store.write("q/records/p1.json", rows.encode(record("p1", beta=2.0)))
     assert [r.row["beta"] for r in log.update()] == [2.0]
 
 
