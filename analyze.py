@@ -151,7 +151,7 @@ def points(args: argparse.Namespace, chosen: Results) -> pd.DataFrame:
     wide = rs.table(chosen, names or list(averaged), args.sort, args.top or 0, descending=args.descending, seeds_averaged=args.over_seeds)
     top = TOP if args.top is None and sys.stdout.isatty() else len(wide)
     shown = wide if args.json else wide[list(dict.fromkeys(names)) or rs.default_columns(chosen, averaged)].head(top)
-    show(chosen, shown, args.json)
+    show(rs.exact(chosen, shown) if args.json else shown, args.json)
     if top < len(wide) and not args.json:
         say(f"{top} of {len(wide):,} rows; --top 0 shows all")
     if not len(wide):
@@ -162,10 +162,11 @@ def points(args: argparse.Namespace, chosen: Results) -> pd.DataFrame:
 def likelihood(args: argparse.Namespace, chosen: Results) -> pd.DataFrame:
     """Print the table of the figure `likelihood`; returns it."""
     from oneshot import analysis_sets
+    from oneshot.results import exact
 
-    table = analysis_sets.at_trained_size(analysis_sets.bounds(chosen))
+    table = exact(chosen, analysis_sets.at_trained_size(analysis_sets.bounds(chosen)))
     if args.json:
-        show(chosen, table, as_json=True)
+        show(table, as_json=True)
     else:
         print(analysis_sets.likelihood_text(table), flush=True)
     return table
@@ -174,25 +175,24 @@ def likelihood(args: argparse.Namespace, chosen: Results) -> pd.DataFrame:
 def importance(args: argparse.Namespace, chosen: Results, people: People | None) -> pd.DataFrame:
     """Print how few pixels hold half of each setting's importance maps and, with those of people, how they correlate; returns it."""
     from oneshot import analysis_importance as maps
-    from oneshot.results import varying
+    from oneshot.results import exact, varying
 
     table = maps.summary(chosen, maps.by_class(chosen, people), people)
     if args.json:
-        show(chosen, table, as_json=True)
+        show(exact(chosen, table), as_json=True)
         return table
     model = ["model"] if table["model"].nunique() > 1 else []
     axes = [axis for axis in varying(chosen) if axis != "model"]
-    show(chosen, table[[*model, *axes, *(name for name in maps.MEASURED if name in table)]], as_json=False)
+    show(table[[*model, *axes, *(name for name in maps.MEASURED if name in table)]], as_json=False)
     say("sparsity: the share of the pixels that holds half of a map; se: over seeds" + ("; spearman_se: over classes" if people else ""))
     return table
 
 
-def show(results: Results, frame: pd.DataFrame, as_json: bool) -> None:
-    """Print a table of these results, as JSON or as text."""
-    from oneshot.results import exact, fit_terminal
+def show(frame: pd.DataFrame, as_json: bool) -> None:
+    from oneshot.results import fit_terminal
 
     if as_json:
-        print(exact(results, frame).to_json(orient="records", indent=1, date_format="iso", double_precision=12))
+        print(frame.to_json(orient="records", indent=1, date_format="iso", double_precision=12))
         return
     text, dropped = fit_terminal(frame, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
     print(text, flush=True)

@@ -235,7 +235,8 @@ def _are_numbers(values: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(values) or not values.notna().any()
 
 
-def _rows(count: int) -> str:
+def _rows(count: Any) -> str:
+    count = int(count)
     return f"{count:,} row{'s' * (count != 1)}"
 
 

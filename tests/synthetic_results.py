@@ -175,5 +175,5 @@ def squiggles(sample_id: str, label: int, count: int = 20, size: int = 16) -> np
 
 def _write(frame: pd.DataFrame, file: Path, about: dict[str, Any]) -> None:
     table = pyarrow.Table.from_pandas(frame, preserve_index=False)
-    pyarrow.parquet.write_table(table.replace_schema_metadata({**table.schema.metadata, b"oneshot": json.dumps(about).encode()}), file,
-                                 write_page_checksum=True)
+    table = table.replace_schema_metadata({**table.schema.metadata, b"oneshot": json.dumps(about).encode()})
+    pyarrow.parquet.write_table(table, file, write_page_checksum=True)
