@@ -52,7 +52,9 @@ def parser() -> Parser:
     p = Parser("analyze.py", description=text, epilog=EXAMPLES, formatter_class=layout, allow_abbrev=False, add_help=False)
     p.add_argument("results", metavar="RESULTS", nargs="+", help="folder of a sweep, or of results with one sweep in it; several: together")
     rows = p.add_argument_group("table")
-    rows.add_argument("--where", metavar="EXPR", default="", help="only these rows: names, numbers, 'texts', comparisons, in, and, or, not")
+    kept = "people, copies and noise stay unless it names a column that they have"
+    told = f"only these rows: names, numbers, 'texts', comparisons, in, and, or, not; {kept}"
+    rows.add_argument("--where", metavar="EXPR", default="", help=told)
     rows.add_argument("--sort", metavar="COL", default="", help="sort by this column [human_distance, else nelbo]")
     rows.add_argument("--descending", action="store_true", help="largest first")
     rows.add_argument("--columns", metavar="A,B", default="", help="these columns [what varies, and metrics]")
@@ -102,6 +104,8 @@ def run(args: argparse.Namespace) -> int:
 
     check_table(args)
     results = rs.join([rs.load(folder) for folder in args.results])
+    for told in results.warnings:
+        say(f"warning: {told}")
     if len(args.results) > 1 and not (args.figures or args.no_figures):
         raise rs.AnalysisError("figures of several sweeps have no folder of their own", "Say where they go: --figures DIR, or --no-figures")
     chosen = rs.select(results, args.where) if args.where else results
@@ -116,12 +120,13 @@ def run(args: argparse.Namespace) -> int:
         wide = importance(args, chosen, people)
     else:
         wide = likelihood(args, chosen) if args.likelihood else points(args, chosen)
+    written = rs.exact(results, wide)
     if args.csv:
-        wide.to_csv(args.csv, index=False, lineterminator="\n")
+        written.to_csv(args.csv, index=False, lineterminator="\n")
     if args.parquet:
-        wide.to_parquet(args.parquet, index=False)
+        written.to_parquet(args.parquet, index=False)
     if not args.no_figures and len(wide):
-        draw(rs.select(results, args.where, keep_references=True) if args.where else results, args.figures, args.color_by, people)
+        return draw(rs.select(results, args.where, keep_references=True) if args.where else results, args.figures, args.color_by, people)
     return 0
 
 
@@ -145,7 +150,8 @@ def points(args: argparse.Namespace, chosen: Results) -> pd.DataFrame:
     averaged = rs.over_seeds(chosen) if args.over_seeds else chosen.points
     wide = rs.table(chosen, names or list(averaged), args.sort, args.top or 0, descending=args.descending, seeds_averaged=args.over_seeds)
     top = TOP if args.top is None and sys.stdout.isatty() else len(wide)
-    show(wide if args.json else wide[names or rs.default_columns(chosen, averaged)].head(top), args.json)
+    shown = wide if args.json else wide[list(dict.fromkeys(names)) or rs.default_columns(chosen, averaged)].head(top)
+    show(rs.exact(chosen, shown) if args.json else shown, args.json)
     if top < len(wide) and not args.json:
         say(f"{top} of {len(wide):,} rows; --top 0 shows all")
     if not len(wide):
@@ -156,8 +162,9 @@ def points(args: argparse.Namespace, chosen: Results) -> pd.DataFrame:
 def likelihood(args: argparse.Namespace, chosen: Results) -> pd.DataFrame:
     """Print the table of the figure `likelihood`; returns it."""
     from oneshot import analysis_sets
+    from oneshot.results import exact
 
-    table = analysis_sets.at_trained_size(analysis_sets.bounds(chosen))
+    table = exact(chosen, analysis_sets.at_trained_size(analysis_sets.bounds(chosen)))
     if args.json:
         show(table, as_json=True)
     else:
@@ -168,11 +175,11 @@ def likelihood(args: argparse.Namespace, chosen: Results) -> pd.DataFrame:
 def importance(args: argparse.Namespace, chosen: Results, people: People | None) -> pd.DataFrame:
     """Print how few pixels hold half of each setting's importance maps and, with those of people, how they correlate; returns it."""
     from oneshot import analysis_importance as maps
-    from oneshot.results import varying
+    from oneshot.results import exact, varying
 
     table = maps.summary(chosen, maps.by_class(chosen, people), people)
     if args.json:
-        show(table, as_json=True)
+        show(exact(chosen, table), as_json=True)
         return table
     model = ["model"] if table["model"].nunique() > 1 else []
     axes = [axis for axis in varying(chosen) if axis != "model"]
@@ -193,13 +200,21 @@ def show(frame: pd.DataFrame, as_json: bool) -> None:
         say(f"not shown, the terminal is too narrow: {', '.join(dropped)}")
 
 
-def draw(results: Results, folder: str, color_by: str, people: People | None = None) -> None:
-    """Write the figures and list them with their findings; people: their importance maps, for the figure of those."""
+def draw(results: Results, folder: str, color_by: str, people: People | None = None) -> int:
+    """Write the figures and list them with their findings; people: their importance maps, for the figure of those.
+
+    Returns the exit status: 1 if one of them broke, as on values that nobody foresaw, else 0.
+    """
     from oneshot import figures
 
     target = folder or str(results.folder / "figures")
+    broken = 0
     for name, title, reason in figures.write_all(results, target, color_by, people):
+        broken += reason.startswith(figures.BROKEN)
         say(f"{target}/{name}.png  {title}" if title else f"no {name}: {reason}")
+    if broken:
+        say("ONESHOT_TRACEBACK=1 shows where it broke")
+    return int(broken > 0)
 
 
 def say(message: str) -> None:

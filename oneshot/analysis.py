@@ -14,10 +14,12 @@ import pandas as pd
 
 from oneshot.metrics.trajectory import fit_trajectory
 from oneshot.results import AnalysisError, Results, fit_terminal, load, over_seeds, ranked_by, select, table, varying
+from oneshot.sweep import REFERENCES
 
 __all__ = [
-    "beyond_noise", "comparable", "effect", "extremes", "first_axis", "fit", "fit_terminal", "human_point", "load", "main_effects",
-    "need_scores", "numeric", "ranking", "seed_noise", "seeds_of", "select", "share", "strongest_pair", "table", "trajectory",
+    "beyond_noise", "cells", "comparable", "effect", "extremes", "first_axis", "fit", "fit_terminal", "human_point", "load",
+    "main_effects", "need_scores", "numeric", "places", "ranking", "seed_noise", "seeds_of", "select", "share", "strongest_pair",
+    "table", "trajectory",
 ]  # fmt: skip
 
 ENOUGH = 0.5  # share of an axis's values that a setting of the other axes must have been run at to be compared along that axis
@@ -31,6 +33,21 @@ def human_point(results: Results) -> tuple[float, float] | None:
     if not set(names) <= set(rows) or not rows[names].notna().all(axis=1).any():
         return None
     return float(rows[names[0]].mean()), float(rows[names[1]].mean())
+
+
+def places(results: Results) -> pd.DataFrame:
+    """The models' settings with their places on the plane, as `over_seeds` has them, each with a standard error.
+
+    `diversity_se` and `recognizability_se` are those over seeds and, where a setting has one seed, those of the point itself, over
+    classes and drawings, if the table has them.
+    """
+    frame = over_seeds(results, results.models)
+    keys = [name for name in frame.columns[: list(frame).index("seeds")] if name in results.models]
+    for name in ("diversity_se", "recognizability_se"):
+        if name in results.models:
+            own = results.models.groupby(keys, dropna=False, sort=False)[name].mean().to_numpy(float)
+            frame[name] = frame[name].where(frame["seeds"] > 1, own)
+    return frame
 
 
 def need_scores(results: Results) -> None:
@@ -136,19 +153,35 @@ def main_effects(results: Results, metric: str = "human_distance") -> pd.DataFra
 def strongest_pair(results: Results, metric: str = "human_distance") -> tuple[str, str, float] | None:
     """The two axes whose cells explain most variance, and how much of it their interaction adds to the sum of the two (0 .. 1).
 
-    None if no two axes were crossed. One axis at a time fills a + b - 1 of a x b cells; of the rest at least half must hold a point.
+    None if no two axes were crossed. What was asked for says so, with a score or without: one axis at a time asks for a + b - 1 of a x b
+    cells; of the rest at least half must have been asked for, or all cells but one.
     """
     best: tuple[float, str, str] | None = None
     for a, b in itertools.combinations(varying(results), 2):
-        cells = results.models.dropna(subset=[a, b, metric]).groupby([a, b]).ngroups
-        wide, high = results.models[a].nunique(), results.models[b].nunique()
-        if min(wide, high) > 1 and cells - (wide + high - 1) >= ENOUGH * (wide - 1) * (high - 1):
+        asked = _asked(results).dropna(subset=[a, b])
+        filled = asked.groupby([a, b]).ngroups
+        wide, high = asked[a].nunique(), asked[b].nunique()
+        crossed = filled - (wide + high - 1) >= ENOUGH * (wide - 1) * (high - 1) or filled >= wide * high - 1
+        shown = results.models.dropna(subset=[a, b, metric])
+        if crossed and min(shown[a].nunique(), shown[b].nunique()) > 1:
             joint = share(results, [a, b], metric)
             if best is None or joint > best[0]:
                 best = (joint, a, b)
     if best is None:
         return None
     return best[1], best[2], max(0.0, best[0] - share(results, [best[1]], metric) - share(results, [best[2]], metric))
+
+
+def _asked(results: Results) -> pd.DataFrame:
+    """The rows of all points of models, also of those that failed."""
+    return results.points[~results.points["model"].isin(REFERENCES)]
+
+
+def cells(results: Results, a: str, b: str, metric: str = "human_distance") -> pd.DataFrame:
+    """The mean of a metric at each value of b (rows) and a (columns), NaN where nothing was scored; both have all values asked for."""
+    asked = _asked(results).dropna(subset=[a, b])
+    found = results.models.pivot_table(index=b, columns=a, values=metric, aggfunc="mean")
+    return found.reindex(index=pd.Index(sorted(asked[b].unique()), name=b), columns=pd.Index(sorted(asked[a].unique()), name=a))
 
 
 def first_axis(results: Results) -> str | None:
@@ -160,12 +193,20 @@ def first_axis(results: Results) -> str | None:
 def trajectory(results: Results, axis: str) -> pd.DataFrame:
     """The path of each model along an axis: per model and value the mean of the metrics over the rest, and `n` points.
 
-    Sorted by model and value. Raises AnalysisError if the axis is not one of numbers.
+    `diversity_se` and `recognizability_se` are the standard errors of these means: over seeds, or with one seed, where the table has
+    them, of its points. Sorted by model and value. Raises AnalysisError if the axis is not one of numbers.
     """
     if axis not in results.axes or not numeric(results, axis):
         raise AnalysisError(f"{axis!r} is not an axis of numbers in this sweep", f"Axes: {', '.join(results.axes)}")
-    groups = comparable(results, axis).groupby(["model", axis])
+    rows = comparable(results, axis)
+    groups = rows.groupby(["model", axis])
     means = groups[["diversity", "recognizability", "human_distance"]].mean()
+    for name in ("diversity", "recognizability"):
+        error = rows.groupby(["model", axis, "seed"])[name].mean().groupby(["model", axis]).sem()
+        if f"{name}_se" in rows:  # of a mean of n independent numbers
+            own = groups[f"{name}_se"].agg(lambda part: float(np.sqrt((part.astype(float) ** 2).sum(skipna=False)) / len(part)))
+            error = error.fillna(own)
+        means[f"{name}_se"] = error
     return means.assign(n=groups.size()).reset_index()
 
 

@@ -32,7 +32,7 @@ def curves(results: Results) -> pd.DataFrame:
     points = rows[[*keys, "point_id"]].merge(results.generalization[["point_id", *bins]], on="point_id")
     points = points.groupby([*keys, "bin"], dropna=False, sort=False)[bins[1:]].mean().reset_index()
     scores = ["human_distance", "generalization_area", "generalization_area_se", "generalization_coverage"]
-    made = settings[["setting", *keys, "seeds", *scores]].merge(points, on=keys).sort_values("bin", kind="stable")
+    made = settings.reindex(columns=["setting", *keys, "seeds", *scores]).merge(points, on=keys).sort_values("bin", kind="stable")
     parts = []
     for setting in settings["setting"]:
         part = made[made["setting"] == setting]

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from oneshot import analysis
-from oneshot.results import AnalysisError, Results, value_text, varying
+from oneshot.results import AnalysisError, Results, plus_minus, value_text, varying
 
 DATASETS = {"test": "test sets", "mnist": "MNIST", "mnist2": "MNIST, 2 digits", "mnist3": "MNIST, 3 digits"}
 SCORERS = {"kl": "KL of contexts", "elbo": "ELBO", "reconstruction": "reconstruction"}
@@ -164,8 +164,7 @@ def likelihood_text(table: pd.DataFrame, width: int = 80) -> str:
     """The rows of `bounds` as a table for each data set, in lines of at most `width` characters: long names go on in the next line."""
     columns = [["set size"], ["NELBO +- se"], ["recon."], ["KL_c"], ["KL_z"], ["NLL"]]
     for row in table.to_dict("records"):
-        se = "" if pd.isna(row["nelbo_se"]) else f" +- {row['nelbo_se']:.2f}"
-        cells = [str(row["set_size"]), f"{row['nelbo']:.2f}{se}", *(_cell(row[t]) for t in ("reconstruction", "kl_c", "kl_z", "nll"))]
+        cells = [str(row["set_size"]), plus_minus(row["nelbo"], row["nelbo_se"], "+-"), *(_cell(row[t]) for t in ("reconstruction", "kl_c", "kl_z", "nll"))]
         for column, cell in zip(columns, cells):
             column.append(cell)
     head, *body = ("".join(line) for line in zip(*([f"  {c:>{max(map(len, column))}}" for c in column] for column in columns)))

@@ -16,7 +16,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from oneshot import analysis
 from oneshot import figure_style as fs
 from oneshot.figure_style import Plot, styled
-from oneshot.results import AnalysisError, Results, value_text, varying
+from oneshot.results import AnalysisError, Results, exact, value_text, varying
 
 PANELS = 16
 LINES = 5  # more points in a panel become a median and a band
@@ -49,7 +49,10 @@ def effects(results: Results) -> Plot:
         panel.set_ylabel(fs.with_unit(metric) if col == 0 else "")
     figure.align_ylabels()
     fs.settle(figure)
-    parts = [t.rename(columns={a: "value", m: "mean", f"{m}_se": "se"}).assign(axis=a, metric=m) for (a, m), t in tables.items()]
+    parts = [
+        exact(results, t).astype({a: object}).rename(columns={a: "value", m: "mean", f"{m}_se": "se"}).assign(axis=a, metric=m)
+        for (a, m), t in tables.items()
+    ]
     return Plot(figure, pd.concat(parts, ignore_index=True)[["axis", "value", "metric", "mean", "se", "n"]], title)
 
 
@@ -115,14 +118,18 @@ def share_bar(panel: Axes, share: float) -> None:
 def heatmap(results: Results, pair: tuple[str, str] | None = None) -> Plot:
     """Do two axes interact? Mean distance to people in each cell of two axes (default: the pair that explains most)."""
     analysis.need_scores(results)
-    strongest = analysis.strongest_pair(results)
+    strongest = pair or analysis.strongest_pair(results)
     if strongest is None:
         raise AnalysisError("no two axes were crossed")
-    a, b = pair or strongest[:2]
+    a, b = strongest[:2]
     a, b = (a, b) if results.models[a].nunique() >= results.models[b].nunique() else (b, a)  # the longer axis lies across
-    cells = results.models.pivot_table(index=b, columns=a, values="human_distance", aggfunc="mean")
+    cells = analysis.cells(results, a, b)
+    if not cells.notna().any(axis=None):
+        raise AnalysisError(f"no cell of {a} and {b} has a distance to people")
     title = heatmap_title(results, cells, a, b)
-    figure = fs.canvas(title, fs.foot(results, "each cell is a mean over the rest; darker is nearer to people; empty: no score"))
+    lost = int(cells.isna().sum(axis=None))
+    empty = f"{lost} of {fs.plural(cells.size, 'cell')} {'is' if lost == 1 else 'are'} empty (hatched): no score" if lost else ""
+    figure = fs.canvas(title, fs.foot(results, "each cell is a mean over the rest; darker is nearer to people", empty))
     axes = figure.subplots()
     shown = axes.imshow(cells, cmap=fs.ordered_colours(), aspect="auto", origin="lower", norm=fs.scale(pd.Series(cells.to_numpy().ravel())))
     for side, values in (("x", cells.columns), ("y", cells.index)):
@@ -133,6 +140,8 @@ def heatmap(results: Results, pair: tuple[str, str] | None = None) -> Plot:
     axes.spines[:].set_visible(False)
     if cells.size <= 100:
         write_cells(axes, cells.to_numpy(), fs.scale(pd.Series(cells.to_numpy().ravel())))
+    for row, col in zip(*np.nonzero(cells.isna().to_numpy())):
+        axes.add_patch(Rectangle((col - 0.5, row - 0.5), 1, 1, fill=False, ec=fs.PALE, lw=0, hatch="////"))
     row, col = divmod(int(np.nanargmin(cells.to_numpy())), cells.shape[1])
     axes.add_patch(Rectangle((col - 0.5, row - 0.5), 1, 1, fill=False, ec=fs.VERMILLION, lw=1.6, clip_on=False))
     bar = figure.colorbar(shown, ax=axes, shrink=0.6, aspect=18, pad=0.02)
@@ -157,6 +166,8 @@ def heatmap_title(results: Results, cells: pd.DataFrame, a: str, b: str) -> str:
     row, col = divmod(int(np.nanargmin(cells.to_numpy())), cells.shape[1])
     nearest = f"{a} {value_text(cells.columns[col])}, {b} {value_text(cells.index[row])}"
     best = f"nearest cell {nearest}: {cells.to_numpy()[row, col]:.2f}"
+    if not any((cells.iloc[i] + cells.iloc[j]).count() > 1 for i, j in itertools.combinations(range(len(cells)), 2)):
+        return f"{a} and {b}: too few cells to say whether they interact; {best}"  # no two rows share two columns
     word = "hardly interact" if extra < 0.02 else "interact"
     return f"{a} and {b} {word} ({100 * extra:.0f} % of the variance); {best}"
 

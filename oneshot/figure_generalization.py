@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from typing import Any
 
@@ -56,12 +55,12 @@ def appearance(results: Results, shown: pd.DataFrame) -> dict[str, dict[str, Any
     models = shown[shown["model"] != "human"].drop_duplicates("setting")
     axis = ag.ordered_axis(results, models)
     kind = axis or ("model" if models["model"].nunique() > 1 else "setting")
-    families = dict(zip(dict.fromkeys(models[kind]), itertools.cycle(fs.FAMILIES)))
-    norm = fs.scale(models[axis]) if axis else None
+    families = dict(zip(dict.fromkeys(models[kind]), fs.series()))
+    norm = fs.shades(models[axis]) if axis else None
     looks: dict[str, dict[str, Any]] = {}
     used: Counter[str] = Counter()
     for setting, value in zip(models["setting"], models[kind]):
-        colour, marker = (fs.ordered_colours()(norm(value)), "o") if norm else families[value]
+        colour, marker = (fs.ordered_colours()(float(norm(value))), "o") if norm else families[value]
         again = used[str((colour, marker))]
         used[str((colour, marker))] += 1
         looks[setting] = dict(color=colour, marker=marker, ms=4, lw=1.2, ls=DASHES[again % len(DASHES)], zorder=3)

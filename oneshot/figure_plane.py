@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import numpy as np
@@ -16,12 +15,11 @@ from oneshot import analysis
 from oneshot import figure_style as fs
 from oneshot.figure_style import Plot, styled
 from oneshot.metrics.distance import SIGMA_DIVERSITY, SIGMA_RECOGNIZABILITY
-from oneshot.results import AnalysisError, Results, column, over_seeds, setting_text, value_text, varying
+from oneshot.results import AnalysisError, Results, column, plus_minus, setting_text, value_text, varying
 
 X_LIMIT, Y_LIMIT = 3.2, 102.0  # fixed, so that figures compare
 CHANCE = 5.0  # per cent: one of the 20 classes of an episode
 RINGS = (0.5, 1, 2, 3, 4)
-FEW = 60  # settings; error bars of more would cover the dots
 
 
 @styled
@@ -29,12 +27,13 @@ def plane(results: Results, color_by: str = "") -> Plot:
     """Who draws like people? Every setting (mean over its seeds) on diversity x recognizability, coloured by an axis or by family."""
     if results.references.empty:
         analysis.need_scores(results)
-    frame = over_seeds(results, results.models)
+    frame = analysis.places(results)
     axis = column(frame, color_by) if color_by else next((a for a in varying(results) if a != "model"), "model")
     figure = fs.canvas(nearest_title(results), fs.foot(results, *plane_notes(results, frame)), fs.SINGLE)
     axes = figure.subplots()
     wide = reach(results, frame)
     axes.set(xlim=(0, wide), ylim=(0, Y_LIMIT), xlabel="diversity", ylabel=fs.with_unit("recognizability"))
+    fs.error_bars(axes, pd.concat([frame, results.references]))
     families = cloud(figure, axes, results, frame, axis)
     fs.settle(figure)
     labels = fs.Labels(axes, frame[["diversity", "recognizability"]].to_numpy())
@@ -47,7 +46,8 @@ def plane(results: Results, color_by: str = "") -> Plot:
         labels.add(x, y, name, color=colour, bold=True)
     mark_nearest(axes, labels, analysis.ranking(results))
     rings(axes, results, labels)
-    return Plot(figure, pd.concat([frame, results.references], ignore_index=True)[list(frame.columns)], nearest_title(results))
+    shown = pd.concat([frame, results.references], ignore_index=True).reindex(columns=list(frame.columns))
+    return Plot(figure, shown, nearest_title(results))
 
 
 def nearest_title(results: Results) -> str:
@@ -58,15 +58,16 @@ def nearest_title(results: Results) -> str:
     best, noise = ranked.iloc[0], analysis.seed_noise(results)
     if len(ranked) > 2 and ranked["human_distance"].median() - best["human_distance"] < 2 * noise:
         return "No setting is nearer to people than seed noise allows"
-    spread = "" if pd.isna(best["human_distance_se"]) else f" ± {best['human_distance_se']:.2f}"
-    return f"Nearest to people: {setting_text(results, best)}, distance {best['human_distance']:.2f}{spread}"
+    return f"Nearest to people: {setting_text(results, best)}, distance {plus_minus(best['human_distance'], best['human_distance_se'])}"
 
 
 def plane_notes(results: Results, frame: pd.DataFrame) -> list[str]:
     wide = reach(results, frame)
     seeds = frame["seeds"].max() if len(frame) else 1
     notes = [f"ellipses: distance to people {', '.join(f'{r:g}' for r in RINGS)}" if analysis.human_point(results) else ""]
-    notes.append(f"dots are means over seeds{', bars standard errors' * (len(frame) <= FEW)}" if seeds > 1 else "")
+    notes.append("dots are means over seeds" if seeds > 1 else "")
+    if any(part.get("diversity_se", pd.Series(dtype=float)).notna().any() for part in (frame, results.references)):
+        notes.append(f"bars: standard errors{', over seeds where there are several' * bool(seeds > 1)}, where wider than their dots")
     return [*notes, f"diversity axis {'extended' if wide > X_LIMIT else 'cut'} from {X_LIMIT} to {wide:.2g}" if wide != X_LIMIT else ""]
 
 
@@ -83,15 +84,12 @@ def reach(results: Results, frame: pd.DataFrame) -> float:
 def cloud(figure: Figure, axes: Axes, results: Results, frame: pd.DataFrame, axis: str) -> list[tuple[str, float, float, str]]:
     """Draw the dots; returns the labels (text, x, y, colour) that say which family or value of an unordered axis is which."""
     frame = frame.sort_values("human_distance", ascending=False, kind="stable")  # the nearest on top
-    if len(frame) <= FEW:
-        across, up = (frame[f"{name}_se"].fillna(0) for name in ("diversity", "recognizability"))
-        looks = dict(fmt="none", ecolor=fs.GREY, elinewidth=0.7, zorder=2)
-        axes.errorbar(frame["diversity"], frame["recognizability"], up, across, **looks)  # type: ignore[arg-type]
     ordered = axis in frame and pd.api.types.is_numeric_dtype(frame[axis]) and axis != "model"
     kinds = ["model"] if ordered else list(dict.fromkeys(["model", axis]))
-    norm = fs.scale(frame[axis].dropna()) if ordered and frame[axis].notna().any() else None
+    colours = fs.shades if axis in results.axes else fs.scale
+    norm = colours(frame[axis].dropna()) if ordered and frame[axis].notna().any() else None
     labels = []
-    for (colour, marker), (key, part) in zip(itertools.cycle(fs.FAMILIES), frame.groupby(kinds, dropna=False, sort=True)):
+    for (colour, marker), (key, part) in zip(fs.series(), frame.groupby(kinds, dropna=False, sort=True)):
         plain = norm is None or part[axis].isna().all()
         paint: dict[str, Any] = dict(color=colour) if plain else dict(c=part[axis], cmap=fs.ordered_colours(), norm=norm)
         axes.scatter(part["diversity"], part["recognizability"], marker=marker, zorder=3, **paint, **fs.dot(len(frame)))
@@ -155,10 +153,13 @@ def trajectory(results: Results, axis: str = "", degree: int = 0) -> Plot:
     if len(path) < 2:
         raise AnalysisError(f"{axis} has one value with a score")
     title = trajectory_title(results, path, axis)
-    figure = fs.canvas(title, fs.foot(results, f"each dot is a mean over {fs.count_text(path['n'])}; thin line: parametric fit"))
+    bars = "bars: standard errors, where wider than their dots" if path["diversity_se"].notna().any() else ""
+    means = f"each dot is a mean over {fs.count_text(path['n'])}; thin line: parametric fit"
+    figure = fs.canvas(title, fs.foot(results, means, bars))
     axes = figure.subplots()
-    norm = fs.scale(path[axis])
-    for (_, marker), (_, part) in zip(itertools.cycle(fs.FAMILIES), path.groupby("model")):
+    norm = fs.shades(path[axis])
+    fs.error_bars(axes, pd.concat([path, results.references.query("model == 'human'")]))
+    for (_, marker), (_, part) in zip(fs.series(), path.groupby("model")):
         axes.plot(part["diversity"], part["recognizability"], color=fs.PALE, lw=1.6, zorder=1)
         looks = dict(marker=marker, s=38, linewidths=0.4, edgecolors="#222222", zorder=3)
         axes.scatter(part["diversity"], part["recognizability"], c=part[axis], cmap=fs.ordered_colours(), norm=norm, **looks)  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from matplotlib.ticker import NullFormatter, NullLocator
 from oneshot import analysis_sets as sets
 from oneshot import figure_style as fs
 from oneshot.figure_style import Plot, styled
-from oneshot.results import AnalysisError, Results, varying
+from oneshot.results import AnalysisError, Results, plus_minus, varying
 
 ROWS, LINES, PANELS = 20, 8, 8  # models shown at most: as dots, as lines, as panels
 NATS = "nats per image"
@@ -93,8 +93,7 @@ def likelihood_title(table: pd.DataFrame) -> str:
         return "No bound on the likelihood of test sets"
     best = tests.iloc[0]
     if len(tests) == 1:
-        spread = "" if pd.isna(best["nelbo_se"]) else f" ± {best['nelbo_se']:.2f}"
-        return f"NELBO of {best['model']}: {best['nelbo']:.2f}{spread} {NATS}"
+        return f"NELBO of {best['model']}: {plus_minus(best['nelbo'], best['nelbo_se'])} {NATS}"
     second = tests.iloc[1]
     gap, noise = second["nelbo"] - best["nelbo"], float(np.hypot(best["nelbo_se"], second["nelbo_se"]))
     if gap < 2 * noise:
@@ -152,7 +151,7 @@ def size_panels(table: pd.DataFrame, by_kind: bool) -> tuple[dict[str, dict[str,
 def size_panel(panel: Axes, lines: dict[str, pd.DataFrame]) -> list[tuple[Annotation, str]]:
     """The lines of one panel; returns their labels at the right end, with the colours of the lines."""
     labels = []
-    for (name, rows), (colour, marker) in zip(lines.items(), itertools.cycle(fs.FAMILIES)):
+    for (name, rows), (colour, marker) in zip(lines.items(), fs.series()):
         line = rows.sort_values("set_size")
         style = dict(color=colour, marker=marker, ms=3.5, lw=1.2, elinewidth=0.8)
         panel.errorbar(line["set_size"], line["nelbo"], line["nelbo_se"].fillna(0), **style)  # type: ignore[arg-type]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,19 +32,23 @@ class Drawn:
 
 
 def read_drawings(results: Results, sample_id: str) -> Drawn | None:
-    """The drawings of a point, from the store beside the sweep's folder; None if they are not (or no longer) there."""
+    """The drawings of a point, from the store beside the sweep's folder; None if they are not (or no longer, or not wholly) there."""
     file = Path(results.folder).parent / "store" / "drawings" / str(sample_id) / "drawings.npz"
     try:
         with np.load(file, allow_pickle=False) as kept:
             names = [str(name) for name in kept["class_names"]]
             if "images" in kept:
-                return Drawn(kept["images"], kept["label"], kept["exemplars"], names)
-            height, width = (int(v) for v in kept["shape"])
-            images, exemplars = (
-                np.unpackbits(kept[name], axis=1)[:, : height * width].reshape(-1, height, width) for name in ("packed", "exemplars")
-            )
-            return Drawn(images, kept["label"], exemplars, names)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+                drawn = Drawn(kept["images"], kept["label"], kept["exemplars"], names)
+            else:
+                height, width = (int(v) for v in kept["shape"])
+                images, exemplars = (
+                    np.unpackbits(kept[name], axis=1)[:, : height * width].reshape(-1, height, width) for name in ("packed", "exemplars")
+                )
+                drawn = Drawn(images, kept["label"], exemplars, names)
+            fits = drawn.images.shape[1:] == drawn.exemplars.shape[1:] and drawn.label.shape == drawn.images.shape[:1]
+            fits = fits and len(drawn.exemplars) == len(names) and drawn.images.ndim in (3, 4) and drawn.images.size > 0
+            return drawn if fits and drawn.images.dtype == np.uint8 else None
+    except Exception:  # a damaged archive raises whatever its bytes lead to: errors of zip, zlib, of the tokenizer, of memory
         return None
 
 
@@ -61,7 +64,7 @@ def sheet(results: Results) -> Plot:
     rows = {words.get(name, name): row for name, row in analysis.extremes(results, by).items()}
     people = results.references.query("model == 'human'")
     rows |= {"people": people.iloc[0]} if len(people) else {}
-    drawn = {name: kept for name, row in rows.items() if (kept := read_drawings(results, row["sample_id"])) is not None}
+    drawn = {name: kept for name, row in rows.items() if (kept := read_drawings(results, row.get("sample_id", ""))) is not None}
     if not drawn:
         raise AnalysisError(f"no drawings are kept in {results.folder.parent / 'store' / 'drawings'}")
     classes = shared_classes(list(drawn.values()))

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import functools
 import io
+import itertools
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, ParamSpec
 
@@ -18,7 +19,7 @@ import pandas as pd
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import Colormap, ListedColormap, LogNorm, Normalize
+from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
@@ -27,7 +28,7 @@ from oneshot.results import Results
 P = ParamSpec("P")
 
 BLACK, BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
-GREY, PALE = "#666666", "#C8C8C8"
+GREY, PALE, LIGHT = "#666666", "#C8C8C8", "#A6A6A6"
 # Okabe and Ito's colours that are told apart in every kind of colour vision. Vermillion is people's and black the references' alone;
 # yellow (contrast 1.3 on white) is left out. The marker says the same again.
 FAMILIES = [(BLUE, "o"), (GREEN, "^"), (PURPLE, "D"), (ORANGE, "v"), (SKY, "P"), (GREY, "h")]
@@ -142,13 +143,44 @@ def save(figure: Figure, numbers: pd.DataFrame, folder: str | Path, name: str) -
     return [folder / f"{name}.{kind}" for kind in parts]
 
 
+def series() -> Iterator[tuple[str, str]]:
+    """A colour and a marker for each of several series; no two of the first 36 have both in common."""
+    for turn in itertools.count():
+        for i, (colour, _) in enumerate(FAMILIES):
+            yield colour, FAMILIES[(i + turn) % len(FAMILIES)][1]
+
+
+# From dark to light: viridis without its pale end, which would fade into the paper, in steps that look equally long. Eight are as many as
+# are told apart; cividis, through blues and greys, has three quarters of their differences and three blues among its first four.
+ORDERED = ["#440154", "#433d84", "#355f8d", "#277e8e", "#1e9d89", "#35b779", "#69cd5b", "#a2da37"]
+
+
 def ordered_colours() -> Colormap:
-    """Cividis without its pale end, which would fade into the paper."""
-    return ListedColormap(matplotlib.colormaps["cividis"](np.linspace(0, 0.85, 256)), "cividis85")
+    return LinearSegmentedColormap.from_list("ordered", ORDERED)
+
+
+class Ranks(Normalize):
+    """Values of an axis by their rank, so that neighbours differ alike, however near their values: 0 for the first, 1 for the last."""
+
+    def __init__(self, values: np.ndarray):
+        super().__init__(float(values[0]), float(values[-1]))
+        self.values, self.places = values.astype(float), np.linspace(0, 1, len(values))
+
+    def __call__(self, value: Any, clip: bool | None = None) -> Any:
+        return np.ma.masked_invalid(np.interp(np.asarray(value, float), self.values, self.places))
+
+    def inverse(self, value: Any) -> Any:
+        return np.interp(np.asarray(value, float), self.places, self.values)
+
+
+def shades(values: pd.Series) -> Normalize:
+    """Where the values of an ordered axis lie between first and last colour: evenly if they are few enough to be told apart."""
+    different = np.sort(values.dropna().astype(float).unique())
+    return Ranks(different) if 1 < len(different) <= len(ORDERED) else scale(values)
 
 
 def scale(values: pd.Series) -> Normalize:
-    """Where the values of an ordered axis lie between first and last colour; logarithmic if they span more than two decades."""
+    """Where numbers lie between first and last colour; logarithmic if they span more than two decades."""
     low, high = float(values.min()), float(values.max())
     if low > 0 and high > 100 * low:
         return LogNorm(low, high)
@@ -160,6 +192,19 @@ def dot(count: int) -> dict[str, Any]:
     if count <= 60:
         return dict(s=34, linewidths=0.4, edgecolors="#222222")
     return dict(s=15 if count <= 500 else 7, linewidths=0, alpha=0.85, rasterized=count > MANY)
+
+
+def error_bars(axes: Axes, frame: pd.DataFrame) -> None:
+    """The standard errors of places on the plane, thin and light, under the dots; none where there is none."""
+    errors = [frame[f"{name}_se"].astype(float) for name in ("recognizability", "diversity") if f"{name}_se" in frame]
+    known = [error.notna() for error in errors]
+    if len(errors) == 2 and (rows := known[0] & known[1]).any():
+        up, across = (error[rows] for error in errors)
+        bars = axes.errorbar(
+            frame.loc[rows, "diversity"], frame.loc[rows, "recognizability"], up, across, fmt="none", ecolor=LIGHT, elinewidth=0.6, zorder=1
+        )
+        for lines in bars[2]:
+            lines.set_rasterized(len(frame) > MANY)
 
 
 def with_unit(name: str) -> str:

@@ -7,6 +7,7 @@ shows what only sweeps of models of sets, or of models that explain themselves, 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,10 +20,10 @@ from oneshot.figure_plane import plane, trajectory
 from oneshot.figure_sets import cardinality, likelihood
 from oneshot.figure_sheet import sheet
 from oneshot.figure_style import Plot, save, style
-from oneshot.results import AnalysisError, Results
+from oneshot.results import AnalysisError, Results, exact
 
 __all__ = [
-    "FIGURES", "MAP_FIGURES", "SET_FIGURES", "Plot", "attention", "cardinality", "confusion", "curves", "effects", "generalization",
+    "BROKEN", "FIGURES", "MAP_FIGURES", "SET_FIGURES", "Plot", "attention", "cardinality", "confusion", "curves", "effects", "generalization",
     "heatmap", "importance", "layers", "likelihood", "plane", "save", "sheet", "style", "trajectory", "write_all",
 ]  # fmt: skip
 
@@ -43,13 +44,15 @@ SET_FIGURES: dict[str, Callable[..., Plot]] = {
     "confusion": confusion,
 }
 MAP_FIGURES: dict[str, Callable[..., Plot]] = {"importance": importance}
+BROKEN = "an error while it was drawn"  # how the reason begins where a figure broke, though these results should have one
 
 
 def write_all(results: Results, folder: str | Path, color_by: str = "", people: People | None = None) -> Iterator[tuple[str, str, str]]:
     """Draw and save every figure into `folder` as name.png, .svg and .csv. color_by colours the plane; people: importance maps of theirs.
 
-    Yields (name, title, "") of each that was written and (name, "", reason) of each that cannot be drawn from these results. Those of
-    models of sets are left out without a word where no such model was evaluated, that of importance maps where none were made.
+    Yields (name, title, "") of each that was written and (name, "", reason) of each that cannot be drawn from these results; one that
+    breaks does not cost the others. Those of models of sets are left out without a word where no such model was evaluated, that of
+    importance maps where none were made.
     """
     of_sets = not (results.likelihood.empty and results.confusion.empty)
     explained = not results.importance.empty
@@ -60,5 +63,10 @@ def write_all(results: Results, folder: str | Path, color_by: str = "", people: 
         except AnalysisError as error:
             yield name, "", str(error)
             continue
-        save(plot.figure, plot.numbers, folder, name)
+        except Exception as error:
+            if os.environ.get("ONESHOT_TRACEBACK") == "1":
+                raise
+            yield name, "", f"{BROKEN} ({type(error).__name__}: {error})".splitlines()[0]
+            continue
+        save(plot.figure, exact(results, plot.numbers), folder, name)
         yield name, plot.title, ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +17,29 @@ import pyarrow
 import pyarrow.parquet
 
 from oneshot import where as filters
-from oneshot.rows import ARRAYS, FORMAT, IMPORTANCE, LIKELIHOODS
+from oneshot.rows import ARRAYS, FORMAT, IMPORTANCE, LIKELIHOODS, WHOLE, column_names
+from oneshot.rows import METRICS as MEASURED
 from oneshot.sweep import REFERENCES
 
 METRICS = ("human_distance", "diversity", "recognizability", "originality", "generalization_area", "generalization_coverage")
 EXTRAS = (*LIKELIHOODS, *IMPORTANCE)  # of some families only, averaged over seeds where a table has them
+COUNTED = frozenset({*WHOLE, "seeds", "classes", "n", "trained_size"})  # whole numbers in tables made of others
+NAMED, PLACED = ("point_id", "status", "model"), ("diversity", "recognizability", "human_distance")  # of every row
+HELD = {  # what each table beside that of the points is read for: its texts, then its numbers
+    "classes": ((), ()),
+    "curves": ((), ("epoch",)),
+    "generalization": ((), ("bin", "originality", "recognizability")),
+    "importance": (("class_name",), ("sparsity",)),
+    "likelihood": (
+        ("dataset",),
+        ("set_size", "sets", "nelbo", "nelbo_se", "reconstruction", "kl_c", "kl_z", "nll", "nll_se"),
+    ),
+    "layers": (("latent",), ("level", "kl")),
+    "attention": (("class_name", "level"), ("set", "head", "member", "weight")),
+    "confusion": (("scorer",), ("digit", "predicted", "count")),
+}
+KEYS = frozenset({*WHOLE, "class_name", "dataset", "latent", "scorer"})  # a row of those tables without one of them is of nothing
+REMAKE = "run_sweep.py makes the tables anew from the records: run the sweep's command again."
 
 
 class AnalysisError(ValueError):
@@ -40,7 +59,9 @@ def no_rows() -> pd.DataFrame:
 class Results:
     """The tables of one sweep. axes: its axes in the sweep's order, the seed not among them. folder: RESULTS/<sweep>.
 
-    likelihood, layers, attention and confusion are those of models of sets. Each table but that of the points may be empty.
+    likelihood, layers, attention and confusion are those of models of sets. Each table but that of the points may be empty. whole, truths:
+    the columns that hold whole numbers and truth values, which pandas keeps as something else where one is missing (see `exact`).
+    warnings: what was passed over when the tables were read, a sentence each.
     """
 
     points: pd.DataFrame
@@ -57,6 +78,9 @@ class Results:
     layers: pd.DataFrame = field(default_factory=no_rows)
     attention: pd.DataFrame = field(default_factory=no_rows)
     confusion: pd.DataFrame = field(default_factory=no_rows)
+    whole: frozenset[str] = frozenset()
+    truths: frozenset[str] = frozenset()
+    warnings: tuple[str, ...] = ()
 
     @property
     def references(self) -> pd.DataFrame:
@@ -77,20 +101,151 @@ class Results:
 def load(path: str | Path) -> Results:
     """Read the tables of a sweep: `path` is its folder, or a results folder that holds exactly one sweep.
 
-    Raises AnalysisError if there is no such folder, no table, more than one sweep, or a table of a newer format.
+    What can be done without is passed over, and named in the warnings of the results: a damaged table beside that of the points, an axis
+    that the points lack, a number that is none. Raises AnalysisError if there is no such folder, no table, more than one sweep, a table of
+    a newer format, or a table of points that is damaged or lacks what every row has.
     """
     folder = _sweep_folder(Path(path))
     table = _read(folder / "points.parquet")
-    if b"oneshot" not in (table.schema.metadata or {}):
-        raise AnalysisError(f"{folder}/points.parquet was not written by run_sweep.py: it does not say what was swept")
-    about = json.loads(table.schema.metadata[b"oneshot"])
-    if about["format"] > FORMAT:
-        help = "Nothing was changed. Update oneshot, or look at results of this version."
-        raise AnalysisError(f"{folder} has table format {about['format']}; this oneshot reads 1 .. {FORMAT}", help)
-    tables = {name: _read(file).to_pandas() if (file := folder / f"{name}.parquet").is_file() else no_rows() for name in ARRAYS}
+    about = _about(folder, table)
+    told: list[str] = []
+    points = _points(table, folder / "points.parquet", told)
+    tables = {name: _array(folder / f"{name}.parquet", told) for name in ARRAYS}
     axes = [axis for axis in about["axes"] if axis != "seed"]
-    known = {"name": about["sweep"], "question": about["question"], "revision": about.get("revision") or ""}
-    return Results(points=table.to_pandas(), axes=axes, folder=folder, **known, **tables)  # type: ignore[arg-type]
+    for axis in [axis for axis in axes if axis not in points]:
+        told.append(f"{folder}/points.parquet has no column of the axis {axis}")
+        axes.remove(axis)
+    return Results(
+        points=points, axes=axes, folder=folder, name=about["sweep"], question=about["question"], revision=about.get("revision") or "",
+        whole=frozenset(f.name for f in table.schema if pyarrow.types.is_integer(f.type)),
+        truths=frozenset(f.name for f in table.schema if pyarrow.types.is_boolean(f.type)),
+        warnings=tuple(told), **tables,
+    )  # fmt: skip
+
+
+def _about(folder: Path, table: pyarrow.Table) -> dict[str, Any]:
+    """What the points table says of its sweep. Raises AnalysisError if it says nothing of the kind, or is of a newer format."""
+    file, metadata = folder / "points.parquet", table.schema.metadata or {}
+    if b"oneshot" not in metadata:
+        raise AnalysisError(f"{file} was not written by run_sweep.py: it does not say what was swept")
+    try:
+        about = json.loads(metadata[b"oneshot"])
+        version, axes = about["format"], about["axes"]
+        texts = [about["sweep"], about["question"], about.get("revision") or "", *axes]
+        if type(version) is not int or not isinstance(axes, list) or not all(isinstance(text, str) for text in texts):
+            raise ValueError
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise AnalysisError(f"{file} does not say what was swept: its note on the sweep is damaged", REMAKE) from None
+    if version > FORMAT:
+        help = "Nothing was changed. Update oneshot, or look at results of this version."
+        raise AnalysisError(f"{folder} has table format {version}; this oneshot reads 1 .. {FORMAT}", help)
+    return dict(about)
+
+
+def _points(table: pyarrow.Table, file: Path, told: list[str]) -> pd.DataFrame:
+    """The rows of the points, each with an id, a status, a model and a seed. Raises AnalysisError if the table lacks one of these."""
+    frame = _frame(table, file, told)
+    lacking = [name for name in (*NAMED, "seed", *PLACED) if name not in frame]
+    if lacking:
+        raise AnalysisError(f"{file} lacks {_listed(lacking)}", REMAKE)
+    wrong = [name for name in NAMED if not _are_texts(frame[name])]
+    wrong += [name for name in ("seed", *PLACED) if not _are_numbers(frame[name])]
+    if wrong:
+        raise AnalysisError(f"{file} holds something else than it should in {_listed(wrong)}", REMAKE)
+    for name in [name for name in (*MEASURED, *METRICS, *EXTRAS) if name in frame]:
+        if _are_numbers(frame[name]):
+            frame[name] = frame[name].astype(float)
+        else:
+            told.append(f"{file}: {name} holds something else than numbers, and counts as empty")
+            frame[name] = np.nan
+    for name, most in (("diversity", 1e6), ("recognizability", 100 + 1e-6)):
+        odd = (frame[name] < 0) | (frame[name] > most)
+        if odd.any():
+            told.append(f"{file}: {name} of {_rows(odd.sum())} cannot be ({frame.loc[odd, name].iloc[0]:.6g}), and counts as empty")
+            frame[name] = frame[name].mask(odd)
+    frame = _with_keys(frame, [*NAMED, "seed"], file, told)
+    again = frame["point_id"].duplicated()
+    if again.any():
+        told.append(f"{file}: {_rows(again.sum())} passed over, as the same points stand in others")
+    return frame[~again].reset_index(drop=True)
+
+
+def _array(file: Path, told: list[str]) -> pd.DataFrame:
+    """One of the tables beside that of the points; empty, with a warning, if it is damaged or of another make."""
+    if not file.is_file():
+        return no_rows()
+    try:
+        frame = _frame(_read(file), file, told)
+    except AnalysisError as error:
+        told.append(f"{error}; done without it")
+        return no_rows()
+    if frame.empty:
+        return no_rows()
+    texts, numbers = HELD[file.stem]
+    texts = ("point_id", *texts)
+    lacking = [name for name in (*texts, *numbers) if name not in frame]
+    if lacking:
+        told.append(f"{file} lacks {_listed(lacking)}; done without it")
+        return no_rows()
+    losses = [name for name in frame if file.stem == "curves" and name.endswith("_loss")]
+    wrong = [name for name in texts if not _are_texts(frame[name])]
+    wrong += [name for name in (*numbers, *losses) if not _are_numbers(frame[name])]
+    if wrong:
+        told.append(f"{file} holds something else than it should in {_listed(wrong)}; done without it")
+        return no_rows()
+    frame = _with_keys(frame, [name for name in (*texts, *numbers) if name == "point_id" or name in KEYS], file, told)
+    return frame if len(frame) else no_rows()
+
+
+def _frame(table: pyarrow.Table, file: Path, told: list[str]) -> pd.DataFrame:
+    """The columns of a table that a row can be told by: no lists, no bytes, no name twice, and no number that is not finite."""
+    kept: list[int] = []
+    for i, column in enumerate(table.schema):
+        kind = pyarrow.types
+        odd = kind.is_nested(column.type) or kind.is_binary(column.type) or kind.is_large_binary(column.type)
+        if odd or column.name in {table.schema.names[j] for j in kept}:
+            told.append(f"{file}: a column {column.name} of another make is passed over")
+        else:
+            kept.append(i)
+    try:
+        frame = table.select(kept).to_pandas(ignore_metadata=True)
+    except (pyarrow.ArrowException, ValueError, TypeError, OverflowError, MemoryError) as error:
+        raise AnalysisError(f"cannot read {file}: {_first_line(error)}", REMAKE) from None
+    for name in frame.select_dtypes("float"):
+        infinite = np.isinf(frame[name])
+        if infinite.any():
+            told.append(f"{file}: {name} of {_rows(infinite.sum())} is not finite, and counts as empty")
+            frame[name] = frame[name].mask(infinite)
+    return frame
+
+
+def _with_keys(frame: pd.DataFrame, names: Sequence[str], file: Path, told: list[str]) -> pd.DataFrame:
+    """The rows in which none of these columns is empty."""
+    whole = frame[list(names)].notna().all(axis=1)
+    if not whole.all():
+        told.append(f"{file}: {_rows((~whole).sum())} passed over, as they do not say of what they are")
+    return frame[whole]
+
+
+def _are_texts(values: pd.Series) -> bool:
+    return pd.api.types.infer_dtype(values, skipna=True) in ("string", "empty")
+
+
+def _are_numbers(values: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(values) or not values.notna().any()
+
+
+def _rows(count: Any) -> str:
+    count = int(count)
+    return f"{count:,} row{'s' * (count != 1)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"the column{'s' * (len(names) > 1)} {', '.join(names)}"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def join(parts: Sequence[Results]) -> Results:
@@ -100,10 +255,11 @@ def join(parts: Sequence[Results]) -> Results:
     """
     if len(parts) == 1:
         return parts[0]
-    rows = pd.concat([part.points for part in parts], ignore_index=True)
+    named = [part.points if "sweep" in part.points else part.points.assign(sweep=part.name) for part in parts]
+    rows = pd.concat(named, ignore_index=True)
     seen = rows[scored(rows)]
     for critic in seen.columns.intersection(["simclr_id", "protonet_id"]):
-        used = seen.groupby("sweep")[critic].unique()
+        used = seen.dropna(subset=critic).groupby("sweep")[critic].unique()
         if len({name for names in used for name in names}) > 1:
             told = "; ".join(f"{sweep} by {', '.join(sorted(names))}" for sweep, names in used.items())
             raise AnalysisError(f"these sweeps were scored by different critics ({critic[:-3]}): {told}", "Give each the same `critics`.")
@@ -112,7 +268,10 @@ def join(parts: Sequence[Results]) -> Results:
     name, revision = " + ".join(part.name for part in parts), parts[0].revision
     alike = rows[["model", "diversity", "recognizability"]].round(3).duplicated()
     again = rows.duplicated("point_id") | (rows["model"].isin(REFERENCES) & alike)
-    return Results(points=rows[~again], axes=axes, name=name, question="", folder=parts[0].folder, revision=revision, **tables)
+    kinds = {kind: frozenset().union(*(getattr(part, kind) for part in parts)) for kind in ("whole", "truths")}
+    told = tuple(dict.fromkeys(text for part in parts for text in part.warnings))
+    known: dict[str, Any] = {"name": name, "question": "", "revision": revision, "warnings": told, **kinds}
+    return Results(points=rows[~again], axes=axes, folder=parts[0].folder, **known, **tables)
 
 
 def _sweep_folder(path: Path) -> Path:
@@ -137,10 +296,11 @@ def _sweep_folder(path: Path) -> Path:
 
 
 def _read(file: Path) -> pyarrow.Table:
+    """A Parquet file, its checksums compared. Raises AnalysisError if it is damaged."""
     try:
-        return pyarrow.parquet.read_table(file)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise AnalysisError(f"cannot read {file}: {str(error).splitlines()[0]}") from None
+        return pyarrow.parquet.read_table(file, page_checksum_verification=True)
+    except (OSError, pyarrow.ArrowException, ValueError, MemoryError) as error:
+        raise AnalysisError(f"cannot read {file}: {_first_line(error)}", REMAKE) from None
 
 
 # ---- rows -----------------------------------------------------------------------------------------------------------------------------
@@ -156,22 +316,45 @@ def bounded(frame: pd.DataFrame) -> pd.Series:
     return frame["nelbo"].notna() if "nelbo" in frame else pd.Series(False, index=frame.index)
 
 
-def mask(frame: pd.DataFrame, text: str) -> pd.Series:
-    """Which rows fulfil a filter (see `where.py`): bool [rows]. Raises WhereError, naming near columns for unknown ones."""
-    test = filters.compile(text, known=frame.columns)
+def mask(frame: pd.DataFrame, text: str, absent: Sequence[str] = ()) -> pd.Series:
+    """Which rows fulfil a filter (see `where.py`): bool [rows]. Raises WhereError, naming near columns for unknown ones.
+
+    absent: columns that say nothing of these rows, so that conditions on them refuse none.
+    """
+    test = filters.compile(text, known=frame.columns, absent=absent)
     columns = sorted(filters.names(text))
     cells = [frame[name].astype(object).where(frame[name].notna(), None).tolist() for name in columns]
     return pd.Series([test(dict(zip(columns, row))) for row in zip(*cells)] if columns else test({}), index=frame.index, dtype=bool)
 
 
 def select(results: Results, text: str, *, keep_references: bool = False) -> Results:
-    """The results of the points that fulfil a filter. keep_references: people, copies and noise stay, whatever the filter says."""
+    """The results of the points that fulfil a filter.
+
+    References stay beside what is selected unless the filter refuses them by something that they have: people have a status and a
+    diversity, but no beta, and they stand for all seeds and, of several sweeps, for all of them. keep_references: they stay whatever the
+    filter says.
+    """
     keep = mask(results.points, text)
+    references = results.points["model"].isin(REFERENCES)
     if keep_references:
-        keep |= results.points["model"].isin(REFERENCES)
+        keep |= references
+    elif keep.any():
+        keep |= _unrefused(results, results.points[references], text).reindex(keep.index, fill_value=False)
     points = results.points[keep]
     tables = {name: getattr(results, name) for name in ARRAYS}
     return dataclasses.replace(results, points=points, **{n: t[t["point_id"].isin(points["point_id"])] for n, t in tables.items()})
+
+
+def _unrefused(results: Results, references: pd.DataFrame, text: str) -> pd.Series:
+    """Which of these rows of people, copies and noise a filter does not refuse by a column that says something of them: bool [rows]."""
+    named = filters.names(text)
+    shared = named & {"seed", *(["sweep"] if "sweep" in results.axes else [])}
+    settings = [name for name in named - column_names() if name in references]
+    kept = pd.Series(False, index=references.index)
+    for i in references.index:
+        row = references.loc[[i]]
+        kept[i] = mask(row, text, [*shared, *(name for name in settings if row[name].isna().all())]).all()
+    return kept
 
 
 def varying(results: Results) -> list[str]:
@@ -220,7 +403,7 @@ def table(
     """
     frame = over_seeds(results) if seeds_averaged else results.points
     by = column(frame, sort) if sort else ranked_by(frame)
-    chosen = [column(frame, name) for name in columns] or default_columns(results, frame)
+    chosen = [column(frame, name) for name in dict.fromkeys(columns)] or default_columns(results, frame)
     if by in frame and frame[by].notna().any():
         frame = frame.sort_values(by, ascending=not descending, kind="stable", na_position="last")
     return frame[chosen].head(top) if top > 0 else frame[chosen]
@@ -243,6 +426,20 @@ def default_columns(results: Results, frame: pd.DataFrame) -> list[str]:
     return [name for name in dict.fromkeys(wanted) if name in frame]
 
 
+def exact(results: Results, frame: pd.DataFrame) -> pd.DataFrame:
+    """A table as it is to be written: whole numbers and truth values are such also where some rows have none.
+
+    In pandas' own columns 10 would become 10.0 as soon as one value is missing.
+    """
+    out = frame.copy(deep=False)
+    for name in [name for name in frame if name in results.whole | COUNTED]:
+        if pd.api.types.is_float_dtype(frame[name]) and not (frame[name].dropna() % 1).any():
+            out[name] = frame[name].astype("Int64")
+    for name in [name for name in frame if name in results.truths]:
+        out[name] = frame[name].astype("boolean")
+    return out
+
+
 # ---- text -----------------------------------------------------------------------------------------------------------------------------
 
 
@@ -250,9 +447,19 @@ def value_text(value: Any) -> str:
     """A setting's value as people write it: 60, 0.25, weak; an empty one is `-`."""
     if isinstance(value, (bool, np.bool_)):
         return str(bool(value))
-    if value is None or value is pd.NaT or value != value:
+    if value is None or value is pd.NaT or value is pd.NA or value != value:
         return "-"
-    return f"{value:.6g}" if isinstance(value, (int, float, np.number)) else str(value)
+    if isinstance(value, (int, float, np.number)):
+        return f"{value:.0f}" if abs(value) < 1e15 and float(value).is_integer() else f"{value:.6g}"
+    return str(value)
+
+
+def plus_minus(value: float, error: float, sign: str = "±") -> str:
+    """A number and its standard error, with two digits of the error and at least two after the point; the number alone without one."""
+    if not error >= 0 or not math.isfinite(error):
+        return f"{value:.2f}"
+    places = max(2, 1 - math.floor(math.log10(error))) if error > 0 else 2
+    return f"{value:.{places}f} {sign} {error:.{places}f}"
 
 
 def setting_text(results: Results, row: pd.Series) -> str:

@@ -43,13 +43,15 @@ def names(text: str) -> set[str]:
     return {node.id for node in ast.walk(_parse(text)) if isinstance(node, ast.Name)}
 
 
-def compile(text: str, known: Iterable[str] | None = None) -> Test:
+def compile(text: str, known: Iterable[str] | None = None, absent: Iterable[str] = ()) -> Test:
     """Turn a filter into a test of one row (a mapping from column to value).
 
     known: the columns there are; names outside it are refused at once, with near names. Without it, and for rows that lack a column, the
-    test itself raises. Raises WhereError; the test raises it too, when a text is compared with a number.
+    test itself raises. absent: columns that say nothing of these rows, as the settings of a model say nothing of people: conditions on
+    them do not refuse a row, only what the rest of the filter says of it can; `x == None` still asks. Raises WhereError; the test raises
+    it too, when a text is compared with a number.
     """
-    tree = _parse(text)
+    tree = _granted(_parse(text), frozenset(absent), True)
     wanted = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     if known is not None:
         _refuse_unknown(wanted, list(known), text)
@@ -61,6 +63,18 @@ def compile(text: str, known: Iterable[str] | None = None) -> Test:
         return condition(row)
 
     return test
+
+
+def _granted(node: ast.expr, absent: frozenset[str], wanted: bool) -> ast.expr:
+    """The condition with those on absent columns replaced by `wanted`: the truth that helps the row, which `not` turns round."""
+    if isinstance(node, ast.BoolOp):
+        return ast.BoolOp(node.op, [_granted(part, absent, wanted) for part in node.values])
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        return ast.UnaryOp(node.op, _granted(node.operand, absent, not wanted))
+    parts = list(ast.walk(node))
+    named = any(isinstance(part, ast.Name) and part.id in absent for part in parts)
+    asks_empty = any(isinstance(part, ast.Constant) and part.value is None for part in parts)
+    return ast.Constant(wanted) if named and not asks_empty else node
 
 
 def _parse(text: str) -> ast.expr:

@@ -69,6 +69,12 @@ def write_results(
     folder = root / name
     folder.mkdir(parents=True, exist_ok=True)
     points = pd.DataFrame(rows)
+    for axis in axes:  # typed as run_sweep.py writes them, references without a value
+        values = [setting[axis] for setting in settings]
+        if all(isinstance(value, bool) for value in values):
+            points[axis] = points[axis].astype("boolean")
+        elif all(isinstance(value, (int, np.integer)) for value in values):
+            points[axis] = points[axis].astype("Int64")
     about = {"format": version, "sweep": name, "question": "Which setting draws like people?", "axes": axes, "revision": "e41c2d7"}
     if version < 4:
         points = points.drop(columns=["generalization_area", "generalization_coverage"])
@@ -169,4 +175,5 @@ def squiggles(sample_id: str, label: int, count: int = 20, size: int = 16) -> np
 
 def _write(frame: pd.DataFrame, file: Path, about: dict[str, Any]) -> None:
     table = pyarrow.Table.from_pandas(frame, preserve_index=False)
-    pyarrow.parquet.write_table(table.replace_schema_metadata({**table.schema.metadata, b"oneshot": json.dumps(about).encode()}), file)
+    table = table.replace_schema_metadata({**table.schema.metadata, b"oneshot": json.dumps(about).encode()})
+    pyarrow.parquet.write_table(table, file, write_page_checksum=True)
