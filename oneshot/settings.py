@@ -180,25 +180,26 @@ OPTIONAL_ALIKE = ("precision", "set_size", "augmented_copies")
 TYPES = ("int", "float", "bool", "str")
 
 
+# What is read of the package's own files stays; keys are texts, as making a Path takes longer than to look one up.
 @functools.cache
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
+def _text(path: str) -> str:
+    return Path(path).read_text(encoding="utf-8")
 
 
 @functools.cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(_text(path), str(path))
+def _tree(path: str) -> ast.Module:
+    return ast.parse(_text(path), path)
 
 
 def names(kind: str) -> list[str]:
     """The families of a kind ("models", "critics"): the files of that folder that define a `Config`."""
-    return list(_names(PACKAGE / kind))
+    return list(_names(f"{PACKAGE}/{kind}"))
 
 
 @functools.cache
-def _names(folder: Path) -> tuple[str, ...]:
-    files = sorted(path for path in folder.glob("*.py") if not path.stem.startswith("_"))
-    return tuple(path.stem for path in files if "\nclass Config" in _text(path))
+def _names(folder: str) -> tuple[str, ...]:
+    files = sorted(path for path in Path(folder).glob("*.py") if not path.stem.startswith("_"))
+    return tuple(path.stem for path in files if "\nclass Config" in _text(str(path)))
 
 
 def head(kind: str, name: str) -> Head:
@@ -212,15 +213,15 @@ def head(kind: str, name: str) -> Head:
         SettingError: there is no such family (with near names), or its file does not say what it must
             (with all that is missing or wrong at once).
     """
-    known = names(kind)
-    if name not in known:
-        raise SettingError([f"there is no {kind.rstrip('s')} {name!r}.{did_you_mean(name, known)} Known: {', '.join(known)}"])
-    return _head(PACKAGE / kind / f"{name}.py")
+    return _head(f"{PACKAGE}/{kind}", name)
 
 
 @functools.cache
-def _head(path: Path) -> Head:
-    short = f"{path.parent.name}/{path.name}"
+def _head(folder: str, name: str) -> Head:
+    kind, known = Path(folder).name, _names(folder)
+    if name not in known:
+        raise SettingError([f"there is no {kind.rstrip('s')} {name!r}.{did_you_mean(name, list(known))} Known: {', '.join(known)}"])
+    path, short = f"{folder}/{name}.py", f"{kind}/{name}.py"
     try:
         tree = _tree(path)
     except SyntaxError as error:
@@ -230,7 +231,7 @@ def _head(path: Path) -> Head:
     future = ast.ImportFrom(module="__future__", names=[ast.alias(name="annotations")], level=0)
     module = ast.fix_missing_locations(ast.Module(body=[future, *wanted], type_ignores=[]))
     try:
-        exec(compile(module, str(path), "exec"), space)  # our own source file, the part that needs no torch
+        exec(compile(module, path, "exec"), space)  # our own source file, the part that needs no torch
     except Exception as error:
         told = f"{short}: Config, VARIANTS and VERSION are read without the rest of the file, and may use nothing of it"
         raise SettingError([f"{told}. {type(error).__name__}: {error}"]) from error
@@ -238,7 +239,7 @@ def _head(path: Path) -> Head:
     if problems:
         raise SettingError([f"{short}: {problem}" for problem in problems])
     summary = (ast.get_docstring(tree) or "").split("\n")[0]
-    return Head(path.stem, space["Config"], space["VERSION"], space.get("VARIANTS", {}), summary, path)
+    return Head(name, space["Config"], space["VERSION"], space.get("VARIANTS", {}), summary, Path(path))
 
 
 def _incomplete(tree: ast.Module, space: Mapping[str, Any]) -> list[str]:
@@ -316,7 +317,7 @@ _REQUIRED = object()
 
 def constant(kind: str, name: str, variable: str, default: Any = _REQUIRED) -> Any:
     """The literal value of a module-level name in oneshot/<kind>/<name>.py, read without importing the file, or the default."""
-    found = _literal(PACKAGE / kind / f"{name}.py", variable)
+    found = _literal(f"{PACKAGE}/{kind}/{name}.py", variable)
     if found is not _REQUIRED:
         return found
     if default is not _REQUIRED:
@@ -325,7 +326,7 @@ def constant(kind: str, name: str, variable: str, default: Any = _REQUIRED) -> A
 
 
 @functools.cache
-def _literal(path: Path, variable: str) -> Any:
+def _literal(path: str, variable: str) -> Any:
     for node in _tree(path).body:
         if _defines(node) == variable and isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
             return ast.literal_eval(node.value)
