@@ -357,8 +357,9 @@ def _run(path: Path) -> ModuleType:
 
 
 def _said(error: BaseException) -> str:
+    """What an exception says, as text that can be written anywhere."""
     try:
-        return str(error)
+        return str(error).encode(errors="backslashreplace").decode()
     except Exception:
         return "(its message cannot be shown)"
 
