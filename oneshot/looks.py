@@ -18,7 +18,7 @@ from oneshot import facts, settings, sweep
 from oneshot.facts import number, short
 from oneshot.lease import holder
 from oneshot.plan import Plan, estimate
-from oneshot.points import COMMON, STACK_ON_CPU, STACK_ON_GPU, Point, expand, stacks
+from oneshot.points import COMMON, STACK_ON_CPU, STACK_ON_GPU, Point, count, stacks
 from oneshot.progress import duration
 from oneshot.rows import ARRAYS
 from oneshot.sweep import SweepError
@@ -229,8 +229,7 @@ def sweeps_table(as_json: bool) -> str:
     for path in sorted(p for p in os.listdir("sweeps") if p.endswith(".py") and not p.startswith("_")) if os.path.isdir("sweeps") else []:
         try:
             found = sweep.load(os.path.join("sweeps", path))
-            count = sum(p.model == found.model for p in expand(found))
-            entries.append(dict(name=found.name, points=count, question=found.question))
+            entries.append(dict(name=found.name, points=count(found), question=found.question))
         except SweepError as error:
             entries.append(dict(name=path, points=0, question=f"invalid: {error.problems[0][0].splitlines()[0]}"))
     if as_json:

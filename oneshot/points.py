@@ -13,14 +13,14 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from oneshot import settings
 from oneshot.settings import Common, SettingError
-from oneshot.sweep import Sweep, SweepError
+from oneshot.sweep import Part, Sweep, SweepError
 
 METRIC_VERSIONS_TEXT = " ".join(f"{name} {version}" for name, version in settings.METRIC_VERSIONS.items())
 # Most trainings in a stack. A GPU is bound by kernel launches, which a stack shares; on a CPU the gain levels off and rows would be late.
@@ -105,7 +105,15 @@ class Point:
 
 def digest(*parts: Any) -> str:
     """A 16-digit hexadecimal content hash of canonical JSON: equal on every machine and Python version."""
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return _hash(canonical_json(parts))
+
+
+def canonical_json(value: Any) -> str:
+    """The one way in which a value is written where it enters an id."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -143,95 +151,203 @@ def channels(dataset: str) -> int:
 
 
 def expand(sweep: Sweep) -> list[Point]:
-    """All points of a sweep, in its order, references first. Everything is validated here; raises SweepError with every mistake found."""
-    problems = _check_sweep(sweep)
-    if problems:
-        raise SweepError(problems)
-    rows, problems = _assignments(sweep)
-    critics, more = _critic_settings(sweep)
-    if problems or more:
-        raise SweepError((problems + more)[:10])
-    maker = _PointMaker(sweep, critics)
-    made = [maker.make(sweep.model, values, seed, axes, place) for values, axes, place in rows for seed in sweep.seed_list()]
-    problems = _duplicates(sweep, made)
-    if problems:
+    """All points of a sweep, in its order, references first.
+
+    Raises:
+        SweepError: with the first ten of all mistakes found; everything is validated here.
+    """
+    reader = _Reader(sweep)
+    rows = reader.rows()
+    reader.clashes(rows)
+    reader.refuse()
+    maker, seeds = _PointMaker(sweep, reader.critics), sweep.seed_list()
+    made = [maker.make(reader.head, base, given, seed, reader.axes, place) for base, given, place in rows for seed in seeds]
+    if problems := _duplicates(sweep, made):
         raise SweepError(problems[:10])
-    scored = [dataclasses.replace(p.common(), variant="") for p in made if p.scored]
-    commons = {json.dumps(dataclasses.asdict(common), sort_keys=True): common for common in scored}
-    references = [
-        maker.make(name, dataclasses.asdict(common), sweep.seed_list()[0], {}, "")
-        for common in commons.values()
-        for name in sweep.references
-        if name != sweep.model
-    ]
+    shared = [n for n in COMMON if n != "variant"]
+    commons = dict.fromkeys(tuple(p.settings[n] for n in shared) for p in made if p.scored)
+    references = []
+    for common in commons:
+        for name in sweep.references:
+            if name != sweep.model:
+                head = settings.head("models", name)
+                base = _defaults(head) | dict(zip(shared, common))
+                references.append(maker.make(head, base, {}, seeds[0], (), ""))
     return references + made
 
 
+def count(sweep: Sweep) -> int:
+    """How many points of its own model a sweep has, without making them.
+
+    What settings exclude together is asked of the first and the last row of each part alone, and
+    points that are given twice are counted twice: `expand` finds these mistakes.
+
+    Raises:
+        SweepError: as `expand` for everything else that is wrong.
+    """
+    reader = _Reader(sweep)
+    number = 0
+    for part in sweep.parts:
+        rows = reader.rows_of(part) if part.kind == "line" else reader.ends_of(part)
+        reader.clashes([rows[0], rows[-1]] if rows else [])
+        number += len(rows) if part.kind == "line" else len(part.rows)
+    reader.refuse()
+    return number * len(sweep.seed_list())
+
+
+def _defaults(head: settings.Head) -> dict[str, Any]:
+    """The defaults of all settings of a family, with floats as floats."""
+    fields = {**COMMON, **head.fields}
+    return {n: float(f.default) if str(f.type) == "float" else f.default for n, f in fields.items()}
+
+
 def _check_sweep(sweep: Sweep) -> list[tuple[str, str]]:
-    """Mistakes that make an expansion meaningless: unknown families, empty or clashing axes, bad seeds."""
+    """Mistakes that make an expansion meaningless: unknown families, empty or clashing axes."""
     problems: list[tuple[str, str]] = []
     for name in (sweep.model, *sweep.references):
         try:
-            settings.head("models", name)
+            needed = [n for n, f in settings.head("models", name).fields.items() if f.metadata["file"]]
+            if needed and name != sweep.model:
+                problems.append((f"{name} cannot be a reference: it needs the setting {needed[0]!r}", sweep.path))
         except SettingError as error:
-            problems.append((str(error), sweep.path))
+            problems += [(problem, sweep.path) for problem in error.problems]
     if problems:
         return problems
     head = settings.head("models", sweep.model)
     if sweep.variant and sweep.variant not in head.variants:
         problems.append((f"{sweep.model} has no variant {sweep.variant!r}. It has: {', '.join(head.variants) or 'none'}", sweep.path))
-    if not sweep.parts or not any(part.rows for part in sweep.parts):
+    if not any(part.rows for part in sweep.parts):
         problems.append(("the sweep has no points", sweep.path))
     for part in sweep.parts:
         problems += [(f"axis {name!r} has no values", f"{part.place}  {part.kind}({name}=...)") for name, v in part.axes.items() if not v]
         problems += [(f"{n!r} is both an axis and fixed", f"{part.place}  {part.kind}({n}=...)") for n in part.axes if n in sweep.fixed]
-    seeds = sweep.seed_list()
-    if not seeds or len(set(seeds)) < len(seeds) or any(not isinstance(s, int) or s < 0 for s in seeds):
-        problems.append((f"seeds = {sweep.seeds!r}: needs a count of at least 1, or different whole numbers", sweep.path))
     return problems
 
 
-def _assignments(sweep: Sweep) -> tuple[list[tuple[dict[str, Any], dict[str, Any], str]], list[tuple[str, str]]]:
-    """(all settings, swept settings, place) of every row of every part, and the mistakes in their values, each reported once."""
-    head = settings.head("models", sweep.model)
-    fields = {**COMMON, **head.fields}
-    defaults = {n: f.default for n, f in fields.items()}
-    problems: dict[str, str] = {}
+Row = tuple[dict[str, Any], dict[str, Any], str]
 
-    def check(name: str, value: Any, place: str) -> None:
-        if name not in fields:
-            problems.setdefault(settings.unknown_setting(sweep.model, name, fields), place)
-        elif name == "variant" and value not in ("", *head.variants):
-            known = ", ".join(head.variants) or "none"
-            problems.setdefault(f"variant = {value!r}: {sweep.model} has {known}", place)
-        elif reason := settings.check_value(fields[name], value):
-            problems.setdefault(f"{reason} of {sweep.model} ({fields[name].type})", place)
 
-    for name, value in sweep.fixed.items():
-        check(name, value, f"{sweep.path}  fixed")
-    rows = []
-    for part in sweep.parts:
-        seen: set[str] = set()
+class _Reader:
+    """The settings of a sweep, checked: each distinct value once, each mistake reported once."""
+
+    def __init__(self, sweep: Sweep):
+        """Check the sweep itself, what is fixed and the critics. Raises SweepError where the rest could not be read."""
+        if problems := _check_sweep(sweep):
+            raise SweepError(problems)
+        self.sweep, self.head, self.axes = sweep, settings.head("models", sweep.model), tuple(sweep.axes)
+        self.fields = {**COMMON, **self.head.fields}
+        self.floats = {n for n, f in self.fields.items() if str(f.type) == "float"}
+        self.files = {n for n, f in self.fields.items() if f.metadata["file"]}
+        self.folder = Path(sweep.path).parent if sweep.path else None
+        self.problems: dict[str, str] = {}
+        self._sound: set[tuple[str, type, Any]] = set()
+        self._paths: dict[str, str] = {}
+        self._bases: dict[Any, dict[str, Any]] = {}
+        self.fixed = {n: self.value(n, v, f"{sweep.path}  fixed") for n, v in sweep.fixed.items()}
+        self.critics = self._critics()
+
+    def refuse(self) -> None:
+        """Raise SweepError if there are mistakes."""
+        if self.problems:
+            raise SweepError(list(self.problems.items())[:10])
+
+    def rows(self) -> list[Row]:
+        """(what is shared, what the row sets, place) of every row of every part."""
+        return [row for part in self.sweep.parts for row in self.rows_of(part)]
+
+    def rows_of(self, part: Part) -> list[Row]:
+        """The rows of a part; of those of lines, which cross, each assignment once."""
+        places = {n: f"{part.place}  {part.kind}({n}=...)" for row in part.rows for n in row}
+        found, seen = [], set()
         for row in part.rows:
-            for name, value in row.items():
-                check(name, value, f"{part.place}  {part.kind}({name}=...)")
-            chosen = row.get("variant", sweep.fixed.get("variant", sweep.variant))
-            values = {**defaults, **head.variants.get(chosen, {}), **sweep.fixed, **row, "variant": chosen}
-            same = json.dumps(values, sort_keys=True, default=str)
-            if part.kind == "line" and same in seen:
+            given = {n: self.value(n, v, places[n]) for n, v in row.items()}
+            base = self._base(given.get("variant", self.fixed.get("variant", self.sweep.variant)))
+            if part.kind == "line":
+                same = json.dumps({**base, **given}, sort_keys=True, default=str)
+                if same in seen:
+                    continue
+                seen.add(same)
+            for name in self.files:
+                if not given.get(name, base[name]):
+                    needed = f"{self.head.name} needs the setting {name!r}: {self.fields[name].metadata['help']}"
+                    self.problems.setdefault(needed, part.place)
+            found.append((base, given, part.place))
+        self._splits(found)
+        return found
+
+    def ends_of(self, part: Part) -> list[Row]:
+        """The first and the last row of a grid, or all rows of explicit points, after a look at every value."""
+        if part.kind != "grid" or len(part.rows) < 3:
+            return self.rows_of(part)
+        for name, values in part.axes.items():
+            for value in values:
+                self.value(name, value, f"{part.place}  grid({name}=...)")
+        return self.rows_of(dataclasses.replace(part, rows=[part.rows[0], part.rows[-1]]))
+
+    def value(self, name: str, value: Any, place: str) -> Any:
+        """A value in the form that points have it: numbers of a float setting as floats, files as they are found from here."""
+        kind = type(value)
+        if kind not in settings.PLAIN or (name, kind, value) not in self._sound:
+            reason = settings.problem(self.head, name, value, self.fields)
+            if reason is None and name in self.files and value:
+                try:
+                    self._paths[value] = settings.find_file(value, self.folder)
+                except SettingError as error:
+                    reason = f"{name} = {value!r} of {self.head.name}: {error}"
+            if reason:
+                self.problems.setdefault(reason, place)
+                return value
+            self._sound.add((name, kind, value))
+        if name in self.floats:
+            return float(value)
+        return self._paths.get(value, value) if name in self.files else value
+
+    def _base(self, variant: Any) -> dict[str, Any]:
+        """What all rows of a variant share, every setting in the order of its declaration."""
+        if type(variant) not in settings.PLAIN:
+            variant = ""  # already a problem
+        if variant not in self._bases:
+            values = {n: self.value(n, v, self.sweep.path) for n, v in self.head.variants.get(variant, {}).items()}
+            values = {**_defaults(self.head), **values, **self.fixed, "variant": variant}
+            self._bases[variant] = {n: values[n] for n in self.fields}
+        return self._bases[variant]
+
+    def _splits(self, rows: Sequence[Row]) -> None:
+        """Note class splits that a data set does not have."""
+        for dataset, split in dict.fromkeys((g.get("dataset", b["dataset"]), g.get("split", b["split"])) for b, g, _ in rows):
+            if dataset in COMMON["dataset"].metadata["choices"] and split not in (allowed := settings.constant("data", dataset, "SPLITS")):
+                self.problems.setdefault(f"split = {split!r} is not a split of {dataset}: {', '.join(allowed)}", self.sweep.path)
+
+    def clashes(self, rows: Sequence[Row]) -> None:
+        """Note what the settings of these rows, each of them allowed, exclude together; nothing where some are not allowed."""
+        if self.problems:
+            return
+        found: dict[str, str] = {}
+        for base, given, place in rows:
+            for problem in _clashes(self.head, {**base, **given}):
+                found.setdefault(problem, place)
+        self.problems.update(found)
+
+    def _critics(self) -> dict[str, dict[str, Any]]:
+        """The full settings of both critics."""
+        full, known, place = {}, ("simclr", "protonet"), f"{self.sweep.path}  critics"
+        for name in self.sweep.critics:
+            if name not in known:
+                told = f"there is no critic {name!r}.{settings.did_you_mean(name, list(known))} Known: {', '.join(known)}"
+                self.problems.setdefault(told, self.sweep.path)
+        for name in known:
+            try:
+                config = settings.head("critics", name).config
+                full[name] = dataclasses.asdict(settings.resolve(name, config, dict(self.sweep.critics.get(name, {}))))
+            except SettingError as error:
+                self.problems.update({message: place for message in error.problems})
                 continue
-            seen.add(same)
-            for name in (n for n, f in fields.items() if f.metadata["file"] and not values[n]):
-                problems.setdefault(f"{sweep.model} needs the setting {name!r}: {fields[name].metadata['help']}", part.place)
-            rows.append((values, {n: values[n] for n in sweep.axes if n in values}, part.place))
-    for dataset, split in dict.fromkeys((v.get("dataset"), v.get("split")) for v, _, _ in rows):
-        if dataset in COMMON["dataset"].metadata["choices"] and split not in (allowed := settings.constant("data", dataset, "SPLITS")):
-            problems.setdefault(f"split = {split!r} is not a split of {dataset}: {', '.join(allowed)}", sweep.path)
-    if not problems:
-        for values, _, place in rows:
-            for problem in _clashes(head, values):
-                problems.setdefault(problem, place)
-    return rows, list(problems.items())
+            if published := full[name].get("weights"):
+                try:
+                    full[name]["weights"] = settings.find_file(published, self.folder)
+                except SettingError as error:
+                    self.problems.setdefault(f"weights = {published!r} of {name}: {error}", place)
+        return full
 
 
 def _clashes(head: settings.Head, values: dict[str, Any]) -> list[str]:
@@ -241,32 +357,11 @@ def _clashes(head: settings.Head, values: dict[str, Any]) -> list[str]:
         return [f"drawings_per_class = {drawn} of {head.name}: " + ("diversity needs 2" if drawn else "nothing would be scored")]
     if planes != 1 and not settings.constant("models", head.name, "COLOUR", False):
         return [f"{head.name} models binary images, {values['dataset']} holds colour ones"]
-    config = head.config(**{n: values[n] for n in head.fields})
-    if not hasattr(config, "problems"):
+    if not hasattr(head.config, "problems"):
         return []
+    config = head.config(**{n: values[n] for n in head.fields})
     found: list[str] = config.problems(values["image_size"], planes, settings.constant("data", values["dataset"], "DRAWINGS_PER_CLASS"))
     return found
-
-
-def _critic_settings(sweep: Sweep) -> tuple[dict[str, dict[str, Any]], list[tuple[str, str]]]:
-    """The full settings of both critics, and the mistakes in them."""
-    problems, full = [], {}
-    known = ("simclr", "protonet")
-    for name in sweep.critics:
-        if name not in known:
-            problems.append(
-                (f"there is no critic {name!r}.{settings.did_you_mean(name, list(known))} Known: {', '.join(known)}", sweep.path)
-            )
-    for name in known:
-        head = settings.head("critics", name)
-        try:
-            full[name] = dataclasses.asdict(settings.resolve(name, head.config, dict(sweep.critics.get(name, {}))))
-        except SettingError as error:
-            problems += [(message, f"{sweep.path}  critics") for message in error.problems]
-        published = full.get(name, {}).get("weights")
-        if published and not Path(published).is_file():
-            problems.append((f"weights = {published!r} of {name}: there is no such file", f"{sweep.path}  critics"))
-    return full, problems
 
 
 def _duplicates(sweep: Sweep, made: list[Point]) -> list[tuple[str, str]]:
@@ -280,6 +375,36 @@ def _duplicates(sweep: Sweep, made: list[Point]) -> list[tuple[str, str]]:
     return problems
 
 
+class _Template:
+    """The canonical JSON of each stage of points of one family that differ in the same few settings.
+
+    It is the text that `digest` would make of {setting: value}, put together from fragments: 2 or 3 of
+    40 values differ from point to point, and most stages are alike in many points.
+    """
+
+    def __init__(self, head: settings.Head, base: dict[str, Any], varied: Collection[str], text: Callable[[Any, bool], str]):
+        fields = {**COMMON, **head.fields}
+        self.base, self.family = base, f"{canonical_json(head.name)},{head.version}"
+        self._text, self._known = text, dict[tuple[str, ...], str]()
+        self._files = {n for n, f in fields.items() if f.metadata["file"]}
+        self._fixed = {n: text(v, n in self._files) for n, v in base.items() if n not in varied}
+        of_stage = {stage: sorted(n for n, f in fields.items() if f.metadata["stage"] == stage) for stage in settings.STAGES}
+        self._names = {**of_stage, "shapes": [n for n in of_stage["train"] if fields[n].metadata["shapes"]]}
+        self._varied = {g: [n for n in names if n in varied] for g, names in self._names.items()}
+
+    def texts(self, given: dict[str, Any]) -> dict[str, str]:
+        """By stage, and "shapes" for the train settings that no stack mixes."""
+        values = {n: self._text(v, n in self._files) for n, v in given.items()}
+        found = {}
+        for group, varied in self._varied.items():
+            key = (group, *[values[n] for n in varied])
+            if (text := self._known.get(key)) is None:
+                text = "{" + ",".join(f"{json.dumps(n)}:{values[n] if n in values else self._fixed[n]}" for n in self._names[group]) + "}"
+                self._known[key] = text
+            found[group] = text
+        return found
+
+
 class _PointMaker:
     """Builds points with their ids; the parts of the ids that points share are computed once."""
 
@@ -287,6 +412,10 @@ class _PointMaker:
         self.sweep, self.critics = sweep, critics
         self._specs: dict[tuple[str, str, int], tuple[CriticSpec, CriticSpec]] = {}
         self._fingerprint = functools.cache(data_fingerprint)
+        self._content = functools.cache(settings.content)
+        self._templates: dict[tuple[str, int, tuple[str, ...]], _Template] = {}
+        self._data: dict[tuple[str, str, bool], tuple[str, CriticSpec, CriticSpec, str]] = {}
+        self._metrics = canonical_json(settings.METRIC_VERSIONS)
 
     def critic_specs(self, dataset: str, split: str, size: int) -> tuple[CriticSpec, CriticSpec]:
         """SimCLR, then ProtoNet, whose support images are the medoids of the former."""
@@ -300,39 +429,57 @@ class _PointMaker:
     def _critic(self, kind: str, data: list[Any], after: list[str]) -> CriticSpec:
         values, seed = self.critics[kind], self.sweep.critic_seed
         published = values.get("weights", "")
-        what = hashlib.sha256(Path(published).read_bytes()).hexdigest() if published and Path(published).is_file() else values
+        what = self._content(published) if published else values
         return CriticSpec(kind, values, seed, digest(kind, settings.head("critics", kind).version, data, what, seed, after))
 
-    def make(self, model: str, values: dict[str, Any], seed: int, axes: dict[str, Any], place: str) -> Point:
-        head = settings.head("models", model)
-        fields = {**COMMON, **head.fields}
-        full = {n: values.get(n, f.default) for n, f in fields.items()}
-        full = {n: float(v) if str(fields[n].type) == "float" else v for n, v in full.items()}
-        stage: dict[str, dict[str, Any]] = {s: {} for s in (*settings.STAGES, settings.NAME)}
-        for n, v in full.items():
-            stage[fields[n].metadata["stage"]][n] = settings.canonical(fields[n], v)
+    def _data_of(self, full: dict[str, Any], stage: str) -> tuple[str, CriticSpec, CriticSpec, str]:
+        """The fingerprint of the images, the critics, and what both mean for an id, as JSON."""
         fingerprint = self._fingerprint(full["dataset"])
         if channels(full["dataset"]) == 1 and full["drawings_per_class"]:
             simclr, protonet = self.critic_specs(full["dataset"], full["split"], full["image_size"])
         else:
             simclr, protonet = NO_CRITICS
         exemplars = simclr.id if full["exemplar"] == "medoid" else ""
-        data = [stage["data"], fingerprint, exemplars]
-        train_id = digest(model, head.version, data, stage["model"], stage["train"], seed)
-        sample_id = digest(train_id, stage["sample"])
-        likelihood = [settings.LIKELIHOOD_VERSION] if "likelihood" in head.fields else []
-        point_id = digest(sample_id, stage["score"], settings.METRIC_VERSIONS, simclr.id, protonet.id, *likelihood)
-        shapes = {n: v for n, v in stage["train"].items() if fields[n].metadata["shapes"]}
-        stack_key = digest(model, head.version, data, stage["model"], shapes, seed)
+        return fingerprint, simclr, protonet, f"[{stage},{canonical_json(fingerprint)},{canonical_json(exemplars)}]"
+
+    def _text(self, value: Any, file: bool) -> str:
+        """A value of a setting as it enters an id; a file counts by its content."""
+        return repr(value) if type(value) in (int, float) else canonical_json(self._content(value) if file and value else value)
+
+    def make(self, head: settings.Head, base: dict[str, Any], given: dict[str, Any], seed: int, axes: Sequence[str], place: str) -> Point:
+        """One point.
+
+        Args:
+            head: of its family.
+            base: all its settings; the same object for points that share them.
+            given: those of them that are other than in base.
+            seed: of the training.
+            axes: the settings that are swept.
+            place: where the sweep file gives it.
+        """
+        key = (head.name, id(base), tuple(given))
+        if (template := self._templates.get(key)) is None:  # which keeps `base`, so that its id is not given to another
+            template = self._templates[key] = _Template(head, base, given.keys(), self._text)
+        text, full = template.texts(given), {**base, **given}
+        shared = (head.name, text["data"], bool(full["drawings_per_class"]))
+        if shared not in self._data:
+            self._data[shared] = self._data_of(full, text["data"])
+        fingerprint, simclr, protonet, data = self._data[shared]
+        # What `digest` would hash: [family, version, [data, fingerprint, exemplars], model, train or shapes, seed], and so on.
+        start = f"[{template.family},{data},{text['model']},"
+        train_id = _hash(f"{start}{text['train']},{seed}]")
+        sample_id = _hash(f'["{train_id}",{text["sample"]}]')
+        likelihood = f",{settings.LIKELIHOOD_VERSION}" if "likelihood" in head.fields else ""
+        point_id = _hash(f'["{sample_id}",{text["score"]},{self._metrics},"{simclr.id}","{protonet.id}"{likelihood}]')
         return Point(
-            model=model,
+            model=head.name,
             settings=full,
             seed=seed,
             axes={a: full[a] for a in axes},
             train_id=train_id,
             sample_id=sample_id,
             point_id=point_id,
-            stack_key=stack_key,
+            stack_key=_hash(f"{start}{text['shapes']},{seed}]"),
             simclr=simclr,
             protonet=protonet,
             data_fingerprint=fingerprint,

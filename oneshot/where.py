@@ -20,7 +20,8 @@ Test = Callable[[Mapping[str, Any]], bool]
 Value = Callable[[Mapping[str, Any]], Any]
 
 LONGEST = 1000  # characters; longer than any filter a person writes, short enough that nesting cannot exhaust the stack
-SINGLE_EQUALS = re.compile(r"(?<![=<>!:])=(?!=)")
+SINGLE_EQUALS = re.compile(r"(?<![=<>!:])=(?![=<>])")
+QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 ORDERINGS = {ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge}
 HINTS = {
     ast.Call: "functions cannot be called",
@@ -81,17 +82,32 @@ def _parse(text: str) -> ast.expr:
     """The syntax tree of a filter, every node of it allowed."""
     if len(text) > LONGEST:
         raise WhereError(f"the filter has {len(text)} characters; at most {LONGEST} are read")
+    for number, letter in enumerate(text, 1):
+        if letter == "\0" or "\ud800" <= letter <= "\udfff":
+            raise WhereError(f"cannot read {text!r} at position {number}: {letter!r} is no character of a text")
     try:
         tree = ast.parse(text.strip() or "(", mode="eval").body
         _condition(tree, text)
     except SyntaxError as error:
-        hint = " (write `==` to compare)" if SINGLE_EQUALS.search(text) else ""
-        raise WhereError(f"cannot read {text!r} at position {len(text) - len(text.lstrip()) + (error.offset or 1)}{hint}") from None
+        position, hint = _place_of(error, text), ""
+        if equals := SINGLE_EQUALS.search(QUOTED.sub(lambda quoted: "_" * len(quoted[0]), text)):
+            position, hint = equals.start() + 1, " (write `==` to compare)"
+        raise WhereError(f"cannot read {text!r} at position {position}{hint}") from None
     except (RecursionError, MemoryError, ValueError) as error:
         if isinstance(error, WhereError):
             raise
-        raise WhereError("cannot read the filter: it is nested too deep or holds characters that are not text") from None
+        raise WhereError("cannot read the filter: it is nested too deep") from None
     return tree
+
+
+def _place_of(error: SyntaxError, text: str) -> int:
+    """The 1-based character at which Python stopped to understand a filter; one past the end if something is missing there."""
+    if "f-string" in error.msg:  # counted from somewhere inside it
+        return next((found.start() + 1 for found in re.finditer(r"\b[fF][rR]?['\"]|\b[rR][fF]['\"]", text)), 1)
+    lines = _lines(text)
+    before = sum(len(line) for line in lines[: (error.lineno or 1) - 1])
+    within = before + error.offset if error.offset else len(text.strip()) + 1  # 0: at the end of what was given
+    return len(text) - len(text.lstrip()) + min(within, len(text.strip()) + 1)
 
 
 def _condition(node: ast.expr, text: str) -> Test:
@@ -125,7 +141,7 @@ def _comparison(left: ast.expr, op: ast.cmpop, right: ast.expr, text: str) -> Te
     if order is not None:
         return lambda row: _ordered(order, value(row), other(row), piece)
     if not isinstance(op, (ast.Eq, ast.NotEq)):
-        raise WhereError(f"cannot use {piece!r} in the filter: {HINTS[type(op)]}")
+        raise WhereError(f"cannot use {piece!r} at position {_position(left, text)} of the filter: {HINTS[type(op)]}")
     wanted, asks_empty = isinstance(op, ast.Eq), any(isinstance(side, ast.Constant) and side.value is None for side in (left, right))
     return lambda row: _equal(value(row), other(row), wanted, asks_empty, piece)
 
@@ -195,10 +211,16 @@ def _piece(node: ast.AST, text: str) -> str:
     return ast.get_source_segment(text.strip(), node) or ast.unparse(node)
 
 
+def _lines(text: str) -> list[str]:
+    """The lines of the stripped text as Python counts them: `splitlines` knows more ends of a line."""
+    return re.split(r"(?<=\n)|(?<=\r)(?!\n)", text.strip())
+
+
 def _position(node: ast.expr, text: str) -> int:
-    """The 1-based character at which a node starts (ast counts UTF-8 bytes of the stripped text)."""
-    line = text.strip().encode()[: node.col_offset].decode(errors="ignore")
-    return len(text) - len(text.lstrip()) + len(line) + 1
+    """The 1-based character at which a node starts (ast counts lines, and UTF-8 bytes within a line, of the stripped text)."""
+    lines = _lines(text)
+    before = "".join(lines[: node.lineno - 1]) + lines[node.lineno - 1].encode()[: node.col_offset].decode(errors="ignore")
+    return len(text) - len(text.lstrip()) + len(before) + 1
 
 
 def _refused(node: ast.expr, text: str, hint: str) -> WhereError:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import ast
+import dataclasses
 import importlib
+import re
+import shutil
+import tempfile
 import warnings
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from oneshot import settings, streams
+from oneshot import cli, settings, streams
 from oneshot.contracts import LikelihoodFamily, Pairs, SetFamily, Sets, TrainedFamily
 from oneshot.episodes import DataSet
 from oneshot.sample import draw
@@ -229,3 +236,204 @@ def test_noise_has_the_ink_of_the_data_or_the_ink_asked_for(data: DataSet) -> No
     exemplars = np.arange(0, 180, 6)
     assert build("noise").draw(data, exemplars, 50, 0).images.mean() == pytest.approx(ink, abs=0.01)
     assert build("noise", ink=0.5).draw(data, exemplars, 50, 0).images.mean() == pytest.approx(0.5, abs=0.01)
+
+
+# --- a family file says all that is read of it -------------------------------------------------------------------------------------------
+
+MADE = '''"""mine: a made family."""
+from dataclasses import dataclass
+from oneshot import contracts
+from oneshot.contracts import {base}
+from oneshot.settings import setting
+VERSION = 1
+@dataclass(frozen=True)
+class Config:
+    z: int = setting(3, "model", "size", low=1)
+{fields}
+VARIANTS = {{"tiny": {{}}}}
+class Mine({base}): ...
+FAMILY = Mine
+'''
+TRAINING = {
+    "epochs": '    epochs: int = setting(5, "train", "passes", low=1, shapes=True)',
+    "batch_size": '    batch_size: int = setting(8, "train", "items", low=1, shapes=True)',
+    "plateau": '    plateau: int = setting(0, "train", "epochs", low=0)',
+    "schedule_classes": '    schedule_classes: str = setting("test", "train", "which", choices=("validation", "test"), shapes=True)',
+    "weights": '    weights: str = setting("end", "sample", "which", choices=("end", "best"))',
+}
+OF_SETS = {
+    "set_size": '    set_size: int = setting(5, "train", "images", low=1, shapes=True)',
+    "augmented_copies": "    @property\n    def augmented_copies(self): return 0",
+    "binarisation": '    binarisation: str = setting("threshold", "data", "how", choices=("stochastic", "threshold"))',
+    "likelihood": '    likelihood: str = setting("none", "score", "how", choices=("none", "elbo", "nll"))',
+    "nll_samples": '    nll_samples: int = setting(9, "score", "samples")',
+    "nll_sets": '    nll_sets: int = setting(0, "score", "sets")',
+    "nll_size": '    nll_size: int = setting(0, "score", "size")',
+    "test_sets": '    test_sets: int = setting(0, "score", "sets")',
+    "transfer": '    transfer: str = setting("none", "score", "digits", choices=("none", "mnist", "digits"))',
+    "classify": '    classify: bool = setting(False, "score", "digits")',
+}
+EXPLAINED = {"importance_seeds": '    importance_seeds: int = setting(0, "score", "draws")'}
+
+
+@pytest.fixture
+def made_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], settings.Head]:
+    """Reads the text of a family file as the only one of a package of its own."""
+
+    def read(text: str) -> settings.Head:
+        package = Path(tempfile.mkdtemp(dir=tmp_path))  # what was read of a file stays
+        (package / "models").mkdir()
+        (package / "models" / "mine.py").write_text(text)
+        with monkeypatch.context() as patch:
+            patch.setattr(settings, "PACKAGE", package)
+            return settings.head("models", "mine")
+
+    return read
+
+
+MadeFamily = Callable[[str], settings.Head]
+BASES = [
+    ("TrainedFamily", TRAINING),
+    ("contracts.TrainedFamily", TRAINING),
+    ("LikelihoodFamily", TRAINING),
+    ("ExplainedFamily", TRAINING | EXPLAINED),
+    ("SetFamily", TRAINING | OF_SETS),
+]
+
+
+@pytest.mark.parametrize(("base", "needed"), BASES, ids=[base for base, _ in BASES])
+def test_settings_that_a_made_family_lacks_are_named_all_at_once(base: str, needed: dict[str, str], made_family: MadeFamily) -> None:
+    text = MADE.replace("import {base}", "import *") if "." in base else MADE
+    with pytest.raises(settings.SettingError) as caught:
+        made_family(text.format(base=base, fields=""))
+    (problem,) = caught.value.problems
+    first, *lines = problem.split("\n")
+    assert first == "models/mine.py: Config lacks settings that training, drawing or scoring read. It needs"
+    assert [line.split(":")[0].strip() for line in lines] == list(needed)
+    assert made_family(text.format(base=base, fields="\n".join(needed.values()))).version == 1
+    for name in needed:  # each of them alone is missed
+        with pytest.raises(settings.SettingError, match=f"It needs\n  {name}: "):
+            made_family(text.format(base=base, fields="\n".join(line for n, line in needed.items() if n != name)))
+
+
+def test_what_is_told_of_missing_settings_is_what_helps(made_family: MadeFamily) -> None:
+    """The lines of the message, with a default in place of the dots, are a Config."""
+    defaults = {"int": "1", "bool": "False", "str": '"end"'}
+    with pytest.raises(settings.SettingError) as caught:
+        made_family(MADE.format(base="SetFamily", fields=""))
+    fields = []
+    for line in caught.value.problems[0].split("\n")[1:]:
+        name, kind, call = re.fullmatch(r"  (\w+): (\w+) = (setting\(.*\)): .*", line).groups()  # type: ignore[union-attr]
+        choices = re.search(r"choices=(\(.*?\))", call)
+        default = repr(ast.literal_eval(choices[1])[0]) if choices else defaults[kind]
+        fields.append(f"    {name}: {kind} = " + re.sub(r'\.\.\., ("\w+")', rf'{default}, \1, "help"', call))
+    assert len(fields) == 15 and "shapes=True" in fields[0]
+    made_family(MADE.format(base="SetFamily", fields="\n".join(fields)))
+
+
+def test_a_family_that_learns_nothing_needs_none_of_them(made_family: MadeFamily) -> None:
+    assert list(made_family(MADE.format(base="ReferenceFamily", fields="")).fields) == ["z"]
+
+
+def test_a_family_through_classes_of_its_own_is_known_as_what_it_is(made_family: MadeFamily) -> None:
+    text = MADE.format(base="TrainedFamily", fields="").replace(
+        "class Mine(TrainedFamily): ...", "class A(TrainedFamily): ...\nclass Mine(A): ..."
+    )
+    with pytest.raises(settings.SettingError, match="epochs"):
+        made_family(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "told"),
+    [
+        (
+            "epochs",
+            '    epochs: float = setting(5.0, "train", "passes", shapes=True)',
+            'epochs must be int = setting(..., "train", shapes=True)',
+        ),
+        ("epochs", '    epochs: int = setting(5, "sample", "passes")', 'epochs must be int = setting(..., "train", shapes=True)'),
+        (
+            "epochs",
+            '    epochs: int = setting(5, "train", "passes")',
+            "epochs needs shapes=True: all members of a stack take it from the first",
+        ),
+        (
+            "weights",
+            '    weights: str = setting("end", "score", "which", choices=("end", "best"))',
+            'weights must be str = setting(..., "sample"',
+        ),
+        ("weights", '    weights: str = setting("last", "sample", "which", choices=("last",))', "weights must be"),
+        ("weights", '    weights: str = setting("end", "sample", "which")', "weights must be"),
+        (
+            "schedule_classes",
+            '    schedule_classes: str = setting("all", "train", "which", choices=("all",), shapes=True)',
+            "schedule_classes must be",
+        ),
+        ("", '    precision: str = setting("tf32", "train", "of products")', "precision needs shapes=True"),
+        ("", "    depth: int = 3", "depth must be declared by setting(default, stage, help)"),
+        ("", '    depth: list = setting((), "model", "levels")', "depth has the type list; settings are int, float, bool, str"),
+        ("", '    depth: int = setting(0, "model", "levels", low=1)', "the default depth = 0 is outside 1 .. "),
+        ("", '    dataset: str = setting("a", "data", "images")', "dataset cannot be the name of a setting"),
+        ("", '    limit: int = setting(1, "train", "most")', "limit cannot be the name of a setting"),
+        ("", '    depth: int = setting(DEPTH, "model", "levels")', "NameError: name 'DEPTH' is not defined"),
+        ("", "    depth: int = setting(", "models/mine.py, line "),
+    ],
+)
+def test_a_made_family_that_is_not_what_is_needed_is_told_what_is(name: str, line: str, told: str, made_family: MadeFamily) -> None:
+    lines = "\n".join((TRAINING | {name or "more": line}).values())
+    with pytest.raises(settings.SettingError) as caught:
+        made_family(MADE.format(base="TrainedFamily", fields=lines))
+    (problem,) = caught.value.problems
+    assert problem.startswith("models/mine.py") and told in problem
+
+
+@pytest.mark.parametrize(
+    ("given", "instead", "told"),
+    [
+        ("VERSION = 1", "", "VERSION must be a whole number from 1"),
+        ("VERSION = 1", "VERSION = '1'", "VERSION must be a whole number from 1"),
+        ("@dataclass(frozen=True)", "", "Config must be a class with @dataclass(frozen=True)"),
+        ('{"tiny": {}}', '{"tiny": {"zz": 3}}', "variant 'tiny': there is no setting 'zz'. Did you mean 'z'?"),
+        ('{"tiny": {}}', '{"tiny": {"z": 0}}', "variant 'tiny': z = 0 is outside 1 .. "),
+    ],
+)
+def test_the_rest_of_a_family_file_is_checked_when_it_is_read(given: str, instead: str, told: str, made_family: MadeFamily) -> None:
+    text = MADE.format(base="TrainedFamily", fields="\n".join(TRAINING.values()))
+    assert given in text and made_family(text)
+    with pytest.raises(settings.SettingError) as caught:
+        made_family(text.replace(given, instead))
+    assert caught.value.problems == [p for p in caught.value.problems if told in p] and len(caught.value.problems) == 1
+
+
+def test_an_incomplete_family_is_refused_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package = tmp_path / "package"
+    shutil.copytree(settings.PACKAGE / "critics", package / "critics")
+    shutil.copytree(settings.PACKAGE / "data", package / "data", ignore=shutil.ignore_patterns("*.npz"))
+    (package / "models").mkdir()
+    (package / "models" / "mine.py").write_text(MADE.format(base="TrainedFamily", fields=TRAINING["epochs"]))
+    sweep = tmp_path / "ask.py"
+    sweep.write_text("from oneshot.sweep import Sweep, grid\nsweep = Sweep('?', 'mine', grid(z=[1]), references=())\n")
+    monkeypatch.setattr(settings, "PACKAGE", package)
+    for arguments in ([str(sweep), "--check", "--results", str(tmp_path / "r")], ["--settings", "mine"]):
+        assert cli.main(arguments) == 2
+        err = capsys.readouterr().err
+        assert err.startswith("error: models/mine.py: Config lacks settings") and err.count("error: ") == 1
+        assert all(f"  {name}: " in err for name in TRAINING if name != "epochs") and "  epochs: " not in err
+
+
+def test_all_that_is_read_of_a_config_is_in_the_list_of_needs() -> None:
+    """So that the list cannot fall behind: attributes of `config`, and settings of a point, in the modules around a family."""
+    known = {name for group in settings.NEEDED.values() for name in group} | {"memory", "work", "problems"}
+    folder = Path(settings.__file__).parent
+    read = set()
+    for module in ("train", "material", "stack", "trial", "sample", "score", "likelihood", "importance", "inputs", "classify"):
+        for node in ast.walk(ast.parse((folder / f"{module}.py").read_text())):
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value).split(".")[-1] == "config":
+                read.add(node.attr)
+            if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "point.settings" and isinstance(node.slice, ast.Constant):
+                read.add(node.slice.value)
+    common = {f.name for f in dataclasses.fields(settings.Common)}
+    compiler = {"recompile_limit", "accumulated_recompile_limit"}  # of torch's own config
+    assert read - common - compiler <= known and {"epochs", "batch_size", "plateau", "schedule_classes", "weights", "set_size"} <= read

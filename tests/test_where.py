@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -85,6 +86,9 @@ def test_empty_values_can_be_asked_for() -> None:
         ("  beta + 1 == 2", "beta + 1", 3),
         ("60", "60", 1),
         ("'done'", "'done'", 1),
+        ("(beta == 1\n and foo(z))", "foo(z)", 17),
+        ("(status == 'é' and\r\n (é == 1 and foo(z)))", "foo(z)", 34),
+        ("z == 1 or beta is None", "beta is None", 11),
     ],
 )
 def test_everything_else_is_refused_with_piece_and_position(text: str, piece: str, position: int) -> None:
@@ -110,6 +114,33 @@ def test_everything_else_is_refused_with_piece_and_position(text: str, piece: st
 def test_unreadable_filters_say_why(text: str, told: str) -> None:
     with pytest.raises(WhereError, match=told):
         where.compile(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "position"),
+    [
+        ("beta <", 7),
+        ("  beta < 1 and ", 15),
+        ("not", 4),
+        ("beta = 1", 6),
+        ("beta <= 1 and z = 3", 17),
+        ("status == 'a=b' and", 20),  # the sign within quotes is not meant
+        ("beta < 1)", 9),
+        ("(beta < 1", 1),
+        ("status == 'a", 11),
+        ("beta == f'{a b}'", 9),
+        ("beta == 1\nz == 2", 11),
+        ("beta == 1 and\nz = 2", 17),
+        ("status == 'é' and é é", 21),
+        ("beta == 1\0", 10),
+        ("beta == \ud800", 9),
+    ],
+)
+def test_what_cannot_be_read_has_its_own_position(text: str, position: int) -> None:
+    with pytest.raises(WhereError, match="cannot read") as caught:
+        where.compile(text)
+    assert re.search(r" at position (\d+)", str(caught.value))[1] == str(position)  # type: ignore[index]
+    assert ("write `==`" in str(caught.value)) == (text in ("beta = 1", "beta <= 1 and z = 3", "beta == 1 and\nz = 2"))
 
 
 @pytest.mark.parametrize(("text", "told"), [("beta < 'a'", "text with a number"), ("status == 1", "text with a number")])
