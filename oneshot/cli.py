@@ -34,9 +34,8 @@ examples:
   python run_sweep.py vae_stn --status
 
 Running a sweep again computes only what has no result yet: that is the resume.
-exit status: 0 all selected points have a result, 1 some failed, 2 refused,
-nothing ran; stopped, with checkpoints saved: 130 by Ctrl-C, 143 by SIGTERM,
-129 by SIGHUP (the terminal closed), 141 because nobody read its output.
+exit status: 0 all selected points have a result, 1 some failed, 2 refused;
+stopped and saved: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP, 141 output unread.
 """
 
 
@@ -216,7 +215,8 @@ def _dispatch(options: argparse.Namespace) -> int:
         raise Refused("which sweep?", "run_sweep.py --list shows them; run_sweep.py quickstart is a first one")
     if options.watch:
         if not options.status or options.check or options.list:
-            raise Refused("--watch goes with --status, and with no other look", f"run_sweep.py {shlex.quote(options.sweep)} --status --watch")
+            right = shlex.join(["run_sweep.py", options.sweep, "--status", "--watch"])
+            raise Refused("--watch goes with --status, and with no other look", right)
         from oneshot import watch
 
         return watch.run(lambda: _plan(options), options.sweep, options.watch, options.json)

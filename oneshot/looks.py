@@ -107,11 +107,8 @@ def check(made: Plan, command: str, max_stack: int | None, as_json: bool) -> str
     lines = [
         f"{made.sweep.name}: {made.sweep.question}",
         _line("axes", axes_text(points, made.sweep.axes) or "none"),
-        _line(
-            "points",
-            f"{len(points):,} of {made.sweep.model}{f' with {seeds} seeds' if seeds > 1 else ''}, {references} references   "
-            f"done {counts['done']:,}   diverged {counts['diverged']:,}   failed {counts['failed']:,}   to run {len(made.to_run):,}",
-        ),
+        _line("points", f"{len(points):,} of {made.sweep.model}{f' with {seeds} seeds' if seeds > 1 else ''}, {references} references"),
+        _line("", "   ".join([f"to run {len(made.to_run):,}", *(f"{s} {counts[s]:,}" for s in facts.STATUSES)])),
         _line("trainings", stacked),
         _line("inputs", inputs_text(made)),
         _line("estimate", f"none: {basis}" if seconds is None else f"about {duration(seconds)} on {cores}, training alone ({basis})"),
@@ -275,9 +272,7 @@ def echo(made: Plan, options: argparse.Namespace) -> str:
     changed = ", ".join(f"{n} {number(v)}" for n, v in differing(made).items())
     lines = [
         f"{made.sweep.name}: {made.sweep.question}",
-        _line(
-            "points", f"{len(made.to_run):,} to run, {made.before:,} have a result   {axes_text(own(made), made.sweep.axes)}"
-        ),
+        _line("points", f"{len(made.to_run):,} to run, {made.before:,} have a result   {axes_text(own(made), made.sweep.axes)}"),
         _line("settings", f"{made.sweep.model}: {changed or 'all default'}"),
         _line("inputs", inputs_text(made)),
         _line("engine", engine),

@@ -192,8 +192,8 @@ def _held(condition: str, points: Sequence[Point], status: Callable[[Point], str
     rows = [{**p.row(), "status": status(p)} for p in points]
     parts = []
     for name in sorted(where.names(condition)):
-        values = list(dict.fromkeys(row[name] for row in rows))
-        few = ", ".join(map(str, values)) if len(values) <= 5 else f"{values[0]} .. {values[-1]} ({len(values)} values)"
+        values = [f"{v:g}" if isinstance(v, float) else str(v) for v in dict.fromkeys(row[name] for row in rows)]
+        few = ", ".join(values) if len(values) <= 5 else f"{values[0]} .. {values[-1]} ({len(values)} values)"
         parts.append(f"{name} is {few}")
     return "; ".join(parts) or "leave --where out for all points"
 

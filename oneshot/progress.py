@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-from oneshot.terminal import drop, reader_left
+from oneshot.terminal import drop, nowhere, reader_left
 
 REPAINT_SECONDS = 0.25
 LINE_SECONDS = 60.0
@@ -197,7 +197,7 @@ class Progress:
         gone: Callable[[], object] = lambda: None,
     ):
         self.state, self.tick, self.gone = state, tick, gone
-        self.stream = stream or sys.stderr or open(os.devnull, "w")  # None: stderr was closed before
+        self.stream = stream or sys.stderr or nowhere()
         self.live = self.stream.isatty() and os.environ.get("TERM") != "dumb"
         self._lock = threading.RLock()
         self._writer = 0  # the thread that writes at this moment
@@ -245,7 +245,15 @@ class Progress:
             what = f"{status} {row['point_id'][:8]} {row['model']} {values}"
             self.event(f"{what} {row.get('error_type')} log={row.get('log')}")
 
-    def _warn(self, message: Any, category: Any, filename: str, lineno: int, *more: Any) -> None:
+    def _warn(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         self.say(warnings.formatwarning(message, category, filename, lineno).rstrip())
 
     def _loop(self) -> None:
@@ -319,4 +327,4 @@ class Progress:
         except OSError as error:  # of a full disk below a log: what is said is lost, and the run is not
             if reader_left(error):
                 drop(self.stream)
-                self.stream, self.live, self._left = open(os.devnull, "w"), False, True
+                self.stream, self.live, self._left = nowhere(), False, True

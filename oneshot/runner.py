@@ -138,7 +138,8 @@ def run(plan: Plan, options: Options, make_engine: Callable[[Driver], Engine]) -
         store, name, uuid.uuid4().hex[:8], options.checkpoint_seconds, options.drop_weights, options.workers_per_trial,
         provenance={"git_revision": revision()},
     )  # fmt: skip
-    state = State(name, len(plan.points), before=len(plan.points) - len(plan.to_run), work=max(trial_work(plan.to_run), 1.0))
+    before = plan.before
+    state = State(name, before + len(plan.to_run), before, work=max(trial_work(plan.to_run), 1.0))
     state.by_likelihood = plan.measure() == "nelbo"
     state.nearest_distance, state.nearest = _nearest(plan, [r.row for r in plan.current_records()])
     progress = Progress(state)

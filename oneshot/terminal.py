@@ -69,6 +69,11 @@ def drop(stream: TextIO) -> None:
         os.close(nowhere)
 
 
+def nowhere() -> TextIO:
+    """A stream that drops what is written."""
+    return open(os.devnull, "w")
+
+
 def user_path(text: str) -> str:
     """A path as a user wrote it, with `~` and `~name` as home folders; URIs and all others as they are.
 
