@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import functools
 import os
 import shutil
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from oneshot.terminal import NoHomeError, ReaderLeft, plain_warnings, tell, tell_error, user_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from oneshot.analysis_importance import People
     from oneshot.results import Results
 
+FILES = ("csv", "parquet", "figures", "importance")  # the flags that take paths
 TOP = 30  # rows on a terminal, unless --top says otherwise
 EXAMPLES = """\
 examples:
@@ -35,7 +39,12 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose errors look like all others of the program, with near names for a misspelt flag."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}\n  help: python analyze.py --help\n")
+        tell_error(f"error: {message}\n  help: python analyze.py --help")
+        sys.exit(2)
+
+    def print_help(self, file: Any = None) -> None:
+        with contextlib.suppress(ReaderLeft):
+            tell(self.format_help().rstrip("\n"), file)
 
     def read(self, argv: Sequence[str] | None) -> argparse.Namespace:
         found, unknown = self.parse_known_args(argv)
@@ -81,20 +90,30 @@ def count(text: str) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().read(argv)
+    """Run the command; returns the exit status. A reader of the table that leaves, such as `head`, changes nothing else."""
+    try:
+        with plain_warnings():
+            return answered(parser().read(argv))
+    except KeyboardInterrupt:
+        say("Interrupted.")
+        return 130
+
+
+def answered(args: argparse.Namespace) -> int:
+    """Do what is asked; a mistake of the user's is told in words."""
     from oneshot.results import AnalysisError
     from oneshot.where import WhereError
 
     try:
+        args.results = [user_path(folder) for folder in args.results]
+        for name in FILES:
+            setattr(args, name, getattr(args, name) and user_path(getattr(args, name)))
         return run(args)
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (AnalysisError, WhereError, OSError) as error:
+    except (AnalysisError, WhereError, NoHomeError, OSError) as error:
         if os.environ.get("ONESHOT_TRACEBACK") == "1":
             raise
         help = getattr(error, "help", "")
-        print(f"error: {error}" + (f"\n  help: {help}" if help else ""), file=sys.stderr)
+        say(f"error: {error}" + (f"\n  help: {help}" if help else ""))
         return 2
 
 
@@ -168,7 +187,7 @@ def likelihood(args: argparse.Namespace, chosen: Results) -> pd.DataFrame:
     if args.json:
         show(table, as_json=True)
     else:
-        print(analysis_sets.likelihood_text(table), flush=True)
+        put(analysis_sets.likelihood_text(table))
     return table
 
 
@@ -192,10 +211,10 @@ def show(frame: pd.DataFrame, as_json: bool) -> None:
     from oneshot.results import fit_terminal
 
     if as_json:
-        print(frame.to_json(orient="records", indent=1, date_format="iso", double_precision=12))
+        put(frame.to_json(orient="records", indent=1, date_format="iso", double_precision=12))
         return
     text, dropped = fit_terminal(frame, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
-    print(text, flush=True)
+    put(text)
     if dropped:
         say(f"not shown, the terminal is too narrow: {', '.join(dropped)}")
 
@@ -217,8 +236,14 @@ def draw(results: Results, folder: str, color_by: str, people: People | None = N
     return int(broken > 0)
 
 
+def put(text: str) -> None:
+    """Write to stdout; when its reader left, the files that were asked for are written all the same."""
+    with contextlib.suppress(ReaderLeft):
+        tell(text)
+
+
 def say(message: str) -> None:
-    print(message, file=sys.stderr)
+    tell_error(message)
 
 
 if __name__ == "__main__":

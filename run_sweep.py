@@ -11,12 +11,8 @@ if __name__ == "__main__":
     if os.path.isfile(SENT):  # `ray submit` has copied this file alone into the home: go on with the project's own, in its folder
         os.chdir(os.path.dirname(SENT))
         os.execv(sys.executable, [sys.executable, SENT, *sys.argv[1:]])
-    from oneshot.cli import main
-
     try:
-        status = main()
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader of a pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
-    sys.exit(status)
+        from oneshot.cli import main
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(main())

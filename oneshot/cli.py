@@ -6,19 +6,25 @@ import argparse
 import ast
 import difflib
 import json
+import math
 import os
+import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from oneshot import looks, plan, sweep
-from oneshot.plan import Plan
+from oneshot.plan import NothingSelected, Plan
 from oneshot.rows import NewerFormat
 from oneshot.settings import SettingError
 from oneshot.store import Store, StoreError, Unavailable
 from oneshot.sweep import SweepError
+from oneshot.terminal import NoHomeError, ReaderLeft, plain_warnings, tell, tell_error, user_path
 from oneshot.where import WhereError
 
+SOCKET_ERRORS = (BrokenPipeError, ConnectionAbortedError, ConnectionRefusedError, ConnectionResetError)
+LOOKS = "look, and run nothing"  # the group of flags that are no part of a run's command
 EPILOG = """\
 examples:
   python run_sweep.py quickstart
@@ -28,8 +34,8 @@ examples:
   python run_sweep.py vae_stn --status
 
 Running a sweep again computes only what has no result yet: that is the resume.
-exit status: 0 all selected points have a result, 1 some failed, 2 refused,
-nothing ran, 130 interrupted.
+exit status: 0 all selected points have a result, 1 some failed, 2 refused;
+stopped and saved: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP, 141 output unread.
 """
 
 
@@ -37,13 +43,16 @@ class Parser(argparse.ArgumentParser):
     """argparse with near names for misspelt flags, and errors in our form."""
 
     def error(self, message: str) -> NoReturn:
-        print(f"error: {message}", file=sys.stderr)
+        lines = [f"error: {message}"]
         flags = [s for action in self._actions for s in action.option_strings if s.startswith("--")]
         for word in message.replace(":", " ").split():
             if word.startswith("--") and word not in flags and (near := difflib.get_close_matches(word, flags, 1)):
-                print(f"  help: did you mean {near[0]}?", file=sys.stderr)
-        print(f"  help: {self.prog} --help lists the flags", file=sys.stderr)
+                lines.append(f"  help: did you mean {near[0]}?")
+        tell_error("\n".join([*lines, f"  help: {self.prog} --help lists the flags"]))
         sys.exit(2)
+
+    def print_help(self, file: Any = None) -> None:
+        tell(self.format_help().rstrip("\n"), file)
 
 
 def parser() -> Parser:
@@ -69,8 +78,8 @@ def parser() -> Parser:
     how = p.add_argument_group("how to run")
     how.add_argument("--local", action="store_true", help="in this process, without Ray, one trial at a time")
     how.add_argument("--address", metavar="ADDR", help="the Ray cluster to join [RAY_ADDRESS, else this machine]")
-    how.add_argument("--cpus-per-trial", type=float, default=1.0, metavar="X", help="processors of a trial [1]")
-    how.add_argument("--gpus-per-trial", type=float, metavar="X", help="share of a GPU for a trial, as .25 [1 if there is one]")
+    how.add_argument("--cpus-per-trial", type=_more_than_none, default=1.0, metavar="X", help="processors of a trial [1]")
+    how.add_argument("--gpus-per-trial", type=_amount, metavar="X", help="share of a GPU for a trial, as .25 [1 if there is one]")
     how.add_argument(
         "--workers-per-trial", type=_positive, default=1, metavar="K", help="train each point on K workers at once, data-parallel [1]"
     )
@@ -79,11 +88,11 @@ def parser() -> Parser:
     how.add_argument(
         "--max-stack", type=_positive, metavar="K", help="most trainings that train as one stacked model [64 on a GPU, else 8]"
     )
-    how.add_argument("--checkpoint-seconds", type=float, default=60.0, metavar="S", help="most seconds between two checkpoints [60]")
+    how.add_argument("--checkpoint-seconds", type=_amount, default=60.0, metavar="S", help="most seconds between two checkpoints [60]")
     how.add_argument(
         "--drop-weights", action="store_true", help="delete a point's weights when it is done; other sample settings then train anew [keep]"
     )
-    look = p.add_argument_group("look, and run nothing")
+    look = p.add_argument_group(LOOKS)
     look.add_argument("--check", "-n", "--dry-run", action="store_true", help="validate, count, estimate; writes nothing")
     look.add_argument("--status", action="store_true", help="done, diverged, failed and missing points, by axis")
     look.add_argument("--watch", nargs="?", type=_seconds, const=10.0, metavar="SECONDS", help="with --status: again and again [10]")
@@ -95,9 +104,28 @@ def parser() -> Parser:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
     if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
+    return value
+
+
+def _amount(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of at least 0")
+    return value
+
+
+def _more_than_none(text: str) -> float:
+    if not (value := _amount(text)):
+        raise argparse.ArgumentTypeError(f"{text} is not more than 0")
     return value
 
 
@@ -121,36 +149,48 @@ class Refused(ValueError):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    options = parser().parse_args(arguments)
+    looking = True
+    try:
+        with plain_warnings():
+            options = parser().parse_args(arguments)
+            looking = _looks(options)
+            return _answered(options)
+    except ReaderLeft:  # what was asked to be shown was shown as far as anybody read; a run is not done by that
+        return 0 if looking else 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        tell_error("Interrupted." if looking else "Interrupted; run it again to continue.")
+        return 128 + signal.SIGINT
+
+
+def _answered(options: argparse.Namespace) -> int:
+    """Do what is asked; a mistake of the user's is told in words."""
     try:
         return _dispatch(options)
     except SweepError as error:
         for message, place in error.problems:
             first, _, rest = message.partition("\n")
-            print(f"error: {first}" + (f"\n  --> {place}" if place else "") + (f"\n{rest}" if rest else ""), file=sys.stderr)
+            tell_error(f"error: {first}" + (f"\n  --> {place}" if place else "") + (f"\n{rest}" if rest else ""))
         _traceback_if_asked()
     except SettingError as error:
         for message in error.problems:
-            print(f"error: {message}", file=sys.stderr)
-    except (WhereError, Refused, StoreError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        if getattr(error, "help", ""):
-            print(f"  help: {error.help}", file=sys.stderr)  # type: ignore[union-attr]
-    except (Unavailable, ConnectionError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        print(
-            f"  help: {getattr(error, 'help', 'start one with ray up cluster.yaml, or leave --address out for this machine')}",
-            file=sys.stderr,
-        )
+            tell_error(f"error: {message}")
+    except (WhereError, NothingSelected, NoHomeError, Refused, StoreError) as error:
+        _tell_refusal(str(error), getattr(error, "help", ""))
+    except Unavailable as error:
+        _tell_refusal(str(error), error.help)
         _traceback_if_asked()
     except NewerFormat as error:
-        print(f"error: {error}\n  Nothing was changed.   help: update oneshot, or choose another folder with --results", file=sys.stderr)
+        tell_error(f"error: {error}\n  Nothing was changed.   help: update oneshot, or choose another folder with --results")
     except OSError as error:
         if not error.filename:
             raise
-        print(f"error: cannot write {error.filename}: {error.strerror}\n  help: choose another folder with --results", file=sys.stderr)
+        _tell_refusal(f"{error.filename}: {error.strerror}")
         _traceback_if_asked()
     return 2
+
+
+def _tell_refusal(message: str, help: str = "") -> None:
+    tell_error(f"error: {message}" + (f"\n  help: {help}" if help else ""))
 
 
 def _traceback_if_asked() -> None:
@@ -163,35 +203,41 @@ def _dispatch(options: argparse.Namespace) -> int:
         from oneshot import cluster
 
         text, status = cluster.report(options.check_cluster)
-        print(text)
+        tell(text)
         return status
     if options.settings:
-        print(looks.settings_table(options.settings))
+        tell(looks.settings_table(options.settings))
         return 0
     if not options.sweep:
         if options.list:
-            print(looks.sweeps_table(as_json=options.json))
+            tell(looks.sweeps_table(as_json=options.json))
             return 0
         raise Refused("which sweep?", "run_sweep.py --list shows them; run_sweep.py quickstart is a first one")
     if options.watch:
         if not options.status or options.check or options.list:
-            raise Refused("--watch goes with --status, and with no other look", f"run_sweep.py {options.sweep} --status --watch")
+            right = shlex.join(["run_sweep.py", options.sweep, "--status", "--watch"])
+            raise Refused("--watch goes with --status, and with no other look", right)
         from oneshot import watch
 
         return watch.run(lambda: _plan(options), options.sweep, options.watch, options.json)
     made = _plan(options)
     if options.check or options.status or options.list:
         view = looks.check if options.check else looks.status if options.status else looks.listing
-        print(view(made, _command(options), options.max_stack, options.json))
+        tell(view(made, command(options), options.max_stack, options.json))
         return 0
     return _run(made, options)
 
 
+def _looks(options: argparse.Namespace) -> bool:
+    """Whether only something is shown."""
+    return bool(options.check or options.status or options.list or options.check_cluster or options.settings)
+
+
 def _plan(options: argparse.Namespace) -> Plan:
-    chosen = sweep.override(sweep.load(options.sweep), _assignments(options.set), options.seeds)
-    store = Store(options.results or os.environ.get("ONESHOT_RESULTS") or "results")
-    looking = options.check or options.status or options.list
-    return plan.make(chosen, store, options.where, options.limit, options.retry_failed, os.cpu_count() or 1, rows_only=looking)
+    chosen = sweep.override(sweep.load(user_path(options.sweep)), _assignments(options.set), options.seeds)
+    store = Store(user_path(options.results or os.environ.get("ONESHOT_RESULTS") or "results"))
+    cpus = os.cpu_count() or 1
+    return plan.make(chosen, store, options.where, options.limit, options.retry_failed, cpus, rows_only=_looks(options))
 
 
 def _assignments(texts: Sequence[str]) -> dict[str, Any]:
@@ -201,22 +247,48 @@ def _assignments(texts: Sequence[str]) -> dict[str, Any]:
         name, sign, value = text.partition("=")
         if not sign or not name.strip():
             raise Refused(f"--set {text!r} is not NAME=VALUE", "for example --set epochs=20")
-        if "," in value or value.startswith(("[", "(")):
-            raise Refused(f"--set {text!r} gives several values", f"write an axis into the sweep file: grid({name.strip()}=[...])")
         try:
-            found[name.strip()] = ast.literal_eval(value.strip())
-        except (ValueError, SyntaxError):
-            found[name.strip()] = value.strip()
+            read = ast.literal_eval(value.strip())
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # all that it says of what is no literal
+            read = value.strip()
+        if isinstance(read, (list, tuple, set, dict)) or (read == value.strip() and ("," in read or read.startswith(("[", "(")))):
+            raise Refused(f"--set {text!r} gives several values", f"write an axis into the sweep file: grid({name.strip()}=[...])")
+        found[name.strip()] = read
     return found
 
 
-def _command(options: argparse.Namespace) -> str:
-    """The command that runs what was looked at."""
-    words = ["python run_sweep.py", options.sweep]
-    words += [f'--where "{options.where}"'] * bool(options.where) + [f"--set {s}" for s in options.set]
-    words += [f"--{n.replace('_', '-')} {v}" for n in ("limit", "seeds", "results", "max_stack") if (v := getattr(options, n)) is not None]
-    words += ["--retry-failed"] * options.retry_failed + ["--local"] * options.local
-    return " ".join(words)
+def command(options: argparse.Namespace, **changes: Any) -> str:
+    """The command of a run with these options, to be pasted into a shell; changes: options that differ.
+
+    It is made from the parser's own flags, so that none is forgotten; those that only look are left out.
+    """
+    p, given = parser(), {**vars(options), **changes}
+    looks = next(group for group in p._action_groups if group.title == LOOKS)
+    words = ["python", "run_sweep.py"]
+    last: list[str] = []
+    for action in p._actions:
+        value = given.get(action.dest, action.default)
+        if action in looks._group_actions or action.dest == "help" or value == action.default:
+            continue
+        if not action.option_strings:
+            (last if str(value).startswith("-") else words).append(str(value))
+            continue
+        flag = action.option_strings[0]
+        if isinstance(action, argparse._StoreTrueAction):
+            words.append(flag)
+        elif isinstance(action, argparse._AppendAction):
+            words += [word for one in value for word in _given(flag, one)]
+        elif isinstance(action, argparse._StoreAction):
+            words += _given(flag, value)
+        else:
+            raise TypeError(f"{flag} is a kind of flag that cannot be written down")
+    return shlex.join([*words, *(["--", *last] if last else [])])
+
+
+def _given(flag: str, value: Any) -> list[str]:
+    """A flag with its value as words; in one word where the value could be taken for a flag."""
+    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return [f"{flag}={text}"] if text.startswith("-") else [flag, text]
 
 
 def _run(made: Plan, options: argparse.Namespace) -> int:
@@ -226,42 +298,54 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
 
     if holding := holder(made.store, made.sweep.name):
         raise _taken(Taken(made.sweep.name, *holding))
+    retry = command(options, retry_failed=True)
     if not made.to_run:
         made.fold()
-        print(looks.nothing_to_do(made, _command(options)), file=sys.stderr)
+        tell(looks.nothing_to_do(made, retry), sys.stderr)
         return 1 if made.counts()["failed"] else 0
-    print(looks.echo(made, options), file=sys.stderr, flush=True)
+    tell(looks.echo(made, options), sys.stderr)
     from oneshot import runner
     from oneshot.critics.encoder import CriticError
     from oneshot.data import DataError
 
+    note = json.dumps(looks.manifest(made, options, runner.revision()), indent=1).encode()
     try:
-        made.store.write(f"{made.sweep.name}/sweep.json", json.dumps(looks.manifest(made, options, runner.revision()), indent=1).encode())
-        run_options = runner.Options(
-            address=options.address or os.environ.get("RAY_ADDRESS", ""),
-            gpus_per_trial=options.gpus_per_trial,
-            cpus_per_trial=options.cpus_per_trial,
-            workers_per_trial=options.workers_per_trial,
-            checkpoint_seconds=options.checkpoint_seconds,
-            fresh_workers=options.fresh_workers,
-            stop_on_failure=options.stop_on_failure,
-            max_stack=options.max_stack,
-            drop_weights=options.drop_weights,
-        )
+        made.store.write(f"{made.sweep.name}/sweep.json", note)
+    except Unavailable:
+        raise
+    except OSError as error:
+        raise Refused(f"cannot write {error.filename}: {error.strerror}", "choose another folder with --results") from error
+    run_options = runner.Options(
+        address=options.address or os.environ.get("RAY_ADDRESS", ""),
+        gpus_per_trial=options.gpus_per_trial,
+        cpus_per_trial=options.cpus_per_trial,
+        workers_per_trial=options.workers_per_trial,
+        checkpoint_seconds=options.checkpoint_seconds,
+        fresh_workers=options.fresh_workers,
+        stop_on_failure=options.stop_on_failure,
+        max_stack=options.max_stack,
+        drop_weights=options.drop_weights,
+    )
+    try:
         outcome = runner.run(made, run_options, _engine(options.local))
     except Taken as error:
         raise _taken(error) from error
     except (DataError, CriticError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        tell_error(f"error: {error}")
         _traceback_if_asked()
         return 2
+    except ConnectionError as error:
+        if isinstance(error, SOCKET_ERRORS):  # of some socket or pipe, and no word about the cluster
+            raise
+        help = "start one with ray up cluster.yaml, or leave --address out for this machine"
+        raise Refused(str(error), getattr(error, "help", help)) from error
     if outcome.trouble:
-        print(looks.broken_off(made, outcome.trouble, _command(options)), file=sys.stderr)
+        tell_error(looks.broken_off(made, outcome.trouble, command(options)))
         return 1
     if outcome.signal:
-        print(looks.stopped(made, _command(options)), file=sys.stderr)
-        return 143 if outcome.signal == 15 else 130
-    print(looks.finished(made, outcome, _command(options)))
+        tell_error(looks.stopped(made, outcome, command(options)))
+        return 128 + outcome.signal
+    tell(looks.finished(made, outcome, retry))
     return 1 if made.counts()["failed"] or outcome.left else 0
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import shlex
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -170,10 +171,10 @@ def _cloud_facts(config: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _next(file: Path, results: str) -> list[str]:
     """The three commands that follow; the last one may be copied as it is, over several lines."""
-    indent = " " * 12
+    indent, quoted = " " * 12, shlex.quote(str(file))
     return [
-        f"next        ray up {file}",
-        f"{indent}ray dashboard {file}   # leave it open",
+        f"next        ray up {quoted}",
+        f"{indent}ray dashboard {quoted}   # leave it open",
         f"{indent}ray job submit --address http://127.0.0.1:8265 -- bash -c \\",
         f"{indent}  'cd ~/oneshot && exec .venv/bin/python run_sweep.py SWEEP \\",
         f"{indent}  --address auto --results {results}'",

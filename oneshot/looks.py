@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import datetime
 import json
+import math
 import os
 import re
+import shlex
 import textwrap
 import time
 from collections import Counter
@@ -96,24 +97,21 @@ def check(made: Plan, command: str, max_stack: int | None, as_json: bool) -> str
     groups, stacked = stacks_text(made, max_stack)
     seconds, basis = estimate(made)
     seeds = len({p.seed for p in points})
-    facts = dict(
+    found = dict(
         sweep=made.sweep.name, points=len(made.points), to_run=len(made.to_run), trainings=len(trainings), stacked_groups=groups,
-        estimate_seconds=round(seconds), estimate_basis=basis, **{s: counts[s] for s in ("done", "diverged", "failed", "missing")},
+        estimate_seconds=None if seconds is None else round(seconds), estimate_basis=basis, **{s: counts[s] for s in facts.STATUSES},
     )  # fmt: skip
     if as_json:
-        return json.dumps(facts)
-    references = len(made.points) - len(points)
+        return json.dumps(found)
+    references, cores = len(made.points) - len(points), f"{made.cpus} cores of this machine"
     lines = [
         f"{made.sweep.name}: {made.sweep.question}",
-        _line("axes", axes_text(points, made.sweep.axes) or "none selected") if points else _line("axes", "no point selected"),
-        _line(
-            "points",
-            f"{len(points):,} of {made.sweep.model}{f' with {seeds} seeds' if seeds > 1 else ''}, {references} references   "
-            f"done {counts['done']:,}   diverged {counts['diverged']:,}   failed {counts['failed']:,}   to run {len(made.to_run):,}",
-        ),
+        _line("axes", axes_text(points, made.sweep.axes) or "none"),
+        _line("points", f"{len(points):,} of {made.sweep.model}{f' with {seeds} seeds' if seeds > 1 else ''}, {references} references"),
+        _line("", "   ".join([f"to run {len(made.to_run):,}", *(f"{s} {counts[s]:,}" for s in facts.STATUSES)])),
         _line("trainings", stacked),
         _line("inputs", inputs_text(made)),
-        _line("estimate", f"about {duration(seconds)} on {made.cpus} cores of this machine, training alone ({basis})"),
+        _line("estimate", f"none: {basis}" if seconds is None else f"about {duration(seconds)} on {cores}, training alone ({basis})"),
     ]
     lines += [_line("not reused", reason) for reason in made.stale()]
     lines += [_line("first", f"{p.point_id[:8]}  {p.label(made.sweep.axes)}") for p in made.to_run if p.model == made.sweep.model][:1]
@@ -128,10 +126,8 @@ def status(made: Plan, command: str, max_stack: int | None, as_json: bool) -> st
     driver = "no driver running"
     if known.note:
         driver = f"run by process {known.note['pid']} on {facts.line(known.note['host'])}, last sign {duration(known.sign)} ago"
-    ends = [r.row["finished_at"] for r in made.log.records.values() if r.row.get("finished_at")]
-    if ends:
-        age = datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(max(ends))
-        driver += f", last row {duration(age.total_seconds())} ago"
+    if last := known.tally.last():
+        driver += f", last row {duration(max(known.now - last, 0))} ago"
     lines = [f"{made.sweep.name}  {len(made.points):,} points, {driver}", *(driver_lines(known) if known.note else [])]
     lines += [table_head(known), table_row(known, "all", known.tally.counts, known.running)]
     for axis, values in telling_axes(known):
@@ -199,7 +195,7 @@ def _failures(made: Plan) -> list[str]:
     for p in made.points:
         record = made.log.records.get(p.point_id)
         if record and record.row["status"] != "done":
-            first = (record.row.get("error") or "").split("\n")[0]
+            first = str(record.row.get("error") or "").split("\n")[0]
             groups.setdefault((record.row.get("error_type") or "", first), []).append(record.row)
     lines = []
     for (kind, text), found in groups.items():
@@ -210,14 +206,14 @@ def _failures(made: Plan) -> list[str]:
 
 def listing(made: Plan, command: str, max_stack: int | None, as_json: bool) -> str:
     """Every point with its id, axes and status."""
-    axes = [*made.sweep.axes, "seed"]
+    axes = made.sweep.axes
     entries = [
-        dict(point_id=p.point_id, model=p.model, status=made.status(p), **{a: p.row()[a] for a in axes if a in p.axes or a == "seed"})
+        dict(point_id=p.point_id, model=p.model, status=made.status(p), **{a: p.settings[a] for a in axes if a in p.axes}, seed=p.seed)
         for p in made.points
     ]
     if as_json:
         return json.dumps(entries)
-    columns = ["point_id", "model", "status", *axes]
+    columns = ["point_id", "model", "status", *axes, "seed"]
     cells = [[number(e.get(c, "-"))[:10] if c == "point_id" else number(e.get(c, "-")) for c in columns] for e in entries]
     widths = [max(len(c), *(len(row[i]) for row in cells)) for i, c in enumerate(columns)]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in [columns, *cells])
@@ -273,12 +269,9 @@ def echo(made: Plan, options: argparse.Namespace) -> str:
     )
     where_from = "" if options.results else " (from ONESHOT_RESULTS)" if os.environ.get("ONESHOT_RESULTS") else ""
     changed = ", ".join(f"{n} {number(v)}" for n, v in differing(made).items())
-    done = sum(made.status(p) != "missing" for p in made.points)
     lines = [
         f"{made.sweep.name}: {made.sweep.question}",
-        _line(
-            "points", f"{len(made.to_run):,} to run, {done:,} have a result   {axes_text(own(made), made.sweep.axes) if own(made) else ''}"
-        ),
+        _line("points", f"{len(made.to_run):,} to run, {made.before:,} have a result   {axes_text(own(made), made.sweep.axes)}"),
         _line("settings", f"{made.sweep.model}: {changed or 'all default'}"),
         _line("inputs", inputs_text(made)),
         _line("engine", engine),
@@ -316,45 +309,75 @@ def _without_secrets(value: Any) -> Any:
     return address + ("?" + "&".join(kept) if kept else "")
 
 
-def nothing_to_do(made: Plan, command: str) -> str:
+def _analysis(made: Plan) -> str:
+    """The command that shows the tables of a sweep."""
+    return shlex.join(["python", "analyze.py", made.store.path(made.sweep.name)])
+
+
+def nothing_to_do(made: Plan, retry: str) -> str:
+    """The words of a run without points to run; retry: the command that runs failed ones again."""
     counts = made.counts()
     by_status = f"{counts['done']:,} done, {counts['diverged']} diverged, {counts['failed']} failed"
     text = f"Nothing to run: all {len(made.points):,} points have a result ({by_status})."
-    retry = f"\nRun the failed ones again: {command} --retry-failed" if counts["failed"] else ""
-    return text + retry + f"\nLook at them: python analyze.py {made.store.path(made.sweep.name)}"
+    again = f"\nRun the failed ones again: {retry}" if counts["failed"] else ""
+    return f"{text}{again}\nLook at them: {_analysis(made)}"
 
 
 def broken_off(made: Plan, trouble: str, command: str) -> str:
-    """The last words of a run that could not go on."""
+    """The last words of a run that could not go on; command: the one that was given."""
     counts = made.counts()
     safe = f"{len(made.points) - counts['missing']:,} of {len(made.points):,} points have a result and are safe."
     return f"error: {trouble}\n  {safe} Once that is mended, the rest continues from checkpoints.\nContinue: {command}"
 
 
-def stopped(made: Plan, command: str) -> str:
-    """The last words after Ctrl-C."""
-    missing = [p for p in made.points if made.status(p) == "missing"]
-    continuing = sum(made.store.exists(f"store/trainings/{p.train_id}/checkpoint.pt") for p in missing)
-    finished = len(made.points) - len(missing)
-    fresh = len(missing) - continuing
-    return f"Stopped: {finished:,} finished, {continuing:,} continue from checkpoints, {fresh:,} not started.\nContinue: {command}"
+def stopped(made: Plan, outcome: Outcome, command: str) -> str:
+    """The last words after Ctrl-C: of the points that the run was about, how many are finished, begun and untouched."""
+    ended = {row["point_id"] for row in outcome.new_rows}
+    left = [p for p in made.to_run if p.point_id not in ended and made.status(p) in ("missing", "failed")]
+    finished = made.before + len(made.to_run) - len(left)
+    try:
+        trained, begun = made.trainings() if left else (set(), set())
+    except OSError as error:  # the results were out of reach, perhaps the reason for the stop
+        rest = f"{len(left):,} left (which of them continue from checkpoints cannot be seen: {error.strerror})"
+    else:
+        continuing = sum(p.train_id in trained or p.train_id in begun for p in left)
+        rest = f"{continuing:,} continue from checkpoints, {len(left) - continuing:,} not started"
+    return f"Stopped: {finished:,} finished, {rest}.\nContinue: {command}"
 
 
-def finished(made: Plan, outcome: Outcome, command: str) -> str:
-    """The summary at the end of a run: counts, the nearest point beside people, failures, what was written, what comes next."""
+def finished(made: Plan, outcome: Outcome, retry: str) -> str:
+    """The summary at the end of a run: counts, the nearest point beside people, failures, what was written, what comes next.
+
+    retry: the command that runs failed points again.
+    """
     counts = outcome.counts
     head = f"Finished: {counts['done']:,} done, {counts['diverged']} diverged, {counts['failed']} failed in {duration(outcome.seconds)}."
     lines = [head, *(_nearest_table(made) if made.measure() == "human_distance" else _likelihood_table(made))]
     lines += _failures(made)
-    folder = made.store.path(made.sweep.name)
-    tables = [name for name in (*ARRAYS, "critics") if made.store.exists(f"{made.sweep.name}/{name}.parquet")]
-    lines.append(_line("written", f"{folder}/points.parquet ({len(made.current_records()):,} rows), {', '.join(tables)}").strip())
-    others = len(made.log.records) - len(made.current_records())
-    if others:
-        lines.append(f"            {others:,} records of other settings stay in {folder}/records")
-    retry = f"; {command} --retry-failed" if made.counts()["failed"] else ""
-    lines.append(f"next        python analyze.py {folder}{retry}")
+    folder, rows = made.store.path(made.sweep.name), made.current_records()
+    try:
+        there = set(made.store.versions(made.sweep.name, ".parquet"))
+    except OSError:  # they were written a moment ago; that they cannot be listed is no failure of the run
+        there = set()
+    tables = [name for name in (*ARRAYS, "critics") if f"{name}.parquet" in there]
+    lines.append(_line("written", ", ".join([f"{folder}/points.parquet ({len(rows):,} rows)", *tables])).strip())
+    if others := len(made.log.records) - len(rows):
+        lines.append(_line("", f"{others:,} records of other settings stay in {folder}/records"))
+    lines.append(f"next        {_analysis(made)}")
+    if made.counts()["failed"]:
+        lines.append(f"            {retry}")
     return "\n".join(lines)
+
+
+def measured(value: Any, error: Any, digits: int) -> str:
+    """A value with its standard error, as in `0.3412 +- 0.0047`: at least so many digits, and two of the error."""
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        return "-"
+    if not isinstance(error, (int, float)) or not math.isfinite(error):
+        return f"{value:.{digits}f}"
+    if error > 0:
+        digits = min(max(digits, 1 - math.floor(math.log10(error))), 6)
+    return f"{value:.{digits}f} +- {error:.{digits}f}"
 
 
 def _nearest_table(made: Plan) -> list[str]:
@@ -371,10 +394,10 @@ def _nearest_table(made: Plan) -> list[str]:
         ("nearest", best),
         *(({"human": "people"}.get(r["model"], r["model"]), r) for r in rows if r["model"] in sweep.REFERENCES),
     ]:
-        values = "".join(f"{short(row[a]) if row['model'] == made.sweep.model else '':>{max(len(a), 6) + 2}}" for a in axes)
-        spread = f"{row['diversity']:.2f} +- {row['diversity_se'] or 0:.2f}"
-        percent = f"{row['recognizability']:.1f} +- {row['recognizability_se'] or 0:.1f}"
-        lines.append(f"{name:<12}{values}{spread:>18}{percent:>19}{row['human_distance']:>10.2f}")
+        values = "".join(f"{short(row.get(a, '')) if row['model'] == made.sweep.model else '':>{max(len(a), 6) + 2}}" for a in axes)
+        spread = measured(row.get("diversity"), row.get("diversity_se"), 2)
+        percent = measured(row.get("recognizability"), row.get("recognizability_se"), 1)
+        lines.append(f"{name:<12}{values}{spread:>18}{percent:>19}{measured(row.get('human_distance'), None, 2):>10}")
     return lines
 
 

@@ -7,20 +7,29 @@ import os
 import sys
 import threading
 import time
+import warnings
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
+from oneshot.terminal import drop, nowhere, reader_left
+
 REPAINT_SECONDS = 0.25
 LINE_SECONDS = 60.0
 RATE_SECONDS = 600.0
 SHOWN_FAILURES = 5
+SHOWN_TRIALS = 3  # of those at work in a heartbeat
+HEARTBEAT_COLUMNS = 90
 
 
 @dataclass
 class Running:
-    """A trial at work: its points in words, and what it is at: done of total epochs, drawings or what else `doing` says."""
+    """A trial at work: its points in words, and what it is at: done of total epochs, drawings or what else `doing` says.
+
+    loss: of the last epoch on the training classes; NaN where none is told.
+    """
 
     label: str
     points: int
@@ -41,10 +50,21 @@ class Running:
         """As in `epoch 3/10` or `drawing 40 %`."""
         return f"epoch {self.done}/{self.total}" if self.doing == "epoch" else f"{self.doing} {self.done / max(self.total, 1):.0%}"
 
+    def line(self) -> str:
+        """As in `beta=1.75 seed=44 epoch 37/100 loss 1.23`."""
+        if not self.total:
+            return f"{self.label} starts"
+        loss = f" loss {self.loss:.4g}" if self.doing == "epoch" and math.isfinite(self.loss) else ""
+        return f"{self.label} {self.text()}{loss}"
+
 
 @dataclass
 class State:
-    """The counts of a run. `before` points had a record when it began; `total` counts them too."""
+    """The counts of a run.
+
+    before: of the points selected, those that had a result when it began and are not run again;
+    `total` counts them and the points that are run.
+    """
 
     name: str
     total: int
@@ -60,7 +80,7 @@ class State:
     work_done: float = 0.0
     trials_ended: int = 0
     started: float = field(default_factory=time.monotonic)
-    ends: deque[float] = field(default_factory=deque)
+    ends: list[float] = field(default_factory=list)  # only ever appended to, so that any thread may read it
 
     @property
     def ended(self) -> int:
@@ -85,9 +105,8 @@ class State:
     def per_minute(self) -> float:
         """Points a minute over the last ten minutes."""
         now = time.monotonic()
-        while self.ends and now - self.ends[0] > RATE_SECONDS:
-            self.ends.popleft()
-        return 60 * len(self.ends) / max(min(now - self.started, RATE_SECONDS), 1e-9)
+        recent = len(self.ends) - bisect_right(self.ends, now - RATE_SECONDS)
+        return 60 * recent / max(min(now - self.started, RATE_SECONDS), 1e-9)
 
     def left(self) -> str:
         """Time left, by work and not by points; "-" before three trials ended, and once all are trained, as drawing has no estimate."""
@@ -145,38 +164,74 @@ def summary(state: State) -> str:
     return f"{share} {counts} rate={state.per_minute():.1f}/min left={state.left().replace(' ', '')}{nearest}"
 
 
-class Progress:
-    """Paints a State from a thread of its own. Use as a context; `say` prints a line that stays."""
+def heartbeat(state: State) -> list[str]:
+    """The lines by which a log shows that a run goes on: the counts, what is prepared or waited for, and trials at work."""
+    found = [summary(state)]
+    if state.phase:
+        found.append(f"{state.name} now: {state.phase}")
+    running = sorted(list(state.running.values()), key=lambda r: not r.total)
+    if running:
+        parts = [r.line() for r in running[:SHOWN_TRIALS]]
+        while len(parts) > 1 and len("; ".join(parts)) > HEARTBEAT_COLUMNS - 20 - len(state.name):
+            parts.pop()
+        more = f"; {len(running) - len(parts)} more" if len(running) > len(parts) else ""
+        found.append(f"{state.name} at: {'; '.join(parts)}{more}")
+    return found
 
-    def __init__(self, state: State, stream: TextIO | None = None, tick: Callable[[], None] = lambda: None):
-        self.state, self.stream, self.tick = state, stream or sys.stderr, tick
-        self.gone: Callable[[], None] = lambda: None
+
+class Progress:
+    """Paints a State from a thread of its own; `say` prints a line that stays. Use as a context.
+
+    Args:
+        state: what is shown.
+        stream: where to [stderr].
+        tick: called before each look at the state.
+        gone: called once when nobody reads what is written any more; from then on it is dropped.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        stream: TextIO | None = None,
+        tick: Callable[[], None] = lambda: None,
+        gone: Callable[[], object] = lambda: None,
+    ):
+        self.state, self.tick, self.gone = state, tick, gone
+        self.stream = stream or sys.stderr or nowhere()
         self.live = self.stream.isatty() and os.environ.get("TERM") != "dumb"
         self._lock = threading.RLock()
+        self._writer = 0  # the thread that writes at this moment
+        self._said: deque[str] = deque()  # lines that wait to be written
         self._end = threading.Event()
         self._painted = 0
+        self._torn = False
+        self._left = self._told_left = False
         self._failures = 0
-        self._last_line, self._last_share = time.monotonic(), 0.0
+        self._last_line = time.monotonic()
+        self._troubles: set[str] = set()
+        self._show_warning: Any = None
         self._thread = threading.Thread(target=self._loop, name="progress", daemon=True)
 
     def __enter__(self) -> Progress:
+        if self.live:  # a warning in the middle of the live lines would stay there
+            self._show_warning, warnings.showwarning = warnings.showwarning, self._warn
         self._thread.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._end.set()
         self._thread.join()
-        with self._lock:
-            self._clear()
-            if self._failures > SHOWN_FAILURES:
-                self._write(f"{self._failures - SHOWN_FAILURES} more failed or diverged points: see --status\n")
+        if self._show_warning is not None:
+            warnings.showwarning = self._show_warning
+        if self._failures > SHOWN_FAILURES:
+            more = self._failures - SHOWN_FAILURES
+            self._said.append(f"{more} more failed or diverged points: see --status")
+        self._show()
 
     def say(self, text: str) -> None:
-        """Print a line that stays above the live lines."""
-        with self._lock:
-            self._clear()
-            self._write(text + "\n")
-            self._paint()
+        """Print a line that stays above the live lines. Signal handlers may call it at any moment."""
+        self._said.append(text)
+        self._show()
 
     def event(self, text: str) -> None:
         """A line with the clock time."""
@@ -187,37 +242,89 @@ class Progress:
         self._failures += 1
         if self._failures <= SHOWN_FAILURES:
             values = " ".join(f"{a}={row[a]}" for a in [*axes, "seed"] if row.get(a) is not None)
-            self.event(f"{status} {row['point_id'][:8]} {row['model']} {values} {row.get('error_type')} log={row.get('log')}")
+            what = f"{status} {row['point_id'][:8]} {row['model']} {values}"
+            self.event(f"{what} {row.get('error_type')} log={row.get('log')}")
+
+    def _warn(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        self.say(warnings.formatwarning(message, category, filename, lineno).rstrip())
 
     def _loop(self) -> None:
-        while not self._end.wait(REPAINT_SECONDS if self.live else 1.0):
-            self.tick()
-            with self._lock:
-                if self.live:
-                    self._clear()
-                    self._paint()
-                else:
-                    self._line_if_due()
+        while not self._end.wait(REPAINT_SECONDS if self.live else max(min(LINE_SECONDS, 1.0), 0.05)):
+            try:
+                self.tick()
+                self._heartbeat_if_due()
+                if self.live or self._said:
+                    self._show()
+            except Exception as error:  # a mistake here must not silence the rest of a run
+                self._trouble(f"progress cannot be shown: {type(error).__name__}: {error}")
 
-    def _line_if_due(self) -> None:
-        """A summary line a minute or per 5 %, whichever is rarer."""
-        share, now = self.state.ended / max(self.state.total, 1), time.monotonic()
-        if now - self._last_line >= LINE_SECONDS and share - self._last_share >= 0.05:
-            self._last_line, self._last_share = now, share
-            self._write(f"{time.strftime('%H:%M:%S')} {summary(self.state)}\n")
+    def _trouble(self, text: str) -> None:
+        """Say once what is wrong with the lines themselves."""
+        if text not in self._troubles:
+            self._troubles.add(text)
+            self._said.append(text)
 
-    def _clear(self) -> None:
-        if self.live and self._painted:
-            self._write(f"\x1b[{self._painted}A\x1b[J")
-            self._painted = 0
+    def _heartbeat_if_due(self) -> None:
+        """Where nothing is repainted, lines at least once a minute."""
+        now = time.monotonic()
+        if not self.live and now - self._last_line >= LINE_SECONDS:
+            self._last_line = now
+            self._said.extend(f"{time.strftime('%H:%M:%S')} {line}" for line in heartbeat(self.state))
 
-    def _paint(self) -> None:
-        if self.live and not self._end.is_set():
-            width = int(os.environ.get("COLUMNS") or 0) or os.get_terminal_size(self.stream.fileno()).columns or 80
-            shown = lines(self.state, width)
-            self._write("\n".join(shown) + "\n")
-            self._painted = len(shown)
+    def _show(self) -> None:
+        """Write what was said, and the live lines below it.
+
+        A signal handler that speaks interrupts this at any place, also in the middle of a write.
+        What it says then waits for the call that it interrupted, so that frames stay whole.
+        """
+        if self._writer == threading.get_ident():
+            return
+        with self._lock:
+            try:
+                self._writer = threading.get_ident()
+                self._frame()
+                while self._said:
+                    self._frame()
+            finally:
+                self._writer = 0
+        if self._left and not self._told_left:
+            self._told_left = True
+            self.gone()
+
+    def _frame(self) -> None:
+        """One write: the old lines taken away, what was said, the new lines."""
+        text = ""
+        if self.live and (self._painted or self._torn):
+            text = "\r\x1b[J" if self._torn else f"\x1b[{self._painted}A\x1b[J"
+        while self._said:
+            text += self._said.popleft() + "\n"
+        shown = lines(self.state, self._width()) if self.live and not self._end.is_set() else []
+        text += "".join(line + "\n" for line in shown)
+        if text:
+            self._torn = True  # until it is written: an interrupt may end it anywhere
+            self._write(text)
+        self._torn, self._painted = False, len(shown)
+
+    def _width(self) -> int:
+        try:
+            known = os.get_terminal_size(self.stream.fileno()).columns
+        except (OSError, ValueError):  # the terminal is gone
+            known = 0
+        return int(os.environ.get("COLUMNS") or 0) or known or 80
 
     def _write(self, text: str) -> None:
-        self.stream.write(text)
-        self.stream.flush()
+        try:
+            self.stream.write(text)
+            self.stream.flush()
+        except OSError as error:  # of a full disk below a log: what is said is lost, and the run is not
+            if reader_left(error):
+                drop(self.stream)
+                self.stream, self.live, self._left = nowhere(), False, True

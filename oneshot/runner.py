@@ -160,9 +160,8 @@ def run(plan: Plan, options: Options, make_engine: Callable[[Driver], Engine]) -
         provenance={"git_revision": revision()},
         failed={p.point_id: plan.log.version(p.point_id) for p in plan.to_run if plan.status(p) == "failed"},
     )  # fmt: skip
-    again = {p.point_id for p in plan.to_run}
-    before = sum(p.point_id not in again and plan.status(p) != "missing" for p in plan.points)
-    state = State(name, before + len(plan.to_run), before=before, work=max(trial_work(plan.to_run), 1.0))
+    before = plan.before
+    state = State(name, before + len(plan.to_run), before, work=max(trial_work(plan.to_run), 1.0))
     state.by_likelihood = plan.measure() == "nelbo"
     state.nearest_distance, state.nearest = _nearest(plan, [r.row for r in plan.current_records()])
     progress = Progress(state)

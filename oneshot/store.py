@@ -220,6 +220,12 @@ class Store:
         except FileNotFoundError:
             return {}
 
+    def keys(self, folder: str) -> list[str]:
+        """All keys below a folder, however deep, in order; temporary files are left out. A folder that is not there has none."""
+        if self._scheme:
+            raise NotImplementedError("object stores follow")
+        return self._steadily("list", folder, lambda: sorted(_below(Path(self.base), folder)))
+
     def version(self, key: str) -> str | None:
         """The version of one file; None where there is none."""
         if self._scheme:
@@ -519,6 +525,18 @@ def _amount(size: float) -> str:
             return f"{size:.3g} {unit}"
         size /= 1000
     return f"{size:,.3g} TB"
+
+
+def _below(base: Path, folder: str) -> Iterator[str]:
+    """The files below a folder relative to the base; folders that are deleted meanwhile hold none."""
+
+    def trouble(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
+    for place, _, names in os.walk(base / folder, onerror=trouble):
+        at = Path(place).relative_to(base).as_posix()
+        yield from (f"{at}/{name}" for name in names if not name.startswith("."))
 
 
 def _unlink(path: str) -> None:

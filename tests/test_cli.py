@@ -44,7 +44,7 @@ def test_help_fits_and_its_examples_work(monkeypatch: pytest.MonkeyPatch, capsys
         (["quickstrat", "--check"], "there is no sweep 'quickstrat'. Did you mean 'quickstart'?", ""),
         ([], "which sweep?", "run_sweep.py --list"),
         (["quickstart", "--chekc"], "unrecognized arguments: --chekc", "did you mean --check?"),
-        (["quickstart", "--limit", "0"], "0 is not at least 1", "--help"),
+        (["quickstart", "--limit", "0"], "0 is not a whole number of at least 1", "--help"),
         (["quickstart", "--check", "--set", "epochs"], "is not NAME=VALUE", "--set epochs=20"),
         (["quickstart", "--check", "--set", "epochs=1,2"], "gives several values", "grid(epochs=[...])"),
         (["quickstart", "--check", "--set", "epoch=1"], "Did you mean 'epochs'?", ""),
