@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from oneshot import looks, plan, sweep
+from oneshot.demand import Impossible
 from oneshot.plan import Plan
 from oneshot.rows import NewerFormat
 from oneshot.settings import SettingError
@@ -132,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingError as error:
         for message in error.problems:
             print(f"error: {message}", file=sys.stderr)
-    except (WhereError, Refused, StoreError) as error:
+    except (WhereError, Refused, Impossible, StoreError) as error:
         print(f"error: {error}", file=sys.stderr)
         if getattr(error, "help", ""):
             print(f"  help: {error.help}", file=sys.stderr)  # type: ignore[union-attr]

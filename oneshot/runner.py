@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import math
 import platform
 import signal
 import subprocess
@@ -400,7 +401,7 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         self.driver.at_work = {n: p for n, p in self.driver.at_work.items() if n in self.state.running} | {name: points}
         self.state.running[name] = Running(trial_label(points, self.driver.plan.sweep.axes), len(points), trial_work(points))
 
-    def follow(self, name: str, points: Sequence[Point], doing: str, done: int, total: int) -> None:
+    def follow(self, name: str, points: Sequence[Point], doing: str, done: int, total: int, loss: float = math.nan) -> None:
         """Show what a trial is at; past its training, take the records of those of its points that have one already."""
         if name in self.state.running:
             one = self.state.running[name]
