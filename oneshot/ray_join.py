@@ -11,11 +11,13 @@ import stat
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private.authentication import authentication_token_setup as token_setup
+from ray._raylet import AuthenticationTokenLoader
 
 PROBE_SECONDS = 10.0  # until what listens at an address must have said that it speaks Ray's protocol
 JOIN_SECONDS = 40.0  # until a cluster that answers must have taken this process in
@@ -24,6 +26,7 @@ SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 TOKEN = Path("~/.ray/auth_token")
 HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # of gRPC; its answer is of the same kind
 SETTINGS = 4
+QUESTION = "/ray.rpc.NodeInfoGcsService/GetClusterId"
 START_HELP = "start one with ray up cluster.yaml, or leave --address out (and RAY_ADDRESS unset) for this machine"
 TOKEN_HELP = "export RAY_AUTH_MODE=token, with the cluster's token in ~/.ray/auth_token; RAY_AUTH_MODE=disabled for one without"
 
@@ -108,15 +111,17 @@ def _connect(address: str) -> None:
     if trouble := _trouble(host, port):
         raise NoCluster(f"no Ray cluster answers at {_told(address, host, port)}: {trouble}")
     at = address if "://" in address else f"{host}:{port}"
+    if "://" not in address:
+        _agree(host, port, _told(address, host, port))
     try:
         _within(JOIN_SECONDS, lambda: ray.init(address=at, log_to_driver=False, logging_level=logging.ERROR))
     except NoCluster:
         raise
     except (OSError, RuntimeError, ValueError, AssertionError, ray.exceptions.RayError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        refused = isinstance(error, ray.exceptions.AuthenticationError) or "authenticat" in reason.lower()
-        text = f"the Ray cluster at {_told(address, host, port)} " + ("asks for a token" if refused else "cannot be joined")
-        raise NoCluster(f"{text}: {reason}", TOKEN_HELP if refused else START_HELP) from error
+        refused = isinstance(error, ray.exceptions.AuthenticationError)
+        text = f"the Ray cluster at {_told(address, host, port)} cannot be joined: {reason}"
+        raise NoCluster(text, TOKEN_HELP if refused else START_HELP) from error
 
 
 def _place(address: str) -> tuple[str, int]:
@@ -157,6 +162,40 @@ def _trouble(host: str, port: int) -> str:
     except OSError as error:
         return (error.strerror or str(error)).lower()
     return "" if len(first) == 9 and first[3] == SETTINGS else "what listens there is not Ray"
+
+
+def _agree(host: str, port: int, told: str) -> None:
+    """Use a token if, and only if, the cluster asks for one: where they differ, Ray warns for a minute and then hangs.
+
+    Raises:
+        NoCluster: the cluster asks for another token than this user has.
+    """
+    try:
+        import grpc
+    except ImportError:  # it comes with ray[default]; without it, Ray's own choice stands
+        return
+    mode = os.environ.get("RAY_AUTH_MODE", "").lower()
+    if _takes(grpc, host, port, {}):
+        if not mode:
+            os.environ["RAY_AUTH_MODE"] = "disabled"
+        return
+    if mode != "disabled":
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        token_setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+        if _takes(grpc, host, port, AuthenticationTokenLoader.instance().get_token_for_http_header()):
+            return
+    raise NoCluster(f"the Ray cluster at {told} asks for a token, and this user has none or another", TOKEN_HELP)
+
+
+def _takes(grpc: Any, host: str, port: int, header: Mapping[str, str]) -> bool:
+    """Whether the cluster answers a question with this header; also where it does not know the question."""
+    metadata = tuple((name.lower(), value) for name, value in header.items())
+    with grpc.insecure_channel(f"[{host}]:{port}" if ":" in host else f"{host}:{port}") as channel:
+        try:
+            channel.unary_unary(QUESTION)(b"", timeout=PROBE_SECONDS, metadata=metadata)
+        except grpc.RpcError as error:
+            return bool(error.code() != grpc.StatusCode.UNAUTHENTICATED)
+    return True
 
 
 def _within(seconds: float, work: Callable[[], Any]) -> None:
