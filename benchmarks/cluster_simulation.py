@@ -266,8 +266,7 @@ class Simulation:
         self.turns.ended(name, index, self.length)
         self.done += 1
         self.backlog += self.costs.record + (self.design.record_waits * self.costs.request if self.cluster.remote else 0.0)
-        longest = max(turns.LONGEST_TURN, 4 * self.design.turn_seconds)
-        if trials and self.now - begun <= longest:
+        if trials and self.now - begun <= self.turns.longest:
             self._begin_trial(slot)
             return
         del self.turn[slot]
@@ -287,14 +286,14 @@ class Simulation:
 
 
 def simulate(length: float, points: int, cluster: Cluster, design: Design, costs: Costs) -> dict[str, float]:
-    """One sweep, with the design's turns."""
-    before = turns.TURN_SECONDS
-    turns.TURN_SECONDS = design.turn_seconds
+    """One sweep, with turns as long as the design has them, whatever the number of slots."""
+    before = turns.TURN_SECONDS, turns.TURNS_A_SECOND
+    turns.TURN_SECONDS, turns.TURNS_A_SECOND = design.turn_seconds, math.inf
     start = time.perf_counter()
     try:
         found = Simulation(length, points, cluster, design, costs).run()
     finally:
-        turns.TURN_SECONDS = before
+        turns.TURN_SECONDS, turns.TURNS_A_SECOND = before
     return found | {"simulated_in": time.perf_counter() - start}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,3 +21,8 @@ def promised(path: Path = BOOTSTRAP) -> list[tuple[int, Mapping[str, float]]]:
         workers = [(min(int(t.get("max_workers", 0)), most), t.get("resources") or {}) for t in types.values()]
         return [(count, resources) for count, resources in workers if count > 0]
     return []
+
+
+def grows_elsewhere() -> bool:
+    """Whether machines may come that nobody here can know of: a pod of a cluster in Kubernetes, whose operator starts others."""
+    return "KUBERNETES_SERVICE_HOST" in os.environ

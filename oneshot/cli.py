@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from oneshot import looks, plan, sweep
+from oneshot.demand import Impossible
 from oneshot.plan import NothingSelected, Plan
 from oneshot.rows import NewerFormat
 from oneshot.settings import SettingError
@@ -174,7 +175,7 @@ def _answered(options: argparse.Namespace) -> int:
     except SettingError as error:
         for message in error.problems:
             tell_error(f"error: {message}")
-    except (WhereError, NothingSelected, NoHomeError, Refused, StoreError) as error:
+    except (WhereError, NothingSelected, NoHomeError, Refused, Impossible, StoreError) as error:
         _tell_refusal(str(error), getattr(error, "help", ""))
     except Unavailable as error:
         _tell_refusal(str(error), error.help)

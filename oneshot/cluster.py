@@ -137,7 +137,7 @@ def _summary(file: Path, config: dict[str, Any]) -> str:
     where = {"aws": "s3://BUCKET/results", "gcp": "gs://BUCKET/results"}.get(provider["type"], "/SHARED/FOLDER/results")
     facts.append(("results", f"must lie where every node can write: --results {where}"))
     lines = [_wrapped(text, f"{name:<12}") for name, text in facts]
-    lines += _next(file, where)
+    lines += _next(file, where, "RAY_AUTH_MODE=token" in str(config.get("head_start_ray_commands")))
     note = f"{file} is in order. No cloud was contacted: whether images, instance types, rights and quotas are there shows when it starts."
     return "\n".join([_wrapped(note, ""), "", *lines])
 
@@ -147,6 +147,8 @@ def _local_facts(config: dict[str, Any]) -> list[tuple[str, str]]:
     if "coordinator_address" in provider:
         return [("machines", f"given by the coordinator at {provider['coordinator_address']}")]
     workers = [str(ip) for ip in provider["worker_ips"]]
+    if not workers:
+        return [("machine", f"{provider['head_ip']} alone")]
     least, most = config.get("min_workers", len(workers)), config.get("max_workers", len(workers))
     return [("head", str(provider["head_ip"])), ("workers", f"{min(least, most)}..{most} of {len(workers)} machines: {', '.join(workers)}")]
 
@@ -169,12 +171,13 @@ def _cloud_facts(config: dict[str, Any]) -> list[tuple[str, str]]:
     return [*facts, ("idle", f"a worker ends after {idle:g} minute{'s' * (idle != 1)} without work")]
 
 
-def _next(file: Path, results: str) -> list[str]:
-    """The three commands that follow; the last one may be copied as it is, over several lines."""
+def _next(file: Path, results: str, token: bool) -> list[str]:
+    """The commands that follow; the last one may be copied as it is, over several lines."""
     indent, quoted = " " * 12, shlex.quote(str(file))
     return [
         f"next        ray up {quoted}",
         f"{indent}ray dashboard {quoted}   # leave it open",
+        *[f"{indent}export RAY_AUTH_MODE=token   # it asks for ~/.ray/auth_token"] * token,
         f"{indent}ray job submit --address http://127.0.0.1:8265 -- bash -c \\",
         f"{indent}  'cd ~/oneshot && exec .venv/bin/python run_sweep.py SWEEP \\",
         f"{indent}  --address auto --results {results}'",

@@ -20,8 +20,11 @@ from oneshot.settings import did_you_mean
 
 Place = tuple[Any, ...]
 WIDTH = 79
+TOKEN = re.compile(r"\.ray/auth_token$")
+MAKE_TOKEN = "(umask 077; ray get-auth-token --generate >/dev/null)"
 PROVIDERS = ("aws", "gcp", "local", "azure", "vsphere", "aliyun")  # what `ray up` starts; kuberay, spark and others have ways of their own
 PLACEHOLDER = re.compile(r"\bYOUR[-_/][A-Z0-9_/-]*")
+MODE = re.compile(r"\bRAY_AUTH_MODE=['\"]?(\w+)")
 INSTALLS = re.compile(
     r"\b(pip|uv)\b[^;&|\n]*\binstall\b[^;&|\n]*(\s['\"]?\./?(\[|['\"]|\s|$)|\boneshot(\.git)?/?([\[@'\"]|\s|$))"
     r"|\buv sync\b|\bmake \.venv/installed\b"
@@ -130,6 +133,7 @@ class Check:
         self.local()
         self.access()
         self.files()
+        self.token()
         self.commands()
         if not self.wrong():
             self.ask_ray()
@@ -311,10 +315,9 @@ class Check:
         head, workers = self.provider.get("head_ip"), self.provider.get("worker_ips")
         if not head:
             self.error(("provider", "head_ip"), "provider.head_ip is missing", "give the address of the machine that is to be the head")
-        if not workers:
-            self.error(
-                ("provider", "worker_ips"), "provider.worker_ips is missing or empty", "list the other machines, one a line after a dash"
-            )
+        if workers is None:
+            message = "provider.worker_ips is missing"
+            self.error(("provider", "worker_ips"), message, "list the other machines, one a line after a dash; [] for the head alone")
         for index, ip in enumerate(workers or []):
             if ip == head or ip in (workers or [])[:index]:
                 help = "take it out: the head runs trials by itself" if ip == head else "take one of them out"
@@ -352,6 +355,8 @@ class Check:
                 self.wrong_type(place, source, "string")
             elif not PLACEHOLDER.search(source) and not Path(source).expanduser().exists():
                 help = f"paths here begin in the folder where `ray up` is run; this is {Path.cwd()}"
+                if TOKEN.search(str(remote)):
+                    help = f"make it, once: {MAKE_TOKEN}"
                 self.error(place, f"file_mounts: there is no {source} to copy to {remote}", help)
         needed = [n for name in SENT for n in [name, *(p.name for p in sorted(Path(__file__).parent.iterdir()) if name == "oneshot")]]
         for index, pattern in enumerate(self.config.get("rsync_exclude", [])):
@@ -360,6 +365,38 @@ class Check:
             if lost:
                 message = f"rsync_exclude {str(pattern)!r} also keeps {lost[0]} of this project from the nodes"
                 self.error(("rsync_exclude", index), message, f'"/{plain}" means the one at the top of the folder only')
+
+    def token(self) -> None:
+        """Whether Ray asks for a token, on head and workers alike, and whether all nodes have it."""
+        modes: dict[str, str | None] = {}
+        for key in ("head_start_ray_commands", "worker_start_ray_commands"):
+            starts = [c for c in self.config.get(key) or ["ray start"] if re.search(r"\bray start\b", c)]  # without the key: Ray's own
+            modes[key] = next((m[1].lower() for c in starts if (m := MODE.search(c))), "") if starts else None
+        if self.kind == "local" and not self.provider.get("worker_ips", True):
+            modes.pop("worker_start_ray_commands")  # there are none
+        head = modes["head_start_ray_commands"]
+        if head is None:
+            return  # started by something that cannot be looked into
+        for key, mode in modes.items():
+            if mode is not None and (mode == "token") != (head == "token"):
+                message = "head and workers differ in RAY_AUTH_MODE: they would refuse each other"
+                self.error((key,), message, "write RAY_AUTH_MODE=token before each `ray start`")
+                return
+        if head != "token":
+            message = "no token is asked for: whoever reaches the head over the network can run code on all nodes"
+            help = f"{MAKE_TOKEN}, the token in file_mounts and RAY_AUTH_MODE=token before each `ray start`, as in cluster.yaml"
+            self.hint(("head_start_ray_commands",), message, help)
+            return
+        mounts = {str(remote): source for remote, source in self.config.get("file_mounts", {}).items() if TOKEN.search(str(remote))}
+        text = "\n".join(c for key in modes for c in self.config.get(key) or [])
+        shared = self.kind == "local" and not self.config.get("file_mounts")  # homes on one disk
+        if not mounts and not re.search(r"\bRAY_AUTH_TOKEN(_PATH)?=", text) and not shared:
+            message = "RAY_AUTH_MODE=token, but no token goes to the nodes: Ray would not start there"
+            self.error(("file_mounts",), message, "add to file_mounts: ~/.ray/auth_token: ~/.ray/auth_token")
+        for remote, source in mounts.items():
+            with contextlib.suppress(OSError, RuntimeError, TypeError):
+                if Path(source).expanduser().stat().st_mode & 0o077:
+                    self.hint(("file_mounts", remote), f"others on this machine may read {source}", f"chmod 600 {source}")
 
     def commands(self) -> None:
         """Whether the nodes get this project, at the pinned versions, and start Ray so that it can grow and stop."""

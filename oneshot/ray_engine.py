@@ -10,8 +10,8 @@ import contextlib
 import dataclasses
 import functools
 import importlib
+import itertools
 import json
-import logging
 import math
 import os
 import pickle
@@ -20,7 +20,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,13 @@ from ray import tune
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.tune.search import Searcher
 
-from oneshot import inputs, ray_group, trial
-from oneshot.autoscaled import promised
+from oneshot import demand, inputs, ray_group, ray_join, rows, trial
+from oneshot.autoscaled import grows_elsewhere, promised
+from oneshot.demand import Impossible, Resources, Waiting
 from oneshot.losses import Loss, Losses, judge
 from oneshot.plan import trial_work
 from oneshot.points import Point
+from oneshot.ray_group import Told, tell
 from oneshot.runner import Engine, default_device
 from oneshot.store import Unavailable, Unwritable
 from oneshot.train import Tick
@@ -50,6 +52,8 @@ from oneshot.turns import Turns
 Body = Callable[[Sequence[Point], Job, Tick], dict[str, str]]
 BLOCK = 64  # trials in one object of Ray's store
 SLOTS_SECONDS = 10.0  # how often the size of the cluster is looked at
+ROOM_SECONDS = 5.0  # how often it is looked whether the machines there are could run what is left
+BUSY_SECONDS = 20.0  # without a trial at work, after which the cluster is called busy
 
 
 class RayEngine(Engine):
@@ -59,12 +63,19 @@ class RayEngine(Engine):
 
     def __enter__(self) -> RayEngine:
         self.owned = not ray.is_initialized()
-        address = self.driver.options.address
-        if self.owned:
-            _join(address)
-            self.driver.stop.listen()  # ray.init ends the process at a SIGTERM
-        self.to_come = promised() if address else []
+        self.waiting = Waiting(self.state, self.driver.progress.event)
+        self.looked = self.began_waiting = time.monotonic()
         self.scratch = tempfile.mkdtemp(prefix="oneshot-tune-")
+        try:
+            address = self.driver.options.address
+            if self.owned:
+                ray_join.join(address)
+                self.driver.stop.listen()  # ray.init ends the process at a SIGTERM
+            self.to_come = promised() if address else []
+            self.demand()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -72,40 +83,86 @@ class RayEngine(Engine):
             ray.shutdown()
         shutil.rmtree(self.scratch, ignore_errors=True)
 
+    def demand(self) -> None:
+        """Hold what the trials ask for against the cluster, before anything is prepared.
+
+        Raises:
+            Impossible: a trial would wait for ever, as no machine that there is or may come can hold it.
+        """
+        if grows_elsewhere():
+            return
+        for share, workers in self.asks(self.driver.plan.to_run):
+            if refused := demand.refusal(self._there(), self.to_come, share, workers):
+                raise refused
+
+    def asks(self, points: Iterable[Point], attempt: int = 0) -> list[tuple[dict[str, float], int]]:
+        """What the trials of these points ask for, each thing once: the share of each worker, and how many workers."""
+        families = [_family(model) for model in dict.fromkeys(p.model for p in points)]
+        found = [(self.share(f.gpu_share, attempt), self.job.workers if f.trained else 1) for f in families]
+        return [one for i, one in enumerate(found) if one not in found[:i]]
+
     def _prepare(self, point: Point) -> None:
         """Prepare on one node with all its processors (and its GPU), following the progress through a small file in the store."""
-        gpus = 1 if self._has_gpus() else 0
-        nodes = [n for n in self._machines() if n.get("CPU") and (n.get("GPU") or not gpus)]
-        cpus = min((node["CPU"] for node in nodes), default=1)
+        share = self._whole_node()
         key = f"{self.job.sweep}/prepare.json"
-        task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=2)(_prepare_remotely)
-        future = task.remote(trial.without_place(point), self.job, key, int(cpus))
-        shown = ""
+        task = ray.remote(num_cpus=share["CPU"], num_gpus=share["GPU"], max_retries=2)(_prepare_remotely)
+        future = task.remote(trial.without_place(point), self.job, key, int(share["CPU"]))
+        shown, began = "", time.monotonic()
         while not ray.wait([future], timeout=1.0)[0]:
             with contextlib.suppress(OSError, ValueError):
                 text = self.job.store.read(key).decode()
                 if text != shown:
                     shown = text
+                    self.waiting.show("")
                     self.phase(*json.loads(text))
+            busy = not shown and time.monotonic() - began > BUSY_SECONDS
+            if self.room_is_due():
+                self.look_for_room([(share, 1)], busy)
+        self.waiting.show("")
         try:
             ray.get(future)
         except ray.exceptions.RayTaskError as error:
-            raise error.cause from None if isinstance(error.cause, Exception) else error
+            if isinstance(error.cause, Exception):
+                raise error.cause from None
+            raise
+        except ray.exceptions.RayError as error:
+            text = f"the worker that prepared the inputs ended each time: {judge('', str(error), False, '').how}"
+            raise Impossible(text, "--local prepares them in this process") from error
         finally:
             self.job.store.delete(key)
 
-    def _machines(self) -> list[Mapping[str, float]]:
+    def _whole_node(self) -> dict[str, float]:
+        """All processors of the smallest node that may prepare, and its GPU: of those with a GPU, where there are any."""
+        nodes = [machine for machine in self._machines() if machine.get("CPU")]
+        nodes = [node for node in nodes if node.get("GPU")] or nodes
+        gpus = min((node.get("GPU", 0.0) for node in nodes), default=0.0)
+        return {"CPU": min((node["CPU"] for node in nodes), default=1.0), "GPU": min(gpus, 1.0)}
+
+    def room_is_due(self) -> bool:
+        return time.monotonic() - self.looked > ROOM_SECONDS
+
+    def look_for_room(self, asks: Iterable[tuple[Resources, int]], busy: bool = False) -> None:
+        """Say so while no machine of the cluster could hold what is asked for; busy: or all are taken."""
+        self.looked, there, asks = time.monotonic(), self._there(), list(asks)
+        found = [words for share, workers in asks if (words := demand.lacks(there, share, workers))]
+        if not found and busy and asks:
+            found = [f"room for a trial with {demand.words(asks[0][0])}: the cluster is busy"]
+        self.waiting.show(found[0] if found else "")
+
+    def _there(self) -> list[Resources]:
+        """The resources of each node there is."""
+        return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+    def _machines(self) -> list[Resources]:
         """The resources of each node there is, and of one of each kind that may come."""
-        return [node["Resources"] for node in ray.nodes() if node["Alive"]] + [resources for _, resources in self.to_come]
+        return [*self._there(), *(resources for _, resources in self.to_come)]
 
     def _has_gpus(self) -> bool:
         return any(machine.get("GPU") for machine in self._machines())
 
     def slots(self) -> int:
         """How many trials fit side by side on the cluster: as it is now, or as it may grow."""
-        share = {name: self.driver.options.workers_per_trial * asked for name, asked in self.share(1.0).items()}
-        come = {name: sum(count * each.get(name, 0) for count, each in self.to_come) for name in share}
-        return max(_fit(ray.cluster_resources(), share), _fit(come, share), 1)
+        return demand.slots(self._there(), self.to_come, self.share(1.0), self.driver.options.workers_per_trial)
 
     def device(self) -> str:
         return "cuda" if self.share(1.0).get("GPU") else "cpu"
@@ -115,7 +172,7 @@ class RayEngine(Engine):
         options = self.driver.options
         asked = options.gpus_per_trial if options.gpus_per_trial is not None else gpus * self._has_gpus()
         machines, more = self._machines(), 2**attempt
-        most = max((m.get("CPU", 0) for m in machines if m.get("GPU") or not asked), default=1)
+        most = max((m.get("CPU", 0) for m in machines if m.get("GPU", 0) >= asked), default=1)
         cpus = max(min(options.cpus_per_trial * more, most), options.cpus_per_trial)
         return {"CPU": cpus, "GPU": asked if asked >= 1 else min(asked * more, 1.0)}
 
@@ -141,6 +198,7 @@ class RayEngine(Engine):
             ),
         )
         tuner.fit()
+        self.waiting.show("")
         self.state.running.clear()
         self.driver.machines.clear()
 
@@ -148,21 +206,6 @@ class RayEngine(Engine):
 def _resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
     """What a turn asks for; of one that trains by a group of workers, the group asks for it."""
     return tune.PlacementGroupFactory([config["share"] if config["workers"] == 1 else {"CPU": ray_group.WAITING}])
-
-
-def _join(address: str) -> None:
-    """Start Ray on this machine, or join the cluster at this address. Raises ConnectionError, which says what to do, if there is none."""
-    here: dict[str, Any] = {} if address else dict(num_cpus=os.cpu_count(), include_dashboard=False)
-    try:
-        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
-        # Pages about every dead node and worker, which no setting keeps back; what it means for the sweep is said in a line.
-        ray._private.worker.print_to_stdstream = lambda *_, **__: None
-        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    except (ConnectionError, ray.exceptions.RaySystemError, RuntimeError, ValueError) as error:
-        if not address:
-            raise
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ConnectionError(f"no Ray cluster answers at {address}: {reason}") from error
 
 
 def _any_death_is_one(whole: Callable[..., None]) -> Callable[..., None]:
@@ -180,11 +223,6 @@ def _any_death_is_one(whole: Callable[..., None]) -> Callable[..., None]:
 RayActorManager._actor_task_failed = _any_death_is_one(RayActorManager._actor_task_failed)  # type: ignore[method-assign]
 
 
-def _fit(resources: Mapping[str, float], share: Mapping[str, float]) -> int:
-    """How many trials of this share fit into these resources."""
-    return min((int(resources.get(name, 0) / asked + 1e-9) for name, asked in share.items() if asked), default=1)
-
-
 def _family(model: str) -> Any:
     """The class of a family."""
     return importlib.import_module(f"oneshot.models.{model}").FAMILY
@@ -192,7 +230,7 @@ def _family(model: str) -> Any:
 
 def _prepare_remotely(point: Point, job: Job, key: str, cpus: int) -> None:
     torch.set_num_threads(cpus)
-    last = 0.0
+    last = -math.inf
 
     def report(*what: Any) -> None:
         nonlocal last
@@ -200,7 +238,12 @@ def _prepare_remotely(point: Point, job: Job, key: str, cpus: int) -> None:
             last = time.monotonic()
             job.store.write(key, json.dumps(what).encode())
 
+    report("inputs", 0, 0, {})  # a sign that the task has found its room
     inputs.prepare(point, job.store, torch.device(default_device()), report)
+
+
+class _Ended(BaseException):
+    """Tune ends this turn: what its report raises, told apart from an exit that a family calls."""
 
 
 def _trainable(config: dict[str, Any], refs: list[Any], job: Job, body: Body) -> None:
@@ -208,6 +251,11 @@ def _trainable(config: dict[str, Any], refs: list[Any], job: Job, body: Body) ->
 
     Reports at its start, every `report_seconds` and at the end, which trials ended since the last report and how far the one at work is.
     """
+    with contextlib.suppress(_Ended):
+        _turn(config, refs, job, body)
+
+
+def _turn(config: dict[str, Any], refs: list[Any], job: Job, body: Body) -> None:
     context = ray.get_runtime_context()
     cpus = context.get_assigned_resources().get("CPU", 1)
     on_gpu = bool(context.get_accelerator_ids().get("GPU")) and torch.cuda.is_available()
@@ -216,30 +264,74 @@ def _trainable(config: dict[str, Any], refs: list[Any], job: Job, body: Body) ->
     start, last = time.monotonic(), -math.inf
     ended: list[tuple[int, bool, float]] = []
 
-    def report(index: int, doing: str = "epoch", done: int = 0, total: int = 0, now: bool = False, **more: Any) -> None:
+    def report(
+        index: int, doing: str = "epoch", done: int = 0, total: int = 0, loss: float = math.nan, now: bool = False, **more: Any
+    ) -> None:
         nonlocal last
         if now or time.monotonic() - last > job.report_seconds:
             last = time.monotonic()
-            tune.report({"ended": list(ended), "at": index, "doing": [doing, done, total], **where, **more})
+            try:
+                tune.report({"ended": list(ended), "at": index, "doing": [doing, done, total, loss], **where, **more})
+            except SystemExit as stop:
+                raise _Ended from stop
             ended.clear()
 
     for index in config["trials"]:
-        began = time.monotonic()
+        began, points = time.monotonic(), list[Point]()
         try:
             if job.stop_asked() or (index != config["trials"][0] and began - start > config["longest"]):
                 break  # the driver gives what was not begun to another turn
             report(index)
-            points = pickle.loads(ray.get(refs[index // BLOCK])[index % BLOCK])
+            packed = ray.get(refs[index // BLOCK])
+            points = pickle.loads(packed[index % BLOCK])
             work = body if config["workers"] == 1 else functools.partial(ray_group.run, share=config["share"])
-            statuses = work(points, job, functools.partial(report, index))
+            finished = bool(work(points, job, functools.partial(report, index)))
         except Unavailable as error:  # of no point's making: the driver finds out whether it is this machine's trouble or everybody's
             report(index, now=True, unavailable=str(error), unwritable=isinstance(error, Unwritable))
             return
-        ended.append((index, bool(statuses), time.monotonic() - began))
+        except ray.exceptions.RayError:
+            raise  # the points did not arrive: as a worker that is lost
+        except (Exception, SystemExit) as error:
+            try:
+                told = record_failures(points, error, job)
+            except Unavailable as away:
+                report(index, now=True, unavailable=str(away), unwritable=isinstance(away, Unwritable))
+                return
+            if told:
+                report(index, now=True, raised=told)
+            finished = True
+        ended.append((index, finished, time.monotonic() - began))
         if on_gpu:  # a warm worker gives the memory back before the next trial
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats()
+            try:
+                torch.cuda.empty_cache()
+                torch.cuda.reset_peak_memory_stats()
+            except Exception as error:  # after some errors a device is lost to its process: the next trials need another one
+                report(-1, now=True, broken=tell(error).text)
+                raise
     report(-1, now=True)
+
+
+def record_failures(points: Sequence[Point], error: BaseException, job: Job) -> list[str]:
+    """Leave a `failed` row for each of these points that is not done, here where the error arose.
+
+    Returns:
+        Nothing; or the error's type, its text and its traceback, where a row could not be written and the driver must do it.
+
+    Raises:
+        Unavailable: the store takes no row.
+    """
+    told = list(tell(error).args)
+    if not points:
+        return told  # it arose before there were any
+    try:
+        for point in points:
+            if rows.status(job.store, job.sweep, point.point_id) in (None, "failed"):  # the failure of an earlier run gives way to this one
+                trial.record_failure(point, error, job)  # type: ignore[arg-type]
+    except Unavailable:
+        raise
+    except Exception:
+        return told
+    return []
 
 
 class _Unsaved:
@@ -258,11 +350,14 @@ class _Turns(_Unsaved, Searcher):
     def __init__(self, engine: RayEngine, groups: Sequence[Sequence[Point]], shares: Sequence[Mapping[str, float]], alone: bool):
         super().__init__()
         self.engine, self.groups, self.shares = engine, groups, shares
+        workers = {True: engine.job.workers, False: 1}
+        self.kinds = [(tuple(share.items()), workers[_family(group[0].model).trained]) for share, group in zip(shares, groups)]
         self.turns = Turns([trial_work(group) for group in groups], engine.slots(), 1 if alone else len(groups))
         self.losses = Losses(lambda: {node["NodeID"] for node in ray.nodes() if node["Alive"]})
         self.places: dict[str, tuple[str, str]] = {}  # of each turn at work: node and host
         self.failed: set[str] = set()
-        self.looked = time.monotonic()
+        self.broken: set[str] = set()  # turns whose worker ends itself, as it can run no more trials
+        self.looked = self.busy_since = time.monotonic()
 
     def suggest(self, trial_id: str) -> Any:
         """The trials of the next turn; None while a turn at work may still give some back; FINISHED at the end."""
@@ -307,6 +402,10 @@ class _Turns(_Unsaved, Searcher):
         if result.get("at", -1) >= 0:
             self.begin(trial_id, result["at"])
             self.engine.follow(f"{trial_id}/{result['at']}", self.groups[result["at"]], *result["doing"])
+        if "raised" in result and trial_id in self.turns.out:
+            self.record(self.groups[result["at"]], Told(*result["raised"]).again(), result["host"])
+        if "broken" in result:
+            self.broken.add(trial_id)
         if "unavailable" in result and trial_id in self.turns.out:
             self.engine.driver.without_store(result["unavailable"], result["unwritable"], self.places[trial_id][1])
             self.end(trial_id, self.turns.close(trial_id, but_first=True))
@@ -320,12 +419,55 @@ class _Turns(_Unsaved, Searcher):
             self.end(trial_id, self.turns.close(trial_id))
 
     def fail(self, turn: str, error: Exception | None) -> None:
-        """Take the end of a worker to judgement."""
-        if turn in self.failed:
-            self.failed.remove(turn)
+        """Take the end of a worker to judgement. What was raised outside of a trial is of the trial that it kept from running."""
+        if turn not in self.failed:
+            return
+        self.failed.remove(turn)
+        if turn in self.broken:
+            self.broken.remove(turn)
+            self.end(turn, self.turns.close(turn))
+        elif isinstance(error, ray.exceptions.RayTaskError):
+            self.raised(turn, error)
+        else:
             unavailable = isinstance(error, ray.exceptions.ActorUnavailableError)
             text = f"{error} preempted" if getattr(error, "preempted", False) else str(error)
             self.losses.open.append(judge(turn, text, unavailable, self.places.get(turn, ("", ""))[0]))
+
+    def raised(self, turn: str, error: Exception) -> None:
+        """Leave rows for the first trial of a turn, which raised before anything of ours could; the others are handed out again."""
+        left, host = self.turns.out.get(turn, [])[:1], self.places.get(turn, ("", "a machine"))[1]
+        cause = error
+        while isinstance(inner := getattr(cause, "cause", None), Exception) and inner is not cause:
+            cause = inner
+        if isinstance(cause, ray.exceptions.RayError) and not isinstance(cause, ray.exceptions.RayTaskError):
+            how = f"its points did not reach it: {tell(cause).text.strip().splitlines()[0]}"
+            self.losses.open.append(Loss(turn, how, False, self.places.get(turn, ("", ""))[0]))
+            return
+        if isinstance(cause, Unavailable):
+            self.engine.driver.without_store(str(cause), isinstance(cause, Unwritable), host)
+        else:
+            told = Told(type(cause).__name__, tell(cause).text, tell(error).text).again()
+            for index in left:
+                self.record(self.groups[index], told, host)
+                self.turns.ended(turn, index, 0.0)
+        self.end(turn, [*left, *self.turns.close(turn, but_first=isinstance(cause, Unavailable))])
+
+    def record(self, points: Sequence[Point], error: Exception, host: str) -> None:
+        """Write the rows of points whose worker could not write them."""
+        try:
+            if told := record_failures(points, error, self.engine.job):
+                self.engine.driver.end_for(f"no row can be written for {points[0].point_id}: {told[1]}")
+        except Unavailable as away:
+            self.engine.driver.without_store(str(away), isinstance(away, Unwritable), host)
+        self.engine.driver.take_records(points, at_once=True)
+
+    def look_for_room(self) -> None:
+        """Say what the trials that are left wait for, if no machine could run them or all are busy with something else."""
+        if self.engine.state.running or not self.turns.out:
+            self.busy_since = time.monotonic()
+        left = {self.kinds[i] for i in itertools.chain(self.turns.queue, *self.turns.out.values())}
+        asks = [(dict(share), workers) for share, workers in left]
+        self.engine.look_for_room(asks, time.monotonic() - self.busy_since > BUSY_SECONDS)
 
     def lose(self, losses: Sequence[Loss]) -> None:
         """Hand out again what a lost machine had; leave the trial that took its worker down, or may have, to the next round."""
@@ -373,11 +515,13 @@ class _WhenAsked(_Unsaved, tune.Stopper):
     """Ends Tune once a stop was asked for and the running trials have saved and ended, or are overdue; at once where they cannot save."""
 
     def __init__(self, turns: _Turns):
-        self.engine = turns.engine
+        self.turns, self.engine = turns, turns.engine
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
         stop, trouble = self.engine.driver.stop, self.engine.driver.trouble
+        if not stop.asked() and self.engine.room_is_due():  # this is asked at every step of Tune's loop
+            self.turns.look_for_room()
         return stop.asked() and (bool(trouble) or not self.engine.state.running or stop.overdue())

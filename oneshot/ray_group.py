@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -29,11 +30,12 @@ from oneshot.trial import Job
 
 RESTARTS = 3  # of a group, of which a worker died or raised
 LOOK_SECONDS = 1.0
+LOST_PEER = ("gloo", "nccl", "connection closed by peer", "connection reset by peer")  # marks of an error that follows another's
 WAITING = 0.001  # of a processor: what the trial takes that waits for its group, and each worker leaves to it
 
 
 def run(points: Sequence[Point], job: Job, report: Tick, share: Mapping[str, float]) -> dict[str, str]:
-    """As `trial.run`, by job.workers workers with this share of the cluster each. An error that stays becomes the points' row."""
+    """As `trial.run`, by job.workers workers with this share of the cluster each. Raises the error that stays after all restarts."""
     key = f"{job.sweep}/together-{points[0].train_id}.json"
     gpus, cpus = share.get("GPU", 0.0), share.get("CPU", 1.0)
     folder = tempfile.mkdtemp(prefix="oneshot-train-")
@@ -51,13 +53,40 @@ def run(points: Sequence[Point], job: Job, report: Tick, share: Mapping[str, flo
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         job.store.delete(key)
-    if isinstance(error, Unavailable):
-        raise error
     if error is not None:
-        for point in points:
-            if rows.status(job.store, job.sweep, point.point_id) in (None, "failed"):  # the failure of an earlier run gives way to this one
-                trial.record_failure(point, error, job)
+        raise error
     return {p.point_id: status for p in points if (status := rows.status(job.store, job.sweep, p.point_id)) is not None}
+
+
+class Told(Exception):
+    """What was raised elsewhere, in words, as the exception itself may be one that cannot travel."""
+
+    def __init__(self, kind: str, text: str, trace: str):
+        super().__init__(kind, text, trace)
+        self.kind, self.text, self.trace = kind, text, trace
+
+    @property
+    def follows(self) -> bool:
+        """Whether another worker's end was the cause."""
+        return any(mark in self.text.lower() for mark in LOST_PEER)
+
+    def again(self) -> Exception:
+        """An exception with the name, text and traceback of the one that was raised."""
+        error: Exception = type(self.kind, (Exception,), {"__module__": "builtins"})(self.text)
+        error.add_note(self.trace)
+        return error
+
+
+def tell(error: BaseException) -> Told:
+    """An exception in words, also where asking for its text raises or it holds what is no text."""
+    return Told(type(error).__name__, _safely(lambda: str(error)), _safely(lambda: "".join(traceback.format_exception(error))))
+
+
+def _safely(ask: Callable[[], str]) -> str:
+    try:
+        return ask().encode(errors="backslashreplace").decode()
+    except Exception as another:
+        return f"(it cannot be told: {type(another).__name__} when asked)"
 
 
 def _followed(work: Callable[[], Any], job: Job, key: str, report: Tick) -> Exception | None:
@@ -67,14 +96,14 @@ def _followed(work: Callable[[], Any], job: Job, key: str, report: Tick) -> Exce
     def call() -> None:
         try:
             work()
-        except Exception as error:
+        except BaseException as error:
             errors.append(_cause(error))
 
     logging.getLogger("ray.train").setLevel(logging.ERROR)
     thread, shown = threading.Thread(target=call, name="group"), ""
     thread.start()
     while thread.is_alive():
-        thread.join(LOOK_SECONDS)
+        thread.join(max(LOOK_SECONDS, job.report_seconds, job.look_seconds))  # the more groups look, the less often each does
         with contextlib.suppress(OSError, ValueError, TypeError):
             text = job.store.read(key).decode()
             if text != shown:
@@ -83,17 +112,36 @@ def _followed(work: Callable[[], Any], job: Job, key: str, report: Tick) -> Exce
     return errors[0] if errors else None
 
 
-def _cause(error: Exception) -> Exception:
-    """What a worker raised, where the group failed for that."""
-    failures = getattr(error, "worker_failures", None) or {}
-    found: Any = failures[min(failures)] if failures else error
-    while isinstance(inner := getattr(found, "cause", None) or getattr(found, "_base_exc", None), Exception) and inner is not found:
-        found = inner
+def _cause(error: BaseException) -> Exception:
+    """What a worker raised, where the group failed for that: of the first one that did not only lose its peers."""
+    failures = getattr(error, "worker_failures", None) or {0: error}
+    found = [_inner(failures[rank]) for rank in sorted(failures)]
+    first = next((one for one in found if not (isinstance(one, Told) and one.follows)), found[0])
+    if isinstance(first, Unavailable):
+        return first
+    return (first if isinstance(first, Told) else tell(first)).again()
+
+
+def _inner(error: Any) -> BaseException:
+    names = ("cause", "_base_exc", "controller_failure")
+    while inner := next((i for n in names if isinstance(i := getattr(error, n, None), BaseException) and i is not error), None):
+        error = inner
+    found: BaseException = error
     return found
 
 
 def _worker(config: dict[str, Any]) -> None:
-    """What each worker of a group does. Several graphics cards in one machine: each worker sees its own."""
+    """What each worker of a group does; what it raises travels in words."""
+    try:
+        _work(config)
+    except Unavailable:
+        raise
+    except (Exception, SystemExit) as error:
+        raise tell(error) from None
+
+
+def _work(config: dict[str, Any]) -> None:
+    """Several graphics cards in one machine: each worker sees its own."""
     context = train.get_context()
     points, device = config["points"], get_device()
     if device.type == "cuda":

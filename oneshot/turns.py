@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 
 TURN_SECONDS = 5.0  # a turn is filled up to this at least
-TURNS_A_SECOND = 100  # more than one driver hands out with ease: with more slots, turns are longer
+TURNS_A_SECOND = 100.0  # more than one driver hands out with ease: with more slots, turns are longer
 LONGEST = 4  # after so many times that, a worker begins no more trials of its turn and gives them back
 LEARNT_FROM = 4  # trials that must have ended before two are put into one turn
 REMEMBERED = 8

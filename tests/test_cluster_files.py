@@ -29,11 +29,16 @@ ANSWERS = {
 
 
 @pytest.fixture(autouse=True)
-def in_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Paths of file_mounts begin where the command is run; and nothing may find credentials or a cloud."""
+def in_the_project(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Paths of file_mounts begin where the command is run; nothing may find credentials or a cloud; a home with a token, returned."""
     monkeypatch.chdir(small.ROOT)
+    home = tmp_path_factory.mktemp("home")
+    (home / ".ray").mkdir()
+    (home / ".ray/auth_token").touch(0o600)
+    monkeypatch.setenv("HOME", str(home))
     for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "GOOGLE_APPLICATION_CREDENTIALS"):
         monkeypatch.delenv(name, raising=False)
+    return home
 
 
 def filled(name: str) -> str:
@@ -191,7 +196,7 @@ def test_more_workers_at_least_than_at_most(tmp_path: Path) -> None:
 
 LOCAL: list[tuple[Callable[[dict[str, Any]], None], list[str]]] = [
     (put("provider.head_ip", None), ["provider.head_ip is missing", "the address of the machine"]),
-    (put("provider.worker_ips", None), ["provider.worker_ips is missing or empty", "list the other machines"]),
+    (put("provider.worker_ips", None), ["provider.worker_ips is missing", "list the other machines"]),
     (put("provider.worker_ips", "10.0.0.2"), ["provider.worker_ips is 10.0.0.2 (text), a list is needed", "after a dash"]),
     (put("provider.worker_ips", ["10.0.0.1"]), ["10.0.0.1 is there twice", "take it out: the head"]),
     (put("auth", {}), ["auth.ssh_user is missing", "the user's name"]),
@@ -205,6 +210,57 @@ def test_a_mistake_about_own_machines_is_named_with_a_remedy(
 ) -> None:
     text, status = told(tmp_path, edited(change, "oneshot/clusters/local.yaml"))
     assert status == 2 and all(word in text for word in words), text
+
+
+def test_the_head_alone_is_a_cluster_of_own_machines(tmp_path: Path) -> None:
+    def alone(config: dict[str, Any]) -> None:
+        config["provider"]["worker_ips"] = []
+        config["min_workers"] = config["max_workers"] = 0
+
+    text, status = told(tmp_path, edited(alone, "oneshot/clusters/local.yaml"))
+    assert status == 0 and "machine 10.0.0.1 alone" in text and "hint:" not in text, text
+
+
+STARTS = ("head_start_ray_commands", "worker_start_ray_commands")
+
+
+def with_mode(mode: str, *keys: str) -> Callable[[dict[str, Any]], None]:
+    """A change of RAY_AUTH_MODE in the commands under these keys."""
+
+    def change(config: dict[str, Any]) -> None:
+        for key in keys:
+            config[key] = [c.replace("RAY_AUTH_MODE=token ", mode) for c in config[key]]
+
+    return change
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_in_all_files_every_node_asks_for_the_token_that_travels(name: str) -> None:
+    config = yaml.safe_load((small.ROOT / name).read_text())
+    starts = [c for key in STARTS for c in config[key] if "ray start" in c]
+    assert len(starts) == 2 and all("RAY_AUTH_MODE=token" in c for c in starts)
+    assert config["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
+    assert any("export RAY_AUTH_MODE=token" in c for c in config["setup_commands"]), "`ray status` over ssh needs it"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_cluster_without_a_token_is_explained(tmp_path: Path, in_the_project: Path, name: str) -> None:
+    for mode in ("RAY_AUTH_MODE=disabled ", ""):
+        text, status = told(tmp_path, edited(with_mode(mode, *STARTS), name))
+        assert status == 0 and "hint: no token is asked for" in text and "ray get-auth-token --generate" in text, text
+        assert "export RAY_AUTH_MODE" not in text
+    for key in STARTS:
+        text, status = told(tmp_path, edited(with_mode("", key), name))
+        assert status == 2 and "differ in RAY_AUTH_MODE" in text and "before each `ray start`" in text, text
+    text, status = told(tmp_path, edited(lambda c: c["file_mounts"].pop("~/.ray/auth_token"), name))
+    assert status == 2 and "no token goes to the nodes" in text and "~/.ray/auth_token: ~/.ray/auth_token" in text, text
+    (in_the_project / ".ray/auth_token").chmod(0o644)
+    text, status = told(tmp_path, filled(name))
+    assert status == 0 and "hint: others on this machine may read" in text and "chmod 600" in text, text
+    assert "export RAY_AUTH_MODE=token" in text, "whoever submits needs it too"
+    (in_the_project / ".ray/auth_token").unlink()
+    text, status = told(tmp_path, filled(name))
+    assert status == 2 and "there is no ~/.ray/auth_token" in text and "make it, once: (umask 077; ray get-auth-token" in text, text
 
 
 def test_on_google_cloud_gpus_must_be_named_and_project_and_zone_given(tmp_path: Path) -> None:
@@ -223,7 +279,7 @@ def test_on_google_cloud_gpus_must_be_named_and_project_and_zone_given(tmp_path:
         (put("available_node_types.head.resources", {}), ["the head has processors for trials", "m5.large, runs trials too"]),
         (put("setup_commands", ["cd ~/oneshot && pip install ."]), ["install no pinned versions", "ray[default] is not installed"]),
         (
-            put("head_start_ray_commands", ["ray start --head --autoscaling-config=x"]),
+            put("head_start_ray_commands", ["RAY_AUTH_MODE=token ray start --head --autoscaling-config=x"]),
             ["kill after 3 seconds", "RAY_JOB_STOP_WAIT_TIME_S=60"],
         ),
     ],

@@ -101,6 +101,8 @@ def test_two_drivers_at_once_a_raising_trial_a_full_gpu_and_killed_workers(folde
         dict(where={"beta": BETAS[34]}, do="raise", message="the lamp went out"),
         dict(where={"beta": BETAS[38]}, below=0.5, **full),
         dict(where={"beta": BETAS[42]}, below=2, **full),
+        dict(where={"beta": BETAS[44]}, do="exit", message="the family has left"),
+        dict(where={"beta": BETAS[46]}, do="odd", message="the text is odd"),
     ]
     (notes / "faults.json").write_text(json.dumps(faults))
     with clusters.cluster(notes) as nodes:
@@ -116,9 +118,12 @@ def test_two_drivers_at_once_a_raising_trial_a_full_gpu_and_killed_workers(folde
             killed += 1
         text = clusters.finish(first)
     assert first.returncode == 1, text
-    frame = check(folder, 2, most_again=killed, failed=2)
+    frame = check(folder, 2, most_again=killed, failed=4)
     assert before.items() <= records(folder).items(), "finished points were computed again"
-    bad, crowded = frame[frame.status == "failed"].sort_values("beta").iloc
+    bad, crowded, left, odd = frame[frame.status == "failed"].sort_values("beta").iloc
+    for row, beta, kind, words in ((left, BETAS[44], "SystemExit", "the family has left"), (odd, BETAS[46], "Odd", "the text is odd")):
+        assert row.beta == pytest.approx(beta) and row.error_type == kind and words in row.error, "told as what it is"
+        assert "in cause" in Path(row.log).read_text(errors="replace")
     assert crowded.beta == pytest.approx(BETAS[42]) and crowded.error_type == "OutOfMemoryError"
     shares = [(line["settings"]["beta"], line["share"]) for line in clusters.told(notes) if line["what"] == "oom"]
     assert Counter(shares)[BETAS[42], 0.25] == Counter(shares)[BETAS[42], 0.5] == 1 and (BETAS[38], 0.5) in shares

@@ -2,7 +2,7 @@
 
 $ONESHOT_WITNESS is a folder. Each process appends to `witness-<pid>.jsonl` there: the epochs that it ended, the trials that it began,
 the files that it read from the store and the images that it built. `faults.json` there holds
-[{"where": {setting: value}, "do": "raise" | "eat" | "slow" | "wait", ...}].
+[{"where": {setting: value}, "do": "raise" | "exit" | "odd" | "eat" | "slow" | "wait", ...}].
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import importlib.util
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,14 @@ def note(what: str, **more: Any) -> None:
         file.write(line.encode())
 
 
+class Odd(Exception):
+    """An exception that cannot travel and whose text is not UTF-8."""
+
+    def __init__(self, message: str):
+        super().__init__(f"{message} \ud800")
+        self.lock = threading.Lock()
+
+
 def faults() -> list[dict[str, Any]]:
     path = FOLDER / "faults.json"
     return json.loads(path.read_text()) if path.is_file() else []
@@ -40,6 +49,10 @@ def cause(settings: dict[str, Any]) -> None:
         if all(settings.get(name) == value for name, value in fault["where"].items()):
             if fault["do"] == "raise":
                 raise RuntimeError(fault["message"])
+            if fault["do"] == "exit":
+                sys.exit(fault["message"])
+            if fault["do"] == "odd":
+                raise Odd(fault["message"])
             if fault["do"] == "eat":
                 note("eats", settings=fault["where"])
                 held = []
