@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from oneshot import rows, settings, where
+from oneshot import notes, rows, settings, where
 from oneshot.points import COMMON, Point, expand
 from oneshot.rows import Log
 from oneshot.store import Store
@@ -67,7 +66,7 @@ class Plan:
     def critic_rows(self) -> list[dict[str, Any]]:
         """The quality of every critic of the sweep that is in the store, one row each."""
         specs = {spec.id: spec for p in self.points for spec in (p.simclr, p.protonet) if spec.id}
-        found = [json.loads(self.store.read(s.quality_key)) for s in specs.values() if self.store.exists(s.quality_key)]
+        found = [row for s in specs.values() if (row := notes.stored(self.store, s.quality_key)) is not None]
         names = dict.fromkeys(k for row in found for k in row if k not in ("curve", "settings"))
         return [{k: row.get(k) for k in names} for row in found]
 

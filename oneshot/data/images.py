@@ -103,7 +103,7 @@ def read_npz_arrays(path: Path, wanted: Mapping[str, tuple[int, str]], help: str
     try:
         with np.load(path, allow_pickle=False) as file:
             found = {name: np.asarray(file[name]) for name in wanted}
-    except Exception as error:  # damaged archives raise nearly anything: BadZipFile, zlib.error, EOFError, NotImplementedError, KeyError
+    except Exception as error:  # damaged archives raise nearly anything
         raise DataError(f"{path} is damaged: {str(error) or type(error).__name__}{help}") from error
     for name, (dimensions, kinds) in wanted.items():
         if found[name].ndim != dimensions or found[name].dtype.kind not in kinds:

@@ -105,7 +105,7 @@ def _read_set(folder: Path, name: str, release: Release) -> np.ndarray:
             return _decode_all(wanted, _keyed({entry: entry for entry in archive.namelist()}, name), archive.read, place)
     except (DataError, OSError):
         raise
-    except Exception as error:  # damaged archives raise nearly anything: BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError
+    except Exception as error:  # damaged archives raise nearly anything
         raise DataError(f"{place} is damaged: {error}\n  help: put a whole one there, or delete it to have it downloaded") from error
 
 
