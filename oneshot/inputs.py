@@ -1,40 +1,50 @@
 """What all trials of a data set share: images, critics, exemplars, the human point. Stored under ids, loaded once a node.
 
 `prepare` computes what is missing, in order: SimCLR, the exemplars (medoids in its space), ProtoNet (whose support images they are),
-people. `load` only reads: images, exemplars and weights are memory maps of files that a node has once, so all its processes share them.
-People's point is a file of a kilobyte, as cheap to read as to ask whether it changed.
+people. All sweeps of a results folder share these, so each is made by one process, under a lease of its own: others wait for it, and take
+its work over where it dies. What is stored is never replaced while it is whole, and what is stored is what is used. `load` only reads:
+images, exemplars and weights are memory maps of files that a node has once, so all its processes share them. People's point is a file of
+a kilobyte, as cheap to read as to ask whether it changed.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
 import importlib
 import io
-import json
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
 from oneshot import data as datasets
-from oneshot import settings, streams
+from oneshot import notes, settings, streams
 from oneshot.critics.encoder import embed_all
 from oneshot.critics.importing import import_weights
 from oneshot.data import digits
 from oneshot.episodes import DataSet
+from oneshot.lease import Lease, Taken, holder
 from oneshot.models.human import Config as HumanConfig
 from oneshot.models.human import Human as HumanFamily
 from oneshot.node_files import node_file
+from oneshot.places import DataError
 from oneshot.points import CriticSpec, Point, digest
 from oneshot.score import Critics, Human, grade
-from oneshot.store import DamagedFile, Store
+from oneshot.store import MAGIC, DamagedFile, Store
+
+LOOK_SECONDS, SAY_SECONDS = 1.0, 60.0  # while another process makes an input: between two looks, and two words about it
+TITLES = {"simclr": "SimCLR", "protonet": "ProtoNet"}
 
 Report = Callable[[str, int, int, dict[str, Any]], None]
+T = TypeVar("T")
 
 
 class MissingInput(RuntimeError):
@@ -63,10 +73,7 @@ def keys(point: Point) -> dict[str, str]:
     """The store keys of a point's inputs, in the order in which they are made; without critics there are none."""
     if not point.scored:
         return {}
-    kind = point.settings["exemplar"]
-    data = [point.settings["dataset"], point.settings["split"], point.settings["image_size"], point.data_fingerprint]
-    chosen_by = {"medoid": point.simclr.id, "first": "", "random": str(point.seed)}[kind]
-    exemplars = digest("exemplars", 1, data, kind, chosen_by)
+    exemplars = _exemplars_id(point, point.settings["exemplar"])
     human = digest("human", exemplars, point.simclr.id, point.protonet.id, settings.METRIC_VERSIONS, _scoring(point))
     return {
         "simclr": point.simclr.weights_key,
@@ -76,29 +83,52 @@ def keys(point: Point) -> dict[str, str]:
     }
 
 
+def _exemplars_id(point: Point, kind: str) -> str:
+    """What identifies the exemplars of this kind for the images, the critic and the seed of a point."""
+    data = [point.settings["dataset"], point.settings["split"], point.settings["image_size"], point.data_fingerprint]
+    chosen_by = {"medoid": point.simclr.id, "first": "", "random": str(point.seed)}[kind]
+    return digest("exemplars", 1, data, kind, chosen_by)
+
+
 def _scoring(point: Point) -> dict[str, Any]:
     """The score-stage settings of a point."""
     return {n: point.settings[n] for n in ("protocol", "diversity_drawings")}
 
 
 def missing(point: Point, store: Store) -> list[str]:
-    """The names of the inputs that are not in the store, or not whole there; a damaged one is set aside."""
-    return [name for name, key in keys(point).items() if not _whole(key, store)]
+    """The names of the inputs that are not in the store, or not whole there, which is told in a warning.
+
+    A critic is missing also where its quality is, as that is written last.
+    """
+    where = keys(point)
+    specs = {"simclr": point.simclr, "protonet": point.protonet}
+    return [
+        name
+        for name, key in where.items()
+        if not _whole(key, store) or (name in specs and not _whole(specs[name].quality_key, store))
+    ]
 
 
 def _whole(key: str, store: Store) -> bool:
+    """Whether there is an undamaged file; a damaged one is named in a warning."""
     try:
-        if key.endswith(".json"):
-            Human(**json.loads(store.read(key)))
+        if key.startswith("store/humans/"):
+            _read_human(key, store)
+        elif key.endswith(".json"):
+            notes.decode(store.read(key))
         else:
             store.unseal(key)
     except FileNotFoundError:
         return False
     except (DamagedFile, ValueError, TypeError) as error:
         warnings.warn(f"{store.path(key)} is damaged ({error}); it is made again", stacklevel=2)
-        store.set_aside(key)
         return False
     return True
+
+
+def _read_human(key: str, store: Store) -> Human:
+    """People's point. Raises FileNotFoundError, or ValueError or TypeError if it is not whole."""
+    return Human(**notes.decode(store.read(key)))
 
 
 def images_beside(point: Point) -> dict[str, Any]:
@@ -121,21 +151,131 @@ def prepare(point: Point, store: Store, device: torch.device, report: Report = l
         datasets.greys(point.settings["dataset"], size)
     if "transfer" in asked or "classify" in asked:
         digits.load(1, size)
-    if not missing(point, store):
-        return
-    where, kind, data = keys(point), point.settings["exemplar"], _data(point)
-    simclr = _critic(point.simclr, data, None, store, device, report)
-    report("exemplars", 0, 1, {})
-    medoids = choose_exemplars(data, "medoid", simclr, 0, device)
-    exemplars = medoids if kind == "medoid" else choose_exemplars(data, kind, simclr, point.seed, device)
-    buffer = io.BytesIO()
-    np.save(buffer, exemplars)
-    store.seal(where["exemplars"], buffer.getvalue())
-    protonet = _critic(point.protonet, data, medoids, store, device, report)
-    report("people", 0, 1, {})
-    drawings = HumanFamily(HumanConfig()).draw(data, exemplars, 0, 0)
-    grades = grade(drawings, Critics(simclr, protonet, device), **_scoring(point))
-    store.write(where["human"], json.dumps(dataclasses.asdict(grades.human)).encode())
+    lacking = missing(point, store)
+    maker = _Maker(point, store, device, report)
+    for name in lacking:  # in the order in which one rests on the other
+        getattr(maker, name)
+
+
+class _Maker:
+    """The inputs of a point, each read from the store or made when something first asks for it."""
+
+    def __init__(self, point: Point, store: Store, device: torch.device, report: Report):
+        self.point, self.store, self.device, self.report = point, store, device, report
+        self.where = keys(point)
+
+    @functools.cached_property
+    def data(self) -> DataSet:
+        return _data(self.point)
+
+    @functools.cached_property
+    def simclr(self) -> nn.Module:
+        return _critic(self.point.simclr, lambda: self.data, lambda: None, self.store, self.device, self.report)
+
+    @functools.cached_property
+    def protonet(self) -> nn.Module:
+        return _critic(self.point.protonet, lambda: self.data, self._supports, self.store, self.device, self.report)
+
+    @functools.cached_property
+    def exemplars(self) -> np.ndarray:
+        return self._chosen(self.point.settings["exemplar"])
+
+    @functools.cached_property
+    def human(self) -> Human:
+        key = self.where["human"]
+
+        def make() -> None:
+            critics = Critics(self.simclr, self.protonet, self.device)
+            drawings = HumanFamily(HumanConfig()).draw(self.data, self.exemplars, 0, 0)
+            human = grade(drawings, critics, **_scoring(self.point)).human
+            self.store.create(key, notes.encode(dataclasses.asdict(human)))
+
+        place = key.removesuffix(".json")
+        return _once("people", place, key, lambda: _read_human(key, self.store), make, self.store, self.report)
+
+    def _chosen(self, kind: str) -> np.ndarray:
+        """The exemplars of a kind. Medoids are stored once for all that rest on them."""
+        key = f"store/exemplars/{_exemplars_id(self.point, kind)}.npy"
+
+        def make() -> None:
+            simclr = self.simclr if kind == "medoid" else None
+            buffer = io.BytesIO()
+            np.save(buffer, choose_exemplars(self.data, kind, simclr, self.point.seed, self.device))
+            _seal_once(self.store, key, buffer.getvalue())
+
+        def read() -> np.ndarray:
+            chosen: np.ndarray = np.load(io.BytesIO(self.store.unseal(key)), allow_pickle=False)
+            return chosen
+
+        return _once("exemplars", key.removesuffix(".npy"), key, read, make, self.store, self.report)
+
+    def _supports(self) -> np.ndarray:
+        """The support images of ProtoNet: the medoids; of an imported one, those of the test classes, by which its quality is known."""
+        imported = bool(self.point.protonet.settings.get("weights"))
+        if imported and self.point.settings["exemplar"] != "medoid" and not _whole(self._medoids_key, self.store):
+            return choose_exemplars(self.data, "medoid", self.simclr, 0, self.device, self.data.test)
+        return self._chosen("medoid")
+
+    @property
+    def _medoids_key(self) -> str:
+        return f"store/exemplars/{_exemplars_id(self.point, 'medoid')}.npy"
+
+
+def _once(what: str, place: str, key: str, read: Callable[[], T], make: Callable[[], None], store: Store, report: Report) -> T:
+    """What is stored under a key, made by one process at a time if it is not there whole.
+
+    Args:
+        what: its name, for people.
+        place: the folder of the lease under which it is made.
+        key: where it lies.
+        read: gives what is stored; raises FileNotFoundError, or ValueError, TypeError or
+            DamagedFile if it is not whole.
+        make: stores it, but not over what somebody else has stored meanwhile.
+        store: the store.
+        report: is told of waiting, as in `prepare`.
+
+    Raises:
+        DamagedFile: what was just written is not whole.
+    """
+    said, who, damaged = 0.0, "", False
+
+    def look() -> tuple[T] | None:
+        nonlocal damaged
+        damaged = False
+        try:
+            return (read(),)
+        except FileNotFoundError:
+            return None
+        except (DamagedFile, ValueError, TypeError) as error:
+            damaged = True
+            warnings.warn(f"{store.path(key)} is damaged ({error}); it is made again", stacklevel=4)
+            return None
+
+    while (found := look()) is None:
+        try:
+            with Lease(store, place, lambda: {"makes": what}):
+                if (found := look()) is not None:  # another one has made it since
+                    break
+                if damaged:  # nobody else puts it aside, or a good one in its place, while we hold the lease
+                    store.set_aside(key)
+                report(what, 0, 1, {})
+                make()
+                if (found := look()) is None:
+                    raise DamagedFile(f"{store.path(key)} is not what was just written there")
+                break
+        except Taken:
+            if (now := holder(store, place)) is not None:
+                name = f"process {now[0]['pid']} on {now[0]['host']}"
+                if name != who or time.monotonic() - said > SAY_SECONDS:
+                    said, who = time.monotonic(), name
+                    report(f"waiting for {what}, which {name} is making", 0, 1, {})
+                time.sleep(LOOK_SECONDS)
+    return found[0]
+
+
+def _seal_once(store: Store, key: str, data: bytes) -> bool:
+    """Write a sealed file unless there is one; whether it was written."""
+    return store.create(key, MAGIC + hashlib.sha256(data).digest() + data)
 
 
 _cache: dict[tuple[str, ...], Inputs] = {}
@@ -161,7 +301,7 @@ def _read(point: Point, store: Store, device: torch.device) -> Inputs:
         return Inputs(data, choose_exemplars(data, kind, None, point.seed, device), None, None)
     try:
         exemplars = np.load(node_file(store, where["exemplars"]), mmap_mode="r", allow_pickle=False)
-        human = Human(**json.loads(store.read(where["human"])))
+        human = _read_human(where["human"], store)
         critics = Critics(_read_critic(point.simclr, size, store, device), _read_critic(point.protonet, size, store, device), device)
     except FileNotFoundError as error:
         raise MissingInput(f"an input of this sweep is not in {store.root}: {error.filename or error}. Run the sweep again") from error
@@ -169,11 +309,21 @@ def _read(point: Point, store: Store, device: torch.device) -> Inputs:
 
 
 def _data(point: Point) -> DataSet:
-    return datasets.load(point.settings["dataset"], point.settings["split"], point.settings["image_size"])
+    """The images of a point. Raises DataError if they are not those by which its ids were made."""
+    data = datasets.load(point.settings["dataset"], point.settings["split"], point.settings["image_size"])
+    if data.fingerprint != point.data_fingerprint:
+        what = f"{data.name} on this machine ({data.fingerprint}) is not what the run began with ({point.data_fingerprint})"
+        raise DataError(f"{what}\n  help: bring the same files to all machines, and leave them as they are while a sweep runs")
+    return data
 
 
-def choose_exemplars(data: DataSet, kind: str, simclr: nn.Module | None, seed: int, device: torch.device) -> np.ndarray:
-    """One image a class, int64 [classes]: the medoid (nearest to the class mean in SimCLR's space), the first, or one at random by seed."""
+def choose_exemplars(
+    data: DataSet, kind: str, simclr: nn.Module | None, seed: int, device: torch.device, classes: np.ndarray | None = None
+) -> np.ndarray:
+    """One image a class, int64 [classes]: the medoid (nearest to the class mean in SimCLR's space), the first, or one at random by seed.
+
+    classes: those whose medoids are wanted, None for all; the others are -1.
+    """
     starts = np.searchsorted(data.label, np.arange(len(data.class_names)))
     sizes = np.bincount(data.label, minlength=len(data.class_names))
     if kind == "first":
@@ -181,37 +331,73 @@ def choose_exemplars(data: DataSet, kind: str, simclr: nn.Module | None, seed: i
     if kind == "random":
         return starts + streams.generator(seed, "exemplar").integers(sizes)
     assert simclr is not None
-    features = embed_all(simclr, np.asarray(data.images), device).astype(np.float64)
-    means = np.stack([np.bincount(data.label, column) for column in features.T], 1) / sizes[:, None]
-    far = ((features - means[data.label]) ** 2).sum(1)
-    return np.array([start + far[start : start + size].argmin() for start, size in zip(starts, sizes)], np.int64)
+    rows = np.arange(len(data.label)) if classes is None else data.rows(classes)
+    label = data.label[rows]
+    features = embed_all(simclr, data.images[rows], device).astype(np.float64)
+    means = np.stack([np.bincount(label, column, len(sizes)) for column in features.T], 1) / sizes[:, None]
+    far = ((features - means[label]) ** 2).sum(1)
+    chosen = np.full(len(sizes), -1, np.int64)
+    at = 0
+    for c in np.unique(label):
+        chosen[c] = starts[c] + far[at : at + sizes[c]].argmin()
+        at += sizes[c]
+    return chosen
 
 
 def _module(kind: str) -> ModuleType:
     return importlib.import_module(f"oneshot.critics.{kind}")
 
 
-def _critic(spec: CriticSpec, data: DataSet, exemplars: np.ndarray | None, store: Store, device: torch.device, report: Report) -> nn.Module:
-    """A critic from the store, else imported from its published file, else trained; stored with its quality."""
-    key = spec.weights_key
-    if _whole(key, store):
-        return _read_critic(spec, data.image_size, store, device)
+def _critic(
+    spec: CriticSpec,
+    data: Callable[[], DataSet],
+    exemplars: Callable[[], np.ndarray | None],
+    store: Store,
+    device: torch.device,
+    report: Report,
+) -> nn.Module:
+    """A critic from the store, else imported from its published file, else trained; stored with its quality.
+
+    Weights are written before their quality. Where a process died between the two, the quality is
+    computed from the stored weights, without the curve of the training.
+    """
     family = _module(spec.kind)
     config = family.Config(**spec.settings)
 
     def tell(epoch: int, losses: dict[str, Any]) -> None:
         report(spec.kind, epoch, config.epochs, losses)
 
-    if config.weights:
-        module = import_weights(config.weights, spec.kind, data.image_size).to(device)
-        quality, curve = family.quality(module, data, exemplars, spec.seed, device), []
-    else:
-        module, quality, curve = family.train(config, data, exemplars, spec.seed, device, tell)
-    note = {"critic": spec.kind, "critic_id": spec.id, "dataset": data.name, "split": data.split, "image_size": data.image_size}
-    store.write(spec.quality_key, json.dumps({**note, **quality, "settings": spec.settings, "curve": curve}).encode())
-    buffer = io.BytesIO()
-    torch.save(module.state_dict(), buffer)
-    store.seal(key, buffer.getvalue())
+    def read() -> nn.Module:
+        store.unseal(spec.weights_key)  # a node's own copy may be whole where the stored file is not
+        return _read_critic(spec, data().image_size, store, device)
+
+    def make() -> None:
+        images, supports = data(), exemplars()
+        if config.weights:
+            module = import_weights(config.weights, spec.kind, images.image_size).to(device)
+            quality, curve = family.quality(module, images, supports, spec.seed, device), []
+        else:
+            module, quality, curve = family.train(config, images, supports, spec.seed, device, tell)
+        buffer = io.BytesIO()
+        torch.save(module.state_dict(), buffer)
+        if _seal_once(store, spec.weights_key, buffer.getvalue()):
+            note(quality, curve)
+
+    def note(quality: dict[str, Any], curve: list[dict[str, Any]]) -> None:
+        images = data()
+        about = {"critic": spec.kind, "critic_id": spec.id, "dataset": images.name, "split": images.split, "image_size": images.image_size}
+        store.create(spec.quality_key, notes.encode({**about, **quality, "settings": spec.settings, "curve": curve}))
+
+    place, title = f"store/critics/{spec.id}", TITLES[spec.kind]
+    module = _once(title, place, spec.weights_key, read, make, store, report)
+
+    def judge() -> None:
+        note(family.quality(module, data(), exemplars(), spec.seed, device), [])
+
+    def read_note() -> dict[str, Any]:
+        return notes.decode(store.read(spec.quality_key))
+
+    _once(f"the quality of {title}", place, spec.quality_key, read_note, judge, store, report)
     return module
 
 

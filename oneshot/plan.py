@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
-import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from oneshot import rows, settings, where
+from oneshot import notes, rows, settings, where
 from oneshot.points import COMMON, Point, expand
 from oneshot.rows import Log
 from oneshot.settings import SettingError
@@ -99,22 +97,9 @@ class Plan:
     def critic_rows(self) -> list[dict[str, Any]]:
         """The quality of every critic of the sweep that is in the store, one row each."""
         specs = {spec.id: spec for p in self.points for spec in (p.simclr, p.protonet) if spec.id}
-        found = [row for spec in specs.values() if (row := self._quality(spec.quality_key))]
+        found = [row for s in specs.values() if (row := notes.stored(self.store, s.quality_key)) is not None]
         names = dict.fromkeys(k for row in found for k in row if k not in ("curve", "settings"))
         return [{k: row.get(k) for k in names} for row in found]
-
-    def _quality(self, key: str) -> dict[str, Any] | None:
-        """What is known of a critic's quality; None before it is trained, or where the file is damaged."""
-        try:
-            row = json.loads(self.store.read(key))
-        except FileNotFoundError:
-            return None
-        except ValueError as error:
-            row = error
-        if isinstance(row, dict):
-            return row
-        warnings.warn(f"{self.store.path(key)} is damaged; the critic is left out of critics.parquet", stacklevel=3)
-        return None
 
     def stale(self) -> list[str]:
         """Why rows of the same assignment are not reused, with counts: the reason users miss most."""

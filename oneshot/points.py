@@ -9,10 +9,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import importlib
 import itertools
 import json
 import math
-import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,31 +118,19 @@ def _hash(text: str) -> str:
 
 
 def data_fingerprint(dataset: str) -> str:
-    """What identifies the images of a data set: their content and the version of their preparation. Reads no image.
+    """What identifies the images of a data set: their content and the version of their preparation.
 
-    Of a data set in a folder of the user's it is the hash of its list of images, or "absent".
+    Of a data set in a folder of the user's it is a hash of all its files and of its class split, or
+    "absent" where there are none: such ids are good for looking only. The files are read once a
+    machine (`data/content.py`).
+
+    Raises:
+        DataError: the data are there, and not whole.
     """
     known = settings.constant("data", dataset, "FINGERPRINT")
     if known == "folder":
-        found = find_file(dataset, settings.constant("data", dataset, "FINGERPRINT_FILES"))
-        known = hashlib.sha256(found.read_bytes()).hexdigest()[:12] if found else "absent"
+        known = importlib.import_module("oneshot.data.content").folder_fingerprint(dataset)
     return f"{known}-{settings.constant('data', '__init__', 'VERSION')}"
-
-
-def find_file(dataset: str, names: Sequence[str]) -> Path | None:
-    """The first of these files of a data set that exists in the user's folders."""
-    return next((f / n for f in user_folders(dataset).values() if f for n in names if (f / n).is_file()), None)
-
-
-def user_folders(dataset: str) -> dict[str, Path | None]:
-    """Where data that the user brings is looked for, in this order: what the user calls the place, and its path (None: not set)."""
-    named = os.environ.get("ONESHOT_DATA")
-    root = Path(named).expanduser() if named else None
-    return {
-        f"$ONESHOT_DATA/{dataset}": root / dataset if root else None,
-        "$ONESHOT_DATA": root,
-        f"./data/{dataset}": Path("data") / dataset,
-    }
 
 
 def channels(dataset: str) -> int:

@@ -458,9 +458,9 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         """Show how far a critic's training is; a line each tenth of it where nothing is repainted."""
         numbers = " ".join(f"{k}={v:.4g}" for k, v in losses.items() if isinstance(v, float))
         text = f"{what} epoch {epoch}/{epochs}  {numbers}" if losses else what
-        self.state.phase = f"preparing {text}"
+        self.state.phase = text if text.startswith("waiting ") else f"preparing {text}"
         if not self.driver.progress.live and (not losses or epoch % max(epochs // 5, 1) == 0):
-            self.driver.progress.event(f"preparing {text}")
+            self.driver.progress.event(self.state.phase)
 
 
 class LocalEngine(Engine):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import pickle
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from oneshot import points, settings
-from oneshot.data import DataError, by_hash, celeba, cifar10, images
+from oneshot import data, points, settings
+from oneshot.data import DataError, by_hash, cache, celeba, cifar10, content, images
 
 WIDE, HIGH = 12, 16  # pixels of a made face
 
@@ -28,6 +28,10 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # --- CelebA ----------------------------------------------------------------------------------------------------------------------------
+
+
+def not_asked(*_: object) -> np.ndarray:
+    raise AssertionError("the prepared images are in the cache")
 
 
 def sizes() -> dict[int, int]:
@@ -70,10 +74,183 @@ def test_celeba_classes_are_the_identities_with_20_to_30_images(tmp_path: Path, 
     assert np.array_equal(data.images, np.broadcast_to(np.array(expected)[:, :, None, None], data.images.shape))  # no band is left
     assert [len(part) for part in (data.train, data.validation, data.test)] == [14, 2, 4]
     assert np.array_equal(np.concatenate([data.train, data.validation, data.test]), np.arange(20))
-    content = hashlib.sha256((tmp_path / place / "identity_CelebA.txt").read_bytes()).hexdigest()
-    assert data.fingerprint == points.data_fingerprint("celeba") and data.fingerprint.startswith(content[:12])
-    (tmp_path / place / "img_align_celeba").rename(tmp_path / "away")
+    assert data.fingerprint == points.data_fingerprint("celeba") and not data.fingerprint.startswith("absent")
+    monkeypatch.setattr(celeba, "prepare", not_asked)
     assert np.array_equal(celeba.load("identities", 6).images, data.images)  # from the cache
+
+
+def kaggle(folder: Path) -> None:
+    """As the zip of another site unpacks."""
+    (folder / "img_align_celeba").rename(folder / "inner")
+    (folder / "img_align_celeba").mkdir()
+    (folder / "inner").rename(folder / "img_align_celeba" / "img_align_celeba")
+
+
+def byte_order_mark(folder: Path) -> None:
+    listing = folder / "identity_CelebA.txt"
+    listing.write_bytes(b"\xef\xbb\xbf" + listing.read_bytes().replace(b"\n", b"\r\n"))
+
+
+def official(folder: Path) -> None:
+    """As the authors' drive has them."""
+    for below, name in (("Anno", "identity_CelebA.txt"), ("Img", "img_align_celeba")):
+        (folder / below).mkdir()
+        (folder / name).rename(folder / below / name)
+
+
+@pytest.mark.parametrize("packaging", [kaggle, byte_order_mark, official])
+def test_celeba_is_the_same_in_every_packaging(tmp_path: Path, packaging: Callable[[Path], None]) -> None:
+    make_faces(tmp_path / "data" / "celeba")
+    plain = celeba.load("identities", 6)
+    packaging(tmp_path / "data" / "celeba")
+    again = celeba.load("identities", 6)
+    assert again.fingerprint == plain.fingerprint and np.array_equal(again.images, plain.images)
+    assert data.missing("celeba", {"image_size": 32}) is None
+
+
+def test_celeba_below_a_root_with_all_data_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_faces(tmp_path / "data" / "celeba")
+    monkeypatch.chdir(tmp_path / "data")
+    monkeypatch.setenv("ONESHOT_DATA", ".")
+    assert len(celeba.load("identities", 6).images) == 500
+
+
+# --- identity --------------------------------------------------------------------------------------------------------------------------
+
+
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files whose bytes are read for a fingerprint from now on; files count as settled at once."""
+    read: list[Path] = []
+
+    def spy(path: Path) -> str:
+        read.append(path)
+        return cache.sha256(path)
+
+    monkeypatch.setattr(content, "sha256", spy)
+    monkeypatch.setattr(content, "SETTLE", -60.0)
+    return read
+
+
+def test_replaced_pictures_are_noticed_and_known_ones_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_faces(tmp_path / "data" / "celeba")
+    read = hashed(monkeypatch)
+    first = points.data_fingerprint("celeba")
+    assert len(read) == 500, "the pictures of all classes, and no others"
+    assert points.data_fingerprint("celeba") == first and len(read) == 500
+    face = tmp_path / "data" / "celeba" / "img_align_celeba" / "000005.jpg"
+    old, times = face.read_bytes(), face.stat()
+    Image.fromarray(np.full((HIGH, WIDE, 3), 9, np.uint8)).save(face, "png")
+    second = points.data_fingerprint("celeba")
+    assert second != first and read[500:] == [Path("data/celeba/img_align_celeba/000005.jpg")]
+    replacement = face.with_name("other")
+    replacement.write_bytes(old[:-1] + b"x")
+    replacement.replace(face)
+    os.utime(face, ns=(times.st_atime_ns, times.st_mtime_ns))  # the same name, size and time
+    assert points.data_fingerprint("celeba") not in (first, second)
+    face.write_bytes(old)
+    assert points.data_fingerprint("celeba") == first
+    assert celeba.load("identities", 6).fingerprint == first
+
+
+def test_a_file_that_has_just_changed_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second change within the resolution of the file system's clock leaves the same times."""
+    make_faces(tmp_path / "data" / "celeba")
+    read = hashed(monkeypatch)
+    monkeypatch.setattr(content, "SETTLE", 3600.0)
+    for _ in range(2):
+        points.data_fingerprint("celeba")
+    assert len(read) == 1000
+
+
+@pytest.mark.parametrize("broken", ["", "{", "[1]", '{"a": 1}', None])
+def test_a_damaged_memory_of_checksums_costs_time_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str | None) -> None:
+    make_faces(tmp_path / "data" / "celeba")
+    read = hashed(monkeypatch)
+    first = points.data_fingerprint("celeba")
+    (place,) = (tmp_path / "cache" / "fingerprints").glob("*.json")
+    if broken is None:
+        (tmp_path / "file").write_text("")
+        monkeypatch.setenv("ONESHOT_CACHE", str(tmp_path / "file" / "cache"))
+    else:
+        place.write_text(broken)
+    assert points.data_fingerprint("celeba") == first and len(read) == 1000
+
+
+def test_a_first_look_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    make_faces(tmp_path / "data" / "celeba")
+    hashed(monkeypatch)
+    monkeypatch.setattr(content, "REPORT", 0.0)
+    points.data_fingerprint("celeba")
+    assert "oneshot: reading celeba once, to know it again: 100 of 500 files" in capsys.readouterr().err
+    points.data_fingerprint("celeba")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ["celeba", "cifar10"])
+def test_the_class_split_enters_the_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    make_faces(tmp_path / "data" / "celeba")
+    make_batches(tmp_path / "data" / "cifar10")
+    first = points.data_fingerprint(name)
+    if name == "celeba":
+        monkeypatch.setattr(celeba, "class_split", lambda n: (np.arange(n - 6), np.arange(n - 6, n - 5), np.arange(n - 5, n)))
+    else:
+        monkeypatch.setattr(cifar10, "TEST", 3)
+    assert points.data_fingerprint(name) != first
+
+
+OWN = """
+import numpy as np
+from oneshot.episodes import DataSet
+
+SPLITS = ("fixed",)
+TRAIN_IMAGES = {"fixed": 4}
+DRAWINGS_PER_CLASS = 2
+FINGERPRINT = "folder"
+FINGERPRINT_FILES = ("faces",)
+TEST = 1
+
+
+def load(split, image_size):
+    raise NotImplementedError
+"""
+
+
+def test_a_data_set_of_the_users_is_all_files_of_its_folder_and_its_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but the two literals: a folder was once taken for absent, and ids ignored images and split."""
+    package = tmp_path / "own"
+    package.mkdir()
+    code = package / "ours.py"
+    code.write_text(OWN)
+    monkeypatch.setattr(data, "__path__", [*data.__path__, str(package)])
+    known = settings.constant
+    folder = lambda kind, name, what, *rest: "folder" if (name, what) == ("ours", "FINGERPRINT") else known(kind, name, what, *rest)  # noqa: E731
+    monkeypatch.setattr(settings, "constant", folder)
+    monkeypatch.setattr(data, "names", lambda: ["ours"])
+
+    def look() -> str:
+        sys.modules.pop("oneshot.data.ours", None)
+        return points.data_fingerprint("ours")
+
+    assert look() == "absent-1"
+    said = str(data.missing("ours", {"image_size": 16}))
+    assert said.startswith("ours is not here") and "put faces into one of these" in said
+    place = tmp_path / "data" / "ours" / "faces"
+    (place / "a").mkdir(parents=True)
+    (place / "a" / "1.png").write_bytes(b"one")
+    (place / "a" / ".hidden").write_bytes(b"of the system")
+    first = look()
+    assert not first.startswith("absent") and data.missing("ours", {"image_size": 16}) is None
+    (place / "a" / ".hidden").write_bytes(b"other")
+    assert look() == first
+    (place / "a" / "1.png").write_bytes(b"two")
+    second = look()
+    (place / "b").mkdir()
+    (place / "a" / "1.png").rename(place / "b" / "1.png")
+    third = look()
+    code.write_text(OWN.replace("TEST = 1", "TEST = 2"))
+    fourth = look()
+    assert len({first, second, third, fourth}) == 4
+    sys.modules.pop("oneshot.data.ours", None)
 
 
 def test_the_official_number_of_identities_splits_as_published() -> None:
@@ -182,7 +359,7 @@ def make_batches(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     return pixels.reshape(-1, 3, 32, 32), labels
 
 
-def test_cifar10_reads_the_official_batches_of_both_pythons(tmp_path: Path) -> None:
+def test_cifar10_reads_the_official_batches_of_both_pythons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pixels, labels = make_batches(tmp_path / "data" / "cifar10")
     data = cifar10.load("fixed", 32)
     assert data.images.shape == (660, 3, 32, 32) and np.array_equal(np.bincount(data.label), np.full(10, 66))
@@ -193,8 +370,15 @@ def test_cifar10_reads_the_official_batches_of_both_pythons(tmp_path: Path) -> N
     halves = cifar10.load("fixed", 16).images
     blocks = data.images.reshape(660, 3, 16, 2, 16, 2).sum((3, 5), dtype=int)
     assert np.array_equal(halves, (blocks + 2) // 4)
-    (tmp_path / "data" / "cifar10" / "cifar-10-batches-py" / "test_batch").unlink()
+    monkeypatch.setattr(cifar10, "read", not_asked)
     assert np.array_equal(cifar10.load("fixed", 32).label, data.label)  # both files are in the cache
+
+
+@pytest.mark.parametrize("place", ["data", "named", "named/cifar10", "named/cifar10/cifar-10-batches-py"])
+def test_cifar10_below_a_root_or_in_the_folder_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    monkeypatch.setenv("ONESHOT_DATA", str(tmp_path / place))
+    make_batches(tmp_path / place.removesuffix("/cifar-10-batches-py"))
+    assert len(cifar10.load("fixed", 32).images) == 660 and data.missing("cifar10", {"image_size": 32}) is None
 
 
 class Evil:
@@ -235,6 +419,7 @@ def test_a_missing_batch_and_a_poor_class_are_named(tmp_path: Path) -> None:
     (folder / "test_batch").unlink()
     with pytest.raises(DataError, match="test_batch is missing"):
         cifar10.load("fixed", 32)
+    assert "test_batch is missing" in str(data.missing("cifar10", {"image_size": 32}))
 
 
 def save_npz(path: Path, side: int = 32, names: tuple[str, ...] = cifar10.CLASSES) -> None:

@@ -58,6 +58,40 @@ def test_the_official_files_are_read_from_every_place(tmp_path: Path, monkeypatc
     assert np.array_equal(half, (grey.reshape(40, 14, 2, 14, 2).sum((2, 4), dtype=int) + 2) // 4)
 
 
+PUBLISHED = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("place", "naming"),
+    [
+        ("data/mnist", lambda name: name.replace("-idx", ".idx")),  # as some unpackers and other sites name them
+        ("data/mnist", lambda name: f"{name}/{name}"),  # each in a folder of its own name
+        ("data/mnist", lambda name: f"{name.replace('-idx', '.idx')}/{name}"),
+        ("data/MNIST/raw", lambda name: name),  # a folder with torchvision's downloads
+        ("named/MNIST/raw", lambda name: name),
+        ("named/mnist/MNIST/raw", lambda name: name),
+        ("named/raw", lambda name: name),
+    ],
+)
+def test_every_packaging_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, naming: Callable[[str], str], packed: bool
+) -> None:
+    monkeypatch.setenv("ONESHOT_DATA", str(tmp_path / "named"))
+    grey, label = make(tmp_path / "made", packed=packed)
+    ending = ".gz" if packed else ""
+    for name in PUBLISHED:
+        there = tmp_path / place / (naming(name) + ending)
+        there.parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "made" / (name + ending)).rename(there)
+    got, labels = digits.load(1, 28)
+    assert np.array_equal(got, grey) and np.array_equal(labels, label)
+    digits.check()
+    there.unlink()
+    with pytest.raises(DataError, match="but no t10k-labels-idx1-ubyte"):
+        digits.check()
+
+
 def test_training_digits_are_a_part_of_their_own(tmp_path: Path) -> None:
     make(tmp_path / "data" / "mnist")
     with pytest.raises(DataError, match=r"put train-images-idx3-ubyte and train-labels-idx1-ubyte into one of"):

@@ -170,7 +170,7 @@ def test_exemplars_are_the_medoid_the_first_or_one_by_seed(critics: Critics) -> 
 
 def imported(path: Path, store: Store) -> Any:
     spec = CriticSpec("simclr", dict(weights=str(path)), 0, "abc")
-    return inputs._critic(spec, data(50), None, store, CPU, lambda *_: None)
+    return inputs._critic(spec, lambda: data(50), lambda: None, store, CPU, lambda *_: None)
 
 
 def test_published_weights_are_imported_once_and_their_quality_noted(tmp_path: Path) -> None:

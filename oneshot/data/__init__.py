@@ -1,8 +1,11 @@
 """Data sets: one file each, found by its name; `load` gives the images with their class split.
 
-The file of a data set defines `FINGERPRINT` (the first 12 hex digits of the hash of its content; "folder" for data of the user's, which
-`FINGERPRINT_FILES` identify), `SPLITS` (the splits it has), `TRAIN_IMAGES` and `DRAWINGS_PER_CLASS` (for estimates and checks), `CHANNELS`
-if it is in colour, and `load(split, image_size) -> DataSet`; `greys(image_size)` if it has levels of ink. Importing it reads no image.
+The file of a data set defines `FINGERPRINT` (the first 12 hex digits of the hash of its content; "folder" for data of the user's, of which
+`FINGERPRINT_FILES` name what is looked for), `SPLITS` (the splits it has), `TRAIN_IMAGES` and `DRAWINGS_PER_CLASS` (for estimates and
+checks), `CHANNELS` if it is in colour, and `load(split, image_size) -> DataSet`; `greys(image_size)` if it has levels of ink. Importing it
+reads no image. Two functions are optional: `check(image_size, greys)` raises DataError where its images are not here, and reads none;
+`contents(found)` says which files and class lists make data of the user's what they are (`content.Contents`): without it, every file below
+what was found, and the code of the data set's own file.
 """
 
 from __future__ import annotations
@@ -10,13 +13,15 @@ from __future__ import annotations
 import difflib
 import hashlib
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from oneshot.episodes import DataSet
+from oneshot.places import DataError, absent, cache_dir, find, unreadable
 from oneshot.points import data_fingerprint
 
 # Raised whenever the same content comes out as other images or in another split; part of every fingerprint and cache file name.
@@ -25,8 +30,8 @@ VERSION = 1
 SMALLEST, LARGEST = 8, 512  # heights an image can be asked for; settings.py narrows this to what the models take
 
 
-class DataError(RuntimeError):
-    """A data set is absent, damaged, not the published one, or asked for in a form it does not have."""
+class WillBeDownloaded(DataError):
+    """A data set is not here yet; the first run on a machine fetches it."""
 
 
 def names() -> list[str]:
@@ -35,7 +40,7 @@ def names() -> list[str]:
 
 
 def fingerprint(name: str) -> str:
-    """What identifies the images and splits of a data set in ids: its content and the version of its preparation. Reads no image."""
+    """What identifies the images and splits of a data set in ids, as `points.data_fingerprint`."""
     _module(name)
     return data_fingerprint(name)
 
@@ -66,6 +71,33 @@ def greys(name: str, image_size: int) -> np.ndarray | None:
     make = getattr(_module(name), "greys", None)
     found: np.ndarray | None = make(image_size) if make else None
     return found
+
+
+def missing(name: str, settings: Mapping[str, Any]) -> DataError | None:
+    """Why the images that a point needs cannot be had on this machine. Looks for files only, and reads none.
+
+    Args:
+        name: the data set.
+        settings: all settings of the point.
+
+    Returns:
+        The error that a run would end with; WillBeDownloaded where a run can help itself; None where
+        everything is here.
+    """
+    try:
+        cache_dir()
+        module = _module(name)
+        if hasattr(module, "check"):
+            module.check(settings["image_size"], settings.get("binarisation") == "stochastic")
+        elif module.FINGERPRINT == "folder" and find(name, module.FINGERPRINT_FILES) is None:
+            raise absent(name, name, " or ".join(module.FINGERPRINT_FILES))
+        if any(settings.get(n) not in (None, False, "none") for n in ("transfer", "classify")):
+            importlib.import_module("oneshot.data.digits").check()
+    except DataError as error:
+        return error
+    except OSError as error:
+        return unreadable(Path(error.filename or name), error)
+    return None
 
 
 def by_hash(class_names: Sequence[str]) -> np.ndarray:

@@ -15,12 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from oneshot.data import DataError
-
-
-def cache_dir() -> Path:
-    """The folder for prepared images, downloads and copies from stores: $ONESHOT_CACHE, or ~/.cache/oneshot. It need not exist yet."""
-    return Path(os.environ.get("ONESHOT_CACHE") or "~/.cache/oneshot").expanduser()
+from oneshot.places import DataError, cache_dir
 
 
 def cached(name: str, shape: tuple[int, ...], chunks: Callable[[], Iterator[np.ndarray]]) -> np.ndarray:

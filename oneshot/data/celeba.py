@@ -1,24 +1,25 @@
 """CelebA: photographs of faces, each identity a class (Liu, Luo, Wang and Tang, ICCV 2015); read from a folder of the user's.
 
-Looked for in $ONESHOT_DATA/celeba, $ONESHOT_DATA and ./data/celeba, under the official names: `identity_CelebA.txt` and the folder
-`img_align_celeba`. For non-commercial research only, say its authors; no image of it is part of this package.
+Looked for in the places of `places.user_folders`, under the official names: `identity_CelebA.txt` (also in `Anno`) and the folder
+`img_align_celeba`, beside it, in `Img`, or in a folder of its own name, as some zips unpack. For non-commercial research only, say its
+authors; no image of it is part of this package.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from oneshot.data import DataError
 from oneshot.data.cache import cached
-from oneshot.data.folders import find, unreadable
+from oneshot.data.content import Contents
 from oneshot.data.images import area_resized, read_rgb
 from oneshot.episodes import DataSet
+from oneshot.places import DataError, locate, unreadable
 from oneshot.points import data_fingerprint
 
 SPLITS = ("identities",)
@@ -26,12 +27,12 @@ TRAIN_IMAGES = {"identities": 115_000}  # about: 4,444 identities; read without 
 CHANNELS = 3
 DRAWINGS_PER_CLASS = 20  # the fewest images of a class
 FINGERPRINT = "folder"
-FINGERPRINT_FILES = ("identity_CelebA.txt",)
+FINGERPRINT_FILES = ("identity_CelebA.txt", "Anno/identity_CelebA.txt", "celeba/identity_CelebA.txt")
 
 FEWEST, MOST = 20, 30  # images of an identity that is a class (Giannone and Winther 2022)
 LEAST_CLASSES = 10  # so that every part of the split has one
-FOLDER = "img_align_celeba"
-WANTED = f"{FINGERPRINT_FILES[0]} and the folder {FOLDER}"
+LIST, FOLDER = "identity_CelebA.txt", "img_align_celeba"
+FOLDERS = (FOLDER, f"{FOLDER}/{FOLDER}", f"Img/{FOLDER}", f"../Img/{FOLDER}", f"../{FOLDER}")  # below the folder of the list
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def load(split: str, image_size: int) -> DataSet:
     Images are the largest centred square of the picture (178 x 178 of the 178 x 218 aligned ones), averaged over areas.
     Raises DataError if a file is absent or unreadable, or the list of identities is malformed.
     """
-    listing = find("CelebA", "celeba", FINGERPRINT_FILES, WANTED)
+    listing = located()
     classes = read_identities(listing)
     fingerprint = data_fingerprint("celeba")
     shape = (sum(map(len, classes.values())), CHANNELS, image_size, image_size)
@@ -65,6 +66,31 @@ def load(split: str, image_size: int) -> DataSet:
     return DataSet("celeba", split, fingerprint, images, label, names, *class_split(len(classes)))
 
 
+def located() -> Path:
+    """The list of identities. Raises DataError if there is none."""
+    return locate("CelebA", "celeba", FINGERPRINT_FILES, f"{LIST} and the folder {FOLDER}")
+
+
+def check(image_size: int, greys: bool) -> None:
+    """Raises DataError if the list or the folder of images is not here."""
+    listing = located()
+    if not any((listing.parent / name).is_dir() for name in FOLDERS):
+        raise _no_folder(listing)
+
+
+def _no_folder(listing: Path) -> DataError:
+    return DataError(f"{listing.parent} has {listing.name}, but no folder {FOLDER}\n  help: unzip {FOLDER}.zip there")
+
+
+def contents(listing: Path) -> Contents:
+    """The pictures of every class, each under its identity, and the split. Raises DataError as `load`, without reading a picture."""
+    classes = read_identities(listing)
+    folder = os.fspath(checked_folder(listing, classes))
+    files = {f"{identity}/{one.image}": Path(folder, one.image) for identity, images in classes.items() for one in images}
+    identities = list(classes)
+    return Contents(files, {"identities": [[identities[i] for i in part] for part in class_split(len(classes))]})
+
+
 def class_split(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Train, validation and test of `count` sorted classes: 70, 10 and 20 %, the borders rounded to the nearest class."""
     train, validation = (7 * count + 5) // 10, (8 * count + 5) // 10
@@ -74,7 +100,7 @@ def class_split(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def read_identities(listing: Path) -> dict[int, list[Listed]]:
     """The identities with 20 .. 30 images, sorted, each with its images sorted by name. Raises DataError that names file and line."""
     try:
-        lines = listing.read_text(encoding="utf-8").splitlines()
+        lines = listing.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(f"{listing} is no text file: {error}\n  help: put the official {listing.name} there") from error
     except OSError as error:
@@ -103,22 +129,29 @@ def _fields(line: str, where: str) -> tuple[str, int]:
     return fields[0], int(fields[1])
 
 
-def checked_folder(listing: Path, classes: dict[int, list[Listed]]) -> Path:
-    """The folder of images beside the list. Raises DataError if it, or an image of these classes, is not there."""
-    folder = listing.parent / FOLDER
-    try:
-        there = set(os.listdir(folder))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise DataError(f"{listing.parent} has {listing.name}, but no folder {FOLDER}\n  help: unzip {FOLDER}.zip there") from error
-    except OSError as error:
-        raise unreadable(folder, error) from error
-    missing = [listed for images in classes.values() for listed in images if listed.image not in there]
-    if missing:
-        missing.sort(key=lambda listed: listed.line)
-        named = ", ".join(f"{m.image} (line {m.line} of {listing.name})" for m in missing[:3])
-        more = f" and {len(missing) - 3:,} more images" if len(missing) > 3 else ""
-        raise DataError(f"{folder} lacks {named}{more}\n  help: unzip {FOLDER}.zip there again")
-    return folder
+def checked_folder(listing: Path, classes: Mapping[int, list[Listed]]) -> Path:
+    """The folder of images that goes with the list. Raises DataError if it, or an image of these classes, is not there."""
+    wanted = [listed for images in classes.values() for listed in images]
+    best: tuple[Path, list[Listed]] | None = None
+    for folder in (listing.parent / name for name in FOLDERS):
+        try:
+            there = set(os.listdir(folder))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise unreadable(folder, error) from error
+        missing = [listed for listed in wanted if listed.image not in there]
+        if not missing:
+            return folder
+        if best is None or len(missing) < len(best[1]):
+            best = folder, missing
+    if best is None:
+        raise _no_folder(listing)
+    folder, missing = best
+    missing.sort(key=lambda listed: listed.line)
+    named = ", ".join(f"{m.image} (line {m.line} of {listing.name})" for m in missing[:3])
+    more = f" and {len(missing) - 3:,} more images" if len(missing) > 3 else ""
+    raise DataError(f"{folder} lacks {named}{more}\n  help: unzip {FOLDER}.zip there again")
 
 
 def prepare(folder: Path, listing: Path, images: list[Listed], size: int) -> np.ndarray:

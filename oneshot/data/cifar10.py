@@ -1,6 +1,6 @@
 """CIFAR-10: small colour photographs of ten kinds of things (Krizhevsky 2009); read from a folder of the user's.
 
-Looked for in $ONESHOT_DATA/cifar10, $ONESHOT_DATA and ./data/cifar10: the official folder `cifar-10-batches-py` (60,000 images), or
+Looked for in the places of `places.user_folders`: the official folder `cifar-10-batches-py` (60,000 images) or its files, or
 `cifar10_jpeg_subset.npz` (600 images a class as JPEG). No image of it is part of this package.
 """
 
@@ -9,19 +9,18 @@ from __future__ import annotations
 import functools
 import io
 import pickle
-import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from oneshot.data import DataError, by_hash
+from oneshot.data import by_hash
 from oneshot.data.cache import cached
-from oneshot.data.folders import find
-from oneshot.data.images import CHUNK, area_resized, read_rgb
+from oneshot.data.content import Contents
+from oneshot.data.images import CHUNK, area_resized, read_npz_arrays, read_rgb
 from oneshot.episodes import DataSet
+from oneshot.places import DataError, locate
 from oneshot.points import data_fingerprint
 
 SPLITS = ("fixed",)
@@ -29,7 +28,7 @@ TRAIN_IMAGES = {"fixed": 36_000}  # of the official folder, the npz has 3,600; r
 CHANNELS = 3
 DRAWINGS_PER_CLASS = 60  # the largest set
 FINGERPRINT = "folder"
-FINGERPRINT_FILES = ("cifar-10-batches-py/data_batch_1", "cifar10_jpeg_subset.npz")
+FINGERPRINT_FILES = ("cifar-10-batches-py/data_batch_1", "data_batch_1", "cifar10_jpeg_subset.npz")
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 TEST, VALIDATION = 2, 2  # classes; the remaining 6 are for training
@@ -52,7 +51,7 @@ def load(split: str, image_size: int) -> DataSet:
     split: "fixed" orders the ten classes by the SHA-256 of their names: the first 2 are test classes, the next 2 validation.
     Training and test images of a class are one class here. Raises DataError if the images are absent or damaged.
     """
-    source = find("CIFAR-10", "cifar10", FINGERPRINT_FILES, "the folder cifar-10-batches-py, or cifar10_jpeg_subset.npz,")
+    source = located()
     fingerprint = data_fingerprint("cifar10")
     content = functools.cache(lambda: read(source))  # neither read if both files are in the cache, nor twice
 
@@ -68,6 +67,27 @@ def load(split: str, image_size: int) -> DataSet:
     images = cached(f"cifar10-{image_size}-{fingerprint}.npy", (int(sizes.sum()), CHANNELS, image_size, image_size), prepared)
     label = np.repeat(np.arange(len(CLASSES)), sizes)
     return DataSet("cifar10", split, fingerprint, images, label, CLASSES, *class_split())
+
+
+def located() -> Path:
+    """The first batch of the official folder, or the npz. Raises DataError if there is neither."""
+    return locate("CIFAR-10", "cifar10", FINGERPRINT_FILES, "the folder cifar-10-batches-py, or cifar10_jpeg_subset.npz,")
+
+
+def check(image_size: int, greys: bool) -> None:
+    """Raises DataError if there is neither the npz nor every batch of the official folder."""
+    contents(located())
+
+
+def contents(source: Path) -> Contents:
+    """The files that `read` reads, and the split. Raises DataError if a batch is missing."""
+    files = {source.name: source}
+    if source.suffix != ".npz":
+        files = {name: source.parent / name for name in BATCHES}
+    missing = next((path for path in files.values() if not path.is_file()), None)
+    if missing is not None:
+        raise DataError(f"{missing} is missing{HELP}")
+    return Contents(files, {"fixed": [[CLASSES[i] for i in part] for part in class_split()]})
 
 
 def class_split() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -118,12 +138,9 @@ def read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """The file of JPEGs: picture i is `jpeg[offsets[i] : offsets[i + 1]]`, of class `label[i]`; results as of `read`."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            jpeg, offsets, label = file["jpeg"], file["offsets"].astype(np.int64), file["label"].astype(np.int64)
-            names = tuple(file["class_names"].tolist())
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} is damaged: {error}{HELP}") from error
+    arrays = read_npz_arrays(path, {"jpeg": (1, "u"), "offsets": (1, "iu"), "label": (1, "iu"), "class_names": (1, "U")}, HELP)
+    jpeg, offsets, label = arrays["jpeg"], arrays["offsets"].astype(np.int64), arrays["label"].astype(np.int64)
+    names = tuple(arrays["class_names"].tolist())
     if names != CLASSES or len(offsets) != len(label) + 1 or label.min(initial=0) < 0 or label.max(initial=0) >= len(CLASSES):
         raise DataError(f"{path} is not a file of CIFAR-10: its classes or labels are other ones{HELP}")
     colours = np.empty((len(label), CHANNELS, SIDE, SIDE), np.uint8)

@@ -1,14 +1,14 @@
 """Handwritten digits (MNIST, LeCun et al. 1998) and numbers made of them: images to test a trained model on, never to learn from.
 
-Looked for in $ONESHOT_DATA/mnist, $ONESHOT_DATA, ./data/mnist and the cache folder: the official files (`t10k-images-idx3-ubyte` and
-`t10k-labels-idx1-ubyte`, plain or with .gz), or `mnist_10k.npz` (10,000 of the training digits). No image of it is part of this package.
+Looked for in the places of `places.user_folders`: the official files (`t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`, plain or with
+.gz, also with a dot before idx, in folders of their own names, or in `MNIST/raw`), or `mnist_10k.npz` (10,000 of the training digits). No
+image of it is part of this package.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,15 +16,15 @@ from pathlib import Path
 import numpy as np
 
 from oneshot import streams
-from oneshot.data import VERSION, DataError
-from oneshot.data.cache import cache_dir, cached
-from oneshot.data.folders import absent
-from oneshot.data.images import CHUNK, area_resized
-from oneshot.points import user_folders
+from oneshot.data import VERSION
+from oneshot.data.cache import cached
+from oneshot.data.images import CHUNK, area_resized, read_npz_arrays
+from oneshot.places import DataError, locate
 
 SIDE = 28  # pixels of a digit
 PACKED = "mnist_10k.npz"
 PARTS = {"test": "t10k", "train": "train"}  # how the names of the official files begin
+BELOW = ("", "MNIST/raw/", "raw/", "mnist/")  # where they lie below a place
 CANVAS = {2: 64, 3: 84}  # pixels of the square on which so many digits are written
 PER_CLASS = {2: 100, 3: 20}  # images of each number: 10,000 of 100, 20,000 of 1,000
 SHIFT_DOWN, SHIFT_RIGHT = 4, 2  # most pixels by which a digit is off its place; to the side it keeps to its own empty margin
@@ -68,6 +68,13 @@ def available() -> str:
         return ""
 
 
+def check() -> None:
+    """Raises DataError if the images or labels that `load` reads are not here."""
+    source = _find("test")
+    if source.name != PACKED:
+        _labels_of(source)
+
+
 def _write(singles: np.ndarray, rows: list[np.ndarray], number: str) -> np.ndarray:
     """The images of one number, uint8 [PER_CLASS, canvas, canvas]: a digit in each of equal bands, moved a little, upright.
 
@@ -89,37 +96,42 @@ def _write(singles: np.ndarray, rows: list[np.ndarray], number: str) -> np.ndarr
 
 def _find(part: str) -> Path:
     """The file with the images of a part. Raises DataError if there is none."""
-    tried = {**user_folders("mnist"), str(cache_dir() / "mnist"): cache_dir() / "mnist", str(cache_dir()): cache_dir()}
     stem = f"{PARTS[part]}-images-idx3-ubyte"
-    files = [stem, f"{stem}.gz"] + ([PACKED] if part == "test" else [])
-    found = next((folder / file for folder in tried.values() if folder for file in files if (folder / file).is_file()), None)
-    if found is None:
-        wanted = f"{stem} and {stem.replace('images-idx3', 'labels-idx1')}" + (f" (or {PACKED})" if part == "test" else "")
-        raise absent("MNIST", {place: path is not None for place, path in tried.items()}, wanted)
-    return found
+    files = _spellings(stem) + ([PACKED] if part == "test" else [])
+    wanted = f"{stem} and {stem.replace('images-idx3', 'labels-idx1')}" + (f" (or {PACKED})" if part == "test" else "")
+    return locate("MNIST", "mnist", [below + file for below in BELOW for file in files], wanted)
+
+
+def _spellings(stem: str) -> list[str]:
+    """The names under which an official file comes: as published, with a dot, compressed, and in a folder of its own name."""
+    names = [name + ending for name in (stem, stem.replace("-idx", ".idx")) for ending in ("", ".gz")]
+    return names + [f"{folder}/{name}" for folder in names for name in names]
 
 
 def _read(source: Path) -> tuple[np.ndarray, np.ndarray]:
     """The images and labels that belong to a file found by `_find`: uint8 [N, 28, 28], int64 [N]."""
     if source.name == PACKED:
-        try:
-            with np.load(source, allow_pickle=False) as file:
-                images, labels = file["images"], file["label"]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise DataError(f"{source} is damaged: {error}{HELP}") from error
+        arrays = read_npz_arrays(source, {"images": (3, "u"), "label": (1, "iu")}, HELP)
+        images, labels = arrays["images"], arrays["label"]
     else:
         images, labels = _read_idx(source), _read_idx(_labels_of(source))
-    if images.dtype != np.uint8 or images.shape[1:] != (SIDE, SIDE) or labels.shape != images.shape[:1] or labels.max(initial=0) > 9:
+    if images.dtype != np.uint8 or images.shape[1:] != (SIDE, SIDE) or labels.shape != images.shape[:1] or not _digits(labels):
         raise DataError(f"{source} is not MNIST: {images.dtype} {images.shape}, with labels {labels.shape}{HELP}")
     return images, labels.astype(np.int64)
 
 
+def _digits(labels: np.ndarray) -> bool:
+    return bool(len(labels) == 0 or (labels.min() >= 0 and labels.max() <= 9))
+
+
 def _labels_of(source: Path) -> Path:
-    """The file of labels that goes with one of images, plain or compressed."""
-    plain = source.with_name(source.name.removesuffix(".gz").replace("images-idx3", "labels-idx1"))
-    found = next((path for path in (plain, plain.with_name(f"{plain.name}.gz")) if path.is_file()), None)
+    """The file of labels that goes with one of images, under any of its names."""
+    stem = source.name.removesuffix(".gz").replace(".idx", "-idx").replace("images-idx3", "labels-idx1")
+    inner = source.parent.name in _spellings(stem.replace("labels-idx1", "images-idx3"))
+    folder = source.parent.parent if inner else source.parent
+    found = next((folder / name for name in _spellings(stem) if (folder / name).is_file()), None)
     if found is None:
-        raise DataError(f"{source.parent} has {source.name}, but no {plain.name}{HELP}")
+        raise DataError(f"{folder} has {source.name}, but no {stem}{HELP}")
     return found
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from oneshot.data import DataError
+from oneshot.places import DataError
 
 CHUNK = 1000  # images prepared at a time: 11 MB of 105 x 105 pixels, and as float32 four times that
 
@@ -87,6 +87,28 @@ def read_rgb(file: Path | BinaryIO, where: str) -> np.ndarray:
             return np.ascontiguousarray(np.asarray(image.convert("RGB")).transpose(2, 0, 1))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what PIL raises for files cut short, or no pictures
         raise DataError(f"{where} is not a readable picture: {error}\n  help: put a whole one there") from error
+
+
+def read_npz_arrays(path: Path, wanted: Mapping[str, tuple[int, str]], help: str) -> dict[str, np.ndarray]:
+    """Arrays of an npz file that somebody else made.
+
+    Args:
+        path: the file.
+        wanted: the number of dimensions of each array, and the kinds of NumPy types that it may have.
+        help: what follows the error.
+
+    Raises:
+        DataError: the file cannot be read, or lacks one of the arrays; the message begins with the path.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = {name: np.asarray(file[name]) for name in wanted}
+    except Exception as error:  # damaged archives raise nearly anything
+        raise DataError(f"{path} is damaged: {str(error) or type(error).__name__}{help}") from error
+    for name, (dimensions, kinds) in wanted.items():
+        if found[name].ndim != dimensions or found[name].dtype.kind not in kinds:
+            raise DataError(f"{path} is damaged: its array {name} is {found[name].dtype} {found[name].shape}{help}")
+    return found
 
 
 def _resized(grey: np.ndarray, size: int) -> np.ndarray:

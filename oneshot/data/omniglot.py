@@ -1,30 +1,33 @@
 """Omniglot: 1,623 handwritten characters of 50 alphabets, each drawn by 20 people (Lake et al., Science 350:1332, 2015).
 
-Read from a folder of the user's ($ONESHOT_DATA or ./data/omniglot), else downloaded once per machine from its authors' repository.
+Read from one of the places of `places.user_folders`, in which it may also lie as a copy of its authors' repository or torchvision's
+download has it (BELOW); else downloaded once per machine from that repository.
 Copyright (c) 2015 Brenden Lake, MIT licence. No image of it is part of this package.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from oneshot.data import VERSION, DataError, by_hash
-from oneshot.data.cache import cache_dir, cached
+from oneshot.data import VERSION, WillBeDownloaded, by_hash
+from oneshot.data.cache import cached
 from oneshot.data.images import binarise_omniglot, unpacked_chunks
 from oneshot.data.images import greys as area_average
-from oneshot.data.omniglot_files import DRAWERS, SETS, SIDE, Release, describe, read
+from oneshot.data.omniglot_files import DRAWERS, SETS, SIDE, Release, complete, describe, read
 from oneshot.episodes import DataSet
+from oneshot.places import DataError, cache_dir, shown, user_folders
 
 SPLITS = ("weak", "strong", "random")
 RANDOM_TEST, RANDOM_VALIDATION = 423, 200  # classes; the remaining 1,000 are for training
 DRAWINGS_PER_CLASS = 20
 TRAIN_IMAGES = {"weak": 26_520, "strong": 17_360, "random": 20_000}  # read without importing this file, for estimates of cost
 FINGERPRINT = "75a36f7ce605"
+
+BELOW = ("", "python", "omniglot-py", "omniglot/python", "omniglot-master/python")  # where it lies below a place
 
 # fmt: off
 PUBLISHED = Release(
@@ -64,7 +67,7 @@ def load(split: str, image_size: int, release: Release = PUBLISHED) -> DataSet:
         print(f"oneshot: preparing {shape[0]:,} Omniglot images of {image_size} x {image_size}", file=sys.stderr, flush=True)
         return (binarise_omniglot(bits, image_size) for bits in unpacked_chunks(packed, SIDE))
 
-    images = cached(f"omniglot-{image_size}-{fingerprint}-v{VERSION}.npy", shape, prepared)
+    images = cached(_prepared(image_size, release), shape, prepared)
     train, validation, test = class_split(split, release)
     label = np.repeat(np.arange(len(release.class_names)), DRAWERS)
     return DataSet("omniglot", split, f"{fingerprint}-{VERSION}", images, label, release.class_names, train, validation, test)
@@ -72,13 +75,12 @@ def load(split: str, image_size: int, release: Release = PUBLISHED) -> DataSet:
 
 def greys(image_size: int, release: Release = PUBLISHED) -> np.ndarray:
     """The images of `load` as exact averages over the area of each pixel: uint8 [N, image_size, image_size], 255 is full ink."""
-    fingerprint = release.sha256[: len(FINGERPRINT)]
     shape = (DRAWERS * len(release.class_names), image_size, image_size)
 
     def prepared() -> Iterator[np.ndarray]:
         return (area_average(bits, image_size) for bits in unpacked_chunks(packed_images(release), SIDE))
 
-    return cached(f"omniglot-grey-{image_size}-{fingerprint}-v{VERSION}.npy", shape, prepared)
+    return cached(_prepared(image_size, release, "-grey"), shape, prepared)
 
 
 def class_split(split: str, release: Release = PUBLISHED) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -96,24 +98,40 @@ def class_split(split: str, release: Release = PUBLISHED) -> tuple[np.ndarray, n
     return np.sort(others[order[held_out:]]), np.sort(others[order[:held_out]]), np.flatnonzero(is_test)
 
 
-def folders() -> dict[str, Path | None]:
-    """Where Omniglot is looked for, in this order: what the user calls the place, and its path (None: the variable is not set)."""
-    named = os.environ.get("ONESHOT_DATA")
-    own = cache_dir() / "omniglot"
-    return {"$ONESHOT_DATA": Path(named).expanduser() if named else None, "./data/omniglot": Path("data/omniglot"), _short(own): own}
+def folders() -> Iterator[Path]:
+    """Where Omniglot is looked for, in this order."""
+    return (place / below for place in user_folders("omniglot").values() if place for below in BELOW)
+
+
+def check(image_size: int, greys: bool, release: Release = PUBLISHED) -> None:
+    """Raises WillBeDownloaded if the images are neither prepared nor in a folder."""
+    prepared = [_prepared(image_size, release)] + [_prepared(image_size, release, "-grey")] * greys
+    if all((cache_dir() / name).is_file() for name in prepared) or (cache_dir() / _packed(release)).is_file():
+        return
+    if not any(map(complete, folders())):
+        raise WillBeDownloaded(f"Omniglot is not here; it will be downloaded (16 MB) to {shown(cache_dir() / 'omniglot')}")
+
+
+def _prepared(image_size: int, release: Release, kind: str = "") -> str:
+    """The name of the file with the prepared images."""
+    return f"omniglot{kind}-{image_size}-{release.sha256[: len(FINGERPRINT)]}-v{VERSION}.npy"
+
+
+def _packed(release: Release) -> str:
+    return f"omniglot-packed-{release.sha256[: len(FINGERPRINT)]}.npy"
 
 
 def packed_images(release: Release = PUBLISHED) -> np.ndarray:
     """All images at 105 x 105, 1 bit a pixel: uint8 [20 x classes, 1379], from the cache, a folder, or the network."""
 
     def found() -> Iterator[np.ndarray]:
-        for folder in filter(None, folders().values()):
+        for folder in folders():
             if (packed := read(folder, release)) is not None:
                 return iter([packed])
         return iter([_downloaded(release)])
 
     shape = (DRAWERS * len(release.class_names), SIDE * SIDE // 8 + 1)
-    return cached(f"omniglot-packed-{release.sha256[: len(FINGERPRINT)]}.npy", shape, found)
+    return cached(_packed(release), shape, found)
 
 
 def _downloaded(release: Release) -> np.ndarray:
@@ -132,12 +150,7 @@ def _downloaded(release: Release) -> np.ndarray:
 
 def _absent(reason: str) -> str:
     """What is missing, why, and what to put where."""
-    places = [f"{name} ({describe(path) if path else 'not set'})" for name, path in folders().items()]
+    places = [f"{name} ({describe(path) if path else 'not set'})" for name, path in user_folders("omniglot").items()]
     lines = ",\n        ".join(places)
     zips = " and ".join(f"{name}.zip" for name in SETS)
     return f"Omniglot is not here and cannot be downloaded ({reason})\n  help: put {zips} into one of these:\n        {lines}"
-
-
-def _short(path: Path) -> str:
-    """The path with the home folder as ~."""
-    return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)

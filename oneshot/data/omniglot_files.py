@@ -6,7 +6,6 @@ import hashlib
 import io
 import re
 import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,8 +14,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from oneshot.data import DataError
-from oneshot.data.images import pack
+from oneshot.data.images import pack, read_npz_arrays
+from oneshot.places import DataError
 
 SETS = ("images_background", "images_evaluation")
 PACKED = "omniglot_105_packed.npz"
@@ -74,6 +73,11 @@ def read(folder: Path, release: Release) -> np.ndarray | None:
     return packed
 
 
+def complete(folder: Path) -> bool:
+    """Whether a form of the data set seems to be complete in this folder. Reads no image."""
+    return (folder / PACKED).is_file() or all(_place(folder, name) for name in SETS)
+
+
 def describe(folder: Path) -> str:
     """In words, what a folder lacks of the data set."""
     if not folder.is_dir():
@@ -99,7 +103,9 @@ def _read_set(folder: Path, name: str, release: Release) -> np.ndarray:
     try:
         with zipfile.ZipFile(place) as archive:
             return _decode_all(wanted, _keyed({entry: entry for entry in archive.namelist()}, name), archive.read, place)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except (DataError, OSError):
+        raise
+    except Exception as error:  # damaged archives raise nearly anything
         raise DataError(f"{place} is damaged: {error}\n  help: put a whole one there, or delete it to have it downloaded") from error
 
 
@@ -137,13 +143,12 @@ def _decode(png: bytes, where: str) -> np.ndarray:
 
 def _read_npz(path: Path, release: Release) -> np.ndarray:
     """The packed file: images sorted as `Release` says, and the names of their classes, which must be the published ones."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            packed, label = file["packed"], file["label"]
-            alphabets = [str(file["alphabet_names"][i]) for i in file["class_alphabet"]]
-            characters = tuple(zip(alphabets, file["class_character"].tolist()))
-    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} is damaged: {error}") from error
+    wanted = {"packed": (2, "u"), "label": (1, "iu"), "alphabet_names": (1, "U"), "class_alphabet": (1, "iu"), "class_character": (1, "iu")}
+    arrays = read_npz_arrays(path, wanted, "\n  help: put a whole one there")
+    packed, label, places = arrays["packed"], arrays["label"], arrays["class_alphabet"]
+    if len(places) and not 0 <= int(places.min()) <= int(places.max()) < len(arrays["alphabet_names"]):
+        raise DataError(f"{path} is damaged: a class has no alphabet\n  help: put a whole one there")
+    characters = tuple(zip(arrays["alphabet_names"][places].tolist(), arrays["class_character"].tolist()))
     if characters != release.characters or not np.array_equal(label, np.repeat(np.arange(len(characters)), DRAWERS)):
         raise DataError(f"{path} is not the published Omniglot: it has other classes, or another order")
     return np.ascontiguousarray(packed, dtype=np.uint8)

@@ -49,6 +49,12 @@ def load(split: str, image_size: int) -> DataSet:
     return DataSet("quickdraw", split, f"{FINGERPRINT}-{VERSION}", images, label, names, train, validation, test)
 
 
+def check(image_size: int, greys: bool) -> None:
+    """Raises DataError if the embedded file is absent."""
+    if not FILE.is_file():
+        raise DataError(f"{FILE} is absent\n  help: install oneshot again")
+
+
 def greys(image_size: int) -> np.ndarray:
     """The images of `load` as exact averages over the area of each pixel: uint8 [N, image_size, image_size], 255 is full ink."""
 

@@ -1,7 +1,7 @@
 """drawings: images made elsewhere, from a file, scored like any model's.
 
 An .npz with arrays
-    images     [N, H, W]  uint8 of 0 and 1, or floats in [0, 1] with ink bright
+    images     [N, H, W]  whole numbers 0 and 1, or floats in [0, 1], with ink bright on dark paper
     exemplar   [N]        index into exemplars: the image each was drawn from
     exemplars  [C, H, W]  the conditioning images, one a class
     class_names [C]       optional
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from oneshot.settings import setting
 
 VERSION = 1
 
+MOSTLY_INK = 0.6  # of an image: strokes cover less of their paper, and noise about half of it
+SHOWN = 5  # offending values in a message
+
 
 @dataclass(frozen=True)
 class Config:
@@ -31,63 +35,175 @@ class Config:
 VARIANTS: dict[str, dict[str, object]] = {"tiny": {}}
 
 
+class Unfit(ValueError):
+    """What a file lacks, or has where something else is expected."""
+
+
 class FromFile(ReferenceFamily):
-    """The drawings of a file, standardised to the image size of the data set. Raises ValueError that names the file and what is wrong."""
+    """The drawings of a file, standardised to the image size of the data set.
+
+    Everything in the file is checked before anything of it is used. Raises ValueError that begins
+    with the file's path and says what is wrong.
+    """
 
     def draw(self, data: DataSet, exemplars: np.ndarray, n: int, seed: int) -> Drawings:
         path = Path(self.config.file)
         try:
-            read = _read_parquet if path.suffix == ".parquet" else _read_npz
-            images, index, sources, names = read(path)
-            _check(images, index, sources)
+            images, index, sources, names = _read(path)
             bits, constant = standardise(images, data.image_size)
             exemplar_bits, blank = standardise(sources, data.image_size)
-        except (ValueError, KeyError, OSError) as error:
+            if blank.any():
+                raise Unfit(f"{int(blank.sum())} of {len(blank)} exemplars are constant images")
+            _check_brightness(bits, exemplar_bits)
+        except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-        if blank.any():
-            raise ValueError(f"{path}: {int(blank.sum())} of {len(blank)} exemplars are constant images")
         order = np.argsort(index, kind="stable")
         return Drawings(bits[order], index[order], exemplar_bits, names, int(constant.sum()))
 
 
-def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
-    with np.load(path, allow_pickle=False) as file:
-        missing = {"images", "exemplar", "exemplars"} - set(file.files)
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Images [N, H, W], their exemplars' indices [N], exemplars [C, H, W] and class names [C].
+
+    Raises Unfit.
+    """
+    if path.suffix == ".npy":
+        raise Unfit("a single array (.npy) cannot say what was drawn from what; give an .npz with images, exemplar and exemplars")
+    given = _parquet_columns(path) if path.suffix == ".parquet" else _npz_arrays(path)
+    sources = _images("exemplars", given["exemplars"])
+    if not len(sources):
+        raise Unfit("exemplars is empty: there is nothing that could have been drawn")
+    images = _images("images", given["images"])
+    index = _index(given["exemplar"], len(images), len(sources))
+    return images, index, sources, _names(given.get("class_names"), len(sources))
+
+
+def _npz_arrays(path: Path) -> dict[str, Any]:
+    """The arrays of an npz, unchecked. Raises Unfit if they cannot be read, or one is missing."""
+    wanted = ("images", "exemplar", "exemplars")
+    try:
+        found = np.load(path, allow_pickle=False)
+        if not isinstance(found, np.lib.npyio.NpzFile):
+            raise Unfit(f"it holds a single array, not an npz with {', '.join(wanted)}")
+        with found as file:
+            missing = [name for name in wanted if name not in file.files]
+            if missing:
+                raise Unfit(f"lacks the array {', '.join(missing)}; it has {', '.join(file.files) or 'none'}")
+            return {name: file[name] for name in (*wanted, "class_names") if name in file.files}
+    except Unfit:
+        raise
+    except Exception as error:  # damaged archives and pickled objects raise nearly anything
+        raise Unfit(f"is no whole npz of plain arrays ({_reason(error)}); write it again with numpy.savez") from error
+
+
+def _parquet_columns(path: Path) -> dict[str, Any]:
+    """The same arrays from the columns of a Parquet file. Raises Unfit."""
+    import pyarrow.parquet as pq
+
+    wanted = ("kind", "exemplar", "pixels")
+    try:
+        table = pq.read_table(path)
+        missing = [name for name in wanted if name not in table.column_names]
         if missing:
-            raise ValueError(f"lacks the array {', '.join(sorted(missing))}; it has {', '.join(file.files)}")
-        names = file["class_names"] if "class_names" in file.files else np.arange(len(file["exemplars"]))
-        return file["images"], file["exemplar"].astype(np.int64), file["exemplars"], tuple(map(str, names))
+            raise Unfit(f"lacks the column {', '.join(missing)}; it has {', '.join(table.column_names) or 'none'}")
+        kind, exemplar = table["kind"].to_pylist(), table["exemplar"].to_pylist()
+        rows = [None if row is None else np.asarray(row) for row in table["pixels"].to_pandas()]
+    except Unfit:
+        raise
+    except Exception as error:  # Arrow has a dozen errors of its own
+        raise Unfit(f"is no whole Parquet file ({_reason(error)})") from error
+    if odd := sorted({repr(k) for k in kind} - {"'drawing'", "'exemplar'"}):
+        raise Unfit(f'column kind holds {", ".join(odd[:SHOWN])}; it has to be "drawing" or "exemplar"')
+    exemplar = [int(e) if isinstance(e, float) and e.is_integer() else e for e in exemplar]
+    if odd := sorted({repr(e) for e in exemplar if type(e) is not int}):
+        raise Unfit(f"column exemplar holds {', '.join(odd[:SHOWN])}; it has to be a whole number")
+    drawn = [i for i, k in enumerate(kind) if k == "drawing"]
+    sources = sorted((i for i, k in enumerate(kind) if k == "exemplar"), key=lambda i: exemplar[i])
+    if [exemplar[i] for i in sources] != list(range(len(sources))):
+        raise Unfit("its exemplars are not numbered 0, 1, 2 ... without gaps")
+    index = np.array([exemplar[i] for i in drawn], np.int64)
+    return {"images": _square(rows, drawn), "exemplar": index, "exemplars": _square(rows, sources)}
 
 
-def _read_parquet(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
-    import pandas as pd
-
-    frame = pd.read_parquet(path)
-    missing = {"kind", "exemplar", "pixels"} - set(frame.columns)
-    if missing:
-        raise ValueError(f"lacks the column {', '.join(sorted(missing))}; it has {', '.join(frame.columns)}")
-    drawn = frame[frame.kind == "drawing"]
-    sources = frame[frame.kind == "exemplar"].sort_values("exemplar")
-    if sources.exemplar.tolist() != list(range(len(sources))):
-        raise ValueError("its exemplars are not numbered 0, 1, 2 ... without gaps")
-    images, exemplar_images = (_square(np.stack(list(part.pixels))) for part in (drawn, sources))
-    return images, drawn.exemplar.to_numpy(np.int64), exemplar_images, tuple(map(str, range(len(sources))))
-
-
-def _square(pixels: np.ndarray) -> np.ndarray:
-    side = round(pixels.shape[1] ** 0.5)
-    if side * side != pixels.shape[1]:
-        raise ValueError(f"images of {pixels.shape[1]} pixels are not square")
-    return pixels.reshape(-1, side, side)
+def _square(rows: list[np.ndarray | None], chosen: list[int]) -> np.ndarray:
+    """The pixels of these rows as square images of one size. Raises Unfit that names the first odd row."""
+    if not chosen:
+        return np.empty((0, 1, 1), np.uint8)
+    first, parts = 0, []
+    for i in chosen:
+        row = rows[i]
+        if row is None or row.ndim != 1 or row.dtype.kind not in "biuf":
+            held = "nothing" if row is None else f"{row.dtype} {row.shape}"
+            raise Unfit(f"row {i} of column pixels is not a list of numbers, but {held}")
+        side = round(len(row) ** 0.5)
+        if not len(row) or side * side != len(row):
+            raise Unfit(f"images of {len(row)} pixels are not square (row {i})")
+        first = first or len(row)
+        if len(row) != first:
+            raise Unfit(f"images have different sizes: {first} and {len(row)} pixels (row {i})")
+        parts.append(row.reshape(side, side))
+    return np.stack(parts)
 
 
-def _check(images: np.ndarray, index: np.ndarray, sources: np.ndarray) -> None:
-    if images.ndim != 3 or sources.ndim != 3:
-        raise ValueError(f"images {images.shape} and exemplars {sources.shape} must have three dimensions: count, height, width")
-    if len(index) != len(images):
-        raise ValueError(f"{len(images)} images but {len(index)} exemplar indices")
-    if len(index) and (index.min() < 0 or index.max() >= len(sources)):
-        raise ValueError(f"exemplar indices run from {index.min()} to {index.max()}, but there are {len(sources)} exemplars")
+def _images(name: str, array: np.ndarray) -> np.ndarray:
+    """Images as `standardise` takes them: floats in [0, 1], bool, or uint8 of 0 and 1. Raises Unfit."""
+    if array.ndim != 3:
+        raise Unfit(f"{name} {array.shape} must have three dimensions: count, height, width")
+    if 0 in array.shape[1:]:
+        raise Unfit(f"{name} {array.shape} have no pixels")
+    if array.dtype.kind not in "biuf":
+        raise Unfit(f"{name} are {array.dtype}; they have to be numbers: 0 and 1, or floats in [0, 1]")
+    if array.dtype.kind == "f" and (broken := int((~np.isfinite(array)).sum())):
+        raise Unfit(f"{name} must be finite, but {broken} of {array.size} pixels are NaN or infinity")
+    if outside := int(((array < 0) | (array > 1)).sum()):
+        odd = f"{outside} of {array.size} do not (range {array.min():g} .. {array.max():g}; divide bytes by 255 first)"
+        raise Unfit(f"pixels of {name} must lie in [0, 1], but {odd}")
+    return array.astype(np.uint8) if array.dtype.kind in "iu" else array
+
+
+def _index(array: np.ndarray, images: int, exemplars: int) -> np.ndarray:
+    """The index of the exemplar of each image, int64 [N]. Raises Unfit."""
+    if array.ndim != 1 or array.dtype.kind not in "iuf":
+        raise Unfit(f"exemplar is {array.dtype} {array.shape}; it has to be one whole number for each of the {images} images")
+    if len(array) != images:
+        raise Unfit(f"{images} images but {len(array)} exemplar indices")
+    if not images:
+        raise Unfit("images is empty: nothing was drawn")
+    if not np.isfinite(array).all() or (array != np.floor(array)).any():
+        raise Unfit("exemplar holds numbers that are not whole")
+    if array.min() < 0 or array.max() >= exemplars:
+        raise Unfit(f"exemplar indices run from {array.min():g} to {array.max():g}, but there are {exemplars} exemplars")
+    return array.astype(np.int64)
+
+
+def _names(array: np.ndarray | None, exemplars: int) -> tuple[str, ...]:
+    """One name an exemplar; its number where the file has none. Raises Unfit."""
+    if array is None:
+        return tuple(map(str, range(exemplars)))
+    if array.ndim != 1:
+        raise Unfit(f"class_names has {array.ndim} dimensions; it has to be a list with a name for each of the {exemplars} exemplars")
+    if len(array) != exemplars:
+        raise Unfit(f"{len(array)} class names for {exemplars} exemplars")
+    if array.dtype.kind == "S":
+        return tuple(name.decode("utf-8", "replace") for name in array.tolist())
+    return tuple(map(str, array.tolist()))
+
+
+def _check_brightness(images: np.ndarray, exemplars: np.ndarray) -> None:
+    """Raise Unfit for dark ink on bright paper, of which critics would see the holes.
+
+    images, exemplars: standardised, uint8 [N, S, S] of 0 and 1.
+    """
+    drawn, sources = (part.mean(axis=(1, 2)) for part in (images, exemplars))
+    looks = {"pixels": np.concatenate([drawn, sources]), "pixels of images": drawn, "pixels of exemplars": sources}
+    for what, share in looks.items():
+        ink = float(np.median(share))
+        if ink > MOSTLY_INK:
+            remedy = "ink must be bright (1) on dark paper (0): invert the images"
+            raise Unfit(f"{100 * ink:.0f} % of the {what} are ink; {remedy}")
+
+
+def _reason(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 FAMILY = FromFile
