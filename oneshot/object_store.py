@@ -29,6 +29,7 @@ RETRY_SECONDS = 60.0  # how long a store that fails is asked again
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 8.0  # seconds between two tries
 CONNECT_SECONDS, SILENT_SECONDS = 5.0, 15.0  # how long a server may take to accept, and to answer
 UPLOAD_SECONDS = 120.0  # to answer after a large part, as its way to the server counts too
+TRIES = 3  # of a request that breaks off for another reason than those that obstore knows
 SMALL_BYTES, PART_BYTES, PARTS_AT_ONCE = 2**20, 10 * 2**20, 4
 AWS = "https://s3.amazonaws.com"  # where the region of any bucket is told
 
@@ -145,10 +146,17 @@ class Bucket:
     def _put(self, key: str, data: bytes | IO[bytes], again: bool = True, mode: Any = None) -> None:
         import obstore
 
-        large = not isinstance(data, bytes) or len(data) > SMALL_BYTES
+        file = None if isinstance(data, bytes) else data
+        large = file is not None or len(data) > SMALL_BYTES  # type: ignore[arg-type]
         client = self._client(again, UPLOAD_SECONDS if large else SILENT_SECONDS)
         parts: dict[str, Any] = dict(chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
-        _ask(lambda: obstore.put_async(client, self._full(key), data, mode=mode, **parts))
+
+        def work() -> Awaitable[Any]:
+            if file is not None:
+                file.seek(0)
+            return obstore.put_async(client, self._full(key), data, mode=mode, **parts)
+
+        _ask(work, TRIES if again else 1)
 
     def create(self, key: str, data: bytes) -> bool:
         """As `Store.create`."""
@@ -171,7 +179,7 @@ class Bucket:
                 return self._put_if(key, data, version)
             except Refused as refused:
                 error = refused
-            if isinstance(error.error, exceptions.NotSupportedError):
+            if isinstance(error.error, exceptions.NotSupportedError | NotImplementedError):
                 self._conditional = False
                 continue
             if isinstance(error.error, exceptions.GenericError):
@@ -438,11 +446,28 @@ class _Ranges(io.RawIOBase):
         return len(data)
 
 
-def _ask(work: Callable[[], Awaitable[T]]) -> T:
-    """What a request gives. It runs on a thread of its own and is given up if we are interrupted."""
-    global _loop
+def _ask(work: Callable[[], Awaitable[T]], tries: int = TRIES) -> T:
+    """What a request gives. It runs on a thread of its own and is given up if we are interrupted.
+
+    tries: how often it is begun, as obstore does not repeat all that breaks off in its middle.
+    """
     from obstore import exceptions
 
+    began = time.monotonic()
+    while True:
+        tries -= 1
+        try:
+            return _wait_for(work)
+        except (exceptions.BaseError, NotImplementedError) as error:
+            seconds = time.monotonic() - began
+            generic = isinstance(error, exceptions.GenericError)
+            if not generic or tries <= 0 or seconds > RETRY_SECONDS:
+                raise Refused(error, seconds) from None
+        time.sleep(FIRST_PAUSE)
+
+
+def _wait_for(work: Callable[[], Awaitable[T]]) -> T:
+    global _loop
     _refuse_fork()
     with _lock:
         if _loop is None:
@@ -453,11 +478,9 @@ def _ask(work: Callable[[], Awaitable[T]]) -> T:
     async def run() -> T:
         return await work()
 
-    began, future = time.monotonic(), asyncio.run_coroutine_threadsafe(run(), _loop)
+    future = asyncio.run_coroutine_threadsafe(run(), _loop)
     try:
         return future.result()
-    except exceptions.BaseError as error:
-        raise Refused(error, time.monotonic() - began) from None
     except BaseException:
         future.cancel()
         raise

@@ -235,7 +235,6 @@ class Store:
         if isinstance(self._place, Bucket):
             with tempfile.TemporaryFile() as file:
                 yield file
-                file.seek(0)
                 self._asked("write", key, lambda: self._place.write(key, file))
         else:
             with self._errors("write", key), self._place.replacing(key) as beside:
@@ -277,11 +276,8 @@ class _Folder:
         return Path(self.base) / key
 
     def write(self, key: str, data: bytes) -> None:
-        def action() -> None:  # all of it: what fsync could not write is lost to a second fsync
-            with self._written(key, data) as temporary:
-                os.replace(temporary, self._path(key))
-
-        _again(action)
+        with self._written(key, data) as temporary:
+            _rename(temporary, self._path(key))
 
     def create(self, key: str, data: bytes) -> bool:
         """A hard link to a whole file fails where the name is taken."""
@@ -357,14 +353,14 @@ class _Folder:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            _again(lambda: os.replace(temporary, self._path(key)))
+            _rename(temporary, self._path(key))
 
     @contextlib.contextmanager
     def _written(self, key: str, data: bytes) -> Iterator[Path]:
         """A temporary file with this content."""
         temporary = self._temporary(key)
 
-        def action() -> None:
+        def action() -> None:  # all of it: what fsync could not write is lost to a second fsync
             with open(temporary, "wb") as file:
                 file.write(data)
                 file.flush()
@@ -397,6 +393,20 @@ def _again(action: Callable[[], T]) -> T:
 
 def _version(at: os.stat_result) -> str:
     return f"{at.st_mtime_ns}-{at.st_size}"
+
+
+def _rename(temporary: Path, final: Path) -> None:
+    """Give a file its name, be it at a try that seemed to fail."""
+    mine = _again(lambda: os.stat(temporary))
+
+    def action() -> None:
+        try:
+            os.replace(temporary, final)
+        except FileNotFoundError:
+            if not os.path.samestat(os.stat(final), mine):
+                raise
+
+    _again(action)
 
 
 def _link(temporary: Path, final: Path) -> bool:

@@ -20,6 +20,7 @@ ACCOUNT = "devstoreaccount1"
 KEY = (  # the published one of all emulators
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 )
+OPTIONS = ["--inMemoryPersistence", "--silent", "--skipApiVersionCheck", "--disableTelemetry"]
 CREDENTIALS = {"AZURE_STORAGE_ACCOUNT_NAME": ACCOUNT, "AZURE_STORAGE_ACCOUNT_KEY": KEY}
 
 
@@ -43,8 +44,7 @@ class Server:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.process = subprocess.Popen(
-            [program(), "--inMemoryPersistence", "--silent", "--skipApiVersionCheck"]
-            + ["--disableTelemetry", "--blobHost", "127.0.0.1", "--blobPort", str(self.port)],
+            [program(), *OPTIONS, "--blobHost", "127.0.0.1", "--blobPort", str(self.port)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
