@@ -1,79 +1,62 @@
-"""Where artefacts lie: a folder of this machine or a shared file system, or an object store by URI (s3://, gs://).
+"""Where artefacts lie: a folder of this machine or a shared file system, or an object store by URI.
 
-Every file is written whole or not at all: temporary name, fsync, rename (one PUT of the final key on an object store). Artefacts that only
-bytes can vouch for (checkpoints, weights, drawings) are sealed: a header with their SHA-256 comes first, so a damaged file is noticed.
+Every file is written whole or not at all: temporary name, fsync, rename (one request, or an upload
+in parts that ends at once, on an object store). Artefacts that only bytes can vouch for
+(checkpoints, weights, drawings) are sealed: a header with their SHA-256 comes first, so a damaged
+file is noticed.
 
-What may pass (a server that is busy, a connection that breaks, a network file system that stumbles) is tried again for a minute; what
-remains is `Unavailable`, which says nothing about the point at work. Credentials come from the environment alone.
+What may pass (a server that is busy, a connection that breaks, a network file system that stumbles)
+is tried again, for a minute on an object store; what remains is `Unavailable`, which says nothing
+about the point at work. Credentials come from the environment alone.
 """
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import datetime
 import errno
 import fcntl
+import functools
 import hashlib
-import mmap
 import os
-import random
+import platform
 import re
 import shutil
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any, TypeVar
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from oneshot.object_store import Bucket, Refused, StoreError, parse
 
 MAGIC = b"oneshot1"
-
-RETRY_SECONDS = 60.0  # how long an object store is asked again
-FIRST_PAUSE, LONGEST_PAUSE = 0.25, 8.0  # seconds between two tries; each try doubles the pause, and chance takes up to half of it away
 LOCAL_PAUSES = (0.05, 0.3, 1.0)  # seconds, where a network file system stumbles
-CONNECT_SECONDS, SILENT_SECONDS = 5.0, 15.0  # how long a server may take to accept, and then say nothing
-PART_TRIES = 3  # tries of one request by the client library, so that a large file need not start again for one part
-
-SCHEMES = {
-    "s3": {"region", "scheme", "endpoint_override", "force_virtual_addressing"},
-    "gs": {"scheme", "endpoint_override", "project_id"},
-}
-SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-LASTING = {  # answers that asking again does not change
-    "ACCESS_DENIED", "NO_SUCH_BUCKET", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "INVALID_CLIENT_TOKEN_ID", "INVALID_SIGNATURE",
-    "MISSING_AUTHENTICATION_TOKEN", "UNRECOGNIZED_CLIENT", "OPT_IN_REQUIRED", "VALIDATION", "INVALID_PARAMETER_VALUE", "INVALID_ACTION",
-    "ACCOUNT_PROBLEM", "METHOD_NOT_ALLOWED", "PERMISSION_DENIED", "UNAUTHENTICATED", "NOT_FOUND", "INVALID_ARGUMENT", "FAILED_PRECONDITION",
-}  # fmt: skip
-MISSING = {"NO_SUCH_KEY", "RESOURCE_NOT_FOUND"}  # of a file that was deleted since it was found
+STALE_SECONDS = 86400.0  # after which an unfinished file is nobody's
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 STUMBLES = {errno.ESTALE, errno.EIO, errno.ETIMEDOUT, errno.EREMOTEIO}
+NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+READING = ("read", "list", "look for")
 
 T = TypeVar("T")
-_exiting: list[bool] = []
+_tidied: set[str] = set()  # folders in which this process has looked for what killed ones left
 
 
 class DamagedFile(RuntimeError):
     """A stored file is not what was written: truncated or altered. The message names it."""
 
 
-class StoreError(ValueError):
-    """A place that cannot be a store. The message repeats no secret; `help` says what to do."""
-
-    def __init__(self, message: str, help: str = "use a folder, s3://bucket/folder or gs://bucket/folder"):
-        super().__init__(message)
-        self.help = help
-
-    def __reduce__(self) -> tuple[type[StoreError], tuple[str, str]]:
-        return (StoreError, (str(self), self.help))
-
-
 class Unavailable(OSError):
-    """The store cannot be used now: (errno, what it answered, path). No point is to blame; what is finished is safe."""
+    """The store cannot be used now: (errno, what it answered, path).
+
+    No point is to blame; what is finished is safe.
+    """
 
     operation = "use"
-    help = "see whether the store can be reached; finished points are safe, and running the same command again continues"
+    help = (
+        "see whether the store can be reached; finished points are safe, and running the same "
+        "command again continues"
+    )
 
     @classmethod
     def during(cls, operation: str, number: int, text: str, path: str) -> Unavailable:
@@ -87,10 +70,13 @@ class Unavailable(OSError):
 
 
 class Unwritable(Unavailable):
-    """A folder in which nothing can be written now: disk full, quota used up, read-only, no permission."""
+    """A folder that takes no files now: disk full, quota used up, read-only, no permission."""
 
     operation = "write"
-    help = "make room or choose another folder with --results; finished points are safe, and running the same command again continues"
+    help = (
+        "make room or choose another folder with --results; finished points are safe, and running "
+        "the same command again continues"
+    )
 
 
 def sealed(data: bytes) -> bytes:
@@ -107,12 +93,15 @@ def unsealed(data: bytes, where: str) -> bytes:
 
 
 def with_checksum(data: bytes) -> bytes:
-    """The data with a checksum behind it, where readers of its format pass it over: zip files, of which npz are some."""
+    """The data with a checksum behind it, where readers of zip files (npz are some) pass it over."""
     return data + MAGIC + hashlib.sha256(data).digest()
 
 
 def without_checksum(data: bytes, where: str) -> bytes:
-    """What `with_checksum` was given; data without a checksum as they are. Raises DamagedFile if they are not whole."""
+    """What `with_checksum` was given; data without a checksum as they are.
+
+    Raises DamagedFile, which names `where`, if they are not whole.
+    """
     body, mark, checksum = data[: -len(MAGIC) - 32], data[-len(MAGIC) - 32 : -32], data[-32:]
     if mark != MAGIC:
         return data
@@ -122,224 +111,137 @@ def without_checksum(data: bytes, where: str) -> bytes:
 
 
 class Store:
-    """Files under one root. Keys are relative paths with forward slashes. Safe to share between threads and processes.
+    """Files under one root. Safe to share between threads and processes, but not across a fork.
 
-    Every method raises Unavailable where the store does not answer, and Unwritable (one of these) where a folder takes no files. Beside
-    each method stand the requests that it costs on S3, where all goes well.
+    Keys are relative paths with forward slashes. Every method raises Unavailable where the store
+    does not answer, and Unwritable (one of these) where a folder takes no files. Beside each method
+    stand the requests that it costs on S3, where all goes well.
+
+    Args:
+        root: a folder, in which ~ is a home folder, or a URI (file, s3, gs or az).
+
+    Raises:
+        StoreError: the root cannot be a store.
     """
 
     def __init__(self, root: str | Path):
-        self.root = str(root)
-        self._options: dict[str, str] = {}
-        self._scheme = ""
-        self._made: tuple[int, Any] = (0, None)
-        if "://" in self.root:
-            self._scheme, self.base, self._options = _parsed(self.root)
-        if not self._scheme:
-            self.base = str(Path(self.base if "://" in self.root else self.root).absolute())
+        self.root, self._scheme = str(root), ""
+        place, options = self.root, dict[str, str]()
+        if "://" in place:
+            self._scheme, place, options = parse(place)
+        elif place.startswith("~"):
+            try:
+                place = str(Path(place).expanduser())
+            except RuntimeError:
+                home = place.partition("/")[0]
+                help = "write the whole path of the folder, or set HOME"
+                raise StoreError(f"the home folder {home} is not known here", help) from None
+        self.base = place if self._scheme else str(Path(place).absolute())
+        self._place: Any = (
+            Bucket(self._scheme, self.base, options) if self._scheme else _Folder(self.base)
+        )
 
     def __reduce__(self) -> tuple[type[Store], tuple[str]]:
         return (Store, (self.root if self._scheme else self.base,))
 
-    @property
-    def fs(self) -> Any:
-        """The Arrow file system of an object store, None for a folder. Made at its first use in a process: none may cross a fork."""
-        if not self._scheme:
-            return None
-        if self._made[0] != os.getpid():
-            self._made = (os.getpid(), _file_system(self._scheme, self.base.partition("/")[0], self._options))
-        return self._made[1]
-
     def path(self, key: str) -> str:
         """The full path or URI of a key, for people; never with options or credentials."""
-        return f"{self._scheme}://{self._full(key)}" if self._scheme else str(Path(self.base) / key)
-
-    def _full(self, key: str) -> str:
-        return f"{self.base}/{key}"
+        return f"{self._scheme}://{self.base}/{key}" if self._scheme else str(Path(self.base) / key)
 
     def local(self, key: str) -> Path | None:
         """The file of a key on this machine's file system, or None on an object store."""
         return None if self._scheme else Path(self.base) / key
 
-    def write(self, key: str, data: bytes | mmap.mmap) -> None:  # S3: 1 PUT up to 10 MB, beyond it 2 POST and a PUT for each 10 MB
+    def write(self, key: str, data: bytes) -> None:  # S3: 1 PUT; above 10 MB 2 POST, a PUT a part
         """Write a file whole or not at all."""
-        self._steadily("write", key, (lambda: self._put(key, data)) if self._scheme else (lambda: _replace(Path(self.base) / key, data)))
+        self._asked("write", key, lambda: self._place.write(key, data))
 
-    def _put(self, key: str, data: bytes | mmap.mmap) -> None:
-        """Above 10 MB Arrow uploads parts. If one fails for good, nothing appears under the key, but the parts that came through stay on
-        the server, unseen, as Arrow has no way to abort: a lifecycle rule of the bucket (AbortIncompleteMultipartUpload) removes them."""
-        stream = self.fs.open_output_stream(self._full(key))
-        try:
-            stream.write(data)  # all of it at once: whatever closes the stream afterwards finds either everything or an error
-        finally:
-            stream.close()
+    def create(self, key: str, data: bytes) -> bool:  # S3: 1 PUT, and a GET where there is a file
+        """Write a file only if there is none yet; whether it was written.
 
-    def create(self, key: str, data: bytes) -> bool:
-        """Write a file only if there is none yet; whether it was written. Of several writers exactly one succeeds."""
+        Of several writers exactly one succeeds, and one whose answer got lost still knows. Only on
+        a server without conditional writes it is a look and then a write, with a gap in between;
+        nothing can be done about an old server that ignores the condition without a word.
+        """
         return bool(self.exchange(key, data, ""))
 
-    def swap(self, key: str, data: bytes, version: str) -> bool:
-        """Replace a file only if it is still the version that `fetch` or `versions` told; whether it was replaced."""
+    def swap(self, key: str, data: bytes, version: str) -> bool:  # S3: as create
+        """Replace a file only if it is still the version that `fetch` or `versions` told.
+
+        Returns: whether it was replaced. On a server without conditional writes as `create`.
+        """
         return bool(version and self.exchange(key, data, version))
 
-    def exchange(self, key: str, data: bytes, version: str) -> str:
-        """`create` (version "") or `swap`, with the version of the file that was written; "" if none was."""
-        if self._scheme:
-            raise NotImplementedError("object stores follow")
-        final = Path(self.base) / key
-        action = (lambda: _swap(final, data, version)) if version else (lambda: _link(final, data))
-        return self._steadily("write", key, action)
+    def exchange(self, key: str, data: bytes, version: str) -> str:  # S3: as create
+        """As `create` for version "", else as `swap`.
 
-    def fetch(self, key: str) -> tuple[bytes, str]:
-        """The bytes of a file and their version, an opaque text that changes whenever the file is written. Raises FileNotFoundError."""
+        Returns: the version of the file that was written; "" if none was.
+        """
+        found: str = self._asked("write", key, lambda: self._place.exchange(key, data, version))
+        return found
 
-        def action() -> tuple[bytes, str]:
-            with open(Path(self.base) / key, "rb") as file:
-                return file.read(), _version(os.fstat(file.fileno()))
+    def fetch(self, key: str) -> tuple[bytes, str]:  # S3: 1 GET
+        """The bytes of a file and their version. Raises FileNotFoundError.
 
-        if self._scheme:
-            raise NotImplementedError("object stores follow")
-        return self._steadily("read", key, action)
+        A version is an opaque text that changes whenever the file is written: with another content,
+        on S3, whose ETag is a checksum.
+        """
+        found: tuple[bytes, str] = self._asked("read", key, lambda: self._place.fetch(key))
+        return found
 
-    def versions(self, folder: str, suffix: str = "") -> dict[str, str]:
-        """The version of each file directly under a folder, by name; temporary files are left out."""
-        if self._scheme:
-            raise NotImplementedError("object stores follow")
-
-        def action() -> dict[str, str]:
-            found = {}
-            with os.scandir(Path(self.base) / folder) as entries:
-                for entry in entries:
-                    if entry.name.endswith(suffix) and not entry.name.startswith("."):
-                        with contextlib.suppress(FileNotFoundError):  # deleted since the folder was opened
-                            found[entry.name] = _version(entry.stat())
-            return found
-
-        try:
-            return self._steadily("list", folder, action)
-        except FileNotFoundError:
-            return {}
-
-    def keys(self, folder: str) -> list[str]:
-        """All keys below a folder, however deep, in order; temporary files are left out. A folder that is not there has none."""
-        if self._scheme:
-            raise NotImplementedError("object stores follow")
-        return self._steadily("list", folder, lambda: sorted(_below(Path(self.base), folder)))
-
-    def version(self, key: str) -> str | None:
-        """The version of one file; None where there is none."""
-        if self._scheme:
-            raise NotImplementedError("object stores follow")
-        try:
-            return self._steadily("look for", key, lambda: _version(os.stat(os.path.join(self.base, key))))
-        except FileNotFoundError:
-            return None
-
-    @contextlib.contextmanager
-    def replacing(self, key: str) -> Iterator[IO[bytes]]:  # S3: as write, when all is there
-        """A file to write a large artefact to, bit by bit; it takes the place of the stored one when the block ends well."""
-        if self._scheme:
-            with tempfile.TemporaryFile() as file:
-                yield file
-                file.flush()
-                if file.seek(0, os.SEEK_END) == 0:
-                    self.write(key, b"")
-                else:
-                    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                        self.write(key, content)
-            return
-        try:
-            with _beside(Path(self.base) / key) as file:
-                yield file
-        except OSError as error:
-            if isinstance(error, Unavailable) or not self._is_ours(error, "write", True):
-                raise
-            raise self._unavailable("write", key, error, 1, 0) from None
-
-    def read(self, key: str) -> bytes:  # S3: HEAD, GET; one more HEAD for a file above 10 MB or where it was replaced meanwhile
+    def read(self, key: str) -> bytes:  # S3: 1 GET
         """The bytes of a file, of one version of it. Raises FileNotFoundError."""
-        return self._steadily("read", key, (lambda: self._get(key)) if self._scheme else (Path(self.base) / key).read_bytes)
+        return self.fetch(key)[0]
 
-    def _get(self, key: str) -> bytes:
-        """Arrow asks for the length first and for that many bytes then: of a file replaced in between it would be a part."""
-        while True:
-            with self.fs.open_input_stream(self._full(key)) as stream:
-                said = (stream.metadata() or {}) if self._scheme == "s3" else {}
-                data = bytes(stream.read(int(said["Content-Length"]) if said else None))  # without a number in many small requests
-            tag = said.get("ETag", b"")
-            if not tag or tag.strip(b'"') == hashlib.md5(data, usedforsecurity=False).hexdigest().encode():
-                return data
-            head = self._head(key)
-            if head.get("ETag") == tag and int(head["Content-Length"]) == len(data):
-                return data
+    def read_with(self, key: str, reader: Callable[[Any], T]) -> T:  # S3: HEAD, a GET for each read
+        """What the reader makes of an open file in which it may seek.
 
-    def _head(self, key: str) -> dict[str, bytes]:  # S3: 1 HEAD, whether there is a file or not (Arrow's own look lists the folder, too)
-        with self.fs.open_input_stream(self._full(key)) as stream:
-            return dict(stream.metadata() or {})
-
-    def read_with(self, key: str, reader: Callable[[Any], T]) -> T:  # S3: HEAD, and a GET for each part that the reader asks for
-        """What the reader makes of an open file in which it may seek. Raises FileNotFoundError, and what the reader raises."""
-
-        def action() -> T:
-            with self.fs.open_input_file(self._full(key)) if self._scheme else open(Path(self.base) / key, "rb") as file:
-                return reader(file)
-
-        return self._steadily("read", key, action, foreign=True)
+        Raises: FileNotFoundError, and what the reader raises.
+        """
+        return self._asked("read", key, lambda: self._place.read_with(key, reader))
 
     def exists(self, key: str) -> bool:  # S3: 1 HEAD
         """Whether there is a file."""
-        return self.time(key) is not None
+        return self.version(key) is not None
 
-    def time(self, key: str) -> float | None:  # S3: 1 HEAD
-        """The modification time of a file (seconds), as `names` gives it; None where there is no file. Whole seconds on an object store."""
+    def version(self, key: str) -> str | None:  # S3: 1 HEAD
+        """The version of one file; None where there is none."""
         try:
-            return self._steadily("look for", key, lambda: self._time(key))
+            return str(self._asked("look for", key, lambda: self._place.version(key)))
         except FileNotFoundError:
             return None
 
-    def _time(self, key: str) -> float | None:
-        if not self._scheme:
-            return os.stat(os.path.join(self.base, key)).st_mtime
-        if self._scheme == "s3":
-            said = self._head(key).get("Last-Modified", b"").decode()
-            return datetime.datetime.fromisoformat(said).timestamp() // 1 if said else 0.0
-        from pyarrow import fs
-
-        info = self.fs.get_file_info(self._full(key))
-        return None if info.type == fs.FileType.NotFound else _seconds(info)
-
-    def names(self, folder: str, suffix: str = "") -> dict[str, float]:  # S3: 1 GET for each 1000 files
-        """File names directly under a folder with their modification times (seconds); temporary files are left out."""
-        return {name: time for name, (time, _) in self.stamps(folder, suffix).items()}
-
-    def stamps(self, folder: str, suffix: str = "") -> dict[str, tuple[float, int]]:  # S3: as names
-        """As `names`, with time and size (bytes) of each file."""
+    def versions(self, folder: str, suffix: str = "") -> dict[str, str]:  # S3: 1 GET a 1000 files
+        """The version of each file directly under a folder, by name; no temporary files."""
         try:
-            found = self._steadily("list", folder, lambda: dict(self._listed(folder) if self._scheme else self._scanned(folder, suffix)))
+            found = self._asked("list", folder, lambda: self._place.versions(folder))
         except FileNotFoundError:
             return {}
-        return {name: at for name, at in found.items() if name.endswith(suffix) and not name.startswith(".")}
+        return {n: v for n, v in found.items() if n.endswith(suffix) and not n.startswith(".")}
 
-    def _scanned(self, folder: str, suffix: str) -> Iterator[tuple[str, tuple[float, int]]]:
-        with os.scandir(Path(self.base) / folder) as entries:
-            for entry in entries:
-                if entry.name.endswith(suffix) and not entry.name.startswith("."):
-                    with contextlib.suppress(FileNotFoundError):  # deleted since the folder was opened
-                        yield entry.name, ((found := entry.stat()).st_mtime, found.st_size)
+    def names(self, folder: str, suffix: str = "") -> list[str]:  # S3: as versions
+        """The sorted names of the files directly under a folder; no temporary files."""
+        return sorted(self.versions(folder, suffix))
 
-    def _listed(self, folder: str) -> Iterator[tuple[str, tuple[float, int]]]:
-        from pyarrow import fs
+    def time(self, key: str) -> float | None:
+        """The modification time of a file (seconds); None where there is no file."""
+        try:
+            return self._asked("look for", key, lambda: self._place.stamp(key))[0]
+        except FileNotFoundError:
+            return None
 
-        for info in self.fs.get_file_info(fs.FileSelector(self._full(folder), allow_not_found=True)):
-            if info.type == fs.FileType.File:
-                yield PurePosixPath(info.path).name, (_seconds(info), info.size)
+    def stamps(self, folder: str, suffix: str = "") -> dict[str, tuple[float, int]]:
+        """Time and size of each file, as `versions`."""
+        try:
+            found = self._asked("list", folder, lambda: self._place.stamps(folder))
+        except FileNotFoundError:
+            return {}
+        return {n: v for n, v in found.items() if n.endswith(suffix) and not n.startswith(".")}
 
-    def delete(self, key: str) -> None:  # S3: HEAD, DELETE, and a PUT by which Arrow keeps the folder; 1 HEAD where there is no file
+    def delete(self, key: str) -> None:  # S3: 1 DELETE
         """Remove a file if it is there."""
         with contextlib.suppress(FileNotFoundError):
-            self._steadily(
-                "delete", key, (lambda: self.fs.delete_file(self._full(key))) if self._scheme else (lambda: _unlink(self._full(key)))
-            )
+            self._asked("delete", key, lambda: self._place.delete(key))
 
     def seal(self, key: str, data: bytes) -> None:  # S3: as write
         """Write a file behind a header with its checksum."""
@@ -349,162 +251,282 @@ class Store:
         """Read a sealed file. Raises FileNotFoundError, or DamagedFile if it is not whole."""
         return unsealed(self.read(key), self.path(key))
 
-    def set_aside(self, key: str) -> str:  # S3: PUT (a copy on the server), DELETE, and the PUT that keeps the folder
-        """Rename a damaged file so that it is never read again but can be looked at; returns its new key. It may be gone already."""
+    def set_aside(self, key: str) -> str:  # S3: PUT (a copy on the server), DELETE
+        """Rename a damaged file so that it is never read again but can be looked at.
+
+        Returns: its new key. It may be gone already.
+        """
         aside = f"{key}.damaged-{int(time.time())}"
         with contextlib.suppress(FileNotFoundError):
-            self._steadily("rename", key, lambda: (self.fs.move if self._scheme else os.replace)(self._full(key), self._full(aside)))
+            self._asked("rename", key, lambda: self._place.rename(key, aside))
         return aside
 
-    def _steadily(self, operation: str, key: str, action: Callable[[], T], foreign: bool = False) -> T:
-        """The action's result, tried again while its error may pass. Missing files are the caller's business, others Unavailable.
+    @contextlib.contextmanager
+    def replacing(self, key: str) -> Iterator[IO[bytes]]:  # S3: as write, when all is there
+        """A file to write a large artefact to, bit by bit.
 
-        foreign: errors without an errno or an answer of a server may be those of a reader and go on as they are.
+        It takes the place of the stored one when the block ends well.
         """
-        tries, began, pauses = 0, time.monotonic(), self._pauses()
-        while True:
-            try:
-                return action()
-            except (FileNotFoundError, Unavailable):
+        if isinstance(self._place, Bucket):
+            with tempfile.TemporaryFile() as file:
+                yield file
+                self._asked("write", key, lambda: self._place.write(key, file))
+        else:
+            with self._errors("write", key), self._place.replacing(key) as beside:
+                yield beside
+
+    def _asked(self, operation: str, key: str, action: Callable[[], T]) -> T:
+        with self._errors(operation, key):
+            return action()
+
+    @contextlib.contextmanager
+    def _errors(self, operation: str, key: str) -> Iterator[None]:
+        """What a store does not do is Unavailable; FileNotFoundError is the caller's business."""
+        try:
+            yield
+        except Refused as refused:
+            text, path = str(refused), self.path(key)
+            raise Unavailable.during(operation, errno.EIO, text, path) from None
+        except OSError as error:
+            if self._scheme or isinstance(error, Unavailable):
                 raise
-            except Exception as error:
-                if _exiting and threading.current_thread().daemon:
-                    raise SystemExit from None  # Arrow closes its connections at exit: a thread that nobody waits for ends in silence
-                tries += 1
-                if self._scheme and _answer(str(error)) in MISSING:
-                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.path(key)) from None
-                if not isinstance(error, OSError) or not self._is_ours(error, operation, foreign):
-                    raise
-                pause = next(pauses, None) if self._may_pass(error) else None
-                if pause is None:
-                    raise self._unavailable(operation, key, error, tries, time.monotonic() - began) from None
-            time.sleep(pause)
-
-    def _pauses(self) -> Iterator[float]:
-        """Seconds to wait before each further try."""
-        if not self._scheme:
-            yield from LOCAL_PAUSES
-            return
-        end, longest = time.monotonic() + RETRY_SECONDS, FIRST_PAUSE
-        while time.monotonic() < end:
-            yield random.SystemRandom().uniform(longest / 2, longest)
-            longest = min(2 * longest, LONGEST_PAUSE)
-
-    def _is_ours(self, error: OSError, operation: str, foreign: bool) -> bool:
-        """Whether an error is that of the store; a folder's other errors (a file where a folder should be) stay what they are."""
-        if self._scheme:
-            return bool(_answer(str(error))) or not foreign
-        return error.errno in STUMBLES or (operation not in ("read", "list", "look for") and error.errno in UNWRITABLE)
-
-    def _may_pass(self, error: OSError) -> bool:
-        if not self._scheme:
-            return error.errno in STUMBLES
-        answer = _answer(str(error))
-        return bool(answer) and answer not in LASTING and not re.search(r"HTTP status 4(?!08|29)", str(error))
-
-    def _unavailable(self, operation: str, key: str, error: OSError, tries: int, seconds: float) -> Unavailable:
-        if not self._scheme and error.errno in UNWRITABLE:
-            number = error.errno or 0
-            text = f"{os.strerror(number)} ({_room(self.base)}); finished points are safe"
-            return Unwritable.during(operation, number, text, self.path(key))
-        again = f" ({tries} tries in {seconds:.0f} s)" if tries > 1 else ""
-        answer = error.strerror if error.errno and error.strerror else str(error)
-        return Unavailable.during(operation, error.errno or errno.EIO, _without_secrets(answer) + again, self.path(key))
+            number, path = error.errno or 0, self.path(key)
+            text = os.strerror(number)
+            if number in STUMBLES:
+                tries = f"({1 + len(LOCAL_PAUSES)} tries)"
+                raise Unavailable.during(operation, number, f"{text} {tries}", path) from None
+            if number in UNWRITABLE and operation not in READING:
+                text += f" ({_room(self.base)}); finished points are safe"
+                raise Unwritable.during(operation, number, text, path) from None
+            raise  # another error of a folder, as a file where a folder should be
 
 
-def _parsed(uri: str) -> tuple[str, str, dict[str, str]]:
-    """Scheme ("" for a folder), bucket with folder, and options of a URI. Raises StoreError, which repeats no value that may be secret."""
-    scheme, _, rest = uri.partition("://")
-    scheme = {"gcs": "gs"}.get(scheme.lower(), scheme.lower())
+class _Folder:
+    """Files under a folder of a file system, by key. A version is a time of writing and a size."""
+
+    def __init__(self, base: str):
+        self.base = base
+
+    def _path(self, key: str) -> Path:
+        return Path(self.base) / key
+
+    def write(self, key: str, data: bytes) -> None:
+        with self._written(key, data) as temporary:
+            _rename(temporary, self._path(key))
+
+    def exchange(self, key: str, data: bytes, version: str) -> str:
+        return self._swap(key, data, version) if version else self._create(key, data)
+
+    def _create(self, key: str, data: bytes) -> str:
+        """A hard link to a whole file fails where the name is taken."""
+        final = self._path(key)
+        if os.path.lexists(final):
+            return ""
+        with self._written(key, data) as temporary:
+            mine = _again(lambda: os.stat(temporary))
+            return _version(mine) if _again(lambda: _link(temporary, final)) else ""
+
+    def _swap(self, key: str, data: bytes, version: str) -> str:
+        final = self._path(key)
+        with contextlib.suppress(FileNotFoundError):
+            if self.version(key) == version:
+                with self._written(key, data) as temporary:
+                    mine = _again(lambda: os.stat(temporary))
+                    if _version(mine) == version:  # within a tick of the file system's clock
+                        later = mine.st_mtime_ns + 1000
+                        _again(lambda: os.utime(temporary, ns=(later, later)))
+                        mine = _again(lambda: os.stat(temporary))
+                    if _again(lambda: _exchange(temporary, final, version, mine)):
+                        return _version(mine)
+        return ""
+
+    def fetch(self, key: str) -> tuple[bytes, str]:
+        return self.read_with(key, lambda file: (file.read(), _version(os.fstat(file.fileno()))))
+
+    def read_with(self, key: str, reader: Callable[[IO[bytes]], T]) -> T:
+        def action() -> T:
+            with open(self._path(key), "rb") as file:
+                return reader(file)
+
+        return _again(action)
+
+    def version(self, key: str) -> str:
+        return _version(_again(lambda: os.stat(self._path(key))))
+
+    def versions(self, folder: str) -> dict[str, str]:
+        def action() -> dict[str, str]:
+            found = {}
+            with os.scandir(self._path(folder)) as entries:
+                for entry in entries:
+                    if not entry.name.startswith(".") and not entry.is_dir():
+                        with contextlib.suppress(FileNotFoundError):  # deleted since it was listed
+                            found[entry.name] = _version(entry.stat())
+            return found
+
+        return _again(action)
+
+    def stamp(self, key: str) -> tuple[float, int]:
+        at = os.stat(self._path(key))
+        return at.st_mtime, at.st_size
+
+    def stamps(self, folder: str) -> dict[str, tuple[float, int]]:
+        found = {}
+        for name in self.versions(folder):
+            with contextlib.suppress(FileNotFoundError):
+                found[name] = self.stamp(f"{folder}/{name}")
+        return found
+
+    def delete(self, key: str) -> None:
+        try:
+            _again(lambda: os.unlink(self._path(key)))
+        except OSError as error:  # a read-only file system refuses even where there is no file
+            if error.errno not in (errno.EROFS, errno.ENOTDIR) or os.path.lexists(self._path(key)):
+                raise
+
+    def rename(self, key: str, other: str) -> None:
+        _again(lambda: os.replace(self._path(key), self._path(other)))
+
+    @contextlib.contextmanager
+    def replacing(self, key: str) -> Iterator[IO[bytes]]:
+        temporary = self._temporary(key)
+        with _gone_afterwards(temporary):
+            with _again(lambda: open(temporary, "wb")) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            _rename(temporary, self._path(key))
+
+    @contextlib.contextmanager
+    def _written(self, key: str, data: bytes) -> Iterator[Path]:
+        """A temporary file with this content."""
+        temporary = self._temporary(key)
+
+        def action() -> None:  # all of it: what fsync could not write is lost to a second fsync
+            with open(temporary, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+
+        with _gone_afterwards(temporary):
+            _again(action)
+            yield temporary
+
+    def _temporary(self, key: str) -> Path:
+        """A name beside a file that tells who writes it, in a folder that exists."""
+        final = self._path(key)
+        _again(lambda: final.parent.mkdir(parents=True, exist_ok=True))
+        _tidy(final.parent)
+        thread = threading.get_ident()
+        return final.with_name(f".{final.name}.{_machine()}.{os.getpid()}.{thread}.tmp")
+
+
+def _again(action: Callable[[], T]) -> T:
+    """What an action gives, which is repeated where a network file system stumbles."""
+    for pause in LOCAL_PAUSES:
+        try:
+            return action()
+        except OSError as error:
+            if error.errno not in STUMBLES:
+                raise
+        time.sleep(pause)
+    return action()
+
+
+def _version(at: os.stat_result) -> str:
+    return f"{at.st_mtime_ns}-{at.st_size}"
+
+
+def _rename(temporary: Path, final: Path) -> None:
+    """Give a file its name, be it at a try that seemed to fail."""
+    mine = _again(lambda: os.stat(temporary))
+
+    def action() -> None:
+        try:
+            os.replace(temporary, final)
+        except FileNotFoundError:
+            if not os.path.samestat(os.stat(final), mine):
+                raise
+
+    _again(action)
+
+
+def _link(temporary: Path, final: Path) -> bool:
+    """Whether a file has this name now because we gave it, be it at a try that seemed to fail."""
     try:
-        parts = urlsplit(f"x://{rest}")
-    except ValueError:
-        raise StoreError(f"this {scheme}:// address cannot be read") from None
-    if scheme == "file":
-        if parts.netloc not in ("", "localhost"):
-            raise StoreError("file:// with the name of a machine is not a folder", "write file:///folder, with three slashes")
-        return "", unquote(parts.path), {}
-    if scheme not in SCHEMES:
-        raise StoreError(f"{scheme}:// is not a kind of store" if scheme.isalnum() else "this is not a kind of store")
-    bucket, options = parts.netloc, dict(parse_qsl(parts.query, keep_blank_values=True))
-    if scheme == "gs" and bucket.startswith("anonymous@"):
-        bucket, options["anonymous"] = bucket.removeprefix("anonymous@"), "true"
-    _refuse_credentials(scheme, bucket, options)
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]+", bucket):
-        raise StoreError(f"{scheme}:// without a bucket", f"write {scheme}://bucket/folder")
-    if parts.fragment or (wrong := sorted(set(options) - SCHEMES[scheme] - {"anonymous"})):
-        named = "a # in an address is not understood" if parts.fragment else f"{scheme}:// has no option {_named(wrong[0])}"
-        raise StoreError(named, f"options are {', '.join(sorted(SCHEMES[scheme]))}")
-    folder = "/".join(part for part in unquote(parts.path).split("/") if part)
-    return scheme, f"{bucket}/{folder}".rstrip("/"), options
+        os.link(temporary, final)
+    except FileExistsError:
+        return os.path.samestat(os.lstat(temporary), os.lstat(final))
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        with _folder_lock(final.parent):
+            if os.path.lexists(final):
+                return False
+            os.replace(temporary, final)
+    return True
 
 
-def _refuse_credentials(scheme: str, bucket: str, options: dict[str, str]) -> None:
-    word = re.compile(r"key|secret|token|password|passwd|credential|signature|session|sig$|user|auth", re.IGNORECASE)
-    if not re.search("[@:]", bucket) and not any(map(word.search, options)) and "@" not in options.get("endpoint_override", ""):
+def _exchange(temporary: Path, final: Path, version: str, mine: os.stat_result) -> bool:
+    """Whether a file is ours now that was this version, be it at a try that seemed to fail."""
+    with _folder_lock(final.parent):
+        at = os.stat(final)
+        if os.path.samestat(at, mine):
+            return True
+        if _version(at) != version:
+            return False
+        os.replace(temporary, final)
+        return True
+
+
+@contextlib.contextmanager
+def _folder_lock(folder: Path) -> Iterator[None]:
+    """One at a time among all who swap files of a folder; it ends with its owner."""
+    with open(folder / ".lock", "ab") as handle:
+        with contextlib.suppress(OSError):  # no locks here: then a swap is a look and a rename
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _gone_afterwards(temporary: Path) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what killed processes left half written in a folder; once a process."""
+    if str(folder) in _tidied:
         return
-    names = {
-        "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN), and AWS_ENDPOINT_URL for another server",
-        "gs": "GOOGLE_APPLICATION_CREDENTIALS",
-    }
-    help = f"take them out and set {names[scheme]} in the environment, on every machine that computes"
-    raise StoreError(f"this {scheme}:// address carries credentials, which would end in logs", help)
+    _tidied.add(str(folder))
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            if name.startswith(".") and name.endswith(".tmp"):
+                with contextlib.suppress(OSError):
+                    if _is_stale(folder / name):
+                        os.unlink(folder / name)
 
 
-def _named(option: str) -> str:
-    return repr(option) if re.fullmatch(r"[a-z_]{1,30}", option) else "of that name"
+def _is_stale(path: Path) -> bool:
+    machine, pid = path.name.rsplit(".", 4)[1:3] if path.name.count(".") > 4 else ("", "")
+    if machine == _machine() and pid.isdecimal():
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            return True
+    return time.time() - path.stat().st_mtime > STALE_SECONDS
 
 
-def _file_system(scheme: str, bucket: str, options: dict[str, str]) -> Any:
-    """The Arrow file system of a bucket, for this process only."""
-    from pyarrow import fs
-
-    atexit.register(_exiting.append, True)  # later than Arrow's own, so it runs first
-    known: dict[str, Any] = {n: v for n, v in options.items() if n in ("region", "scheme", "endpoint_override", "project_id")}
-    if scheme == "gs":
-        limit = datetime.timedelta(seconds=SILENT_SECONDS)
-        return fs.GcsFileSystem(anonymous="anonymous" in options, retry_time_limit=limit, **known)
-    if "endpoint_override" not in known:
-        known |= _endpoint()
-    if "region" not in known and "endpoint_override" not in known:
-        with contextlib.suppress(OSError):  # then the environment's region is used
-            known["region"] = fs.resolve_s3_region(bucket)
-    return fs.S3FileSystem(
-        **known,
-        allow_delayed_open=True,  # else each file costs four requests
-        force_virtual_addressing=options.get("force_virtual_addressing", "").lower() in ("1", "true"),
-        connect_timeout=CONNECT_SECONDS,
-        request_timeout=SILENT_SECONDS,
-        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=PART_TRIES),
-    )
-
-
-def _endpoint() -> dict[str, str]:
-    """The server that the environment names, which Arrow reads from addresses only. Raises StoreError."""
-    given = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    if not given:
-        return {}
-    parts = urlsplit(given)
-    if parts.scheme not in ("http", "https") or not parts.netloc or "@" in parts.netloc:
-        raise StoreError("AWS_ENDPOINT_URL is not the address of a server", "write http://host:port or https://host:port, and no user")
-    return {"scheme": parts.scheme, "endpoint_override": parts.netloc}
-
-
-def _seconds(info: Any) -> float:
-    return info.mtime.timestamp() // 1 if info.mtime else 0.0
-
-
-def _answer(text: str) -> str:
-    """The name of the answer in an error of an object store, as SLOW_DOWN; "" in any other error."""
-    found = re.search(r"AWS Error ([A-Z0-9_]+)|google::cloud::Status\(([A-Z_]+)", text)
-    return (found[1] or found[2]) if found else ""
-
-
-def _without_secrets(text: str) -> str:
-    for name in SECRETS:
-        if value := os.environ.get(name):
-            text = text.replace(value, "...").replace(quote(value, safe=""), "...")
-    return text
+@functools.cache
+def _machine() -> str:
+    """This machine in the name of a file: its name, start and namespace of process numbers."""
+    name = re.sub(r"[^A-Za-z0-9-]", "_", platform.node())[:30]
+    with contextlib.suppress(OSError):
+        started = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
+        return f"{name}-{started}-{os.readlink('/proc/self/ns/pid').strip('pid:[]')}"
+    return name
 
 
 def _room(folder: str) -> str:
@@ -525,112 +547,3 @@ def _amount(size: float) -> str:
             return f"{size:.3g} {unit}"
         size /= 1000
     return f"{size:,.3g} TB"
-
-
-def _below(base: Path, folder: str) -> Iterator[str]:
-    """The files below a folder relative to the base; folders that are deleted meanwhile hold none."""
-
-    def trouble(error: OSError) -> None:
-        if not isinstance(error, FileNotFoundError):
-            raise error
-
-    for place, _, names in os.walk(base / folder, onerror=trouble):
-        at = Path(place).relative_to(base).as_posix()
-        yield from (f"{at}/{name}" for name in names if not name.startswith("."))
-
-
-def _unlink(path: str) -> None:
-    """Remove a file; a read-only file system refuses even where there is none."""
-    try:
-        os.unlink(path)
-    except OSError:
-        if os.path.lexists(path):
-            raise
-
-
-def _replace(final: Path, data: bytes | mmap.mmap) -> None:
-    with _beside(final) as file:
-        file.write(data)
-
-
-def _version(at: os.stat_result) -> str:
-    return f"{at.st_mtime_ns}-{at.st_size}"
-
-
-def _link(final: Path, data: bytes) -> str:
-    """Write a file that nobody has written: a hard link to a whole file fails where the name is taken."""
-    if final.exists():
-        return ""
-    temporary = _temporary(final)
-    try:
-        version = _write_whole(temporary, data)
-        try:
-            os.link(temporary, final)
-        except FileExistsError:
-            return ""
-        except OSError as error:
-            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
-                raise
-            with _folder_lock(final.parent):  # a file system without hard links
-                if final.exists():
-                    return ""
-                os.replace(temporary, final)
-        return version
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def _swap(final: Path, data: bytes, version: str) -> str:
-    temporary = _temporary(final)
-    try:
-        with contextlib.suppress(FileNotFoundError):
-            if _version(os.stat(final)) == version:
-                written = _write_whole(temporary, data)
-                with _folder_lock(final.parent):
-                    if _version(os.stat(final)) == version:
-                        os.replace(temporary, final)
-                        return written
-        return ""
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _folder_lock(folder: Path) -> Iterator[None]:
-    """One at a time among all who swap files of a folder; the kernel drops the lock when its owner dies."""
-    with open(folder / ".lock", "ab") as handle:
-        with contextlib.suppress(OSError):  # a network folder without locks: then a swap is a look and a rename
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
-def _temporary(final: Path) -> Path:
-    final.parent.mkdir(parents=True, exist_ok=True)
-    return final.with_name(f".{final.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-
-
-def _write_whole(path: Path, data: bytes) -> str:
-    with open(path, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-        return _version(os.fstat(file.fileno()))
-
-
-@contextlib.contextmanager
-def _beside(final: Path) -> Iterator[IO[bytes]]:
-    """A file beside its place, which is given its name when the block ends well."""
-    final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f".{final.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, final)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise

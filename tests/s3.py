@@ -1,4 +1,8 @@
-"""An S3 server for tests: moto behind a front that counts requests and makes them fail as asked, in a process of its own."""
+"""An S3 server for tests: moto behind a front that counts requests and makes them fail as asked.
+
+It runs in a process of its own. Of Google's protocol, which is the same but for some headers, it
+knows what a store needs: generations as conditions, and copies.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,10 @@ ERRORS = {
     "500": ("500 Internal Server Error", "InternalError", "We encountered an internal error. Please try again."),
     "503": ("503 Service Unavailable", "SlowDown", "Please reduce your request rate."),
     "403": ("403 Forbidden", "AccessDenied", "Access Denied"),
+    "409": ("409 Conflict", "ConditionalRequestConflict", "A conflicting operation is under way"),
+    "501": ("501 Not Implemented", "NotImplemented", "A header implies what is not implemented"),
 }
+CONDITIONS = {"HTTP_IF_NONE_MATCH", "HTTP_IF_MATCH", "HTTP_X_GOOG_IF_GENERATION_MATCH"}
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "AKIAUNUSUAL0KEY0ID07",
     "AWS_SECRET_ACCESS_KEY": "s3cr3t/Unusual+Key=77",
@@ -28,14 +35,20 @@ CREDENTIALS = {
 
 
 class Server:
-    """The client's side. A fault is a dict: `what` (500, 503, 403, slow, drop, half, late) and, to say when, `method`, `match` (a part of
-    the path with its query), `share` of the requests, `times` at most; `seconds` of a slow answer, the `text` of an error."""
+    """The client's side.
+
+    A fault is a dict: `what` (an error by its number, slow, drop, half, late) and, to say when,
+    `method`, `match` (a part of the path with its query), `share` of the requests, `times` at most,
+    `conditional` (whether the request is a conditional write); `seconds` of a slow answer, the
+    `text` of an error.
+    """
 
     def __init__(self, bucket: str = "bucket"):
         self.process = subprocess.Popen([sys.executable, __file__], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert self.process.stdout is not None
         self.port, self.bucket = int(self.process.stdout.readline()), bucket
         self.uri = f"s3://{bucket}/results?endpoint_override=127.0.0.1:{self.port}&scheme=http"
+        self.google = self.uri.replace("s3://", "gs://anonymous@")
         self._ask(f"/{bucket}", "PUT")
 
     def _ask(self, path: str, method: str = "GET", body: bytes = b"") -> bytes:
@@ -83,6 +96,8 @@ class Front:
 
     def __init__(self, moto: Callable[..., Iterable[bytes]]):
         self.moto, self.lock, self.random = moto, threading.Lock(), random.Random(1)
+        self.writing = threading.Lock()  # moto looks and then writes
+        self.generations: Counter[str] = Counter()
         self.faults: list[dict[str, Any]] = []
         self.requests: list[str] = []
 
@@ -91,7 +106,8 @@ class Front:
         if path.startswith("/_"):
             start("200 OK", [])
             return [self._private(path, method, environ)]
-        fault = self._fault(method, path)
+        conditional = bool(CONDITIONS & environ.keys())
+        fault = self._fault(method, path, conditional)
         if fault.get("what") == "slow":
             time.sleep(fault["seconds"])
             fault = {}
@@ -111,12 +127,35 @@ class Front:
             self._note(f"{status[:3]} 0", *note)
             return [f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{text}</Message></Error>".encode()]
         kept: list[Any] = []
-        parts = b"".join(self.moto(environ, lambda *given: kept.append(given)))
+        with self.writing if environ["REQUEST_METHOD"] == "PUT" else contextlib.nullcontext():
+            parts = b"".join(self._moto(environ, lambda *given: kept.append(given)))
         if what == "late":
             return self._cut(environ, note)
         self._note(f"{kept[0][0][:3]} {len(parts)}", *note)
         start(*kept[0])
         return self._half(parts, environ) if what == "half" else [parts]
+
+    def _moto(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        """The answer of moto, with the generations of Google's protocol."""
+        path, written = environ["PATH_INFO"], environ["REQUEST_METHOD"] in ("PUT", "POST")
+        if not environ.get("HTTP_AUTHORIZATION", "").startswith("AWS"):  # what moto wants to see
+            scope = "Credential=anybody/20260101/us-east-1/s3/aws4_request"
+            environ["HTTP_AUTHORIZATION"] = f"AWS4-HMAC-SHA256 {scope}"
+        if copied := environ.pop("HTTP_X_GOOG_COPY_SOURCE", None):
+            environ["HTTP_X_AMZ_COPY_SOURCE"] = copied
+        expected = environ.get("HTTP_X_GOOG_IF_GENERATION_MATCH")
+        if expected == "0":
+            environ["HTTP_IF_NONE_MATCH"] = "*"
+        elif expected is not None and expected != str(self.generations[path]):
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            start("412 Precondition Failed", [])
+            return []
+
+        def started(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            self.generations[path] += written and status.startswith("200")
+            return start(status, [*headers, ("x-goog-generation", str(self.generations[path]))])
+
+        return self.moto(environ, started)
 
     def _cut(self, environ: dict[str, Any], note: tuple[str, str]) -> Iterable[bytes]:
         self._note("- 0", *note)
@@ -132,10 +171,12 @@ class Front:
         with self.lock:
             self.requests.append(f"{method} {answer} {path}")
 
-    def _fault(self, method: str, path: str) -> dict[str, Any]:
+    def _fault(self, method: str, path: str, conditional: bool) -> dict[str, Any]:
         with self.lock:
             for fault in self.faults:
-                fits = fault.get("method", method) == method and fault.get("match", "") in path and fault.get("times", 1) > 0
+                fits = fault.get("method", method) == method and fault.get("match", "") in path
+                fits = fits and fault.get("conditional", conditional) == conditional
+                fits = fits and fault.get("times", 1) > 0
                 if fits and self.random.random() < fault.get("share", 1):
                     if "times" in fault:
                         fault["times"] -= 1
