@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+from unittest import mock
 
 ROOT = Path(__file__).parent.parent
 
@@ -40,8 +46,119 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
 
 
+class Done(NamedTuple):
+    """How a command ended, under the names that `subprocess.run` gives."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def main(*arguments: object, cwd: str | Path = ROOT, script: str = "run_sweep.py", **variables: str) -> Done:
+    """Call a command of the project in this process, as a new process would find things; far cheaper than `run`.
+
+    The command sees no cached inputs, prints its warnings, and what it changes of the process (folder,
+    variables, signal handlers, warning filters, threads) is put back.
+
+    Args:
+        arguments: The words of the command line.
+        cwd: The folder in which it is called.
+        script: `run_sweep.py` or `analyze.py`.
+        variables: More variables of the environment.
+
+    Returns:
+        Its exit status, stdout and stderr.
+    """
+    command = _entry(script)
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        _as_a_new_process(cwd, {"COLUMNS": "80", **variables}),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            status: Any = command([str(word) for word in arguments])
+        except SystemExit as end:
+            status = end.code
+            if isinstance(status, str):
+                print(status, file=sys.stderr)
+                status = 1
+    return Done(int(status or 0), out.getvalue(), err.getvalue())
+
+
+def _entry(script: str) -> Callable[[Sequence[str]], int]:
+    """The main function of a command."""
+    if script == "run_sweep.py":
+        from oneshot import cli
+
+        return cli.main
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+    import analyze
+
+    return analyze.main
+
+
+@contextlib.contextmanager
+def _as_a_new_process(cwd: str | Path, variables: dict[str, str]) -> Iterator[None]:
+    """Hide what this process has read before, and put back what a command changes of it."""
+    import torch
+
+    from oneshot import inputs
+
+    heard = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    handlers, threads, path = [signal.getsignal(s) for s in heard], torch.get_num_threads(), list(sys.path)
+    inputs._cache.clear()
+    try:
+        with mock.patch.dict(os.environ, variables), contextlib.chdir(cwd), warnings.catch_warnings():
+            warnings.simplefilter("default")
+            warnings.showwarning = _print_warning
+            yield
+    finally:
+        inputs._cache.clear()
+        torch.set_num_threads(threads)
+        sys.path[:] = path
+        for number, handler in zip(heard, handlers):
+            if signal.getsignal(number) != handler:
+                signal.signal(number, handler)
+
+
+def _print_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    print(warnings.formatwarning(message, category, filename, lineno, line), file=file or sys.stderr, end="")
+
+
+@contextlib.contextmanager
+def ray_here() -> Iterator[None]:
+    """Ray with two processors started by this process, which runs in it join, for the length of a with block.
+
+    Where a block is open already, the same Ray serves both.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        with mock.patch.dict(os.environ, environment()):
+            given: dict[str, Any] = dict(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+            ray.init(address="local", num_cpus=2, object_store_memory=200_000_000, **given)
+        signal.signal(signal.SIGTERM, handler)  # Ray's own would end the process
+        yield
+    finally:
+        ray.shutdown()
+
+
 def run(*arguments: object, cwd: Path = ROOT, script: str = "run_sweep.py", timeout: float = 280) -> subprocess.CompletedProcess[str]:
-    """Run a command of the project to its end."""
+    """Run a command of the project to its end in a process of its own, for what `main` cannot show: imports, pipes, the script itself."""
     command = [sys.executable, str(ROOT / script), *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=timeout)
 

@@ -83,7 +83,7 @@ def test_what_a_run_prints_fits_80_columns_and_says_what_matters(finished: Path)
 
 def test_running_again_computes_nothing(finished: Path) -> None:
     before = files(finished / "results/store") | files(finished / "results/small/records")
-    again = small.run(finished / "small.py", "--results", finished / "results")
+    again = small.main(finished / "small.py", "--results", finished / "results")
     assert again.returncode == 0 and "Nothing to run: all 6 points have a result" in again.stderr
     assert before == files(finished / "results/store") | files(finished / "results/small/records")
 
@@ -93,7 +93,7 @@ def test_sample_and_score_settings_reuse_what_lies_before_them(finished: Path, t
     shutil.copytree(finished / "results", tmp_path / "results")
     store = tmp_path / "results/store"
     trainings, drawings, humans = (files(store / k) for k in ("trainings", "drawings", "humans"))
-    done = small.run(finished / "small.py", "--local", "--results", tmp_path / "results", "--set", "protocol=episodes")
+    done = small.main(finished / "small.py", "--local", "--results", tmp_path / "results", "--set", "protocol=episodes")
     assert done.returncode == 0, done.stderr
     assert (
         files(store / "trainings") == trainings
@@ -103,7 +103,7 @@ def test_sample_and_score_settings_reuse_what_lies_before_them(finished: Path, t
     episodes, expected = points(tmp_path), points(finished)
     assert set(episodes.protocol) == {"episodes"} and len(episodes) == 6
     np.testing.assert_allclose(episodes.recognizability, expected.recognizability, atol=1.0)  # the two protocols agree
-    done = small.run(finished / "small.py", "--local", "--results", tmp_path / "results", "--set", "drawings_per_class=3")
+    done = small.main(finished / "small.py", "--local", "--results", tmp_path / "results", "--set", "drawings_per_class=3")
     assert done.returncode == 0 and files(store / "trainings") == trainings and len(files(store / "drawings")) > len(drawings)
 
 
@@ -112,7 +112,7 @@ def test_a_longer_axis_computes_only_the_new_points(finished: Path, tmp_path: Pa
     text = (finished / "small.py").read_text().replace("[0.0, 1.0, 2.0]", "[0.0, 1.0, 2.0, 3.0]")
     (tmp_path / "small.py").write_text(text)
     before = files(tmp_path / "results/small/records")
-    done = small.run(tmp_path / "small.py", "--local", "--results", tmp_path / "results")
+    done = small.main(tmp_path / "small.py", "--local", "--results", tmp_path / "results")
     assert done.returncode == 0 and "1 done" in done.stdout
     after = files(tmp_path / "results/small/records")
     assert len(after) == len(before) + 1 and before.items() <= after.items() and len(points(tmp_path)) == 7
@@ -130,7 +130,7 @@ def test_images_made_elsewhere_score_as_the_model_that_drew_them(finished: Path,
     text = text.replace("import Sweep, grid", "import Sweep, points").replace("epochs=2, batch_size=512, ", "")
     files = [dict(file=str(tmp_path / f"{n}.npz")) for n in ("good", "bad")]
     (tmp_path / "made.py").write_text(text.replace("grid(beta=[0.0, 1.0, 2.0])", f"points({files})"))
-    done = small.run(tmp_path / "made.py", "--local", "--results", tmp_path / "results")
+    done = small.main(tmp_path / "made.py", "--local", "--results", tmp_path / "results")
     assert done.returncode == 1 and "are NaN or infinity" in " ".join(done.stdout.split()), done.stderr
     frame = pd.read_parquet(tmp_path / "results/made/points.parquet").query("model == 'drawings'").set_index("status")
     for metric in ("diversity", "recognizability", "originality", "human_distance"):
@@ -141,17 +141,17 @@ def test_images_made_elsewhere_score_as_the_model_that_drew_them(finished: Path,
 def test_looking_runs_and_writes_nothing(finished: Path, tmp_path: Path) -> None:
     sweep = small.write_sweep(tmp_path)
     for flag in ("--check", "--status", "--list"):
-        done = small.run(sweep, flag, "--json", "--results", tmp_path / "nowhere")
+        done = small.main(sweep, flag, "--json", "--results", tmp_path / "nowhere")
         assert done.returncode == 0 and json.loads(done.stdout)
     facts = json.loads(
-        small.run(sweep, "--check", "--json", "--seeds", "3", "--where", "beta <= 1", "--results", tmp_path / "nowhere").stdout
+        small.main(sweep, "--check", "--json", "--seeds", "3", "--where", "beta <= 1", "--results", tmp_path / "nowhere").stdout
     )
     assert (facts["points"], facts["to_run"], facts["trainings"], facts["stacked_groups"]) == (9, 9, 6, 3)
     assert facts["estimate_seconds"] > 0 and not (tmp_path / "nowhere").exists()
-    shown = small.run(sweep, "--check", "--set", "epochs=3", "--results", finished / "results").stdout
+    shown = small.main(sweep, "--check", "--set", "epochs=3", "--results", finished / "results").stdout
     assert "not reused  3 rows: epochs is 3, theirs 2" in shown
-    assert ", last row " in small.run(sweep, "--status", "--results", finished / "results").stdout
-    status = json.loads(small.run(sweep, "--status", "--json", "--seeds", "2", "--results", finished / "results").stdout)
+    assert ", last row " in small.main(sweep, "--status", "--results", finished / "results").stdout
+    status = json.loads(small.main(sweep, "--status", "--json", "--seeds", "2", "--results", finished / "results").stdout)
     assert (status["done"], status["missing"], status["driver"]) == (6, 3, None)
     assert status["by_axis"]["beta"] == {"0": {"done": 1, "missing": 1}, "1": {"done": 1, "missing": 1}, "2": {"done": 1, "missing": 1}}
 
@@ -359,14 +359,14 @@ def test_a_second_driver_is_refused_and_a_dead_one_is_not_in_the_way(prepared: P
     process = small.start(sweep, "--results", results, "--local")
     try:
         small.wait_for(lambda: (results / "small/driver.json").exists(), 60, process)
-        second = small.run(sweep, "--results", results, "--local")
+        second = small.main(sweep, "--results", results, "--local")
         assert second.returncode == 2 and f"is being run by process {process.pid}" in second.stderr and "help:" in second.stderr
-        assert f"run by process {process.pid}" in small.run(sweep, "--results", results, "--status").stdout
+        assert f"run by process {process.pid}" in small.main(sweep, "--results", results, "--status").stdout
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert (results / "small/driver.json").exists()
-    assert small.run(sweep, "--results", results, "--local", "--set", "epochs=1").returncode == 0
+    assert small.main(sweep, "--results", results, "--local", "--set", "epochs=1").returncode == 0
 
 
 def test_a_read_only_results_folder_is_refused(tmp_path: Path) -> None:
@@ -375,7 +375,7 @@ def test_a_read_only_results_folder_is_refused(tmp_path: Path) -> None:
     else:
         (tmp_path / "locked").mkdir(mode=0o500)
         blocked = str(tmp_path / "locked/results")
-    done = small.run(small.write_sweep(tmp_path), "--local", "--results", blocked)
+    done = small.main(small.write_sweep(tmp_path), "--local", "--results", blocked)
     assert done.returncode == 2 and "error: cannot write" in done.stderr and "Traceback" not in done.stderr
 
 
@@ -383,19 +383,19 @@ def test_critic_weights_that_do_not_fit_are_refused_before_any_trial(tmp_path: P
     (tmp_path / "w.model").write_bytes(b"not weights")
     text = small.write_sweep(tmp_path).read_text().replace("simclr=dict(", f"simclr=dict(weights={str(tmp_path / 'w.model')!r}, ")
     (tmp_path / "small.py").write_text(text)
-    done = small.run(tmp_path / "small.py", "--local", "--results", tmp_path / "results")
+    done = small.main(tmp_path / "small.py", "--local", "--results", tmp_path / "results")
     assert done.returncode == 2 and "error: " in done.stderr and "image_size 16" in done.stderr and "Traceback" not in done.stderr
     assert not list((tmp_path / "results").rglob("records/*.json"))
 
 
 def test_results_by_uri_are_the_same_results(prepared: Path, finished: Path) -> None:
     sweep = small.write_sweep(prepared)
-    done = small.run(sweep, "--local", "--limit", "1", "--results", f"file://{prepared / 'results'}")
+    done = small.main(sweep, "--local", "--limit", "1", "--results", f"file://{prepared / 'results'}")
     assert done.returncode == 0, done.stderr
     mine, theirs = (points(f).set_index("point_id") for f in (prepared, finished))
     assert len(mine) == 4
     np.testing.assert_allclose(mine.diversity, theirs.diversity[mine.index], rtol=1e-4)
-    again = small.run(sweep, "--status", "--json", "--results", f"file://{prepared / 'results'}")
+    again = small.main(sweep, "--status", "--json", "--results", f"file://{prepared / 'results'}")
     assert json.loads(again.stdout)["done"] == 4
 
 
