@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import logging
 import os
 import signal
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple, TextIO
 from unittest import mock
 
 ROOT = Path(__file__).parent.parent
+WITNESS = Path(__file__).parent / "witness"
 
 SWEEP = """
 from oneshot.sweep import Sweep, grid
@@ -163,10 +165,24 @@ def run(*arguments: object, cwd: Path = ROOT, script: str = "run_sweep.py", time
     return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=timeout)
 
 
-def start(*arguments: object, mark: str = "") -> subprocess.Popen[str]:
-    """Start run_sweep.py in a session of its own, so that a signal reaches it alone; its workers inherit the mark."""
+def status(sweep: Path, results: Path) -> dict[str, Any]:
+    """What `--status --json` says."""
+    found: dict[str, Any] = json.loads(main(sweep, "--status", "--json", "--results", results).stdout)
+    return found
+
+
+def start(*arguments: object, mark: str = "", notes: Path | None = None) -> subprocess.Popen[str]:
+    """Start run_sweep.py in a session of its own, so that a signal reaches it alone.
+
+    Args:
+        arguments: The words of the command line.
+        mark: A text that its workers inherit, by which `workers` finds them.
+        notes: A folder in which every epoch is noted that it trains, see `witness/` and `clusters.epochs`.
+    """
     command = [sys.executable, str(ROOT / "run_sweep.py"), *map(str, arguments)]
     env = {**environment(), "ONESHOT_TEST_MARK": mark}
+    if notes is not None:
+        env |= {"PYTHONPATH": f"{WITNESS}{os.pathsep}{ROOT}", "ONESHOT_WITNESS": str(notes)}
     return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
 
 
@@ -191,4 +207,12 @@ def wait_for(condition: Callable[[], bool], seconds: float, process: subprocess.
         if time.monotonic() > end:
             process.send_signal(signal.SIGKILL)
             raise AssertionError(f"did not happen within {seconds} s: {process.stdout.read() if process.stdout else ''}")
+        time.sleep(0.05)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> None:
+    """Until the condition holds; fails when the time is over."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"did not happen within {seconds} s"
         time.sleep(0.05)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import clusters
 import numpy as np
 import pandas as pd
 import pytest
@@ -277,6 +278,7 @@ def test_killed_twice_and_run_again_every_point_has_one_row_and_none_is_rerun(pr
     sweep, results = small.write_sweep(prepared, epochs=16, batch=256), prepared / "results"
     records = results / "small/records"
     arguments = (sweep, "--results", results, "--checkpoint-seconds", "0", "--seeds", "2", "--max-stack", "1")
+    mark = f"mark-{os.getpid()}-{time.time_ns()}"
     kept: dict[str, tuple[int, float]] = {}
     open_trainings = results / "store/trainings"
 
@@ -284,14 +286,14 @@ def test_killed_twice_and_run_again_every_point_has_one_row_and_none_is_rerun(pr
         return any(os.path.exists(p) and os.path.getmtime(p) > begun for p in open_trainings.rglob("checkpoint.pt"))
 
     for wanted in (4, 6):
-        begun, process = time.time(), small.start(*arguments)
+        begun, process = time.time(), small.start(*arguments, mark=mark)
         ready = lambda: len(list(records.glob("*.json"))) >= wanted and checkpoints_since(begun)  # noqa: B023, E731
         small.wait_for(ready, 200, process)
         process.send_signal(signal.SIGKILL)
         process.wait()
+        small.wait_until(lambda: not small.workers(mark), 60)  # orphaned workers may end their point before they notice
         kept = files(records)
         assert len(kept) < 9, "killed too late for this test to mean anything"
-        time.sleep(3)  # orphaned workers may end their point
         assert len(points(prepared)) >= 3, "the tables are written while the sweep runs"
     checkpoints = list(open_trainings.rglob("checkpoint.pt"))
     assert checkpoints, "an interrupted training must have left a checkpoint"
@@ -311,10 +313,13 @@ def test_a_killed_worker_costs_no_point_and_its_training_continues(prepared: Pat
     sweep, results = small.write_sweep(prepared, epochs=16, batch=256), prepared / "results"
     mark = f"mark-{os.getpid()}-{time.time_ns()}"
     process = small.start(sweep, "--results", results, "--checkpoint-seconds", "0", mark=mark)
-    small.wait_for(lambda: bool(list((results / "store/trainings").rglob("checkpoint.pt"))), 120, process)
-    time.sleep(2)
-    victims = small.workers(mark)
-    assert victims, "no worker was found at a trial"
+    victims: list[int] = []
+
+    def at_work() -> bool:
+        victims[:] = small.workers(mark) if list((results / "store/trainings").rglob("checkpoint.pt")) else []
+        return bool(victims)
+
+    small.wait_for(at_work, 120, process)
     os.kill(victims[0], signal.SIGKILL)
     text, _ = process.communicate(timeout=250)
     assert process.returncode == 0, text
@@ -327,12 +332,10 @@ def test_a_killed_worker_costs_no_point_and_its_training_continues(prepared: Pat
 @pytest.mark.slow
 def test_ctrl_c_saves_says_how_to_continue_and_resumes(prepared: Path) -> None:
     sweep, results = small.write_sweep(prepared, epochs=40, batch=128), prepared / "results"
-    arguments = (sweep, "--results", results, "--limit", "2")
-    process = small.start(*arguments)
-    small.wait_for(
-        lambda: (results / "small/sweep.json").exists() and len(list((results / "small/records").glob("*.json"))) >= 3, 120, process
-    )
-    time.sleep(6)
+    (notes := prepared / "notes").mkdir()
+    process = small.start(sweep, "--results", results, "--limit", "2", notes=notes)
+    references = lambda: len(list((results / "small/records").glob("*.json"))) >= 3  # noqa: E731
+    small.wait_for(lambda: references() and len(clusters.epochs(notes)) >= 1, 120, process)
     process.send_signal(signal.SIGINT)
     text, _ = process.communicate(timeout=100)
     assert process.returncode == 130, text
@@ -340,14 +343,13 @@ def test_ctrl_c_saves_says_how_to_continue_and_resumes(prepared: Path) -> None:
     saved = list((results / "store/trainings").rglob("checkpoint.pt"))
     assert saved and Training.from_bytes(Store(saved[0].parent).unseal(saved[0].name)).epochs_done >= 1
     assert len(points(prepared)) == 3, "the tables are whole after a stop"
-    assert not (results / "small/driver.json").exists()
+    assert small.status(sweep, results)["driver"] is None
 
 
 def test_ctrl_c_while_critics_are_prepared_ends_at_once(tmp_path: Path) -> None:
     sweep = small.write_sweep(tmp_path)
     process = small.start(sweep, "--results", tmp_path / "results", "--local")
-    small.wait_for(lambda: (tmp_path / "results/small/driver.json").exists(), 60, process)
-    time.sleep(1)
+    small.wait_for(lambda: small.status(sweep, tmp_path / "results")["phase"].startswith("preparing"), 60, process)
     process.send_signal(signal.SIGINT)
     text, _ = process.communicate(timeout=60)
     assert process.returncode == 130 and "Stopped: 0 finished" in text and "Traceback" not in text, text
@@ -358,14 +360,14 @@ def test_a_second_driver_is_refused_and_a_dead_one_is_not_in_the_way(prepared: P
     sweep, results = small.write_sweep(prepared, epochs=200), prepared / "results"
     process = small.start(sweep, "--results", results, "--local")
     try:
-        small.wait_for(lambda: (results / "small/driver.json").exists(), 60, process)
+        small.wait_for(lambda: small.status(sweep, results)["driver"] is not None, 60, process)
         second = small.main(sweep, "--results", results, "--local")
         assert second.returncode == 2 and f"is being run by process {process.pid}" in second.stderr and "help:" in second.stderr
         assert f"run by process {process.pid}" in small.main(sweep, "--results", results, "--status").stdout
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert (results / "small/driver.json").exists()
+    assert list((results / "small").glob("driver*.json")), "it left its lease behind"
     assert small.main(sweep, "--results", results, "--local", "--set", "epochs=1").returncode == 0
 
 
