@@ -53,6 +53,14 @@ def few_threads() -> None:
     torch.set_num_threads(int(os.environ.get("ONESHOT_TEST_THREADS", "1")))
 
 
+@pytest.fixture(autouse=True)
+def same_random_numbers() -> None:
+    """Torch's global generator begins each test alike, whatever ran before on this worker."""
+    import torch
+
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def s3_started() -> Iterator[s3.Server]:
     """The S3 server of all tests of a process; ask for `s3_server` instead."""

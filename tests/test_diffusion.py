@@ -19,7 +19,7 @@ from torch import Tensor
 
 from oneshot import trial
 from oneshot.contracts import Pairs, Sets
-from oneshot.material import gather
+from oneshot.material import PairMaterial, gather
 from oneshot.models.diffusion import VARIANTS, Config, Diffusion
 from oneshot.nn.process import Process
 from oneshot.nn.set_encoder import SetEncoder
@@ -451,9 +451,10 @@ def gammas(tmp_path_factory: pytest.TempPathFactory, finished: Path) -> Path:
         shutil.copytree(finished / "results/store" / part, folder / "results/store" / part)
     fits: list[int] = []
 
-    def counted(models: Sequence[Any], *rest: Any, **more: Any) -> Any:
+    def counted(models: Sequence[Any], material: PairMaterial, *rest: Any, **more: Any) -> Any:
         fits.append(len(models))
-        return fit(models, *rest, **more)
+        one_batch = dataclasses.replace(material, train=material.train[:500], schedule=material.schedule[:100])
+        return fit(models, one_batch, *rest, **more)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trial, "fit", counted)
