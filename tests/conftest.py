@@ -15,6 +15,10 @@ import s3
 import small
 
 ROOT = Path(__file__).parent.parent
+THREADS = os.environ.get("ONESHOT_TEST_THREADS", "1")  # another number, to see that no test depends on it
+
+# Two workers of pytest-xdist share the processors; what they start inherits this, and threads that wait only cost time.
+os.environ.setdefault("OMP_NUM_THREADS", THREADS)
 
 signal.signal(
     signal.SIGINT, signal.default_int_handler
@@ -44,13 +48,10 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def few_threads() -> None:
-    """Tests run beside each other and beside worker processes: threads that wait for each other only cost time.
-
-    ONESHOT_TEST_THREADS: another number, to see that no test depends on it.
-    """
+    """One thread in torch, as tests run beside each other and beside worker processes."""
     import torch
 
-    torch.set_num_threads(int(os.environ.get("ONESHOT_TEST_THREADS", "1")))
+    torch.set_num_threads(int(THREADS))
 
 
 @pytest.fixture(autouse=True)
@@ -98,10 +99,10 @@ def ray_session() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the small sweep and its results, run once on Ray; for all workers of pytest-xdist the same. Not to be changed."""
     base = tmp_path_factory.getbasetemp()
-    folder = (base if worker_id == "master" else base.parent) / "finished"
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished"
     with (folder.parent / "finished.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "stderr.txt").exists():

@@ -103,7 +103,7 @@ def test_sample_and_score_settings_reuse_what_lies_before_them(finished: Path, t
     )
     episodes, expected = points(tmp_path), points(finished)
     assert set(episodes.protocol) == {"episodes"} and len(episodes) == 6
-    np.testing.assert_allclose(episodes.recognizability, expected.recognizability, atol=1.0)  # the two protocols agree
+    np.testing.assert_allclose(episodes.recognizability, expected.recognizability, atol=2.0)  # the two protocols agree
     done = small.main(finished / "small.py", "--local", "--results", tmp_path / "results", "--set", "drawings_per_class=3")
     assert done.returncode == 0 and files(store / "trainings") == trainings and len(files(store / "drawings")) > len(drawings)
 
