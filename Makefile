@@ -1,5 +1,6 @@
 PYTHON ?= python3
 BIN = .venv/bin
+TWO = -n 2 --dist loadgroup --no-loadscope-reorder -rs
 
 .PHONY: sweep test test-fast bench clean
 
@@ -8,13 +9,14 @@ sweep: .venv/installed
 	$(BIN)/python run_sweep.py quickstart
 	$(BIN)/python analyze.py results/quickstart
 
-## all tests and checks: the fast ones two at a time, then those that kill processes and train for longer, one by one
-test: test-fast
-	$(BIN)/python -m pytest -m slow
+## all tests and checks: two files at a time, then the tests that need the machine for themselves; what was skipped, and why, stands at the end
+test: .venv/installed-test
+	$(BIN)/python -m pytest -m "not alone" $(TWO)
+	$(BIN)/python -m pytest -m alone -rs
 
 ## without the slow ones
 test-fast: .venv/installed-test
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow and not alone" $(TWO)
 
 ## every benchmark beside its baseline: one table, written to benchmarks/RESULTS.md
 bench: .venv/installed

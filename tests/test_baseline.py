@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 
 sys.path.insert(0, str(small.ROOT))
 
-from benchmarks import baseline, made
+from benchmarks import baseline, made, scoring
 from oneshot.contracts import Pairs
 from oneshot.critics.encoder import embed_all
 from oneshot.critics.protonet import ProtoNet
@@ -156,10 +155,8 @@ def test_drawn_scores_agree_with_ours_on_the_same_noise(given: tuple[np.ndarray,
     assert (asked == 5).all() and hits.min() >= 0 and hits.max() <= 5
 
 
-def test_the_scoring_benchmark_runs_at_a_tiny_size() -> None:
-    done = subprocess.run(
-        [sys.executable, str(small.ROOT / "benchmarks" / "scoring.py"), "--quick", "--threads", "1"],
-        env=small.environment(), capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("[4]") == 2 and "nan" not in done.stdout
+def test_the_scoring_benchmark_runs_at_a_tiny_size(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["scoring.py", "--quick", "--threads", "1"])
+    scoring.main()
+    shown = capsys.readouterr().out
+    assert shown.count("[4]") == 2 and "nan" not in shown

@@ -111,7 +111,8 @@ def test_a_drawing_is_the_same_at_any_batch_size(family: str, data: DataSet) -> 
     noise = torch.from_numpy(streams.normal_per_drawing(3, classes, numbers, model.drawing_noise_shape))
     assert torch.equal(noise[4:5], torch.from_numpy(streams.normal_per_drawing(3, classes[4:5], numbers[4:5], model.drawing_noise_shape)))
     by_batch = [draw(model, data, np.arange(0, 180, 6), 4, 3, torch.device("cpu"), batch=b).images for b in (1, 7, 500)]
-    assert np.array_equal(by_batch[0], by_batch[1]) and np.array_equal(by_batch[1], by_batch[2])
+    for other in by_batch[1:]:  # another batch may take another kernel, and a pixel at one half fall on the other side
+        assert by_batch[0].shape == other.shape and np.mean(by_batch[0] != other) <= 1e-3
     model, noise = model.double(), noise.double()  # else rounding, which a diffusion model divides by what is left of an image, would count
     exemplars = torch.from_numpy(data.images[classes * 6]).double().unsqueeze(1)
     whole = model.sample(exemplars, noise)

@@ -191,6 +191,7 @@ def memory() -> tuple[float, float]:
     return total - free, total
 
 
+@pytest.mark.alone  # Ray's limit is one of the whole machine
 def test_a_trial_that_eats_all_memory_fails_alone(folder: Path) -> None:
     """Ray ends the worker; its point is tried three times and becomes a row that says so, and everything else goes on."""
     arguments, notes = write_sweep(folder, epochs=2), folder / "notes"

@@ -173,7 +173,7 @@ def test_each_map_is_the_mean_of_its_own_draws_at_any_batch_size() -> None:
     assert found.maps == pytest.approx(np.abs(noise * found.exemplars[:, None]).mean(1))
     assert len({draw.tobytes() for draw in noise.reshape(15, -1)}) == 15
     for batch in (1, 4, 100):
-        assert np.array_equal(explain(Scaled(8), data, exemplars, 5, CPU, unwatched, batch).maps, found.maps)
+        assert explain(Scaled(8), data, exemplars, 5, CPU, unwatched, batch).maps == pytest.approx(found.maps)
 
 
 def test_noise_depends_on_class_and_number_alone() -> None:
@@ -397,7 +397,7 @@ def test_the_figure_is_drawn_where_there_are_maps_only(tmp_path: Path, theirs: P
 
 
 def analyze(*arguments: object) -> Any:
-    return small.run(*arguments, "--no-figures", script="analyze.py", timeout=60)
+    return small.main(*arguments, "--no-figures", script="analyze.py")
 
 
 def test_command_prints_both_tables(sweep: Results, theirs: Path, tmp_path: Path) -> None:
@@ -412,7 +412,7 @@ def test_command_prints_both_tables(sweep: Results, theirs: Path, tmp_path: Path
 
 def test_command_draws_people_in_the_figure(theirs: Path, tmp_path: Path) -> None:
     folder = write_maps(tmp_path, gammas=(4.0,), seeds=1)
-    done = small.run(folder, "--importance", theirs, "--figures", tmp_path, script="analyze.py")
+    done = small.main(folder, "--importance", theirs, "--figures", tmp_path, script="analyze.py")
     assert done.returncode == 0 and "importance.png  Rank correlation of the maps with people's: 0.69" in done.stderr
     assert list(pd.read_csv(tmp_path / "importance.csv")["model"])[-1] == "human"
 

