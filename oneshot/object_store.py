@@ -305,6 +305,21 @@ class Bucket:
         split = [(meta["path"].rpartition("/"), meta) for meta in found["objects"]]
         return [(name, meta) for (where, _, name), meta in split if where == under]
 
+    def keys(self, folder: str) -> list[str]:
+        """The keys of all files below a folder."""
+        import obstore
+
+        client, under = self._client(), self._full(folder)
+
+        async def collect() -> list[Any]:
+            return list(await obstore.list(client, under or None).collect_async())
+
+        cut = len(self.folder) + 1 if self.folder else 0
+        try:
+            return [meta["path"][cut:] for meta in _ask(collect)]
+        except FileNotFoundError as error:
+            raise Refused(error) from None
+
     def stamp(self, key: str) -> tuple[float, int]:
         meta = self._head(key)
         return meta["last_modified"].timestamp() // 1, meta["size"]

@@ -219,6 +219,11 @@ class Store:
             return {}
         return {n: v for n, v in found.items() if n.endswith(suffix) and not n.startswith(".")}
 
+    def keys(self, folder: str) -> list[str]:  # S3: 1 GET a 1000 files
+        """The sorted keys of all files below a folder, however deep; no temporary files."""
+        found: list[str] = self._asked("list", folder, lambda: self._place.keys(folder))
+        return sorted(key for key in found if not key.rpartition("/")[2].startswith("."))
+
     def names(self, folder: str, suffix: str = "") -> list[str]:  # S3: as versions
         """The sorted names of the files directly under a folder; no temporary files."""
         return sorted(self.versions(folder, suffix))
@@ -361,6 +366,16 @@ class _Folder:
                     if not entry.name.startswith(".") and not entry.is_dir():
                         with contextlib.suppress(FileNotFoundError):  # deleted since it was listed
                             found[entry.name] = _version(entry.stat())
+            return found
+
+        return _again(action)
+
+    def keys(self, folder: str) -> list[str]:
+        def action() -> list[str]:
+            found, base = [], Path(self.base)
+            for place, _, names in os.walk(self._path(folder)):
+                under = Path(place).relative_to(base).as_posix()
+                found += [f"{under}/{name}" for name in names]
             return found
 
         return _again(action)
