@@ -371,9 +371,13 @@ class _Folder:
         return _again(action)
 
     def keys(self, folder: str) -> list[str]:
+        def trouble(error: OSError) -> None:
+            if not isinstance(error, FileNotFoundError):  # deleted meanwhile
+                raise error
+
         def action() -> list[str]:
             found, base = [], Path(self.base)
-            for place, _, names in os.walk(self._path(folder)):
+            for place, _, names in os.walk(self._path(folder), onerror=trouble):
                 under = Path(place).relative_to(base).as_posix()
                 found += [f"{under}/{name}" for name in names]
             return found
