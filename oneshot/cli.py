@@ -25,6 +25,7 @@ from oneshot.terminal import NoHomeError, ReaderLeft, plain_warnings, tell, tell
 from oneshot.where import WhereError
 
 SOCKET_ERRORS = (BrokenPipeError, ConnectionAbortedError, ConnectionRefusedError, ConnectionResetError)
+SURE_SECONDS = 10.0  # a driver whose last sign is younger lives: it gives one every five
 LOOKS = "look, and run nothing"  # the group of flags that are no part of a run's command
 EPILOG = """\
 examples:
@@ -295,27 +296,24 @@ def _given(flag: str, value: Any) -> list[str]:
 def _run(made: Plan, options: argparse.Namespace) -> int:
     if options.local and options.workers_per_trial > 1:
         raise Refused("--workers-per-trial needs Ray", "leave --local out")
-    from oneshot.lease import Taken, holder
+    from oneshot.lease import Lease, Taken, holder
 
-    if holding := holder(made.store, made.sweep.name):
-        raise _taken(Taken(made.sweep.name, *holding))
+    holding, name = holder(made.store, made.sweep.name), made.sweep.name
     retry = command(options, retry_failed=True)
     if not made.to_run:
-        made.fold()
+        if holding is None:  # else the tables are another driver's to write
+            with contextlib.suppress(Taken), Lease(made.store, name):
+                made.fold()
         tell(looks.nothing_to_do(made, retry), sys.stderr)
         return 1 if made.counts()["failed"] else 0
+    if holding is not None and holding[1] <= SURE_SECONDS:
+        raise _taken(Taken(name, *holding))
     tell(looks.echo(made, options), sys.stderr)
     from oneshot import runner
     from oneshot.critics.encoder import CriticError
     from oneshot.data import DataError
 
     note = json.dumps(looks.manifest(made, options, runner.revision()), indent=1).encode()
-    try:
-        made.store.write(f"{made.sweep.name}/sweep.json", note)
-    except Unavailable:
-        raise
-    except OSError as error:
-        raise Refused(f"cannot write {error.filename}: {error.strerror}", "choose another folder with --results") from error
     run_options = runner.Options(
         address=options.address or os.environ.get("RAY_ADDRESS", ""),
         gpus_per_trial=options.gpus_per_trial,
@@ -328,7 +326,7 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
         drop_weights=options.drop_weights,
     )
     try:
-        outcome = runner.run(made, run_options, _engine(options.local))
+        outcome = runner.run(made, run_options, _engine(options.local), note)
     except Taken as error:
         raise _taken(error) from error
     except (DataError, CriticError) as error:

@@ -152,8 +152,20 @@ def revision() -> str:
     return ""
 
 
-def run(plan: Plan, options: Options, make_engine: Callable[[Driver], Engine]) -> Outcome:
-    """Compute every point of the plan that is to run, on the engine made. Raises lease.Taken if another driver runs this sweep."""
+def run(
+    plan: Plan, options: Options, make_engine: Callable[[Driver], Engine], manifest: bytes = b""
+) -> Outcome:
+    """Compute every point of the plan that is to run, on the engine made.
+
+    Args:
+        plan: the points, and the store of their results.
+        options: how to run.
+        make_engine: the engine of a driver.
+        manifest: what RESULTS/<sweep>/sweep.json says of this run; written once no other driver runs the sweep.
+
+    Raises:
+        lease.Taken: another driver runs this sweep; Unavailable: the store takes no lease.
+    """
     store, name = plan.store, plan.sweep.name
     job = Job(
         store, name, uuid.uuid4().hex[:8], options.checkpoint_seconds, options.drop_weights, options.workers_per_trial,
@@ -167,9 +179,12 @@ def run(plan: Plan, options: Options, make_engine: Callable[[Driver], Engine]) -
     progress = Progress(state)
     driver = Driver(plan, job, options, state, progress)
     progress.gone = driver.without_reader
-    with Lease(store, name, driver.tell, driver.overtaken) as lease, progress, driver.stop as stop, driver.folding():
+    lease = Lease(store, name, driver.tell, driver.overtaken, say=progress.say)
+    with lease, progress, driver.stop as stop, driver.folding():
         driver.lease = lease
         try:
+            if manifest:
+                store.write(f"{name}/sweep.json", manifest)
             with make_engine(driver) as engine:
                 stop.preparing = True
                 engine.prepare(plan.points)
