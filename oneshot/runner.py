@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import functools
 import math
+import os
 import platform
 import signal
 import subprocess
@@ -304,6 +305,8 @@ class Driver:
         """Whoever read what this run says is gone, as `| head` is after its lines: end as after Ctrl-C, as pipes do."""
         if not self.stop.asked():
             self.stop.ask(signal.SIGPIPE)
+            if self.stop.preparing:  # nothing there asks whether to stop
+                os.kill(os.getpid(), signal.SIGINT)
 
     def overtaken(self, text: str) -> None:
         """Another driver holds the sweep now: end without waiting for the trials, whose work it can use."""
