@@ -185,8 +185,8 @@ def count(sweep: Sweep) -> int:
 
 def _defaults(head: settings.Head) -> dict[str, Any]:
     """The defaults of all settings of a family, with floats as floats."""
-    fields = {**COMMON, **head.fields}
-    return {n: float(f.default) if str(f.type) == "float" else f.default for n, f in fields.items()}
+    defaults: dict[str, Any] = {n: f.default for n, f in {**COMMON, **head.fields}.items()}
+    return defaults | {n: float(defaults[n]) for n, f in {**COMMON, **head.fields}.items() if str(f.type) == "float"}
 
 
 def _check_sweep(sweep: Sweep) -> list[tuple[str, str]]:
@@ -302,7 +302,8 @@ class _Reader:
 
     def _splits(self, rows: Sequence[Row]) -> None:
         """Note class splits that a data set does not have."""
-        for dataset, split in dict.fromkeys((g.get("dataset", b["dataset"]), g.get("split", b["split"])) for b, g, _ in rows):
+        pairs: dict[tuple[Any, Any], None] = {(g.get("dataset", b["dataset"]), g.get("split", b["split"])): None for b, g, _ in rows}
+        for dataset, split in pairs:
             if dataset in COMMON["dataset"].metadata["choices"] and split not in (allowed := settings.constant("data", dataset, "SPLITS")):
                 self.problems.setdefault(f"split = {split!r} is not a split of {dataset}: {', '.join(allowed)}", self.sweep.path)
 

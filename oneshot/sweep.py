@@ -19,7 +19,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -296,7 +296,7 @@ def is_name(text: str) -> bool:
     return re.fullmatch(r"(?!\.)[\w.-]{1,100}", text) is not None and text.casefold() != "store"
 
 
-TAKEN = {
+TAKEN: dict[str, Callable[[Any], Any]] = {
     "question": _text,
     "model": _text,
     "points": _parts,
