@@ -53,10 +53,7 @@ class Unavailable(OSError):
     """
 
     operation = "use"
-    help = (
-        "see whether the store can be reached; finished points are safe, and running the same "
-        "command again continues"
-    )
+    help = "see whether the store can be reached; finished points are safe, and running the same command again continues"
 
     @classmethod
     def during(cls, operation: str, number: int, text: str, path: str) -> Unavailable:
@@ -73,10 +70,7 @@ class Unwritable(Unavailable):
     """A folder that takes no files now: disk full, quota used up, read-only, no permission."""
 
     operation = "write"
-    help = (
-        "make room or choose another folder with --results; finished points are safe, and running "
-        "the same command again continues"
-    )
+    help = "make room or choose another folder with --results; finished points are safe, and running the same command again continues"
 
 
 class Store:
@@ -106,9 +100,7 @@ class Store:
                 help = "write the whole path of the folder, or set HOME"
                 raise StoreError(f"the home folder {home} is not known here", help) from None
         self.base = place if self._scheme else str(Path(place).absolute())
-        self._place: Any = (
-            Bucket(self._scheme, self.base, options) if self._scheme else _Folder(self.base)
-        )
+        self._place: Any = Bucket(self._scheme, self.base, options) if self._scheme else _Folder(self.base)
 
     def __reduce__(self) -> tuple[type[Store], tuple[str]]:
         return (Store, (self.root if self._scheme else self.base,))
