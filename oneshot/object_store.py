@@ -311,14 +311,6 @@ class Bucket:
         split = [(meta["path"].rpartition("/"), meta) for meta in found["objects"]]
         return [(name, meta) for (where, _, name), meta in split if where == under]
 
-    def stamp(self, key: str) -> tuple[float, int]:
-        meta = self._head(key)
-        return meta["last_modified"].timestamp() // 1, meta["size"]
-
-    def stamps(self, folder: str) -> dict[str, tuple[float, int]]:
-        found = self._list(folder)
-        return {name: (m["last_modified"].timestamp() // 1, m["size"]) for name, m in found}
-
     def delete(self, key: str) -> None:
         """Remove a file."""
         import obstore

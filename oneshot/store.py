@@ -176,21 +176,6 @@ class Store:
         """The sorted names of the files directly under a folder; no temporary files."""
         return sorted(self.versions(folder, suffix))
 
-    def time(self, key: str) -> float | None:
-        """The modification time of a file (seconds); None where there is no file."""
-        try:
-            return self._asked("look for", key, lambda: self._place.stamp(key))[0]
-        except FileNotFoundError:
-            return None
-
-    def stamps(self, folder: str, suffix: str = "") -> dict[str, tuple[float, int]]:
-        """Time and size of each file, as `versions`."""
-        try:
-            found = self._asked("list", folder, lambda: self._place.stamps(folder))
-        except FileNotFoundError:
-            return {}
-        return {n: v for n, v in found.items() if n.endswith(suffix) and not n.startswith(".")}
-
     def delete(self, key: str) -> None:  # S3: 1 DELETE
         """Remove a file if it is there."""
         with contextlib.suppress(FileNotFoundError):
@@ -315,17 +300,6 @@ class _Folder:
             return found
 
         return _again(action)
-
-    def stamp(self, key: str) -> tuple[float, int]:
-        at = os.stat(self._path(key))
-        return at.st_mtime, at.st_size
-
-    def stamps(self, folder: str) -> dict[str, tuple[float, int]]:
-        found = {}
-        for name in self.versions(folder):
-            with contextlib.suppress(FileNotFoundError):
-                found[name] = self.stamp(f"{folder}/{name}")
-        return found
 
     def delete(self, key: str) -> None:
         try:

@@ -165,7 +165,7 @@ def test_a_log_reads_each_record_once_and_rows_alone_where_no_more_is_wanted(tmp
     assert [r.row for _, r in sorted(quick.records.items())] == [log.records[f"p{i}"].row for i in range(3)]
     assert not any(r.classes or r.curves for r in quick.records.values())
     assert store.version("q/records/p7.json") is None
-    assert store.version("q/records/p1.json") == store.versions("q/records")["p1.json"]
+    assert store.version("q/records/p1.json") == store.versions("q/records")["p1.json"] == log.version("p1")
 
 
 def test_tables_of_nothing_can_be_read(tmp_path: Path) -> None:
