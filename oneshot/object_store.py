@@ -39,14 +39,11 @@ SCHEMES = {
     "az": {"account", "scheme", "endpoint_override"},
 }
 CREDENTIALS = {
-    "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN), and AWS_ENDPOINT_URL for "
-    "another server",
+    "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN), and AWS_ENDPOINT_URL for another server",
     "gs": "GOOGLE_APPLICATION_CREDENTIALS",
     "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY (or AZURE_STORAGE_SAS_TOKEN)",
 }
-SECRET = re.compile(
-    r"key|secret|token|password|passwd|credential|signature|session|^sas|sig$|user|auth", re.I
-)
+SECRET = re.compile(r"key|secret|token|password|passwd|credential|signature|session|^sas|sig$|user|auth", re.I)
 
 T = TypeVar("T")
 _loop: asyncio.AbstractEventLoop | None = None
@@ -104,8 +101,7 @@ def parse(uri: str) -> tuple[str, str, dict[str, str]]:
     if re.search("[@:]", bucket) or at or any(map(SECRET.search, options)):
         raise StoreError(
             f"this {scheme}:// address carries credentials, which would end in logs",
-            f"take them out and set {CREDENTIALS[scheme]} in the environment, on every machine "
-            "that computes",
+            f"take them out and set {CREDENTIALS[scheme]} in the environment, on every machine that computes",
         )
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]+", bucket):
         what = "container" if scheme == "az" else "bucket"
@@ -319,14 +315,6 @@ class Bucket:
             return [meta["path"][cut:] for meta in _ask(collect)]
         except FileNotFoundError as error:
             raise Refused(error) from None
-
-    def stamp(self, key: str) -> tuple[float, int]:
-        meta = self._head(key)
-        return meta["last_modified"].timestamp() // 1, meta["size"]
-
-    def stamps(self, folder: str) -> dict[str, tuple[float, int]]:
-        found = self._list(folder)
-        return {name: (m["last_modified"].timestamp() // 1, m["size"]) for name, m in found}
 
     def delete(self, key: str) -> None:
         """Remove a file."""

@@ -53,10 +53,7 @@ class Unavailable(OSError):
     """
 
     operation = "use"
-    help = (
-        "see whether the store can be reached; finished points are safe, and running the same "
-        "command again continues"
-    )
+    help = "see whether the store can be reached; finished points are safe, and running the same command again continues"
 
     @classmethod
     def during(cls, operation: str, number: int, text: str, path: str) -> Unavailable:
@@ -73,10 +70,7 @@ class Unwritable(Unavailable):
     """A folder that takes no files now: disk full, quota used up, read-only, no permission."""
 
     operation = "write"
-    help = (
-        "make room or choose another folder with --results; finished points are safe, and running "
-        "the same command again continues"
-    )
+    help = "make room or choose another folder with --results; finished points are safe, and running the same command again continues"
 
 
 def sealed(data: bytes) -> bytes:
@@ -137,9 +131,7 @@ class Store:
                 help = "write the whole path of the folder, or set HOME"
                 raise StoreError(f"the home folder {home} is not known here", help) from None
         self.base = place if self._scheme else str(Path(place).absolute())
-        self._place: Any = (
-            Bucket(self._scheme, self.base, options) if self._scheme else _Folder(self.base)
-        )
+        self._place: Any = Bucket(self._scheme, self.base, options) if self._scheme else _Folder(self.base)
 
     def __reduce__(self) -> tuple[type[Store], tuple[str]]:
         return (Store, (self.root if self._scheme else self.base,))
@@ -227,21 +219,6 @@ class Store:
     def names(self, folder: str, suffix: str = "") -> list[str]:  # S3: as versions
         """The sorted names of the files directly under a folder; no temporary files."""
         return sorted(self.versions(folder, suffix))
-
-    def time(self, key: str) -> float | None:
-        """The modification time of a file (seconds); None where there is no file."""
-        try:
-            return self._asked("look for", key, lambda: self._place.stamp(key))[0]
-        except FileNotFoundError:
-            return None
-
-    def stamps(self, folder: str, suffix: str = "") -> dict[str, tuple[float, int]]:
-        """Time and size of each file, as `versions`."""
-        try:
-            found = self._asked("list", folder, lambda: self._place.stamps(folder))
-        except FileNotFoundError:
-            return {}
-        return {n: v for n, v in found.items() if n.endswith(suffix) and not n.startswith(".")}
 
     def delete(self, key: str) -> None:  # S3: 1 DELETE
         """Remove a file if it is there."""
@@ -383,17 +360,6 @@ class _Folder:
             return found
 
         return _again(action)
-
-    def stamp(self, key: str) -> tuple[float, int]:
-        at = os.stat(self._path(key))
-        return at.st_mtime, at.st_size
-
-    def stamps(self, folder: str) -> dict[str, tuple[float, int]]:
-        found = {}
-        for name in self.versions(folder):
-            with contextlib.suppress(FileNotFoundError):
-                found[name] = self.stamp(f"{folder}/{name}")
-        return found
 
     def delete(self, key: str) -> None:
         try:

@@ -30,9 +30,7 @@ def program() -> str:
     places = [str(Path(folder) / "node_modules/.bin")] if folder else []
     found = shutil.which("azurite-blob", path=os.pathsep.join([*places, os.environ.get("PATH", "")]))
     if found is None or shutil.which("node") is None:
-        pytest.skip(
-            "needs azurite: npm install --prefix FOLDER azurite, and set ONESHOT_AZURITE=FOLDER"
-        )
+        pytest.skip("needs azurite: npm install --prefix FOLDER azurite, and set ONESHOT_AZURITE=FOLDER")
     return found
 
 
