@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from oneshot import looks, plan, sweep
+from oneshot.places import DataError
 from oneshot.plan import Plan
 from oneshot.rows import NewerFormat
 from oneshot.settings import SettingError
@@ -132,6 +133,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingError as error:
         for message in error.problems:
             print(f"error: {message}", file=sys.stderr)
+    except DataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        _traceback_if_asked()
     except (WhereError, Refused, StoreError) as error:
         print(f"error: {error}", file=sys.stderr)
         if getattr(error, "help", ""):
@@ -180,11 +184,27 @@ def _dispatch(options: argparse.Namespace) -> int:
 
         return watch.run(lambda: _plan(options), options.sweep, options.watch, options.json)
     made = _plan(options)
+    _look_for_data(made, options)
     if options.check or options.status or options.list:
         view = looks.check if options.check else looks.status if options.status else looks.listing
         print(view(made, _command(options), options.max_stack, options.json))
         return 0
     return _run(made, options)
+
+
+def _look_for_data(made: Plan, options: argparse.Namespace) -> None:
+    """Raise DataError if images that a run needs are not here; say it where somebody only looks."""
+    from oneshot import data
+
+    if options.status or options.list:
+        for name in sorted({p.settings["dataset"] for p in made.points if data.is_absent(p.data_fingerprint)}):
+            print(f"note: {name} is not here, so that no result on it can be found", file=sys.stderr)
+        return
+    remote = not options.local and bool(options.address or os.environ.get("RAY_ADDRESS"))
+    for error in data.missing_of(made.points if made.to_run else [], remote):
+        if not isinstance(error, data.WillBeDownloaded):
+            raise error
+        print(f"note: {error}", file=sys.stderr)
 
 
 def _plan(options: argparse.Namespace) -> Plan:
@@ -233,7 +253,6 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
     print(looks.echo(made, options), file=sys.stderr, flush=True)
     from oneshot import runner
     from oneshot.critics.encoder import CriticError
-    from oneshot.data import DataError
 
     try:
         made.store.write(f"{made.sweep.name}/sweep.json", json.dumps(looks.manifest(made, options, runner.revision()), indent=1).encode())

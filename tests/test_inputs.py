@@ -420,6 +420,53 @@ def test_people_of_an_earlier_version_are_read(tmp_path: Path, store: Store) -> 
         assert inputs.missing(point, store) == ["human"]
 
 
+# --- what the command says of absent images --------------------------------------------------------------------------------------------
+
+
+FACES = """
+from oneshot.sweep import Sweep, grid
+
+sweep = Sweep(
+    question="Are they here?",
+    model="set_vae",
+    variant="tiny",
+    points=grid(epochs=[2, 3]),
+    references=(),
+    fixed=dict(dataset="{dataset}", split="{split}", image_size=28, drawings_per_class=0{more}),
+)
+"""
+
+
+def check(tmp_path: Path, dataset: str, split: str, *flags: str, more: str = "") -> int:
+    from oneshot import cli
+
+    (tmp_path / "faces.py").write_text(FACES.format(dataset=dataset, split=split, more=more))
+    return cli.main([str(tmp_path / "faces.py"), "--results", str(tmp_path / "results"), *flags])
+
+
+@pytest.mark.parametrize("flags", [["--check"], ["--check", "--json"], ["--local"], []])
+def test_absent_data_of_the_users_are_an_error_before_anything_is_done(
+    flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check(tmp_path, "celeba", "identities", *flags, more=', pixels="logistic_mixture"') == 2
+    shown = capsys.readouterr()
+    assert shown.err.startswith("error: CelebA is not here") and "\n  help: put identity_CelebA.txt" in shown.err
+    assert "./data/celeba" in shown.err and not shown.out and not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("flag", ["--status", "--list"])
+def test_a_look_says_that_absent_data_have_no_ids(flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(tmp_path, "celeba", "identities", flag, more=', pixels="logistic_mixture"') == 0
+    assert "note: celeba is not here, so that no result on it can be found" in capsys.readouterr().err
+
+
+def test_a_check_names_digits_that_are_missing_and_what_will_be_downloaded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(tmp_path, "omniglot", "random", "--check", more=', binarisation="stochastic"') == 0
+    assert "note: Omniglot is not here; it will be downloaded" in capsys.readouterr().err
+    assert check(tmp_path, "quickdraw", "fixed", "--check", more=", transfer=\"mnist\"") == 2
+    assert capsys.readouterr().err.startswith("error: MNIST is not here")
+
+
 # --- images that are others than those that ids were made of ---------------------------------------------------------------------------
 
 
