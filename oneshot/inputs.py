@@ -102,11 +102,7 @@ def missing(point: Point, store: Store) -> list[str]:
     """
     where = keys(point)
     specs = {"simclr": point.simclr, "protonet": point.protonet}
-    return [
-        name
-        for name, key in where.items()
-        if not _whole(key, store) or (name in specs and not _whole(specs[name].quality_key, store))
-    ]
+    return [name for name, key in where.items() if not _whole(key, store) or (name in specs and not _whole(specs[name].quality_key, store))]
 
 
 def _whole(key: str, store: Store) -> bool:

@@ -18,9 +18,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import small
 from PIL import Image
 
-from oneshot import data
+from oneshot import cli, data
 from oneshot.data import DataError, build_quickdraw, cache, download, images, omniglot, omniglot_files, quickdraw
 from oneshot.data.omniglot_files import PACKED, SETS, Release
 
@@ -519,7 +520,7 @@ def test_missing_images_are_known_without_reading_any(name: str, asked: dict[str
     assert said is None if words is None else said is not None and str(said).startswith(words)
 
 
-# --- a user without a home folder ----------------------------------------------------------------------------------------------------------
+# --- a user without a home folder --------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -548,6 +549,20 @@ def test_without_a_home_folder_errors_say_what_to_set(homeless: None, made: Made
             call()
     with pytest.raises(DataError, match=r"CelebA is not here(.|\n)*\./data,\n +\$ONESHOT_CACHE/celeba \(not set\)"):
         data.load("celeba", "identities", 32)
+
+
+@pytest.mark.parametrize("flags", [["--check"], ["--local"]])
+def test_without_a_home_folder_the_command_says_what_to_set(
+    flags: list[str], homeless: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("ONESHOT_CACHE")
+    path = small.write_sweep(tmp_path)
+    assert cli.main([str(path), "--results", str(tmp_path / "results"), *flags]) == 2
+    assert (
+        capsys.readouterr().err
+        == "error: ~/.cache/oneshot: there is no such home folder here\n  help: set ONESHOT_CACHE to a folder with room\n"
+    )
+    assert not (tmp_path / "results").exists()
 
 
 def test_other_content_is_refused_whatever_the_form(made: Made, tmp_path: Path) -> None:
