@@ -404,6 +404,25 @@ def test_what_is_damaged_is_set_aside_and_made_again(part: str, tmp_path: Path, 
     assert np.array_equal(after.exemplars, before.exemplars) and after.human == before.human
 
 
+def test_people_are_scored_again_when_other_weights_took_the_place_of_damaged_ones(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine rounds differently, and trains another network."""
+    (point,) = some_points(tmp_path)
+    inputs.prepare(point, store, CPU)
+    before = inputs.load(point, store, CPU).human
+    path = Path(store.path(point.simclr.weights_key))
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    real = simclr.train
+    monkeypatch.setattr(simclr, "train", lambda config, data, exemplars, seed, *rest: real(config, data, exemplars, seed + 1, *rest))
+    with pytest.warns(UserWarning, match="made with other critics"):
+        inputs.prepare(point, store, CPU)
+    assert inputs.missing(point, store) == []
+    inputs._cache.clear()
+    after = inputs.load(point, store, CPU).human
+    assert before is not None and after is not None and before.diversity != after.diversity
+
+
 def test_people_of_an_earlier_version_are_read(tmp_path: Path, store: Store) -> None:
     (point,) = some_points(tmp_path)
     inputs.prepare(point, store, CPU)
