@@ -14,7 +14,7 @@ def promised(path: Path = BOOTSTRAP) -> list[tuple[int, Mapping[str, float]]]:
     """(how many at most, resources of each) of every type of worker; [] where no autoscaler's file is, or it cannot be read."""
     import yaml
 
-    with contextlib.suppress(OSError, yaml.YAMLError, AttributeError, TypeError, ValueError):
+    with contextlib.suppress(OSError, yaml.YAMLError, AttributeError, TypeError, ValueError, RuntimeError):
         config = yaml.safe_load(path.expanduser().read_text(encoding="utf-8"))
         types = config.get("available_node_types") or {}
         most = int(config.get("max_workers", 0))

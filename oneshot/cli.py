@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from oneshot import looks, plan, sweep
 from oneshot.demand import Impossible
+from oneshot.places import DataError
 from oneshot.plan import NothingSelected, Plan
 from oneshot.rows import NewerFormat
 from oneshot.settings import SettingError
@@ -177,6 +178,9 @@ def _answered(options: argparse.Namespace) -> int:
     except SettingError as error:
         for message in error.problems:
             tell_error(f"error: {message}")
+    except DataError as error:
+        tell_error(f"error: {error}")
+        _traceback_if_asked()
     except (WhereError, NothingSelected, NoHomeError, Refused, Impossible, StoreError) as error:
         _tell_refusal(str(error), getattr(error, "help", ""))
     except Unavailable as error:
@@ -224,6 +228,7 @@ def _dispatch(options: argparse.Namespace) -> int:
 
         return watch.run(lambda: _plan(options), options.sweep, options.watch, options.json)
     made = _plan(options)
+    _look_for_data(made, options)
     if options.check or options.status or options.list:
         view = looks.check if options.check else looks.status if options.status else looks.listing
         tell(view(made, command(options), options.max_stack, options.json))
@@ -234,6 +239,21 @@ def _dispatch(options: argparse.Namespace) -> int:
 def _looks(options: argparse.Namespace) -> bool:
     """Whether only something is shown."""
     return bool(options.check or options.status or options.list or options.check_cluster or options.settings)
+
+
+def _look_for_data(made: Plan, options: argparse.Namespace) -> None:
+    """Raise DataError if images that a run needs are not here; say it where somebody only looks."""
+    from oneshot import data
+
+    if options.status or options.list:
+        for name in sorted({p.settings["dataset"] for p in made.points if data.is_absent(p.data_fingerprint)}):
+            tell(f"note: {name} is not here, so that no result on it can be found", sys.stderr)
+        return
+    remote = not options.local and bool(options.address or os.environ.get("RAY_ADDRESS"))
+    for error in data.missing_of(made.points if made.to_run else [], remote):
+        if not isinstance(error, data.WillBeDownloaded):
+            raise error
+        tell(f"note: {error}", sys.stderr)
 
 
 def _plan(options: argparse.Namespace) -> Plan:
@@ -312,7 +332,6 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
     tell(looks.echo(made, options), sys.stderr)
     from oneshot import runner
     from oneshot.critics.encoder import CriticError
-    from oneshot.data import DataError
 
     note = json.dumps(looks.manifest(made, options, runner.revision()), indent=1).encode()
     run_options = runner.Options(

@@ -100,35 +100,57 @@ def missing(point: Point, store: Store) -> list[str]:
 
     A critic is missing also where its quality is, as that is written last.
     """
-    where = keys(point)
     specs = {"simclr": point.simclr, "protonet": point.protonet}
-    return [
-        name
-        for name, key in where.items()
-        if not _whole(key, store) or (name in specs and not _whole(specs[name].quality_key, store))
-    ]
+
+    def lacks(name: str, key: str) -> bool:
+        if name == "human":
+            return not _is_whole(key, store, lambda: _read_human(key, store, point))
+        return not _whole(key, store) or (name in specs and not _whole(specs[name].quality_key, store))
+
+    return [name for name, key in keys(point).items() if lacks(name, key)]
 
 
 def _whole(key: str, store: Store) -> bool:
     """Whether there is an undamaged file; a damaged one is named in a warning."""
+    return _is_whole(key, store, lambda: notes.decode(store.read(key)) if key.endswith(".json") else store.unseal(key))
+
+
+def _is_whole(key: str, store: Store, read: Callable[[], object]) -> bool:
     try:
-        if key.startswith("store/humans/"):
-            _read_human(key, store)
-        elif key.endswith(".json"):
-            notes.decode(store.read(key))
-        else:
-            store.unseal(key)
+        read()
     except FileNotFoundError:
         return False
     except (DamagedFile, ValueError, TypeError) as error:
-        warnings.warn(f"{store.path(key)} is damaged ({error}); it is made again", stacklevel=2)
+        warnings.warn(f"{store.path(key)} is damaged ({error}); it is made again", stacklevel=3)
         return False
     return True
 
 
-def _read_human(key: str, store: Store) -> Human:
-    """People's point. Raises FileNotFoundError, or ValueError or TypeError if it is not whole."""
-    return Human(**notes.decode(store.read(key)))
+def _read_human(key: str, store: Store, point: Point | None = None) -> Human:
+    """People's point.
+
+    Args:
+        key: where it lies.
+        store: the store.
+        point: if given, people have to be scored by the critics that the store has for it: other
+            weights may have taken the place of damaged ones.
+
+    Raises:
+        FileNotFoundError: there is none, or no critics.
+        ValueError, TypeError: it is not whole, or made with other critics.
+    """
+    values = notes.decode(store.read(key))
+    scored_by = values.pop("critics", None)
+    if point is not None and scored_by is not None and scored_by != _checksums(point, store):
+        raise ValueError("it was made with other critics")
+    return Human(**values)
+
+
+def _checksums(point: Point, store: Store) -> list[str]:
+    """The first digits of the checksums in the headers of both critics."""
+    size = len(MAGIC) + 32
+    heads = (store.read_with(spec.weights_key, lambda file: file.read(size)) for spec in (point.simclr, point.protonet))
+    return [bytes(head)[len(MAGIC) :].hex()[:16] for head in heads]
 
 
 def images_beside(point: Point) -> dict[str, Any]:
@@ -151,10 +173,10 @@ def prepare(point: Point, store: Store, device: torch.device, report: Report = l
         datasets.greys(point.settings["dataset"], size)
     if "transfer" in asked or "classify" in asked:
         digits.load(1, size)
-    lacking = missing(point, store)
-    maker = _Maker(point, store, device, report)
-    for name in lacking:  # in the order in which one rests on the other
-        getattr(maker, name)
+    for _ in range(2):  # people whose critics were just made again are found to be others' at the second look
+        maker = _Maker(point, store, device, report)
+        for name in missing(point, store):  # in the order in which one rests on the other
+            getattr(maker, name)
 
 
 class _Maker:
@@ -188,10 +210,11 @@ class _Maker:
             critics = Critics(self.simclr, self.protonet, self.device)
             drawings = HumanFamily(HumanConfig()).draw(self.data, self.exemplars, 0, 0)
             human = grade(drawings, critics, **_scoring(self.point)).human
-            self.store.create(key, notes.encode(dataclasses.asdict(human)))
+            scored_by = {"critics": _checksums(self.point, self.store)}
+            self.store.create(key, notes.encode({**dataclasses.asdict(human), **scored_by}))
 
         place = key.removesuffix(".json")
-        return _once("people", place, key, lambda: _read_human(key, self.store), make, self.store, self.report)
+        return _once("people", place, key, lambda: _read_human(key, self.store, self.point), make, self.store, self.report)
 
     def _chosen(self, kind: str) -> np.ndarray:
         """The exemplars of a kind. Medoids are stored once for all that rest on them."""

@@ -18,9 +18,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import small
 from PIL import Image
 
-from oneshot import data
+from oneshot import cli, data
 from oneshot.data import DataError, build_quickdraw, cache, download, images, omniglot, omniglot_files, quickdraw
 from oneshot.data.omniglot_files import PACKED, SETS, Release
 
@@ -465,6 +466,103 @@ def test_every_form_in_every_place_gives_the_same(
     assert loaded.train.tolist() == [4] and loaded.test.tolist() == [0, 1, 2, 3, 5, 6, 7]
 
 
+@pytest.mark.parametrize("form", ["zips", "folders"])
+@pytest.mark.parametrize("place", ["mine/omniglot", "mine/omniglot/python", "mine/python", "mine/omniglot-py", "data/omniglot-py"])
+def test_copies_of_other_tools_are_read(made: Made, form: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clone of the authors' repository, and what torchvision downloads."""
+    monkeypatch.setenv("ONESHOT_DATA", str(tmp_path / "mine"))
+    if form == "zips":
+        put_zips(tmp_path / place, made.zips)
+    else:
+        put_folders(tmp_path / place, made.zips)
+    omniglot.check(50, True, made.release)
+    assert np.array_equal(omniglot.load("weak", 50, made.release).images, images.binarise_omniglot(made.bits, 50))
+
+
+# --- whether images can be had -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_will_be_downloaded_is_no_error_and_what_is_prepared_needs_no_folder(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(omniglot, "_downloaded", not_asked)
+    for greys in (False, True):
+        with pytest.raises(data.WillBeDownloaded, match=r"it will be downloaded \(16 MB\) to "):
+            omniglot.check(50, greys, made.release)
+    folder = put_zips(tmp_path / "data" / "omniglot", made.zips)
+    omniglot.check(50, True, made.release)
+    omniglot.load("weak", 50, made.release)
+    shutil.rmtree(folder)
+    omniglot.check(50, True, made.release)  # from the packed images of the cache
+    (packed,) = (tmp_path / "cache").glob("omniglot-packed-*.npy")
+    packed.unlink()
+    omniglot.check(50, False, made.release)
+    with pytest.raises(data.WillBeDownloaded):
+        omniglot.check(50, True, made.release)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "words"),
+    [
+        ("quickdraw", {}, None),
+        ("quickdraw", {"binarisation": "stochastic", "transfer": "none", "classify": False}, None),
+        ("quickdraw", {"transfer": "mnist"}, "MNIST is not here"),
+        ("quickdraw", {"classify": True}, "MNIST is not here"),
+        ("omniglot", {}, "Omniglot is not here; it will be downloaded"),
+        ("celeba", {}, "CelebA is not here"),
+        ("cifar10", {}, "CIFAR-10 is not here"),
+    ],
+)
+def test_missing_images_are_known_without_reading_any(name: str, asked: dict[str, object], words: str | None) -> None:
+    said = data.missing(name, {"image_size": 28, **asked})
+    assert said is None if words is None else said is not None and str(said).startswith(words)
+
+
+# --- a user without a home folder --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container whose user has no line in its list of users."""
+    import pwd
+
+    def nobody(number: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    monkeypatch.delenv("HOME")
+
+
+def test_without_a_home_folder_errors_say_what_to_set(homeless: None, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataError, match=rf"Omniglot is not here and cannot be downloaded(.|\n)* {tmp_path}/cache/omniglot \("):
+        omniglot.load("weak", 50, made.release)
+    assert isinstance(data.missing("omniglot", {"image_size": 50}), data.WillBeDownloaded)
+    monkeypatch.setenv("ONESHOT_DATA", "~/mine")
+    with pytest.raises(DataError, match=r"~/mine: there is no such home folder here\n  help: set ONESHOT_DATA to a whole path"):
+        omniglot.load("weak", 50, made.release)
+    monkeypatch.delenv("ONESHOT_DATA")
+    monkeypatch.delenv("ONESHOT_CACHE")
+    for call in (lambda: omniglot.load("weak", 50, made.release), lambda: cache.cached("x.npy", (3, 2, 3), chunks)):
+        with pytest.raises(DataError, match=r"~/\.cache/oneshot: there is no such home folder here\n  help: set ONESHOT_CACHE"):
+            call()
+    with pytest.raises(DataError, match=r"CelebA is not here(.|\n)*\./data,\n +\$ONESHOT_CACHE/celeba \(not set\)"):
+        data.load("celeba", "identities", 32)
+
+
+@pytest.mark.parametrize("flags", [["--check"], ["--local"]])
+def test_without_a_home_folder_the_command_says_what_to_set(
+    flags: list[str], homeless: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("ONESHOT_CACHE")
+    path = small.write_sweep(tmp_path)
+    assert cli.main([str(path), "--results", str(tmp_path / "results"), *flags]) == 2
+    assert (
+        capsys.readouterr().err
+        == "error: ~/.cache/oneshot: there is no such home folder here\n  help: set ONESHOT_CACHE to a folder with room\n"
+    )
+    assert not (tmp_path / "results").exists()
+
+
 def test_other_content_is_refused_whatever_the_form(made: Made, tmp_path: Path) -> None:
     bits = made.bits.copy()
     bits[77, 50, 50] ^= 1
@@ -629,9 +727,12 @@ def test_offline_and_absent_says_what_to_put_where(made: Made, tmp_path: Path, m
     assert str(caught.value) == (
         "Omniglot is not here and cannot be downloaded (host not reachable, 3 tries)\n"
         "  help: put images_background.zip and images_evaluation.zip into one of these:\n"
+        "        $ONESHOT_DATA/omniglot (not set),\n"
         "        $ONESHOT_DATA (not set),\n"
         "        ./data/omniglot (has no images_evaluation.zip),\n"
-        "        ~/.cache/oneshot/omniglot (has no images_background.zip and no images_evaluation.zip)"
+        "        ./data (has no images_background.zip and no images_evaluation.zip),\n"
+        "        ~/.cache/oneshot/omniglot (has no images_background.zip and no images_evaluation.zip),\n"
+        "        ~/.cache/oneshot (has no images_background.zip and no images_evaluation.zip)"
     )
     monkeypatch.setenv("ONESHOT_DATA", str(tmp_path / "nowhere"))
     with pytest.raises(DataError, match=r"\$ONESHOT_DATA \(no such folder\)"):

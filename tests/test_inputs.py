@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
+import json
 import random
 import signal
 import subprocess
@@ -16,10 +19,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import small
 import torch
 
+from oneshot import cli, inputs, notes, sweep
 from oneshot import data as datasets
-from oneshot import inputs, notes, sweep
 from oneshot.critics import protonet, simclr
 from oneshot.critics.encoder import embed_all
 from oneshot.data import DataError
@@ -46,8 +50,8 @@ def made(name: str = "quickdraw", split: str = "fixed", size: int = SIZE) -> Dat
     names = tuple(f"class {c}" for c in range(CLASSES))
     parts = np.split(np.arange(CLASSES), [CLASSES - TEST - 4, CLASSES - TEST])
     fingerprint = data_fingerprint("quickdraw")
-    images = images.reshape(-1, size, size)
-    return DataSet(name, split, fingerprint, images, np.arange(CLASSES).repeat(EACH), names, *parts)
+    flat = images.reshape(-1, size, size)
+    return DataSet(name, split, fingerprint, flat, np.arange(CLASSES).repeat(EACH), names, *parts)
 
 
 SWEEP = """
@@ -123,7 +127,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 # --- only what is missing --------------------------------------------------------------------------------------------------------------
 
 
-def test_medoids_are_computed_once_for_all_exemplars_and_protocols(tmp_path: Path, store: Store, embedded: list[int], trained: list[str]) -> None:
+def test_medoids_are_computed_once_for_all_exemplars_and_protocols(
+    tmp_path: Path, store: Store, embedded: list[int], trained: list[str]
+) -> None:
     chosen = some_points(tmp_path, 'exemplar=["first", "random", "medoid"], protocol=["expected", "episodes"]', size=SIZE)
     assert len(chosen) == 6
     for point in chosen:
@@ -219,7 +225,7 @@ class Run:
         self.process = subprocess.Popen(
             [sys.executable, "-c", code, name],
             cwd=folder,
-            env={**small_environment(), "ONESHOT_CACHE": str(folder / "cache")},
+            env={**small.environment(), "ONESHOT_CACHE": str(folder / "cache")},
             stdout=subprocess.DEVNULL,
             stderr=self.err,
         )
@@ -243,12 +249,6 @@ class Run:
 
     def ended(self) -> int:
         return self.process.wait(timeout=180)
-
-
-def small_environment() -> dict[str, str]:
-    import small
-
-    return small.environment()
 
 
 @pytest.fixture
@@ -310,8 +310,6 @@ def test_what_another_one_has_stored_is_used_and_not_replaced(tmp_path: Path, st
     real = simclr.train
 
     def late(*given: Any) -> Any:
-        import io
-
         buffer = io.BytesIO()
         torch.save(other.state_dict(), buffer)
         store.seal(point.simclr.weights_key, buffer.getvalue())
@@ -406,12 +404,29 @@ def test_what_is_damaged_is_set_aside_and_made_again(part: str, tmp_path: Path, 
     assert np.array_equal(after.exemplars, before.exemplars) and after.human == before.human
 
 
+def test_people_are_scored_again_when_other_weights_took_the_place_of_damaged_ones(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine rounds differently, and trains another network."""
+    (point,) = some_points(tmp_path)
+    inputs.prepare(point, store, CPU)
+    before = inputs.load(point, store, CPU).human
+    path = Path(store.path(point.simclr.weights_key))
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    real = simclr.train
+    monkeypatch.setattr(simclr, "train", lambda config, data, exemplars, seed, *rest: real(config, data, exemplars, seed + 1, *rest))
+    with pytest.warns(UserWarning, match="made with other critics"):
+        inputs.prepare(point, store, CPU)
+    assert inputs.missing(point, store) == []
+    inputs._cache.clear()
+    after = inputs.load(point, store, CPU).human
+    assert before is not None and after is not None and before.diversity != after.diversity
+
+
 def test_people_of_an_earlier_version_are_read(tmp_path: Path, store: Store) -> None:
     (point,) = some_points(tmp_path)
     inputs.prepare(point, store, CPU)
     key = inputs.keys(point)["human"]
-    import json
-
     plain = notes.decode(store.read(key))
     store.write(key, json.dumps(plain).encode())
     assert inputs.missing(point, store) == []
@@ -420,12 +435,55 @@ def test_people_of_an_earlier_version_are_read(tmp_path: Path, store: Store) -> 
         assert inputs.missing(point, store) == ["human"]
 
 
+# --- what the command says of absent images --------------------------------------------------------------------------------------------
+
+
+FACES = """
+from oneshot.sweep import Sweep, grid
+
+sweep = Sweep(
+    question="Are they here?",
+    model="set_vae",
+    variant="tiny",
+    points=grid(epochs=[2, 3]),
+    references=(),
+    fixed=dict(dataset="{dataset}", split="{split}", image_size=28, drawings_per_class=0{more}),
+)
+"""
+
+
+def check(tmp_path: Path, dataset: str, split: str, *flags: str, more: str = "") -> int:
+    (tmp_path / "faces.py").write_text(FACES.format(dataset=dataset, split=split, more=more))
+    return cli.main([str(tmp_path / "faces.py"), "--results", str(tmp_path / "results"), *flags])
+
+
+@pytest.mark.parametrize("flags", [["--check"], ["--check", "--json"], ["--local"], []])
+def test_absent_data_of_the_users_are_an_error_before_anything_is_done(
+    flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check(tmp_path, "celeba", "identities", *flags, more=', pixels="logistic_mixture"') == 2
+    shown = capsys.readouterr()
+    assert shown.err.startswith("error: CelebA is not here") and "\n  help: put identity_CelebA.txt" in shown.err
+    assert "./data/celeba" in shown.err and not shown.out and not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("flag", ["--status", "--list"])
+def test_a_look_says_that_absent_data_have_no_ids(flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(tmp_path, "celeba", "identities", flag, more=', pixels="logistic_mixture"') == 0
+    assert "note: celeba is not here, so that no result on it can be found" in capsys.readouterr().err
+
+
+def test_a_check_names_digits_that_are_missing_and_what_will_be_downloaded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(tmp_path, "omniglot", "random", "--check", more=', binarisation="stochastic"') == 0
+    assert "note: Omniglot is not here; it will be downloaded" in capsys.readouterr().err
+    assert check(tmp_path, "quickdraw", "fixed", "--check", more=', transfer="mnist"') == 2
+    assert capsys.readouterr().err.startswith("error: MNIST is not here")
+
+
 # --- images that are others than those that ids were made of ---------------------------------------------------------------------------
 
 
 def test_images_that_changed_since_the_run_began_are_refused(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    import dataclasses
-
     (point,) = some_points(tmp_path)
     monkeypatch.setattr(datasets, "load", lambda *given: dataclasses.replace(made(*given), fingerprint="other-1"))
     with pytest.raises(DataError, match=r"\(other-1\) is not what the run began with(.|\n)*help: "):

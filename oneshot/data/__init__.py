@@ -13,7 +13,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,7 +22,7 @@ import numpy as np
 
 from oneshot.episodes import DataSet
 from oneshot.places import DataError, absent, cache_dir, find, unreadable
-from oneshot.points import data_fingerprint
+from oneshot.points import Point, data_fingerprint
 
 # Raised whenever the same content comes out as other images or in another split; part of every fingerprint and cache file name.
 VERSION = 1
@@ -98,6 +98,30 @@ def missing(name: str, settings: Mapping[str, Any]) -> DataError | None:
     except OSError as error:
         return unreadable(Path(error.filename or name), error)
     return None
+
+
+def missing_of(points: Iterable[Point], remote: bool = False) -> list[DataError]:
+    """Why images that these points need cannot be had, each reason once.
+
+    Args:
+        points: the points of a run.
+        remote: other machines compute them; then only data that enter ids have to be here.
+    """
+    wanted = ("dataset", "image_size", "binarisation", "transfer", "classify")
+    kinds = {tuple(point.settings.get(n) for n in wanted): point.settings for point in points}
+    found = {}
+    for given in kinds.values():
+        name = given["dataset"]
+        if not remote or _module(name).FINGERPRINT == "folder":
+            asked = {n: given[n] for n in ("dataset", "image_size")} if remote else given
+            if error := missing(name, asked):
+                found[str(error)] = error
+    return list(found.values())
+
+
+def is_absent(fingerprint: str) -> bool:
+    """Whether a fingerprint is that of data of the user's which are not here."""
+    return fingerprint.startswith("absent-")
 
 
 def by_hash(class_names: Sequence[str]) -> np.ndarray:
