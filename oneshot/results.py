@@ -298,7 +298,10 @@ def _sweep_folder(path: Path) -> Path:
 def _read(file: Path) -> pyarrow.Table:
     """A Parquet file, its checksums compared. Raises AnalysisError if it is damaged."""
     try:
-        return pyarrow.parquet.read_table(file, page_checksum_verification=True)
+        table = pyarrow.parquet.read_table(file, page_checksum_verification=True)
+        table.validate(full=True)
+        _ = table.schema.names  # which are decoded now
+        return table
     except (OSError, pyarrow.ArrowException, ValueError, MemoryError) as error:
         raise AnalysisError(f"cannot read {file}: {_first_line(error)}", REMAKE) from None
 
