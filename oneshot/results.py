@@ -187,7 +187,7 @@ def _array(file: Path, told: list[str]) -> pd.DataFrame:
     if lacking:
         told.append(f"{file} lacks {_listed(lacking)}; done without it")
         return no_rows()
-    losses = [name for name in frame if file.stem == "curves" and name.endswith("_loss")]
+    losses = [str(name) for name in frame if file.stem == "curves" and str(name).endswith("_loss")]
     wrong = [name for name in texts if not _are_texts(frame[name])]
     wrong += [name for name in (*numbers, *losses) if not _are_numbers(frame[name])]
     if wrong:
@@ -269,8 +269,8 @@ def join(parts: Sequence[Results]) -> Results:
     alike = rows[["model", "diversity", "recognizability"]].round(3).duplicated()
     again = rows.duplicated("point_id") | (rows["model"].isin(REFERENCES) & alike)
     kinds = {kind: frozenset().union(*(getattr(part, kind) for part in parts)) for kind in ("whole", "truths")}
-    told = tuple(dict.fromkeys(text for part in parts for text in part.warnings))
-    known: dict[str, Any] = {"name": name, "question": "", "revision": revision, "warnings": told, **kinds}
+    warned = tuple(dict.fromkeys(text for part in parts for text in part.warnings))
+    known: dict[str, Any] = {"name": name, "question": "", "revision": revision, "warnings": warned, **kinds}
     return Results(points=rows[~again], axes=axes, folder=parts[0].folder, **known, **tables)
 
 
@@ -353,11 +353,9 @@ def _unrefused(results: Results, references: pd.DataFrame, text: str) -> pd.Seri
     named = filters.names(text)
     shared = named & {"seed", *(["sweep"] if "sweep" in results.axes else [])}
     settings = [name for name in named - column_names() if name in references]
-    kept = pd.Series(False, index=references.index)
-    for i in references.index:
-        row = references.loc[[i]]
-        kept[i] = mask(row, text, [*shared, *(name for name in settings if row[name].isna().all())]).all()
-    return kept
+    rows = (references.iloc[[i]] for i in range(len(references)))
+    kept = [mask(row, text, [*shared, *(name for name in settings if row[name].isna().all())]).all() for row in rows]
+    return pd.Series(kept, index=references.index, dtype=bool)
 
 
 def varying(results: Results) -> list[str]:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import hypothesis
 import hypothesis.strategies
@@ -347,7 +346,13 @@ def test_whole_numbers_are_written_whole_and_large_ones_in_full() -> None:
 
 @pytest.mark.parametrize(
     ("value", "error", "text"),
-    [(0.34, 0.0047, "0.3400 ± 0.0047"), (0.34, 0.12, "0.34 ± 0.12"), (2.0, 3.0, "2.00 ± 3.00"), (1.5, np.nan, "1.50"), (1.5, 0.0, "1.50 ± 0.00")],
+    [
+        (0.34, 0.0047, "0.3400 ± 0.0047"),
+        (0.34, 0.12, "0.34 ± 0.12"),
+        (2.0, 3.0, "2.00 ± 3.00"),
+        (1.5, np.nan, "1.50"),
+        (1.5, 0.0, "1.50 ± 0.00"),
+    ],
 )
 def test_an_error_has_two_digits_of_its_own(value: float, error: float, text: str) -> None:
     assert results.plus_minus(value, error) == text
@@ -450,7 +455,9 @@ UNKNOWN: dict[str, Callable[[pyarrow.Table], pyarrow.Table]] = {
 def looked_at(folder: Path, *flags: object) -> small.Done:
     """The table of a folder as the command prints it: never a traceback, and nothing on stderr that is not told by its kind."""
     done = small.main(folder, "--json", *(flags or ["--no-figures"]), script="analyze.py")
-    told = [line for line in done.stderr.splitlines() if not line.startswith(("warning: ", "error: ", "  help: ", "no row", "the table has no"))]
+    told = [
+        line for line in done.stderr.splitlines() if not line.startswith(("warning: ", "error: ", "  help: ", "no row", "the table has no"))
+    ]
     assert flags or not told, told
     assert "Traceback" not in done.stderr and done.returncode == (2 if "error: " in done.stderr else 0), done.stderr
     return done
