@@ -451,7 +451,8 @@ def value_text(value: Any) -> str:
     if value is None or value is pd.NaT or value is pd.NA or value != value:
         return "-"
     if isinstance(value, (int, float, np.number)):
-        return f"{value:.0f}" if abs(value) < 1e15 and float(value).is_integer() else f"{value:.6g}"
+        number = float(value)
+        return f"{number:.0f}" if abs(number) < 1e15 and number.is_integer() else f"{number:.6g}"
     return str(value)
 
 
