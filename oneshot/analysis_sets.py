@@ -164,7 +164,11 @@ def likelihood_text(table: pd.DataFrame, width: int = 80) -> str:
     """The rows of `bounds` as a table for each data set, in lines of at most `width` characters: long names go on in the next line."""
     columns = [["set size"], ["NELBO +- se"], ["recon."], ["KL_c"], ["KL_z"], ["NLL"]]
     for row in table.to_dict("records"):
-        cells = [str(row["set_size"]), plus_minus(row["nelbo"], row["nelbo_se"], "+-"), *(_cell(row[t]) for t in ("reconstruction", "kl_c", "kl_z", "nll"))]
+        cells = [
+            str(row["set_size"]),
+            plus_minus(row["nelbo"], row["nelbo_se"], "+-"),
+            *(_cell(row[t]) for t in ("reconstruction", "kl_c", "kl_z", "nll")),
+        ]
         for column, cell in zip(columns, cells):
             column.append(cell)
     head, *body = ("".join(line) for line in zip(*([f"  {c:>{max(map(len, column))}}" for c in column] for column in columns)))

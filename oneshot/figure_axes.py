@@ -124,10 +124,10 @@ def heatmap(results: Results, pair: tuple[str, str] | None = None) -> Plot:
     a, b = strongest[:2]
     a, b = (a, b) if results.models[a].nunique() >= results.models[b].nunique() else (b, a)  # the longer axis lies across
     cells = analysis.cells(results, a, b)
-    if not cells.notna().any(axis=None):
+    if not cells.notna().to_numpy().any():
         raise AnalysisError(f"no cell of {a} and {b} has a distance to people")
     title = heatmap_title(results, cells, a, b)
-    lost = int(cells.isna().sum(axis=None))
+    lost = int(cells.isna().to_numpy().sum())
     empty = f"{lost} of {fs.plural(cells.size, 'cell')} {'is' if lost == 1 else 'are'} empty (hatched): no score" if lost else ""
     figure = fs.canvas(title, fs.foot(results, "each cell is a mean over the rest; darker is nearer to people", empty))
     axes = figure.subplots()

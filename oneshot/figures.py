@@ -23,8 +23,9 @@ from oneshot.figure_style import Plot, save, style
 from oneshot.results import AnalysisError, Results, exact
 
 __all__ = [
-    "BROKEN", "FIGURES", "MAP_FIGURES", "SET_FIGURES", "Plot", "attention", "cardinality", "confusion", "curves", "effects", "generalization",
-    "heatmap", "importance", "layers", "likelihood", "plane", "save", "sheet", "style", "trajectory", "write_all",
+    "BROKEN", "FIGURES", "MAP_FIGURES", "SET_FIGURES", "Plot", "attention", "cardinality", "confusion", "curves",
+    "effects", "generalization", "heatmap", "importance", "layers", "likelihood", "plane", "save", "sheet",
+    "style", "trajectory", "write_all",
 ]  # fmt: skip
 
 FIGURES: dict[str, Callable[..., Plot]] = {

@@ -187,7 +187,7 @@ def _array(file: Path, told: list[str]) -> pd.DataFrame:
     if lacking:
         told.append(f"{file} lacks {_listed(lacking)}; done without it")
         return no_rows()
-    losses = [name for name in frame if file.stem == "curves" and name.endswith("_loss")]
+    losses = [str(name) for name in frame if file.stem == "curves" and str(name).endswith("_loss")]
     wrong = [name for name in texts if not _are_texts(frame[name])]
     wrong += [name for name in (*numbers, *losses) if not _are_numbers(frame[name])]
     if wrong:
@@ -269,8 +269,8 @@ def join(parts: Sequence[Results]) -> Results:
     alike = rows[["model", "diversity", "recognizability"]].round(3).duplicated()
     again = rows.duplicated("point_id") | (rows["model"].isin(REFERENCES) & alike)
     kinds = {kind: frozenset().union(*(getattr(part, kind) for part in parts)) for kind in ("whole", "truths")}
-    told = tuple(dict.fromkeys(text for part in parts for text in part.warnings))
-    known: dict[str, Any] = {"name": name, "question": "", "revision": revision, "warnings": told, **kinds}
+    warned = tuple(dict.fromkeys(text for part in parts for text in part.warnings))
+    known: dict[str, Any] = {"name": name, "question": "", "revision": revision, "warnings": warned, **kinds}
     return Results(points=rows[~again], axes=axes, folder=parts[0].folder, **known, **tables)
 
 
@@ -298,7 +298,10 @@ def _sweep_folder(path: Path) -> Path:
 def _read(file: Path) -> pyarrow.Table:
     """A Parquet file, its checksums compared. Raises AnalysisError if it is damaged."""
     try:
-        return pyarrow.parquet.read_table(file, page_checksum_verification=True)
+        table = pyarrow.parquet.read_table(file, page_checksum_verification=True)
+        table.validate(full=True)
+        _ = table.schema.names  # which are decoded now
+        return table
     except (OSError, pyarrow.ArrowException, ValueError, MemoryError) as error:
         raise AnalysisError(f"cannot read {file}: {_first_line(error)}", REMAKE) from None
 
@@ -350,11 +353,9 @@ def _unrefused(results: Results, references: pd.DataFrame, text: str) -> pd.Seri
     named = filters.names(text)
     shared = named & {"seed", *(["sweep"] if "sweep" in results.axes else [])}
     settings = [name for name in named - column_names() if name in references]
-    kept = pd.Series(False, index=references.index)
-    for i in references.index:
-        row = references.loc[[i]]
-        kept[i] = mask(row, text, [*shared, *(name for name in settings if row[name].isna().all())]).all()
-    return kept
+    rows = (references.iloc[[i]] for i in range(len(references)))
+    kept = [mask(row, text, [*shared, *(name for name in settings if row[name].isna().all())]).all() for row in rows]
+    return pd.Series(kept, index=references.index, dtype=bool)
 
 
 def varying(results: Results) -> list[str]:
@@ -450,7 +451,8 @@ def value_text(value: Any) -> str:
     if value is None or value is pd.NaT or value is pd.NA or value != value:
         return "-"
     if isinstance(value, (int, float, np.number)):
-        return f"{value:.0f}" if abs(value) < 1e15 and float(value).is_integer() else f"{value:.6g}"
+        number = float(value)
+        return f"{number:.0f}" if abs(number) < 1e15 and number.is_integer() else f"{number:.6g}"
     return str(value)
 
 

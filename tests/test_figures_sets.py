@@ -36,10 +36,10 @@ def colour(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 def test_tables_follow_the_chosen_points(sweep: Results) -> None:
     some = results.select(sweep, "pooling == 'attention' and seed == 45")
-    assert len(some.points) == 2
+    assert len(some.models) == 2 and len(some.references) == 3
     for name in ("likelihood", "layers", "attention", "confusion"):
         assert 0 < len(getattr(some, name)) < len(getattr(sweep, name))
-        assert set(getattr(some, name)["point_id"]) == set(some.points["point_id"])
+        assert set(getattr(some, name)["point_id"]) == set(some.models["point_id"])
 
 
 def test_missing_tables_are_empty_and_their_figures_say_why(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the README shows is run: its sweep, its commands, its five pandas questions."""
+"""What the README shows is run: its sweep, its commands, its five pandas questions. What it says in tables and captions is compared."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import small
 
-from oneshot import cli, sweep
+from oneshot import cli, settings, sweep
 from oneshot.points import expand
 
 README = (small.ROOT / "README.md").read_text()
@@ -35,7 +35,7 @@ def test_the_sweep_shown_is_valid(tmp_path: Path) -> None:
 def test_commands_on_sweeps_are_accepted(command: str, tmp_path: Path) -> None:
     words = shlex.split(command)[2:]
     looks = {"--check", "--status", "--list", "--settings"} & set(words)
-    done = small.run(*words, *([] if looks else ["--check"]), *([] if "--settings" in words else ["--results", tmp_path]))
+    done = small.main(*words, *([] if looks else ["--check"]), *([] if "--settings" in words else ["--results", tmp_path]))
     assert done.returncode == 0 and done.stdout, done.stderr
 
 
@@ -47,11 +47,14 @@ def test_commands_for_clusters_are_understood(arguments: str) -> None:
 
 
 @pytest.mark.parametrize("command", ANALYSES)
-def test_commands_on_results_run(command: str, finished: Path) -> None:
-    words = shlex.split(command.replace("results/quickstart", "results/small"))[2:]
-    done = small.run(*words, cwd=finished, script="analyze.py")
+def test_commands_on_results_run(command: str, finished: Path, tmp_path: Path) -> None:
+    words = shlex.split(command.replace("results/quickstart", str(finished / "results/small")))[2:]
+    drawn = [] if "--no-figures" in words else ["--figures", "figures"]
+    done = small.main(*words, *drawn, cwd=tmp_path, script="analyze.py")
     assert done.returncode == 0 and "human_distance" in done.stdout, done.stderr
-    assert "--no-figures" in words or list((finished / "results/small/figures").glob("*.png"))
+    assert bool(drawn) == bool(list((tmp_path / "figures").glob("*.png")))
+    if "--where" in words:
+        assert {"human", "copy", "noise"} <= set(done.stdout.split())
 
 
 def test_the_five_questions_have_answers(finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,3 +71,78 @@ def test_the_table_of_sweeps_has_the_counts() -> None:
     for name, count in re.findall(r"^\| `(\w+)` \| ([\d,]+) \|", README, re.M):
         loaded = sweep.load(small.ROOT / "sweeps" / f"{name}.py")
         assert sum(p.model == loaded.model for p in expand(loaded)) == int(count.replace(",", "")), name
+
+
+# ---- tables and captions
+
+PAGES = sorted(
+    path for path in small.ROOT.rglob("*.md") if not {".venv", "results", "node_modules"} & set(path.relative_to(small.ROOT).parts)
+)
+
+
+def tables(text: str) -> list[list[list[str]]]:
+    """The tables of a page, cells in rows: lines that begin with a bar, outside blocks of code, in one piece."""
+    found: list[list[list[str]]] = [[]]
+    fenced = False
+    for line in text.splitlines():
+        fenced ^= line.startswith("```")
+        if line.startswith("|") and not fenced:
+            cells = re.sub(r"`[^`]*`", lambda code: code[0].replace("|", "/"), line).replace("\\|", "/")
+            found[-1].append([cell.strip() for cell in cells.strip().strip("|").split("|")])
+        elif found[-1]:
+            found.append([])
+    return [table for table in found if table]
+
+
+def test_tables_are_found_as_they_stand() -> None:
+    assert tables("| a | b |\n|---|---|\n| `x | y` | 2 |\n\n| c |\n```\n| no |\n```\n") == [
+        [["a", "b"], ["---", "---"], ["`x / y`", "2"]],
+        [["c"]],
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(small.ROOT)))
+def test_tables_have_a_head_and_rows_of_one_length(page: Path) -> None:
+    for table in tables(page.read_text()):
+        assert len(table) > 2 and all(re.fullmatch(r":?-+:?", cell) for cell in table[1]), table[0]
+        assert {len(row) for row in table} == {len(table[0])}, table[0]
+
+
+def test_the_pages_have_their_tables() -> None:
+    assert {"README.md", "CHANGELOG.md", "oneshot/README.md", "benchmarks/RESULTS.md"} <= {str(p.relative_to(small.ROOT)) for p in PAGES}
+    assert len(tables(README)) == 4 and len(tables((small.ROOT / "benchmarks/RESULTS.md").read_text())) > 8
+
+
+def test_every_family_stands_in_the_table_of_models_with_variants_that_there_are() -> None:
+    table = next(table for table in tables(README) if any(row[0] == "`set_vae`" for row in table))
+    named = {name: row[1] for row in table for name in re.findall(r"`(\w+)`", row[0])}
+    families = {path.stem for path in (small.ROOT / "oneshot" / "models").glob("*.py")} - {"__init__"}
+    assert set(named) == families
+    for name, told in named.items():
+        for text in re.findall(r"variants ((?:`\w+`(?: \([^)]*\))?(?:, and |, | and )?)+)", told):
+            variants = re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", text))
+            assert len(variants) > 1 and set(variants) <= set(settings.head("models", name).variants), (name, variants)
+
+
+def test_the_caption_of_the_first_figure_says_what_was_measured() -> None:
+    """The published curve turns back and ours does not: the caption must say so, with the figures of RESULTS."""
+    found = tables((small.ROOT / "benchmarks" / "RESULTS.md").read_text())
+    ours = next(table for table in found if table[0][0] == "beta" and "diversity" in table[0])
+    column = {name: i for i, name in enumerate(ours[0])}
+    recognizability = [float(row[column["recognizability %"]].split()[0]) for row in ours[2:]]
+    distances = [float(row[column["distance"]]) for row in ours[2:]]
+    published = {row[0]: row[1] for row in found[0]}
+    best, last = (float(re.search(r"(\d+) %", published[name])[1]) for name in ("best recognizability", "beta 4"))  # type: ignore[index]
+    caption = " ".join(
+        re.search(r"^!\[.*?\]\(benchmarks/figures/vae_stn_beta_trajectory.png\)\n\n\*(.*?)\*$", README, re.M | re.S)[1].split()
+    )  # type: ignore[index]
+    assert len(recognizability) == 12 and recognizability == sorted(recognizability) and min(distances) > 2 and last < best
+    assert "Twelve" in caption and f"falls again from {best:.0f} % to {last:.0f} % at beta 4" in caption
+    assert f"rises to the end, to {recognizability[-1]:.0f} %" in caption and "People stay ahead" in caption
+
+
+@pytest.mark.parametrize(
+    "status", ["0 when all selected points", "1 when\nsome failed", "2 when it was refused", "129, 130, 141 or 143 when SIGHUP"]
+)
+def test_the_exit_status_is_told(status: str) -> None:
+    assert status in README
