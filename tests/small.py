@@ -45,7 +45,9 @@ def write_sweep(folder: Path, epochs: int = 2, batch: int = 512) -> Path:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
+    """The variables of a command in a process of its own."""
+    unwatched = {"RAY_memory_monitor_refresh_ms": "0"}  # Ray would end workers for the memory that others of this machine use
+    return {**os.environ, **unwatched, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
 
 
 class Done(NamedTuple):

@@ -110,14 +110,15 @@ def test_a_drawing_is_the_same_at_any_batch_size(family: str, data: DataSet) -> 
     classes, numbers = np.arange(9, 21), np.arange(12) % 5
     noise = torch.from_numpy(streams.normal_per_drawing(3, classes, numbers, model.drawing_noise_shape))
     assert torch.equal(noise[4:5], torch.from_numpy(streams.normal_per_drawing(3, classes[4:5], numbers[4:5], model.drawing_noise_shape)))
-    by_batch = [draw(model, data, np.arange(0, 180, 6), 4, 3, torch.device("cpu"), batch=b).images for b in (1, 7, 500)]
+    by_batch = [draw(model, data, np.arange(0, 180, 6), 2, 3, torch.device("cpu"), batch=b).images for b in (1, 7, 500)]
     for other in by_batch[1:]:  # another batch may take another kernel, and a pixel at one half fall on the other side
         assert by_batch[0].shape == other.shape and np.mean(by_batch[0] != other) <= 1e-3
     model, noise = model.double(), noise.double()  # else rounding, which a diffusion model divides by what is left of an image, would count
     exemplars = torch.from_numpy(data.images[classes * 6]).double().unsqueeze(1)
     whole = model.sample(exemplars, noise)
-    single = torch.cat([model.sample(exemplars[i : i + 1], noise[i : i + 1]) for i in range(12)])
-    torch.testing.assert_close(whole, single, atol=1e-6, rtol=1e-5)
+    some = [0, 5, 11]
+    single = torch.cat([model.sample(exemplars[i : i + 1], noise[i : i + 1]) for i in some])
+    torch.testing.assert_close(whole[some], single, atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("family", TRAINED)

@@ -273,6 +273,7 @@ def test_damaged_artefacts_are_made_again(part: str, prepared: Path, finished: P
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # it waits for three runs
 def test_killed_twice_and_run_again_every_point_has_one_row_and_none_is_rerun(prepared: Path) -> None:
     """kill -9 of the driver in the middle of a sweep on Ray, whose trainings run one by one, so that some are done and some under way."""
     sweep, results = small.write_sweep(prepared, epochs=16, batch=256), prepared / "results"
@@ -288,7 +289,7 @@ def test_killed_twice_and_run_again_every_point_has_one_row_and_none_is_rerun(pr
     for wanted in (4, 6):
         begun, process = time.time(), small.start(*arguments, mark=mark)
         ready = lambda: len(list(records.glob("*.json"))) >= wanted and checkpoints_since(begun)  # noqa: B023, E731
-        small.wait_for(ready, 200, process)
+        small.wait_for(ready, 400, process)
         process.send_signal(signal.SIGKILL)
         process.wait()
         small.wait_until(lambda: not small.workers(mark), 60)  # orphaned workers may end their point before they notice
@@ -319,9 +320,9 @@ def test_a_killed_worker_costs_no_point_and_its_training_continues(prepared: Pat
         victims[:] = small.workers(mark) if list((results / "store/trainings").rglob("checkpoint.pt")) else []
         return bool(victims)
 
-    small.wait_for(at_work, 120, process)
+    small.wait_for(at_work, 300, process)
     os.kill(victims[0], signal.SIGKILL)
-    text, _ = process.communicate(timeout=250)
+    text, _ = process.communicate(timeout=280)
     assert process.returncode == 0, text
     frame = points(prepared)
     assert len(frame) == 6 and frame.point_id.is_unique and set(frame.status) == {"done"}
@@ -335,7 +336,7 @@ def test_ctrl_c_saves_says_how_to_continue_and_resumes(prepared: Path) -> None:
     (notes := prepared / "notes").mkdir()
     process = small.start(sweep, "--results", results, "--limit", "2", notes=notes)
     references = lambda: len(list((results / "small/records").glob("*.json"))) >= 3  # noqa: E731
-    small.wait_for(lambda: references() and len(clusters.epochs(notes)) >= 1, 120, process)
+    small.wait_for(lambda: references() and len(clusters.epochs(notes)) >= 1, 300, process)
     process.send_signal(signal.SIGINT)
     text, _ = process.communicate(timeout=100)
     assert process.returncode == 130, text
