@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -87,11 +88,15 @@ class Head:
     def __init__(self, folder: Path):
         self.folder = folder
         gcs, self.dashboard, agent, client = free_ports(4)
+        self.address = f"127.0.0.1:{gcs}"
         self.env = {**clusters.environment(), "RAY_TMPDIR": str(folder), "TMPDIR": str(folder), "NO_COLOR": "1"}
         self.notes = folder / "notes"
         self.notes.mkdir()
         # Without the project in PYTHONPATH: a node knows it by what its driver tells it.
         self.env |= {"PYTHONPATH": str(clusters.WITNESS), "ONESHOT_WITNESS": str(self.notes)}
+        self.token = folder / "auth_token"
+        self.token.write_text(secrets.token_hex(32))
+        self.env |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token)}
         given = ["--node-ip-address", "127.0.0.1", "--port", gcs, "--dashboard-host", "127.0.0.1", "--dashboard-port", self.dashboard]
         given += ["--dashboard-agent-listen-port", agent, "--ray-client-server-port", client, "--num-cpus", 2, "--num-gpus", 0]
         given += ["--object-store-memory", 200_000_000, "--disable-usage-stats"]
@@ -123,7 +128,8 @@ class Head:
 
     def ask(self, what: str) -> Any:
         """What the job server says of `what`."""
-        with urllib.request.urlopen(f"{self.url}/api/{what}", timeout=30) as answer:
+        request = urllib.request.Request(f"{self.url}/api/{what}", headers={"Authorization": f"Bearer {self.token.read_text()}"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read())
 
     def cli(self, *arguments: object, seconds: float = 300, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -148,6 +154,10 @@ class Head:
         succeeded = not wait or self.status(name) == "SUCCEEDED"
         assert done.returncode == (0 if succeeded else 1), done.stdout
         return done.stdout
+
+    def status_of_all(self) -> dict[str, str]:
+        """Of every job that was submitted, its status by its name."""
+        return {str(job["submission_id"]): str(job["status"]) for job in self.ask("jobs/")}
 
     def status(self, name: str) -> str:
         return str(self.ask(f"jobs/{name}")["status"])
@@ -225,7 +235,9 @@ class Launched:
             (shims / command).write_text(text.format(**given))
             (shims / command).chmod(0o755)
         self.file.write_text(CLUSTER.format(name=name, user=self.user))
-        variables = {**clusters.RAY, "RAY_TMPDIR": str(head.folder), "OMP_NUM_THREADS": "1"}
+        (self.home / ".ray").mkdir()
+        shutil.copy2(head.token, self.home / ".ray/auth_token")  # as file_mounts leave it
+        variables = {**clusters.RAY, "RAY_AUTH_MODE": "token", "RAY_TMPDIR": str(head.folder), "OMP_NUM_THREADS": "1"}
         lines = [f"export {key}={value}" for key, value in variables.items()]
         self.bashrc = self.home / ".bashrc"  # as setup_commands leave it, and where this head differs from one of its own machine
         self.bashrc.write_text("\n".join([*lines, "export PATH=$HOME/oneshot/.venv/bin:$PATH"]) + "\n")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shutil
 import signal
+import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,32 +49,82 @@ def train(family: str, folder: Path, epochs: int = 2, stop_after: int | None = N
     return ended
 
 
+class Pair:
+    """Two processes that do together what they are told; starting them and importing torch there is paid once."""
+
+    def __init__(self) -> None:
+        context = torch.multiprocessing.get_context("spawn")
+        self.pipes, self.processes = list[Any](), list[Any]()
+        for rank in range(2):
+            mine, theirs = context.Pipe()
+            self.pipes.append(mine)
+            self.processes.append(context.Process(target=serve, args=(theirs, rank), daemon=True))
+            self.processes[-1].start()
+            theirs.close()
+
+    def do(self, function: Callable[..., None], *args: Any) -> None:
+        """Call function(rank, *args) in both and wait for both; fails with the traceback of one that raises."""
+        for pipe in self.pipes:
+            pipe.send((function, args))
+        for pipe in self.pipes:
+            assert pipe.poll(300), "a process of the pair does not answer"
+            raised = pipe.recv()
+            assert not raised, raised
+
+    def end(self) -> None:
+        for process in self.processes:  # they are idle, and only their exit would take time
+            process.kill()
+            process.join()
+
+
+def serve(pipe: Any, rank: int) -> None:
+    """What a process of the pair does until the other end of its pipe is closed."""
+    torch.set_num_threads(1)
+    with contextlib.suppress(EOFError):
+        while True:
+            function, args = pipe.recv()
+            try:
+                function(rank, *args)
+                pipe.send("")
+            except BaseException:
+                pipe.send(traceback.format_exc())
+            finally:
+                torch.set_default_dtype(torch.float32)
+                if torch.distributed.is_initialized():
+                    torch.distributed.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Pair]:
+    started = Pair()
+    yield started
+    started.end()
+
+
 def peer(rank: int, size: int, family: str, folder: Path, epochs: int, stop_after: int | None) -> None:
     """One process of a group, over a file in the folder."""
-    torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=size)
     with peers.together(Peers(rank, size)):
         ended = train(family, folder, epochs, stop_after)
         if ended is not None:
             torch.save({"curve": ended.curve, "end": ended.end, "how": ended.how}, folder / f"ended-{rank}.pt")
-    torch.distributed.destroy_process_group()
 
 
-def by_two(family: str, folder: Path, epochs: int = 2, stop_after: int | None = None) -> list[dict[str, Any]]:
+def by_two(pair: Pair, family: str, folder: Path, epochs: int = 2, stop_after: int | None = None) -> list[dict[str, Any]]:
     """The same training by two processes; what each of them holds at the end."""
     folder.mkdir(exist_ok=True)
     (folder / "meet").unlink(missing_ok=True)
-    torch.multiprocessing.spawn(peer, (2, family, folder, epochs, stop_after), nprocs=2)
+    pair.do(peer, 2, family, folder, epochs, stop_after)
     return [torch.load(path) for path in sorted(folder.glob("ended-*.pt"))]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", ["vae_stn:tiny", "diffusion:tiny"])
-def test_two_processes_have_the_losses_of_one(family: str, tmp_path: Path) -> None:
+def test_two_processes_have_the_losses_of_one(pair: Pair, family: str, tmp_path: Path) -> None:
     """Epoch by epoch, in float32; both processes end with the same bits."""
     alone = train(family, tmp_path)
     assert alone is not None
-    first, second = by_two(family, tmp_path / "two")
+    first, second = by_two(pair, family, tmp_path / "two")
     assert first["how"] == "2 workers, eager" and first["curve"].keys() == alone.curve.keys()
     for name, column in alone.curve.items():
         np.testing.assert_allclose(first["curve"][name], column, rtol=2e-3, err_msg=name)
@@ -90,22 +143,20 @@ def one_round(family: str) -> dict[str, torch.Tensor]:
 
 
 def rounds(rank: int, folder: Path) -> None:
-    torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
     torch.distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2)
     with peers.together(Peers(rank, 2)):
         found = {family: one_round(family) for family in test_contract.TRAINED}
     torch.save(found, folder / f"rounds-{rank}.pt")
-    torch.distributed.destroy_process_group()
 
 
 @pytest.mark.slow
-def test_of_every_family_two_processes_compute_the_gradients_of_one(tmp_path: Path) -> None:
+def test_of_every_family_two_processes_compute_the_gradients_of_one(pair: Pair, tmp_path: Path) -> None:
     """Batches of seven, which two cannot halve; with batch statistics, dropout and gradient penalties where a family has them.
 
     In float64, as Adam turns roundings of small gradients into whole steps.
     """
-    torch.multiprocessing.spawn(rounds, (tmp_path,), nprocs=2)
+    pair.do(rounds, tmp_path)
     first, second = (torch.load(tmp_path / f"rounds-{rank}.pt") for rank in range(2))
     torch.set_default_dtype(torch.float64)
     try:
@@ -118,13 +169,13 @@ def test_of_every_family_two_processes_compute_the_gradients_of_one(tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_checkpoints_of_one_process_and_of_two_are_interchangeable(tmp_path: Path) -> None:
+def test_checkpoints_of_one_process_and_of_two_are_interchangeable(pair: Pair, tmp_path: Path) -> None:
     """One epoch alone, one by two, one alone again: the unbroken training."""
     unbroken = train("vae_stn:tiny", tmp_path / "whole", epochs=3)
     assert unbroken is not None
     relay = tmp_path / "relay"
     assert train("vae_stn:tiny", relay, epochs=3, stop_after=1) is None
-    assert by_two("vae_stn:tiny", relay, epochs=3, stop_after=1) == []
+    assert by_two(pair, "vae_stn:tiny", relay, epochs=3, stop_after=1) == []
     assert Training.from_bytes(Store(relay).unseal("checkpoint.pt")).epochs_done == 2
     last = train("vae_stn:tiny", relay, epochs=3)
     assert last is not None and last.curve["epoch"] == [0, 1, 2]
@@ -154,13 +205,12 @@ def norms(rank: int, folder: Path) -> None:
         (second,) = torch.autograd.grad((first**2).sum(), x)
     state = {n: v.clone() for n, v in layer.state_dict().items()}
     torch.save((mine, y.detach(), first.detach(), second, state), folder / f"norm-{rank}.pt")
-    torch.distributed.destroy_process_group()
 
 
 @pytest.mark.slow
-def test_batch_statistics_of_two_processes_are_torch_s_of_the_whole_batch(tmp_path: Path) -> None:
+def test_batch_statistics_of_two_processes_are_torch_s_of_the_whole_batch(pair: Pair, tmp_path: Path) -> None:
     """Values, running statistics, first derivatives, and the second ones that a gradient penalty takes."""
-    torch.multiprocessing.spawn(norms, (tmp_path,), nprocs=2)
+    pair.do(norms, tmp_path)
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(6, 3, 2, 2, generator=generator, dtype=torch.float64).requires_grad_()
     layer = torch.nn.BatchNorm2d(3).double()
