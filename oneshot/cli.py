@@ -12,6 +12,7 @@ import os
 import shlex
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -329,6 +330,7 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
         return 1 if made.counts()["failed"] else 0
     if holding is not None and holding[1] <= SURE_SECONDS:
         raise _taken(Taken(name, *holding))
+    _warn_of_another_file(made)
     tell(looks.echo(made, options), sys.stderr)
     from oneshot import runner
     from oneshot.critics.encoder import CriticError
@@ -366,6 +368,16 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
         return 128 + outcome.signal
     tell(looks.finished(made, outcome, retry))
     return 1 if made.counts()["failed"] or outcome.left else 0
+
+
+def _warn_of_another_file(made: Plan) -> None:
+    """Say it if these results were made from another sweep file that asks something else."""
+    try:
+        manifest = json.loads(made.store.read(f"{made.sweep.name}/sweep.json"))
+    except (FileNotFoundError, ValueError):
+        return
+    if isinstance(manifest, dict) and (text := sweep.other_origin(made.sweep, manifest)):
+        warnings.warn(text, stacklevel=2)
 
 
 def _engine(local: bool) -> Any:

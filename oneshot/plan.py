@@ -148,7 +148,8 @@ def make(
         SweepError, WhereError, NewerFormat: a mistake in the sweep or the condition; results of a newer version.
         NothingSelected: the condition holds for no point of the model.
     """
-    rows.check_format(store, chosen.name)
+    if not rows_only:  # who only looks writes no table; records say their format themselves
+        rows.check_format(store, chosen.name)
     everything = expand(chosen)
     log = Log(store, chosen.name, rows_only)
     log.update()

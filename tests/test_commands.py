@@ -353,7 +353,7 @@ def test_a_look_costs_one_listing_of_the_trainings(look: str, asked: list[str], 
 
         return ask
 
-    for name in ("exists", "keys", "read", "time", "version", "versions", "names", "stamps", "fetch"):
+    for name in ("exists", "keys", "read", "version", "versions", "names", "fetch"):
         monkeypatch.setattr(Store, name, counting(name))
     many = [*asked, "--seeds", "40"]
     if look == "stopped":

@@ -495,3 +495,17 @@ def test_json_of_a_record_is_plain(tmp_path: Path) -> None:
     row = {"point_id": "p", "status": "failed", "model": "noise", "seed": np.int64(3), "error": "a\udcffb"}
     found = json.loads(rows.encode(Record(row)))
     assert found["row"]["seed"] == 3 and found["row"]["error"] == "a\\udcffb"
+
+
+def test_results_of_another_file_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
+    from oneshot import cli
+
+    (tmp_path / "results/made").mkdir(parents=True)
+    manifest = {"path": "elsewhere/made.py", "model": "dagan", "axes": ["z"]}
+    (tmp_path / "results/made/sweep.json").write_text(json.dumps(manifest))
+    with pytest.warns(UserWarning, match=r"elsewhere/made\.py"):
+        cli._warn_of_another_file(made_runs.planned(tmp_path))
+    (tmp_path / "results/made/sweep.json").write_text("[]")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cli._warn_of_another_file(made_runs.planned(tmp_path))
