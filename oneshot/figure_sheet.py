@@ -35,7 +35,8 @@ def read_drawings(results: Results, sample_id: str) -> Drawn | None:
     """The drawings of a point, from the store beside the sweep's folder; None if they are not (or no longer, or not wholly) there."""
     file = Path(results.folder).parent / "store" / "drawings" / str(sample_id) / "drawings.npz"
     try:
-        with np.load(file, allow_pickle=False) as kept:
+        data = without_checksum(file.read_bytes(), str(file))
+        with np.load(io.BytesIO(data), allow_pickle=False) as kept:
             names = [str(name) for name in kept["class_names"]]
             if "images" in kept:
                 drawn = Drawn(kept["images"], kept["label"], kept["exemplars"], names)

@@ -148,8 +148,7 @@ def make(
         SweepError, WhereError, NewerFormat: a mistake in the sweep or the condition; results of a newer version.
         NothingSelected: the condition holds for no point of the model.
     """
-    if not rows_only:  # who only looks writes no table; records say their format themselves
-        rows.check_format(store, chosen.name)
+    rows.check_format(store, chosen.name)
     everything = expand(chosen)
     log = Log(store, chosen.name, rows_only)
     log.update()

@@ -39,6 +39,7 @@ import hashlib
 import itertools
 import json
 import math
+import re
 import struct
 import sys
 import warnings
@@ -740,15 +741,24 @@ def _write_table(store: Store, key: str, schema: pa.Schema, tables: Iterable[pa.
 
 
 def check_format(store: Store, sweep: str) -> None:
-    """Raise NewerFormat if the points table of this sweep was written by a newer version."""
-    import pyarrow.parquet as pq
+    """Raise NewerFormat if the points table of this sweep was written by a newer version.
+
+    What the table says of itself stands as plain text in the end of the file, so that no library needs to be loaded for it.
+    """
+
+    def footer(file: Any) -> bytes:
+        end = file.seek(0, 2)
+        file.seek(max(end - 8, 0))
+        length = int.from_bytes(file.read(4), "little")
+        file.seek(max(end - 8 - length, 0))
+        return bytes(file.read(length))
 
     try:
-        meta = store.read_with(f"{sweep}/points.parquet", pq.read_schema).metadata or {}
+        said = re.search(rb'\{"format": ([0-9]{1,9})\b', store.read_with(f"{sweep}/points.parquet", footer))
     except Unavailable:
         raise
     except (OSError, ValueError):  # no table yet; or a damaged one, which is rebuilt from the records
         return
-    version = json.loads(meta.get(b"oneshot", b"{}")).get("format", FORMAT)
-    if version > FORMAT:
+    if said and int(said[1]) > FORMAT:
+        version = int(said[1])
         raise NewerFormat(f"{store.path(sweep)} has table format {version}; this version reads 1 .. {FORMAT}")
