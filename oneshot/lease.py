@@ -145,7 +145,7 @@ class Lease:
         if self._silent() > EXPIRY_SECONDS / 2:
             with contextlib.suppress(OSError):
                 self.renew()
-        return not self._why and self._silent() <= EXPIRY_SECONDS
+        return not self._why and self._silent() < EXPIRY_SECONDS
 
     def check(self) -> None:
         """Raise Lost unless the lease is held; called before anything is written for the sweep."""
