@@ -79,7 +79,7 @@ class RayEngine(Engine):
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self.owned:
+        if self.owned and ray.is_initialized():  # not while it hangs in joining a cluster
             ray.shutdown()
         shutil.rmtree(self.scratch, ignore_errors=True)
 
