@@ -53,7 +53,7 @@ Body = Callable[[Sequence[Point], Job, Tick], dict[str, str]]
 BLOCK = 64  # trials in one object of Ray's store
 SLOTS_SECONDS = 10.0  # how often the size of the cluster is looked at
 ROOM_SECONDS = 5.0  # how often it is looked whether the machines there are could run what is left
-BUSY_SECONDS = 20.0  # without a trial at work, after which the cluster is called busy
+BUSY_SECONDS = 30.0  # without a trial at work, after which it is said that none starts
 
 
 class RayEngine(Engine):
@@ -79,7 +79,7 @@ class RayEngine(Engine):
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self.owned:
+        if self.owned and ray.is_initialized():  # not while it hangs in joining a cluster
             ray.shutdown()
         shutil.rmtree(self.scratch, ignore_errors=True)
 
@@ -142,11 +142,11 @@ class RayEngine(Engine):
         return time.monotonic() - self.looked > ROOM_SECONDS
 
     def look_for_room(self, asks: Iterable[tuple[Resources, int]], busy: bool = False) -> None:
-        """Say so while no machine of the cluster could hold what is asked for; busy: or all are taken."""
+        """Say so while no machine of the cluster could hold what is asked for; busy: or none of them starts one."""
         self.looked, there, asks = time.monotonic(), self._there(), list(asks)
         found = [words for share, workers in asks if (words := demand.lacks(there, share, workers))]
         if not found and busy and asks:
-            found = [f"room for a trial with {demand.words(asks[0][0])}: the cluster is busy"]
+            found = [f"a free worker with {demand.words(asks[0][0])}"]
         self.waiting.show(found[0] if found else "")
 
     def _there(self) -> list[Resources]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import ray
 from ray._private.authentication import authentication_token_setup as token_setup
-from ray._raylet import AuthenticationTokenLoader
+from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 
 PROBE_SECONDS = 10.0  # until what listens at an address must have said that it speaks Ray's protocol
 JOIN_SECONDS = 40.0  # until a cluster that answers must have taken this process in

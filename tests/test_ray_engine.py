@@ -180,13 +180,13 @@ def test_an_autoscaler_is_waited_for_if_it_can_help(
         RayEngine(Driver(points, job, address="auto", gpus_per_trial=2.0)).__enter__()  # type: ignore[arg-type]
 
 
-def test_a_busy_cluster_is_said_to_be_busy(points: list[Point], job: Job, nodes: list[Any]) -> None:
+def test_a_cluster_on_which_no_trial_starts_is_said_to_be_busy(points: list[Point], job: Job, nodes: list[Any]) -> None:
     with RayEngine(Driver(points, job)) as engine:  # type: ignore[arg-type]
         turns = ray_engine._Turns(engine, [[p] for p in points], [engine.share(1.0) for _ in points], alone=True)
         turns.suggest("a")
         turns.busy_since -= ray_engine.BUSY_SECONDS + 1
         turns.look_for_room()
-        assert "waiting for room for a trial with 1 processor: the cluster is busy since" in engine.state.phase
+        assert "waiting for a free worker with 1 processor since" in engine.state.phase
         turns.begin("a", 0)
         turns.look_for_room()
         assert engine.state.phase == ""
