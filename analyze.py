@@ -12,7 +12,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from oneshot.terminal import NoHomeError, ReaderLeft, plain_warnings, tell, tell_error, user_path
+from oneshot.places import NoHomeError, user_path
+from oneshot.terminal import ReaderLeft, plain_warnings, tell, tell_error
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,13 +18,13 @@ from typing import Any, NoReturn
 
 from oneshot import looks, plan, sweep
 from oneshot.demand import Impossible
-from oneshot.places import DataError
+from oneshot.places import DataError, NoHomeError, user_path
 from oneshot.plan import NothingSelected, Plan
 from oneshot.rows import NewerFormat
 from oneshot.settings import SettingError
 from oneshot.store import Store, StoreError, Unavailable
 from oneshot.sweep import SweepError
-from oneshot.terminal import NoHomeError, ReaderLeft, plain_warnings, tell, tell_error, user_path
+from oneshot.terminal import ReaderLeft, plain_warnings, tell, tell_error
 from oneshot.where import WhereError
 
 SOCKET_ERRORS = (BrokenPipeError, ConnectionAbortedError, ConnectionRefusedError, ConnectionResetError)

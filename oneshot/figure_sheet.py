@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from oneshot import analysis
 from oneshot import figure_style as fs
 from oneshot.figure_style import Plot, styled
 from oneshot.results import AnalysisError, Results, bounded, ranked_by, setting_text
+from oneshot.store import without_checksum
 
 CLASSES, DRAWINGS = 12, 10
 

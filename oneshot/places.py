@@ -15,20 +15,37 @@ class DataError(RuntimeError):
     """A data set is absent, damaged, not the published one, or asked for in a form it does not have."""
 
 
-def user_path(text: str, help: str = "write the whole path") -> Path:
-    """A path as people write it, with ~ for the home folder.
+class NoHomeError(ValueError):
+    """A path begins with `~`, and the home folder it stands for is not known."""
 
-    Args:
-        text: the path.
-        help: what to do where there is no such home folder.
+    help = "write the folder in full, or set HOME"
+
+
+def user_path(text: str) -> str:
+    """A path as a user wrote it, with `~` and `~name` as home folders; URIs and all others as they are.
+
+    Shells replace `~` only where a word begins; this is for paths from files, variables and quotes.
 
     Raises:
-        DataError: the path begins with ~ and nothing says where that is, as in a container whose
-            user has no name.
+        NoHomeError: there is no such home folder.
+    """
+    if not text.startswith("~"):
+        return text
+    path = os.path.expanduser(text)
+    if path.startswith("~"):
+        raise NoHomeError(f"{text}: the home folder {text.partition('/')[0]} is not known")
+    return path
+
+
+def user_folder(text: str, help: str) -> Path:
+    """As `user_path`, of a folder whose absence is one of data.
+
+    Raises:
+        DataError: there is no such home folder, as in a container whose user has no name; help: what to do.
     """
     try:
-        return Path(text).expanduser()
-    except RuntimeError:
+        return Path(user_path(text))
+    except NoHomeError:
         raise DataError(f"{text}: there is no such home folder here\n  help: {help}") from None
 
 
@@ -51,7 +68,7 @@ def cache_dir() -> Path:
         DataError: there is no home folder.
     """
     named = os.environ.get("ONESHOT_CACHE")
-    return user_path(named or "~/.cache/oneshot", "set ONESHOT_CACHE to a folder with room")
+    return user_folder(named or "~/.cache/oneshot", "set ONESHOT_CACHE to a folder with room")
 
 
 def user_folders(dataset: str) -> dict[str, Path | None]:
@@ -64,7 +81,7 @@ def user_folders(dataset: str) -> dict[str, Path | None]:
         DataError: ONESHOT_DATA begins with ~ and there is no home folder.
     """
     named = os.environ.get("ONESHOT_DATA")
-    root = user_path(named, "set ONESHOT_DATA to a whole path") if named else None
+    root = user_folder(named, "set ONESHOT_DATA to a whole path") if named else None
     places: dict[str, Path | None] = {
         f"$ONESHOT_DATA/{dataset}": root / dataset if root else None,
         "$ONESHOT_DATA": root,

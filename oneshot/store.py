@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from oneshot.object_store import Bucket, Refused, StoreError, parse
+from oneshot.places import NoHomeError, user_path
 
 MAGIC = b"oneshot1"
 LOCAL_PAUSES = (0.05, 0.3, 1.0)  # seconds, where a network file system stumbles
@@ -123,13 +124,11 @@ class Store:
         place, options = self.root, dict[str, str]()
         if "://" in place:
             self._scheme, place, options = parse(place)
-        elif place.startswith("~"):
+        else:
             try:
-                place = str(Path(place).expanduser())
-            except RuntimeError:
-                home = place.partition("/")[0]
-                help = "write the whole path of the folder, or set HOME"
-                raise StoreError(f"the home folder {home} is not known here", help) from None
+                place = user_path(place)
+            except NoHomeError as error:
+                raise StoreError(str(error), error.help) from None
         self.base = place if self._scheme else str(Path(place).absolute())
         self._place: Any = Bucket(self._scheme, self.base, options) if self._scheme else _Folder(self.base)
 

@@ -1,4 +1,4 @@
-"""What all commands share: writing for people, paths as people write them, warnings as lines."""
+"""What all commands share: writing for people, and warnings as lines."""
 
 from __future__ import annotations
 
@@ -17,12 +17,6 @@ LEFT = {errno.EPIPE, errno.EIO}  # what a write to a closed pipe says, and one t
 
 class ReaderLeft(Exception):
     """Nobody reads what a command writes: its pipe was closed, or its terminal is gone."""
-
-
-class NoHomeError(ValueError):
-    """A path begins with `~`, and the home folder it stands for is not known."""
-
-    help = "write the folder in full, or set HOME"
 
 
 def reader_left(error: OSError) -> bool:
@@ -72,22 +66,6 @@ def drop(stream: TextIO) -> None:
 def nowhere() -> TextIO:
     """A stream that drops what is written."""
     return open(os.devnull, "w")
-
-
-def user_path(text: str) -> str:
-    """A path as a user wrote it, with `~` and `~name` as home folders; URIs and all others as they are.
-
-    Shells replace `~` only where a word begins; this is for paths from files, variables and quotes.
-
-    Raises:
-        NoHomeError: there is no such home folder.
-    """
-    if not text.startswith("~"):
-        return text
-    path = os.path.expanduser(text)
-    if path.startswith("~"):
-        raise NoHomeError(f"{text}: the home folder {text.partition('/')[0]} is not known")
-    return path
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import small
 
-from oneshot import cli, looks, plan, rows, terminal
+from oneshot import cli, looks, plan, rows
 from oneshot.plan import Plan
 from oneshot.points import Point
 from oneshot.rows import Record
@@ -253,7 +253,7 @@ def test_a_home_folder_is_meant_in_every_path(asked: list[str], monkeypatch: pyt
 
 
 def test_other_paths_stay_and_an_unknown_home_is_an_error(asked: list[str], capsys: Capture) -> None:
-    assert [terminal.user_path(p) for p in ("a~b", "s3://b/~c", "/d", "")] == ["a~b", "s3://b/~c", "/d", ""]
+    assert [places.user_path(p) for p in ("a~b", "s3://b/~c", "/d", "")] == ["a~b", "s3://b/~c", "/d", ""]
     assert cli.main([asked[0], "--check", "--results", "~nobody-of-this-name/x"]) == 2
     assert "the home folder ~nobody-of-this-name is not known\n  help: " in capsys.readouterr().err
 

@@ -8,14 +8,10 @@ its effect, or takes effect when nobody waits for it any more, and listings are 
 from __future__ import annotations
 
 import contextlib
-import inspect
-import itertools
 import json
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -26,8 +22,7 @@ from hypothesis.stateful import (
 )
 from scheduled import ALL, FAULTS, OK, READS, Actor, ScheduledStore, TurnLock, World, replaced
 
-from oneshot import lease, rows
-from oneshot.rows import Record
+from oneshot import lease
 
 PAUSES = st.sampled_from((0.0, 0.0, 0.0, 0.2, 0.9, 1.9, 3.7, 3.9, 4.0))
 WALLS = st.sampled_from((0.0, -5000.0, 7000.0))
