@@ -143,9 +143,7 @@ def start(arguments: list[str], log: Path, mischief: str, fork: bool, environmen
         code = f"import sys; sys.path[:0] = {sys.path[:2]!r}; import chaos; sys.exit(chaos.as_driver({arguments!r}, {mischief!r}))"
         env = {**os.environ, **environment, "PYTHONPATH": f"{ROOT}:{ROOT / 'benchmarks'}", "OMP_NUM_THREADS": "1"}
         with log.open("ab") as file:
-            process = subprocess.Popen(
-                [sys.executable, "-c", code], cwd=ROOT, env=env, stdout=file, stderr=file, start_new_session=True
-            )
+            process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=env, stdout=file, stderr=file, start_new_session=True)
         return Run(process.pid, log, process)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -514,9 +512,7 @@ def _check(round: Round, expected: dict[str, dict[str, Any]]) -> None:
     if sorted(frame.index) != sorted(found):
         round.wrong.append(f"points.parquet has {len(frame)} rows of {frame.index.nunique()} points")
     for name, one in found.items():
-        if name in frame.index and any(
-            frame[m][name] != one.row[m] for m in METRICS if one.row.get(m) is not None
-        ):
+        if name in frame.index and any(frame[m][name] != one.row[m] for m in METRICS if one.row.get(m) is not None):
             round.wrong.append(f"points.parquet differs from the record of {name}")
     for kind in ("classes", "curves"):
         ids = set(pd.read_parquet(folder / f"{kind}.parquet").point_id)

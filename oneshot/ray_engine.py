@@ -326,7 +326,7 @@ def record_failures(points: Sequence[Point], error: BaseException, job: Job) -> 
     try:
         for point in points:
             if rows.status(job.store, job.sweep, point.point_id) in (None, "failed"):  # the failure of an earlier run gives way to this one
-                trial.record_failure(point, error, job)  # type: ignore[arg-type]
+                trial.record_failure(point, error, job)
     except Unavailable:
         raise
     except Exception:

@@ -153,9 +153,7 @@ def revision() -> str:
     return ""
 
 
-def run(
-    plan: Plan, options: Options, make_engine: Callable[[Driver], Engine], manifest: bytes = b""
-) -> Outcome:
+def run(plan: Plan, options: Options, make_engine: Callable[[Driver], Engine], manifest: bytes = b"") -> Outcome:
     """Compute every point of the plan that is to run, on the engine made.
 
     Args:
@@ -463,9 +461,7 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         self.driver.at_work = {n: p for n, p in self.driver.at_work.items() if n in self.state.running} | {name: points}
         self.state.running[name] = Running(trial_label(points, self.driver.plan.sweep.axes), len(points), trial_work(points))
 
-    def follow(
-        self, name: str, points: Sequence[Point], doing: str, done: int, total: int, loss: float = math.nan
-    ) -> None:
+    def follow(self, name: str, points: Sequence[Point], doing: str, done: int, total: int, loss: float = math.nan) -> None:
         """Show what a trial is at; past its training, take the records of those of its points that have one already."""
         if (one := self.state.running.get(name)) is not None:
             one.doing, one.done, one.total, one.loss = doing, done, total, loss

@@ -120,9 +120,7 @@ class Checkpoint:
         finished: the key of the finished training; once it is there, no checkpoint is needed.
     """
 
-    def __init__(
-        self, store: Store, key: str, every_seconds: float = 60.0, writes: bool = True, finished: str = ""
-    ):
+    def __init__(self, store: Store, key: str, every_seconds: float = 60.0, writes: bool = True, finished: str = ""):
         self.store, self.key, self.every_seconds, self.writes = store, key, every_seconds, writes
         self.finished = finished
         self._version = ""

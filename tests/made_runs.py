@@ -71,8 +71,6 @@ class MadeEngine(Engine):
                     self.work(point, self.job, self.driver)
 
 
-def run(
-    made: plan.Plan, work: Callable[[Point, trial.Job, Driver], object] | None = None, **options: Any
-) -> Outcome:
+def run(made: plan.Plan, work: Callable[[Point, trial.Job, Driver], object] | None = None, **options: Any) -> Outcome:
     """Run a plan on the made engine."""
     return runner.run(made, Options(**options), lambda driver: MadeEngine(driver, work))

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import small
 
-from oneshot import cli, looks, plan, rows
+from oneshot import cli, looks, places, plan, rows
 from oneshot.plan import Plan
 from oneshot.points import Point
 from oneshot.rows import Record

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -85,7 +85,7 @@ class Driver:
 class Leases(RuleBasedStateMachine):
     """Drivers of one sweep on several machines."""
 
-    happened: set[str] = set()
+    happened: ClassVar[set[str]] = set()
 
     def __init__(self) -> None:
         super().__init__()

@@ -68,9 +68,7 @@ def test_a_record_gives_way_to_better_ones_only(there: str, new: str, tmp_path: 
     assert (row["status"], row["error"]) == ((new, "the second") if wins else (there, "the first"))
 
 
-def test_a_failure_that_was_tried_again_gives_way_to_the_new_one_unless_it_changed(
-    tmp_path: Path, points: list[Point]
-) -> None:
+def test_a_failure_that_was_tried_again_gives_way_to_the_new_one_unless_it_changed(tmp_path: Path, points: list[Point]) -> None:
     store, point = Store(tmp_path), points[0]
     rows.commit(store, "made", made_runs.record(point, "failed", error="the first"))
     log = Log(store, "made")
@@ -112,9 +110,7 @@ def test_a_point_that_never_leaves_a_record_fails_after_its_rounds(tmp_path: Pat
     assert outcome.counts == {"done": 2, "diverged": 0, "failed": 1} and outcome.left == 0
 
 
-def test_a_store_that_does_not_answer_is_no_absent_record(
-    tmp_path: Path, points: list[Point], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_store_that_does_not_answer_is_no_absent_record(tmp_path: Path, points: list[Point], monkeypatch: pytest.MonkeyPatch) -> None:
     here = job(tmp_path)
     rows.commit(here.store, "made", made_runs.record(points[0]))
 
@@ -135,9 +131,7 @@ def test_a_store_that_does_not_answer_is_no_absent_record(
 
 def test_a_driver_that_lost_its_lease_writes_neither_tables_nor_records(tmp_path: Path, points: list[Point]) -> None:
     """The holder's tables, of other settings, stay as they are; the loser's own points get no failed row."""
-    theirs = plan.make(
-        sweep.override(sweep.load(made_runs.write_sweep(tmp_path)), {"epochs": 3}), Store(tmp_path / "results")
-    )
+    theirs = plan.make(sweep.override(sweep.load(made_runs.write_sweep(tmp_path)), {"epochs": 3}), Store(tmp_path / "results"))
     made_runs.run(theirs)
     tables = {p.name: p.read_bytes() for p in (tmp_path / "results/made").glob("*.parquet")}
     assert len(pd.read_parquet(tmp_path / "results/made/points.parquet")) == 3
@@ -360,9 +354,10 @@ def _drawings() -> Drawings:
 
 def _same_drawings(data: bytes) -> bool:
     found, made = sample.from_bytes(data), _drawings()
-    return all(
-        np.array_equal(getattr(found, n), getattr(made, n)) for n in ("images", "label", "exemplars")
-    ) and (found.class_names, found.constant) == (made.class_names, made.constant)
+    return all(np.array_equal(getattr(found, n), getattr(made, n)) for n in ("images", "label", "exemplars")) and (
+        found.class_names,
+        found.constant,
+    ) == (made.class_names, made.constant)
 
 
 def _old_drawings() -> bytes:
@@ -474,9 +469,7 @@ def test_a_trial_in_this_process_hears_the_driver_without_the_store(tmp_path: Pa
     assert here.stop_asked()
 
 
-def test_one_stumble_of_a_network_folder_is_no_trouble(
-    tmp_path: Path, points: list[Point], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_stumble_of_a_network_folder_is_no_trouble(tmp_path: Path, points: list[Point], monkeypatch: pytest.MonkeyPatch) -> None:
     rows.commit(Store(tmp_path / "results"), "made", made_runs.record(points[0]))
     whole, left = os.stat, [1]
 

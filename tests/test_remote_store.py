@@ -130,7 +130,7 @@ def test_a_root_may_begin_in_a_home_folder(tmp_path: Path, monkeypatch: pytest.M
     assert (tmp_path / "results/a").read_bytes() == b"1" and not (tmp_path / "~").exists()
     with pytest.raises(StoreError, match="the home folder ~nobody-of-this-name is not") as caught:
         Store("~nobody-of-this-name/results")
-    assert "whole path" in caught.value.help
+    assert "in full" in caught.value.help
 
 
 def arguments(uri: str) -> dict[str, Any]:
