@@ -118,7 +118,7 @@ class Lease:
         self.token = uuid.uuid4().hex
         self.number = self._beat = 0
         self._signed = NEVER  # when the note was last known to be ours, by both clocks
-        self._why = ""  # we write no more, and why
+        self._tried, self._why = False, ""  # a note may be there; we write no more, and why
         self._old: list[int] = []
         self._lock, self._end = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._renewing, name="lease", daemon=True)
@@ -163,7 +163,7 @@ class Lease:
         self.number = last + 1
         self._old = [n for n in found if n == 0 or n <= self.number - KEPT]
         while True:
-            began = _now(), _wall()
+            began, self._tried = (_now(), _wall()), True
             if self.store.create(_key(self.sweep, self.number), self._note()):
                 self._signed = began
                 return
@@ -191,7 +191,7 @@ class Lease:
     def leave(self) -> None:
         """Say in the note that this driver has ended, and write nothing any more."""
         with contextlib.suppress(Exception):
-            if self.token in _held:
+            if self._tried:
                 self.renew(ended=True)
         self._why = self._why or f"this driver of {self.sweep} has ended"
         _held.discard(self.token)
@@ -234,7 +234,7 @@ class Lease:
     def _note(self, **more: Any) -> bytes:
         self._beat += 1
         mine = dict(pid=os.getpid(), host=platform.node(), machine=_machine(), token=self.token)
-        mine |= dict(time=_wall(), beat=self._beat, **more)
+        mine |= dict(time=_wall(), beat=self._beat, ended=False) | more
         try:
             return json.dumps({**self.tell(), **mine}, allow_nan=False).encode()
         except Exception:  # whatever a run has to tell, the lease does not depend on it

@@ -8,10 +8,12 @@ its effect, or takes effect when nobody waits for it any more, and listings are 
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 from typing import Any, ClassVar
 
-from hypothesis import HealthCheck, settings
+import pytest
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -22,12 +24,13 @@ from hypothesis.stateful import (
 )
 from scheduled import ALL, FAULTS, OK, READS, Actor, ScheduledStore, TurnLock, World, replaced
 
-from oneshot import lease
+from oneshot import lease, rows
+from oneshot.rows import Record
 
 PAUSES = st.sampled_from((0.0, 0.0, 0.0, 0.2, 0.9, 1.9, 3.7, 3.9, 4.0))
 WALLS = st.sampled_from((0.0, -5000.0, 7000.0))
 SEARCH = settings(
-    max_examples=200,
+    max_examples=150,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,
@@ -94,7 +97,9 @@ class Leases(RuleBasedStateMachine):
         self.drivers: list[Driver] = []
         self._time = contextlib.ExitStack()
         times = dict(_now=self.world.now, _wall=self.world.wall, _sleep=self.world.sleep)
-        times |= dict(RENEW_SECONDS=1.0, EXPIRY_SECONDS=4.0)  # few renewals, so that much can happen
+        times |= dict(
+            RENEW_SECONDS=1.0, EXPIRY_SECONDS=4.0
+        )  # few renewals, so that much can happen
         self._time.enter_context(replaced(lease, **times, _dead=self._dead))
         self.start("a", 0.0, 0.0)
         self._until_idle(self.drivers[0])
@@ -242,3 +247,125 @@ def test_of_all_drivers_at_most_one_holds_the_sweep() -> None:
         "a late write", "an old listing",
     }  # fmt: skip
     assert everything <= Leases.happened, everything - Leases.happened
+
+
+class UncheckedStore(ScheduledStore):
+    """A store whose swaps do not look at versions."""
+
+    def swap(self, key: str, data: bytes, version: str) -> bool:
+        self.write(key, data)
+        return True
+
+
+def test_a_store_that_swaps_without_looking_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search is able to find what it looks for."""
+    monkeypatch.setitem(globals(), "ScheduledStore", UncheckedStore)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(Leases, settings=settings(SEARCH, phases=[Phase.generate]))
+
+
+def careful_commit(store: ScheduledStore, sweep: str, record: Record, replaces: str = "") -> None:
+    """What `rows.commit` promises, in its shortest form: a point that is done stays done."""
+    key, data = rows.key(sweep, record.row["point_id"]), rows.encode(record)
+    if record.row["status"] != "done":
+        _ = store.swap(key, data, replaces) if replaces else store.create(key, data)
+        return
+    while not store.create(key, data):
+        if store.swap(key, data, store.fetch(key)[1]):
+            return
+
+
+def careless_commit(store: ScheduledStore, sweep: str, record: Record, replaces: str = "") -> None:
+    """As it was: a failure looks first, and then writes."""
+    key, data = rows.key(sweep, record.row["point_id"]), rows.encode(record)
+    if record.row["status"] != "done" and store.version(key) is not None and not replaces:
+        return
+    store.write(key, data)
+
+
+class Commits(RuleBasedStateMachine):
+    """Workers that compute one point at the same time, to different ends."""
+
+    commit: Any = staticmethod(
+        rows.commit if "replaces" in inspect.signature(rows.commit).parameters else careful_commit
+    )
+    happened: ClassVar[set[str]] = set()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+        self.world.watch = self._watch
+        self.workers: list[Actor] = []
+        self.key = rows.key("q", "point")
+
+    def _watch(self, key: str, old: bytes | None, new: bytes) -> None:
+        if old is not None:
+            was, now = (rows.decode(data, row_only=True).row["status"] for data in (old, new))
+            assert was != "done" or now == "done", "a point that was done has failed"
+            self.happened.add(f"{was}, then {now}")
+
+    @rule(status=st.sampled_from(("done", "failed")), again=st.booleans())
+    @precondition(lambda self: sum(not w.done for w in self.workers) < 4)
+    def start(self, status: str, again: bool) -> None:
+        name = f"w{len(self.workers)}"
+        store: Any = ScheduledStore(self.world)
+
+        def work(actor: Actor) -> None:
+            replaces = ""
+            with contextlib.suppress(OSError):
+                data, version = store.fetch(self.key)
+                row = rows.decode(data, row_only=True).row
+                if row["status"] == "done":
+                    return
+                replaces = version if again else ""
+            for _ in range(3):
+                with contextlib.suppress(OSError):
+                    self.commit(store, "q", record, replaces)
+                    if status == "done":
+                        found = rows.decode(self.world.files[self.key][0], row_only=True)
+                        assert found.row["status"] == "done", "what was committed does not stand"
+                    self.happened.add(f"{status} committed")
+                    return
+
+        record = Record({"point_id": "point", "status": status, "host": name})
+        self.workers.append(Actor(self.world, name, "a", 0.0, work))
+
+    @rule(data=st.data(), turns=st.integers(1, 5), fault=st.sampled_from((OK, OK, *FAULTS)))
+    @precondition(lambda self: self._working())
+    def act(self, data: st.DataObject, turns: int, fault: str) -> None:
+        worker = data.draw(st.sampled_from(self._working()))
+        for left in reversed(range(turns)):
+            worker.turn(OK if left else fault)
+
+    @rule(data=st.data())
+    @precondition(lambda self: self._working())
+    def kill(self, data: st.DataObject) -> None:
+        data.draw(st.sampled_from(self._working())).kill()
+
+    @rule()
+    @precondition(lambda self: self.world.pending)
+    def come_late(self) -> None:
+        if self.world.pending.pop(0)():
+            self.happened.add("a late write")
+
+    def teardown(self) -> None:
+        for worker in self.workers:
+            if worker.alive:
+                worker.kill()
+
+    def _working(self) -> list[Actor]:
+        return [w for w in self.workers if w.ready()]
+
+
+def test_what_is_done_stays_done() -> None:
+    Commits.happened = set()
+    run_state_machine_as_test(Commits, settings=SEARCH)
+    everything = {"failed, then done", "failed, then failed", "done, then done", "a late write"}
+    everything |= {"done committed", "failed committed"}
+    assert everything <= Commits.happened, everything - Commits.happened
+
+
+def test_a_commit_that_looks_and_then_writes_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Commits, "commit", staticmethod(careless_commit))
+    with pytest.raises(AssertionError, match="a point that was done has failed"):
+        run_state_machine_as_test(Commits, settings=settings(SEARCH, phases=[Phase.generate]))
