@@ -150,7 +150,7 @@ def test_a_stopped_job_saves_and_continues_when_submitted_again(head: ray_head.H
     assert "Stopping: no new trials" in log and "Stopped: 3 finished, 2 continue from checkpoints" in log, log
     assert f"Continue: python run_sweep.py {sweep}" in log and not (results / "small/driver.json").exists()
     saved = {path.parent.name: epochs_done(path) for path in (results / "store/trainings").rglob("checkpoint.pt")}
-    assert set(saved) == trainings and all(n == 2 for n in saved.values()), saved
+    assert set(saved) == trainings and all(1 <= n <= 2 for n in saved.values()), saved
     assert len(points(prepared)) == 3, "the tables are whole after a stop"
     end = time.monotonic() + 30
     while (left := head.processes(b"ray::ImplicitFunc") | head.processes(b"run_sweep.py")) and time.monotonic() < end:
