@@ -26,9 +26,7 @@ class Killed(BaseException):
 class Actor:
     """A process with clocks of its own: its own time stands still while its machine sleeps."""
 
-    def __init__(
-        self, world: World, name: str, host: str, wall: float, work: Callable[[Actor], None]
-    ):
+    def __init__(self, world: World, name: str, host: str, wall: float, work: Callable[[Actor], None]):
         self.world, self.name, self.host, self.wall_offset, self.work = (
             world,
             name,
@@ -58,9 +56,7 @@ class Actor:
         return self.world.time + self.wall_offset
 
     def ready(self) -> bool:
-        return (
-            self.alive and not self.done and self.asleep_since is None and self.now() >= self.wakes
-        )
+        return self.alive and not self.done and self.asleep_since is None and self.now() >= self.wakes
 
     def turn(self, fault: str = OK, long: str = NONE) -> None:
         """Let it go on to its next stop: at a request, its answer, or what a long turn leaves."""

@@ -97,9 +97,7 @@ class Leases(RuleBasedStateMachine):
         self.drivers: list[Driver] = []
         self._time = contextlib.ExitStack()
         times = dict(_now=self.world.now, _wall=self.world.wall, _sleep=self.world.sleep)
-        times |= dict(
-            RENEW_SECONDS=1.0, EXPIRY_SECONDS=4.0
-        )  # few renewals, so that much can happen
+        times |= dict(RENEW_SECONDS=1.0, EXPIRY_SECONDS=4.0)  # few renewals, so that much can happen
         self._time.enter_context(replaced(lease, **times, _dead=self._dead))
         self.start("a", 0.0, 0.0)
         self._until_idle(self.drivers[0])
@@ -286,9 +284,7 @@ def careless_commit(store: ScheduledStore, sweep: str, record: Record, replaces:
 class Commits(RuleBasedStateMachine):
     """Workers that compute one point at the same time, to different ends."""
 
-    commit: Any = staticmethod(
-        rows.commit if "replaces" in inspect.signature(rows.commit).parameters else careful_commit
-    )
+    commit: Any = staticmethod(rows.commit if "replaces" in inspect.signature(rows.commit).parameters else careful_commit)
     happened: ClassVar[set[str]] = set()
 
     def __init__(self) -> None:
