@@ -86,7 +86,7 @@ class Look:
 
     def _read(self, number: int) -> bytes:
         with contextlib.suppress(FileNotFoundError):
-            return self.store.read(_key(self.sweep, number)) if number >= 0 else b""
+            return self.store.fetch(_key(self.sweep, number))[0] if number >= 0 else b""
         return b""
 
 

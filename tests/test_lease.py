@@ -267,21 +267,21 @@ def test_what_entering_and_holding_costs(
     assert requests.of(first.enter) == ["versions", "create"]
     assert requests.of(first.renew) == ["fetch", "version", "swap"]
     assert requests.of(first.held) == [], "no request while it was heard"
-    assert requests.of(lambda: holder(store, "q")) == ["versions", "read"]
+    assert requests.of(lambda: holder(store, "q")) == ["versions", "fetch"]
     first.leave()
     second = Lease(store, "q")
     assert requests.of(second.enter) == ["versions", "fetch", "create"]
     look = Look(store, "q")
     look.holder()
-    assert requests.of(look.holder) == ["read"], "whether or not it has changed"
+    assert requests.of(look.holder) == ["fetch"], "whether or not it has changed"
     second.renew()
-    assert requests.of(look.holder) == ["read"] and look.holder() is not None
+    assert requests.of(look.holder) == ["fetch"] and look.holder() is not None
     second.leave()
-    assert requests.of(look.holder) == ["read", "read"] and look.holder() is None
+    assert requests.of(look.holder) == ["fetch", "fetch"] and look.holder() is None
     third = Lease(store, "q")
     third.enter()
     assert look.holder() is not None and clock.naps == 0
-    assert requests.of(look.holder) == ["read"]
+    assert requests.of(look.holder) == ["fetch"]
     third.leave()
 
 

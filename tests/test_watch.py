@@ -422,16 +422,16 @@ def test_ctrl_c_while_results_are_read_ends_at_once(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     path, store, _ = running
-    reading, goes_on, real = threading.Event(), threading.Event(), Store.read
+    reading, goes_on, real = threading.Event(), threading.Event(), rows.Log.update
 
-    def slow(store: Store, key: str) -> bytes:
+    def slow(log: rows.Log, *arguments: Any) -> Any:
         if not reading.is_set():
             reading.set()
             os.kill(os.getpid(), signal.SIGINT)
         goes_on.wait(20)
-        return real(store, key)
+        return real(log, *arguments)
 
-    monkeypatch.setattr(Store, "read", slow)
+    monkeypatch.setattr(rows.Log, "update", slow)
     stream = io.StringIO()
     assert watch.run(lambda: made_of(path, store), "wide", 0.1, False, stream) == 130
     goes_on.set()
@@ -549,17 +549,22 @@ def test_a_record_that_could_not_be_read_is_read_again(running: tuple[Path, Stor
     watcher = watch.Watcher(lambda: made_of(path, store), "wide")
     watcher.look()
     commit(store, points[7])
-    real = Store.read
+    with monkeypatch.context() as patch:
 
-    def failing(self: Store, key: str) -> bytes:
-        if "records" in key:
-            raise OSError("connection reset")
-        return real(self, key)
+        def failing(name: str) -> Callable[..., Any]:
+            real = getattr(Store, name)
 
-    monkeypatch.setattr(Store, "read", failing)
-    view = watcher.look()
-    assert view.damaged == 1 and view.known and view.known.tally.counts["done"] == 5
-    monkeypatch.setattr(Store, "read", real)
+            def read(self: Store, key: str) -> Any:
+                if "records" in key:
+                    raise OSError("connection reset")
+                return real(self, key)
+
+            return read
+
+        patch.setattr(Store, "read", failing("read"))
+        patch.setattr(Store, "fetch", failing("fetch"))
+        view = watcher.look()
+        assert view.damaged == 1 and view.known and view.known.tally.counts["done"] == 5
     view = watcher.look()
     assert view.damaged == 0 and view.known and view.known.tally.counts["done"] == 6
 
@@ -569,8 +574,9 @@ def test_a_look_reads_only_what_is_new(running: tuple[Path, Store, list[Point]],
     watcher = watch.Watcher(lambda: made_of(path, store), "wide")
     watcher.look()
     read: list[str] = []
-    real = Store.read
-    monkeypatch.setattr(Store, "read", lambda self, key: (read.append(key), real(self, key))[1])
+    whole, versioned = Store.read, Store.fetch
+    monkeypatch.setattr(Store, "read", lambda self, key: (read.append(key), whole(self, key))[1])
+    monkeypatch.setattr(Store, "fetch", lambda self, key: (read.append(key), versioned(self, key))[1])
     watcher.look()
     assert read == ["wide/driver-1.json"]
     commit(store, points[8])
