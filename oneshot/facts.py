@@ -1,12 +1,12 @@
 """What is known of a sweep while it runs, from its records and its driver's note: counts by axis value, speed, machines, time left.
 
-A record counts once, when it is read, so that looking again costs only the new ones. Nothing that a note says is trusted to have a form.
+A record counts once, when it is read, so that looking again costs only the new ones. Nothing that a
+note or a row says is trusted to have a form: what is odd is left out of the facts and ends nothing.
 """
 
 from __future__ import annotations
 
 import datetime
-import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
@@ -18,6 +18,7 @@ from oneshot.progress import duration
 from oneshot.rows import Record
 
 HOUR = 3600.0
+MOST = 1e15
 SHORTEST_SPAN = 60.0  # seconds: a first row a moment after the start is no speed yet
 STATUSES = ("done", "diverged", "failed", "missing")
 
@@ -53,8 +54,8 @@ class Tally:
         self.take(made.log.records.values())
 
     def take(self, records: Iterable[Record]) -> int:
-        """Count new or changed records; how many of them are of these points."""
-        rows = [r.row for r in records if r.row.get("point_id") in self.points and isinstance(r.row.get("status"), str)]
+        """Count new or changed records; how many of them are of these points and have a status."""
+        rows = [r.row for r in records if self._counts(r.row)]
         for row in rows:
             self._set(row["point_id"], row["status"])
             self.bad.pop(row["point_id"], None)
@@ -63,6 +64,10 @@ class Tally:
         self.ends += [(ended, _seconds(row), str(row.get("host"))) for row in rows if (ended := when(row))]
         self.ends.sort()  # nearly in order: linear
         return len(rows)
+
+    def _counts(self, row: dict[str, Any]) -> bool:
+        point_id, status = row.get("point_id"), row.get("status")
+        return isinstance(point_id, str) and point_id in self.points and status in STATUSES[:3]
 
     def _set(self, point_id: str, status: str) -> None:
         old, self.status[point_id] = self.status.get(point_id), status
@@ -103,7 +108,7 @@ def when(row: dict[str, Any]) -> float | None:
     """When a row ended, seconds since 1970; None if it does not say."""
     try:
         return datetime.datetime.fromisoformat(row["finished_at"]).timestamp()
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
 
 
@@ -117,8 +122,8 @@ def _speed(count: int, seconds: float) -> float:
 
 
 def _number(value: Any) -> float | None:
-    """A number out of a note or a row; None for anything else."""
-    return float(value) if type(value) in (int, float) and math.isfinite(value) else None
+    """A number out of a note or a row; None for anything else, and for what no clock or count is."""
+    return float(value) if type(value) in (int, float) and abs(value) < MOST else None
 
 
 @dataclass

@@ -5,9 +5,14 @@ Only the results are read: new records and the driver's note. Neither the cluste
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import io
 import json
+import math
 import os
+import select
+import signal
 import sys
 import threading
 import time
@@ -90,7 +95,7 @@ class Watcher:
         log.damaged.clear()
         self._held, self._looked = self._note.holder(), time.monotonic()
         if not self._held and not self.made.log.records and not self.made.store.exists(self.name):
-            return f"waiting for {self.made.store.path(self.name)}, which is not there yet"
+            return f"waiting for {facts.line(self.made.store.path(self.name))}, which is not there yet"
         return ""
 
 
@@ -98,6 +103,7 @@ def run(make: Callable[[], Plan], name: str, seconds: float, as_json: bool, stre
     """Watch until every point has a result and nobody runs the sweep; returns the exit status.
 
     make: the plan to look at, made with rows_only; what it raises but OSError is the caller's. seconds: between two looks.
+    130 after Ctrl-C, and 141 where the reader of a pipe has left, as of a program that SIGPIPE ends.
     """
     stream = stream or sys.stdout
     watcher = Watcher(make, name)
@@ -105,11 +111,47 @@ def run(make: Callable[[], Plan], name: str, seconds: float, as_json: bool, stre
     try:
         return _follow(watcher, show, seconds)
     except KeyboardInterrupt:
-        show.close()
+        with contextlib.suppress(OSError, KeyboardInterrupt):
+            show.close()
         return 130
-    except BrokenPipeError:  # the reader of a pipe left; nothing is written to it at exit either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except BrokenPipeError:
+        with contextlib.suppress(OSError):  # nothing is written to it at exit either
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return 141
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write a text whole: Ctrl-C waits until it stands there, a second one does not."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    text = text.encode(encoding, "replace").decode(encoding)  # a name that cannot be shown there
+    heard: list[int] = []
+
+    def hear(number: int, frame: object) -> None:
+        heard.append(number)
+        if len(heard) > 1:
+            raise KeyboardInterrupt
+
+    old = signal.getsignal(signal.SIGINT)
+    waits = callable(old) and threading.current_thread() is threading.main_thread()
+    if waits:
+        signal.signal(signal.SIGINT, hear)
+    try:
+        stream.write(text)
+        stream.flush()
+    finally:
+        if waits:
+            signal.signal(signal.SIGINT, old)
+    if heard:
+        signal.raise_signal(signal.SIGINT)
+
+
+def _stay_with(stream: TextIO) -> None:
+    """Raise BrokenPipeError if the reader of a pipe has left, which else shows at the next write."""
+    with contextlib.suppress(io.UnsupportedOperation, ValueError):
+        poll = select.poll()
+        poll.register(stream.fileno(), 0)
+        if any(found & (select.POLLERR | select.POLLHUP) for _, found in poll.poll(0)):
+            raise BrokenPipeError
 
 
 def _follow(watcher: Watcher, show: Screen | Lines, seconds: float) -> int:
@@ -124,6 +166,7 @@ def _follow(watcher: Watcher, show: Screen | Lines, seconds: float) -> int:
         due = began + max(seconds, 2 * (time.monotonic() - began))  # a slow store is not asked all the time
         while (left := due - time.monotonic()) > 0:
             time.sleep(min(left, REPAINT_SECONDS))
+            _stay_with(show.stream)
             show.refresh(watcher.again(view))
 
 
@@ -182,13 +225,11 @@ class Screen:
 
     def end(self, view: View) -> None:
         if view.known:
-            self.stream.write(ended(view.known) + "\n")
-            self.stream.flush()
+            _write(self.stream, ended(view.known) + "\n")
 
     def close(self) -> None:
         """After Ctrl-C: what was painted last stays, and the prompt stands below it."""
-        self.stream.write("\r\x1b[K")
-        self.stream.flush()
+        _write(self.stream, "\r\x1b[K")
 
     def _window(self) -> tuple[int, int]:
         try:
@@ -205,8 +246,8 @@ class Screen:
         if self._painted and size != self._size:  # a resized terminal has broken the old lines: begin on a clean screen
             up = "\x1b[H\x1b[2J"
         self._size, self._painted = size, len(lines)
-        self.stream.write(up + "".join(f"\r{line[: columns - 1]}\x1b[K\n" for line in lines) + "\x1b[J")
-        self.stream.flush()
+        painted = "".join(f"\r{line[: columns - 1]}\x1b[K\n" for line in lines)
+        _write(self.stream, f"{up}{painted}\x1b[J")
 
 
 def screen(view: View, columns: int = MOST_COLUMNS, most: int = MOST_LINES - 1) -> list[str]:
@@ -328,7 +369,7 @@ class Lines:
             return
         self._last, self._written = signature, now
         if self.as_json:
-            self._write(json.dumps(_object(view, made)) + "\n")
+            _write(self.stream, json.dumps(_plain(_object(view, made))) + "\n")
             return
         if view.known:
             self._new_failures(view.known)
@@ -356,7 +397,8 @@ class Lines:
 
     def _new_failures(self, known: Facts) -> None:
         """Points that failed since the last line, the latest few in full."""
-        new = {(point_id, row.get("finished_at")) for point_id, row in known.tally.bad.items()} - self._failed
+        bad = known.tally.bad.items()
+        new = {(point_id, str(row.get("finished_at"))) for point_id, row in bad} - self._failed
         self._failed |= new
         rows = [known.tally.bad[point_id] for point_id, _ in new]
         rows.sort(key=lambda row: (row["status"] == "failed", facts.when(row) or 0.0))
@@ -367,11 +409,7 @@ class Lines:
             self._line(f"{what} log={facts.line(row.get('log'))}")
 
     def _line(self, text: str) -> None:
-        self._write(f"{time.strftime('%H:%M:%S')} {text}\n")
-
-    def _write(self, text: str) -> None:
-        self.stream.write(text)
-        self.stream.flush()
+        _write(self.stream, f"{time.strftime('%H:%M:%S')} {text}\n")
 
 
 def summary(view: View) -> str:
@@ -411,3 +449,12 @@ def _object(view: View, made: Plan | None) -> dict[str, Any]:
         failures = [{n: row.get(n) for n in names} for row in view.known.tally.failures(SHOWN_FAILURES)]
         found |= looks.facts_json(view.known, made) | dict(latest_failures=failures)
     return found | dict(trouble=view.trouble or None, damaged=view.damaged, over=view.over)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON knows it: a number that is none becomes null."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -24,6 +24,8 @@ from typing import Any
 
 import pytest
 import small
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from oneshot import facts, looks, plan, rows, sweep, watch
 from oneshot.facts import Tally
@@ -77,7 +79,7 @@ def made_of(path: Path, store: Store) -> Plan:
 
 
 def sign(store: Store, ago: float = 0.0, **more: Any) -> None:
-    store.write("wide/driver.json", json.dumps(NOTE | dict(time=time.time() - ago) | more).encode())
+    store.write("wide/driver-1.json", json.dumps(NOTE | dict(time=time.time() - ago) | more).encode())
 
 
 @pytest.fixture
@@ -304,7 +306,7 @@ def test_a_pipe_gets_whole_lines_from_before_the_folder_is_there_to_the_end(
         store.write("wide/records/else.json", b"")
         while "damaged=2" not in shown[-1]:
             shown.append(process.stdout.readline())
-        store.write("wide/driver.json", b"{")
+        store.write("wide/driver-1.json", b"{")
         for i, point in enumerate(every[3:]):
             time.sleep(0.25)
             commit(store, point, "failed" if i == 1 else "done")
@@ -339,14 +341,164 @@ def test_json_is_one_object_a_line(tmp_path: Path, follow: Callable[..., subproc
 
 
 def test_a_reader_that_leaves_ends_it_quietly(running: tuple[Path, Store, list[Point]]) -> None:
+    """Within a moment, though nothing new is to be said for a minute."""
     path, store, _ = running
-    command = f"'{sys.executable}' run_sweep.py {path} --status --watch 0.1 --results {store.root}"
+    command = f"'{sys.executable}' run_sweep.py {path} --status --watch 60 --results {store.root}"
     helper = f"{command} | head -1; echo ${{PIPESTATUS[0]}}"
-    process = subprocess.Popen(["bash", "-c", helper], cwd=small.ROOT, env=small.environment(), stdout=-1, stderr=-1, text=True)
-    time.sleep(1)
-    commit(store, points_of(path)[7])
-    out, err = process.communicate(timeout=20)
-    assert out.splitlines()[-1] == "141" and err == ""
+    began = time.monotonic()
+    done = subprocess.run(["bash", "-c", helper], cwd=small.ROOT, env=small.environment(), capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "141" and done.stderr == ""
+    assert time.monotonic() - began < 50
+
+
+def test_a_pipe_without_reader_is_noticed_between_two_looks(
+    running: tuple[Path, Store, list[Point]],
+) -> None:
+    path, store, _ = running
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w") as stream:
+        threading.Timer(0.3, os.close, [reader]).start()
+        assert watch.run(lambda: made_of(path, store), "wide", 600, False, stream) == 141
+        print("goes nowhere, and breaks nothing", file=stream, flush=True)
+
+
+class Interrupted(io.StringIO):
+    """A stream during whose nth write somebody presses Ctrl-C."""
+
+    encoding = "ascii"  # type: ignore[assignment]
+
+    def __init__(self, number: int):
+        super().__init__()
+        self.left = number
+
+    def write(self, text: str) -> int:
+        self.left -= 1
+        half = len(text) // 2
+        super().write(text[:half])
+        if self.left == 0:
+            signal.raise_signal(signal.SIGINT)
+        return super().write(text[half:])
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["lines", "json", "screen"])
+def test_ctrl_c_while_something_is_written_leaves_no_half_line(
+    number: int,
+    kind: str,
+    running: tuple[Path, Store, list[Point]],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    path, store, _ = running
+    monkeypatch.setattr(watch, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(watch, "_is_terminal", lambda stream: kind == "screen")
+    stream = Interrupted(number)
+    before = signal.getsignal(signal.SIGINT)
+    assert watch.run(lambda: made_of(path, store), "wide", 0.1, kind == "json", stream) == 130
+    text = stream.getvalue()
+    assert signal.getsignal(signal.SIGINT) is before and capfd.readouterr().err == ""
+    if kind == "screen":
+        assert text.endswith("\x1b[J\r\x1b[K") and text.count("\x1b[J") == number
+    else:
+        assert text.endswith("\n") and len(text.splitlines()) >= number
+    if kind == "json":
+        assert all(json.loads(line)["sweep"] == "wide" for line in text.splitlines())
+
+
+def test_a_second_ctrl_c_ends_a_write_that_hangs() -> None:
+    class Hanging(io.StringIO):
+        def write(self, text: str) -> int:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            raise AssertionError("it went on")
+
+    with pytest.raises(KeyboardInterrupt):
+        watch._write(Hanging(), "text")
+
+
+def test_ctrl_c_while_results_are_read_ends_at_once(
+    running: tuple[Path, Store, list[Point]],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    path, store, _ = running
+    reading, goes_on, real = threading.Event(), threading.Event(), rows.Log.update
+
+    def slow(log: rows.Log, *arguments: Any) -> Any:
+        if not reading.is_set():
+            reading.set()
+            os.kill(os.getpid(), signal.SIGINT)
+        goes_on.wait(20)
+        return real(log, *arguments)
+
+    monkeypatch.setattr(rows.Log, "update", slow)
+    stream = io.StringIO()
+    assert watch.run(lambda: made_of(path, store), "wide", 0.1, False, stream) == 130
+    goes_on.set()
+    assert reading.is_set() and stream.getvalue().endswith(" wide reading the results ...\n")
+    assert capfd.readouterr().err == ""
+
+
+ODD = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from([10**400, -1, 0, 1e308, -1e308, 5e-324, float("nan"), float("inf")])
+    | st.floats()
+    | st.text(st.characters(), max_size=8)
+    | st.sampled_from(["yesterday", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "3"])
+    | st.sampled_from(["done", "failed", "finished", "\ud800", "\x1b[2J\n", "2026-01-01"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+TOLD = ("running", "running_points", "machines", "left", "phase", "started", "trials", "token")
+FIELDS = (
+    "status", "point_id", "finished_at", "host", "train_seconds", "draw_seconds", "error", "error_type",
+    "log", "model", "beta", "seed",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    """A plan without a record."""
+    folder = tmp_path_factory.mktemp("odd")
+    return made_of(sweep_file(folder, 3), Store(folder / "results"))
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(
+    odd=st.lists(st.dictionaries(st.sampled_from(FIELDS), ODD, max_size=4), max_size=6),
+    told=st.dictionaries(st.sampled_from(TOLD), ODD) | st.none(),
+    sign=st.floats(0, 60),
+)
+def test_odd_rows_and_notes_end_nothing(odd: list[dict[str, Any]], told: dict[str, Any] | None, sign: float, planned: Plan) -> None:
+    made, points = planned, [p for p in planned.points if p.model == "vae_stn"]
+    good = dict(finished_at="2026-01-01T00:00:00+00:00", train_seconds=1.0, host="node7")
+    good |= dict(error_type="E", error="text", log="log.txt")
+    tally = Tally(made)
+    for i, fields in enumerate(odd):
+        status = ("done", "failed", "diverged")[i % 3]
+        row = points[i % len(points)].row() | good | dict(status=status) | fields
+        tally.take([Record(row)])
+    held = None if told is None else (NOTE | dict(time=time.time()) | told, sign)
+    known = facts.gather(tally, held, time.time())
+    assert sum(known.tally.counts[s] for s in facts.STATUSES) == len(made.points)
+    assert set(known.tally.counts) <= set(facts.STATUSES)
+    view = watch.View("wide", known)
+    shown = watch.screen(view)
+    assert 3 < len(shown) <= 23 and all(line.isprintable() and len(line) <= 79 for line in shown)
+    for as_json in (False, True):
+        stream = io.StringIO()
+        lines = watch.Lines(stream, as_json)
+        lines.begin("wide")
+        lines.show(view, made)
+        text = stream.getvalue()
+        assert text.endswith("\n") and text.encode("utf-8")
+        assert all(line.isprintable() for line in text.split("\n")), "one line is one line"
+        if as_json:
+            json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    told_lines = [watch.summary(view), watch.ended(known), *watch.axes_lines(known)]
+    assert all(line.isprintable() for line in told_lines)
 
 
 def test_a_store_that_does_not_answer_is_waited_out(running: tuple[Path, Store, list[Point]]) -> None:
@@ -397,17 +549,22 @@ def test_a_record_that_could_not_be_read_is_read_again(running: tuple[Path, Stor
     watcher = watch.Watcher(lambda: made_of(path, store), "wide")
     watcher.look()
     commit(store, points[7])
-    real = Store.read
+    with monkeypatch.context() as patch:
 
-    def failing(self: Store, key: str) -> bytes:
-        if "records" in key:
-            raise OSError("connection reset")
-        return real(self, key)
+        def failing(name: str) -> Callable[..., Any]:
+            real = getattr(Store, name)
 
-    monkeypatch.setattr(Store, "read", failing)
-    view = watcher.look()
-    assert view.damaged == 1 and view.known and view.known.tally.counts["done"] == 5
-    monkeypatch.setattr(Store, "read", real)
+            def read(self: Store, key: str) -> Any:
+                if "records" in key:
+                    raise OSError("connection reset")
+                return real(self, key)
+
+            return read
+
+        patch.setattr(Store, "read", failing("read"))
+        patch.setattr(Store, "fetch", failing("fetch"))
+        view = watcher.look()
+        assert view.damaged == 1 and view.known and view.known.tally.counts["done"] == 5
     view = watcher.look()
     assert view.damaged == 0 and view.known and view.known.tally.counts["done"] == 6
 
@@ -417,13 +574,14 @@ def test_a_look_reads_only_what_is_new(running: tuple[Path, Store, list[Point]],
     watcher = watch.Watcher(lambda: made_of(path, store), "wide")
     watcher.look()
     read: list[str] = []
-    real = Store.read
-    monkeypatch.setattr(Store, "read", lambda self, key: (read.append(key), real(self, key))[1])
+    whole, versioned = Store.read, Store.fetch
+    monkeypatch.setattr(Store, "read", lambda self, key: (read.append(key), whole(self, key))[1])
+    monkeypatch.setattr(Store, "fetch", lambda self, key: (read.append(key), versioned(self, key))[1])
     watcher.look()
-    assert read == ["wide/driver.json"]
+    assert read == ["wide/driver-1.json"]
     commit(store, points[8])
     watcher.look()
-    assert sorted(read[1:]) == ["wide/driver.json", rows.key("wide", points[8].point_id)]
+    assert sorted(read[1:]) == ["wide/driver-1.json", rows.key("wide", points[8].point_id)]
 
 
 def test_a_quiet_minute_has_a_line(running: tuple[Path, Store, list[Point]], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -448,7 +606,7 @@ def test_status_has_the_facts_of_a_driver_that_runs(running: tuple[Path, Store, 
     facts_now = json.loads(looks.status(made_of(path, store), "", None, True))
     assert facts_now["by_axis"]["beta"]["1.5"] == {"done": 1, "running": 3} and facts_now["running"] == 4
     assert facts_now["per_hour"] == pytest.approx(4, rel=0.01) and facts_now["driver"]["pid"] == 4711
-    store.delete("wide/driver.json")
+    store.delete("wide/driver-1.json")
     text = looks.status(made_of(path, store), "", None, False)
     assert "no driver running" in text and "(running)" not in text and "points/h" not in text
     assert "running" not in json.loads(looks.status(made_of(path, store), "", None, True))["by_axis"]["beta"]["1.5"]
