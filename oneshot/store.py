@@ -36,6 +36,7 @@ LOCAL_PAUSES = (0.05, 0.3, 1.0)  # seconds, where a network file system stumbles
 STALE_SECONDS = 86400.0  # after which an unfinished file is nobody's
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 STUMBLES = {errno.ESTALE, errno.EIO, errno.ETIMEDOUT, errno.EREMOTEIO}
+NO_PLACE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP}
 NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 READING = ("read", "list", "look for")
 
@@ -276,6 +277,8 @@ class Store:
             if number in STUMBLES:
                 tries = f"({1 + len(LOCAL_PAUSES)} tries)"
                 raise Unavailable.during(operation, number, f"{text} {tries}", path) from None
+            if operation == "write" and number in NO_PLACE:  # as below a file, or in /proc
+                raise Unwritable.during(operation, number, text, path) from None
             if number in UNWRITABLE and operation not in READING:
                 text += f" ({_room(self.base)}); finished points are safe"
                 raise Unwritable.during(operation, number, text, path) from None

@@ -252,7 +252,7 @@ def test_the_file_holds_maps_in_units_of_their_mean() -> None:
 
 def test_a_damaged_file_is_told_from_a_whole_one() -> None:
     data = maps.to_bytes(some_maps())
-    for broken in (b"", b"nonsense", data[: len(data) // 2], data[:-30], data.replace(b"maps.npy", b"mops.npy")):
+    for broken in (b"", b"nonsense", data[: len(data) // 2], data[:-80], data.replace(b"maps.npy", b"mops.npy")):
         with pytest.raises(ValueError, match="not a whole file of importance maps"):
             maps.from_bytes(broken)
     for place in range(0, len(data), max(len(data) // 60, 1)):  # flipped bits: an error of this kind or, in names of zip members, none

@@ -410,7 +410,7 @@ def test_a_stop_while_drawing_is_heard_within_a_batch_and_the_training_is_kept(p
     job = trial.Job(Store(prepared / "results"), "twice")
     told: list[tuple[str, int, int]] = []
 
-    def follow(what: str, done: int, total: int) -> None:
+    def follow(what: str, done: int, total: int, **_: float) -> None:
         told.append((what, done, total))
         if (what, total) == ("drawing", 69 * 5):
             job.store.write(job.stop_key(), b"stop")
@@ -421,4 +421,6 @@ def test_a_stop_while_drawing_is_heard_within_a_batch_and_the_training_is_kept(p
     assert [what for what, _, _ in told] == ["epoch", "epoch", "drawing", "drawing", "drawing"]  # 276 in two batches, then the stop
     job.store.delete(job.stop_key())
     again: list[str] = []
-    assert trial.run(points, job, lambda what, *_: again.append(what)) == {p.point_id: "done" for p in points} and "epoch" not in again
+    assert (
+        trial.run(points, job, lambda what, *_, **__: again.append(what)) == {p.point_id: "done" for p in points} and "epoch" not in again
+    )

@@ -24,6 +24,7 @@ from oneshot.settings import setting
 VERSION = 1
 
 MOSTLY_INK = 0.6  # of an image: strokes cover less of their paper, and noise about half of it
+PLAINLY_INVERTED, ALIKE = 0.75, 0.1  # ink of drawings, and its distance from the paper of the exemplars
 SHOWN = 5  # offending values in a message
 
 
@@ -191,15 +192,18 @@ def _names(array: np.ndarray | None, exemplars: int) -> tuple[str, ...]:
 def _check_brightness(images: np.ndarray, exemplars: np.ndarray) -> None:
     """Raise Unfit for dark ink on bright paper, of which critics would see the holes.
 
+    Exemplars are images of people's, of which little is ink. Drawings of a bad model may be mostly ink; they count as
+    inverted only if that is plain, and if what is not ink is as much as the ink of the exemplars.
+
     images, exemplars: standardised, uint8 [N, S, S] of 0 and 1.
     """
-    drawn, sources = (part.mean(axis=(1, 2)) for part in (images, exemplars))
-    looks = {"pixels": np.concatenate([drawn, sources]), "pixels of images": drawn, "pixels of exemplars": sources}
-    for what, share in looks.items():
-        ink = float(np.median(share))
-        if ink > MOSTLY_INK:
-            remedy = "ink must be bright (1) on dark paper (0): invert the images"
-            raise Unfit(f"{100 * ink:.0f} % of the {what} are ink; {remedy}")
+    drawn, sources = (float(np.median(part.mean(axis=(1, 2)))) if len(part) else 0.0 for part in (images, exemplars))
+    remedy = "ink must be bright (1) on dark paper (0): invert the images"
+    if sources > MOSTLY_INK:
+        what, ink = ("pixels", (drawn + sources) / 2) if drawn > MOSTLY_INK else ("pixels of exemplars", sources)
+        raise Unfit(f"{100 * ink:.0f} % of the {what} are ink; {remedy}")
+    if drawn > PLAINLY_INVERTED and abs(1 - drawn - sources) < ALIKE:
+        raise Unfit(f"{100 * drawn:.0f} % of the pixels are ink; {remedy}")
 
 
 def _reason(error: Exception) -> str:
