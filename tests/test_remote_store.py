@@ -780,11 +780,12 @@ def test_what_killed_writers_left_is_removed_by_a_later_write(tmp_path: Path, mo
     assert {*folder.iterdir()} == {alive, elsewhere, other, folder / "one", folder / "two"}
 
 
-def test_other_errors_of_a_folder_stay_what_they_are(tmp_path: Path) -> None:
+def test_a_place_that_takes_no_files_is_said_to_be_one(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(OSError) as caught:
+    with pytest.raises(Unwritable, match="cannot write .*file/x: "):
         Store(tmp_path / "file").write("x", b"1")
-    assert not isinstance(caught.value, Unavailable)
+    with pytest.raises(Unwritable):
+        Store(tmp_path / "file").create("x", b"1")
     with pytest.raises(IsADirectoryError):
         Store(tmp_path.parent).read(tmp_path.name)
 
