@@ -236,9 +236,10 @@ class Leases(RuleBasedStateMachine):
         raise AssertionError("it asks without end")
 
 
-def test_of_all_drivers_at_most_one_holds_the_sweep() -> None:
+@pytest.mark.parametrize("examples", [200, pytest.param(1500, marks=pytest.mark.slow)])
+def test_of_all_drivers_at_most_one_holds_the_sweep(examples: int) -> None:
     Leases.happened = set()
-    run_state_machine_as_test(Leases, settings=SEARCH)
+    run_state_machine_as_test(Leases, settings=settings(SEARCH, max_examples=examples))
     everything = {
         "held", "taken", "lost", "a second generation", "a sleeper overtaken", "a dead one replaced",
         "a late write", "an old listing",
