@@ -21,6 +21,7 @@ import ray_head
 import small
 
 from oneshot.points import expand
+from oneshot.lease import holder
 from oneshot.store import Store
 from oneshot.sweep import load
 from oneshot.train import Training
@@ -148,7 +149,7 @@ def test_a_stopped_job_saves_and_continues_when_submitted_again(head: ray_head.H
     log = head.logs("stopped")
     assert done.returncode == 0 and head.status("stopped") == "STOPPED", done.stdout
     assert "Stopping: no new trials" in log and "Stopped: 3 finished, 2 continue from checkpoints" in log, log
-    assert f"Continue: python run_sweep.py {sweep}" in log and not (results / "small/driver.json").exists()
+    assert f"Continue: python run_sweep.py {sweep}" in log and holder(Store(results), "small") is None
     saved = {path.parent.name: epochs_done(path) for path in (results / "store/trainings").rglob("checkpoint.pt")}
     assert set(saved) == trainings and all(1 <= n <= 2 for n in saved.values()), saved
     assert len(points(prepared)) == 3, "the tables are whole after a stop"
