@@ -782,7 +782,7 @@ def test_what_killed_writers_left_is_removed_by_a_later_write(tmp_path: Path, mo
 
 def test_a_place_that_takes_no_files_is_said_to_be_one(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(Unwritable, match="cannot write .*file/x: "):
+    with pytest.raises(Unwritable, match=r"cannot write .*file/x: "):
         Store(tmp_path / "file").write("x", b"1")
     with pytest.raises(Unwritable):
         Store(tmp_path / "file").create("x", b"1")

@@ -20,8 +20,8 @@ import pytest
 import ray_head
 import small
 
-from oneshot.points import expand
 from oneshot.lease import holder
+from oneshot.points import expand
 from oneshot.store import Store
 from oneshot.sweep import load
 from oneshot.train import Training
