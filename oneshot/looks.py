@@ -376,7 +376,7 @@ def measured(value: Any, error: Any, digits: int) -> str:
     if not isinstance(error, (int, float)) or not math.isfinite(error):
         return f"{value:.{digits}f}"
     if error > 0:
-        digits = min(max(digits, 1 - math.floor(math.log10(error))), 6)
+        digits = max(digits, min(1 - math.floor(math.log10(error)), 4))
     return f"{value:.{digits}f} +- {error:.{digits}f}"
 
 

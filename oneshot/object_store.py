@@ -9,6 +9,7 @@ environment, from the files of `aws configure`, or from the role of the machine,
 from __future__ import annotations
 
 import asyncio
+import atexit
 import configparser
 import contextlib
 import datetime
@@ -464,9 +465,10 @@ def _wait_for(work: Callable[[], Awaitable[T]]) -> T:
     _refuse_fork()
     with _lock:
         if _loop is None:
-            loop = asyncio.new_event_loop()
-            threading.Thread(target=loop.run_forever, name="object-store", daemon=True).start()
-            _loop = loop
+            _loop = loop = asyncio.new_event_loop()
+            thread = threading.Thread(target=loop.run_forever, name="object-store", daemon=True)
+            thread.start()
+            atexit.register(_end, loop, thread)
 
     async def run() -> T:
         return await work()
@@ -477,6 +479,13 @@ def _wait_for(work: Callable[[], Awaitable[T]]) -> T:
     except BaseException:
         future.cancel()
         raise
+
+
+def _end(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+    """End the loop before the interpreter does, which aborts if an answer comes to it while it ends."""
+    if not _forked:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(CONNECT_SECONDS)
 
 
 def _refuse_fork() -> None:

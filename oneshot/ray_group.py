@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+import math
 import shutil
 import tempfile
 import threading
@@ -154,10 +155,10 @@ def _work(config: dict[str, Any]) -> None:
             return
         last = -float("inf")
 
-        def report(*what: Any) -> None:
+        def report(what: str, done: int, total: int, loss: float = math.nan) -> None:
             nonlocal last
             if time.monotonic() - last > job.report_seconds:
                 last = time.monotonic()
-                job.store.write(config["key"], json.dumps(what).encode())
+                job.store.write(config["key"], json.dumps([what, done, total, loss]).encode())
 
         trial.run(points, job, report)
