@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -387,3 +388,17 @@ def test_a_stack_that_raises_while_it_is_stored_does_not_train_again_what_was_st
     points: Any = [Name(n) for n in "abcd"]
     found = trial._train(points, None, None, None)  # type: ignore[arg-type]
     assert trained == [["a", "b", "c", "d"], ["b"], ["c", "d"]] and set(found) == set("abcd")
+
+
+def test_checkpoints_of_a_stack_are_written_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each waits for the others at the door: one after the other, none would get through."""
+    whole, door, through = Checkpoint.save, threading.Barrier(3, timeout=30), []
+
+    def save(self: Checkpoint, training: Training) -> None:
+        door.wait()
+        through.append(self.key)
+        whole(self, training)
+
+    monkeypatch.setattr(Checkpoint, "save", save)
+    ended = train([model(beta=beta, epochs=2) for beta in (0.0, 1.0, 2.0)], tmp_path, every=0.0)
+    assert len(ended) == 3 and sorted(set(through)) == ["0.pt", "1.pt", "2.pt"]
