@@ -15,4 +15,14 @@ if __name__ == "__main__":
         from oneshot.cli import main
     except KeyboardInterrupt:
         sys.exit(130)
-    sys.exit(main())
+    status = main()
+    store = sys.modules.get("oneshot.object_store")
+    if store is not None and store.was_used():  # its library's threads may abort an interpreter that takes itself apart
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                if stream is not None:
+                    stream.flush()
+            except (OSError, ValueError):  # nobody reads it any more
+                pass
+        os._exit(status)
+    sys.exit(status)

@@ -80,6 +80,13 @@ def as_driver(arguments: list[str], mischief: str) -> int:
     return cli.main(arguments)
 
 
+def leave(status: int) -> None:
+    """End this process as run_sweep.py does."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 def _mischief(flags: Path, store: Any) -> None:
     """A full disk, a listing that lags and a clock that jumps, each while a file of its name lies in this folder."""
     fsync, now, versions = os.fsync, time.time, store.Store.versions
@@ -141,7 +148,7 @@ class Run:
 def start(arguments: list[str], log: Path, mischief: str, fork: bool, environment: dict[str, str]) -> Run:
     """Start the command, forked or as a new interpreter."""
     if not fork:
-        code = f"import sys; sys.path[:0] = {sys.path[:2]!r}; import chaos; sys.exit(chaos.as_driver({arguments!r}, {mischief!r}))"
+        code = f"import sys; sys.path[:0] = {sys.path[:2]!r}; import chaos; chaos.leave(chaos.as_driver({arguments!r}, {mischief!r}))"
         env = {**os.environ, **environment, "PYTHONPATH": f"{ROOT}:{ROOT / 'benchmarks'}", "OMP_NUM_THREADS": "1"}
         with log.open("ab") as file:
             process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=env, stdout=file, stderr=file, start_new_session=True)

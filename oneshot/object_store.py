@@ -481,6 +481,11 @@ def _wait_for(work: Callable[[], Awaitable[T]]) -> T:
         raise
 
 
+def was_used() -> bool:
+    """Whether this process has asked an object store for anything."""
+    return _loop is not None
+
+
 def _end(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
     """End the loop before the interpreter does, which aborts if an answer comes to it while it ends."""
     if not _forked:

@@ -431,7 +431,7 @@ def test_a_family_that_tells_no_work_has_no_estimate(tmp_path: Path, capsys: Cap
         (0.0, 0.0, 2, "0.00 +- 0.00"),
         (0.5, None, 2, "0.50"),
         (None, 0.1, 2, "-"),
-        (0.5, 1e-12, 2, "0.500000 +- 0.000000"),
+        (0.5, 1e-12, 2, "0.5000 +- 0.0000"),
     ],
 )
 def test_digits_follow_the_standard_error(value: float, error: float | None, digits: int, text: str) -> None:

@@ -311,6 +311,7 @@ def test_killed_twice_and_run_again_every_point_has_one_row_and_none_is_rerun(pr
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1000)
 def test_a_killed_worker_costs_no_point_and_its_training_continues(prepared: Path) -> None:
     sweep, results = small.write_sweep(prepared, epochs=16, batch=256), prepared / "results"
     mark = f"mark-{os.getpid()}-{time.time_ns()}"
