@@ -12,14 +12,14 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from oneshot.places import NoHomeError, user_path
-from oneshot.terminal import ReaderLeft, plain_warnings, tell, tell_error
+from oneshot.console.terminal import ReaderLeft, plain_warnings, tell, tell_error
+from oneshot.paths import NoHomeError, user_path
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from oneshot.analysis_importance import People
-    from oneshot.results import Results
+    from oneshot.report.analysis.importance import People
+    from oneshot.report.results import Results
 
 FILES = ("csv", "parquet", "figures", "importance")  # the flags that take paths
 TOP = 30  # rows on a terminal, unless --top says otherwise
@@ -102,8 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def answered(args: argparse.Namespace) -> int:
     """Do what is asked; a mistake of the user's is told in words."""
-    from oneshot.results import AnalysisError
-    from oneshot.where import WhereError
+    from oneshot.report.results import AnalysisError
+    from oneshot.sweep.filter import WhereError
 
     try:
         args.results = [user_path(folder) for folder in args.results]
@@ -120,7 +120,7 @@ def answered(args: argparse.Namespace) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Load, select, print, write. Raises AnalysisError, WhereError or OSError for a user's mistake."""
-    from oneshot import results as rs
+    from oneshot.report import results as rs
 
     check_table(args)
     results = rs.join([rs.load(folder) for folder in args.results])
@@ -133,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
         rs.column(rs.over_seeds(results), args.color_by)
     people = None
     if args.importance:
-        from oneshot.analysis_importance import read_people
+        from oneshot.report.analysis.importance import read_people
 
         people = read_people(args.importance)
     if args.importance is not None:
@@ -152,7 +152,7 @@ def run(args: argparse.Namespace) -> int:
 
 def check_table(args: argparse.Namespace) -> None:
     """Raise AnalysisError for flags that belong to different tables."""
-    from oneshot.results import AnalysisError
+    from oneshot.report.results import AnalysisError
 
     special = [flag for flag, given in (("--likelihood", args.likelihood), ("--importance", args.importance is not None)) if given]
     if len(special) > 1:
@@ -164,7 +164,7 @@ def check_table(args: argparse.Namespace) -> None:
 
 def points(args: argparse.Namespace, chosen: Results) -> pd.DataFrame:
     """Print the table of the points; returns it with all columns that may be written."""
-    from oneshot import results as rs
+    from oneshot.report import results as rs
 
     names = [name.strip() for name in args.columns.split(",") if name.strip()]
     averaged = rs.over_seeds(chosen) if args.over_seeds else chosen.points
@@ -181,21 +181,21 @@ def points(args: argparse.Namespace, chosen: Results) -> pd.DataFrame:
 
 def likelihood(args: argparse.Namespace, chosen: Results) -> pd.DataFrame:
     """Print the table of the figure `likelihood`; returns it."""
-    from oneshot import analysis_sets
-    from oneshot.results import exact
+    from oneshot.report.analysis import sets
+    from oneshot.report.results import exact
 
-    table = exact(chosen, analysis_sets.at_trained_size(analysis_sets.bounds(chosen)))
+    table = exact(chosen, sets.at_trained_size(sets.bounds(chosen)))
     if args.json:
         show(table, as_json=True)
     else:
-        put(analysis_sets.likelihood_text(table))
+        put(sets.likelihood_text(table))
     return table
 
 
 def importance(args: argparse.Namespace, chosen: Results, people: People | None) -> pd.DataFrame:
     """Print how few pixels hold half of each setting's importance maps and, with those of people, how they correlate; returns it."""
-    from oneshot import analysis_importance as maps
-    from oneshot.results import exact, varying
+    from oneshot.report.analysis import importance as maps
+    from oneshot.report.results import exact, varying
 
     table = maps.summary(chosen, maps.by_class(chosen, people), people)
     if args.json:
@@ -209,7 +209,7 @@ def importance(args: argparse.Namespace, chosen: Results, people: People | None)
 
 
 def show(frame: pd.DataFrame, as_json: bool) -> None:
-    from oneshot.results import fit_terminal
+    from oneshot.report.results import fit_terminal
 
     if as_json:
         put(frame.to_json(orient="records", indent=1, date_format="iso", double_precision=12))
@@ -225,12 +225,12 @@ def draw(results: Results, folder: str, color_by: str, people: People | None = N
 
     Returns the exit status: 1 if one of them broke, as on values that nobody foresaw, else 0.
     """
-    from oneshot import figures
+    from oneshot.report.figures import catalog
 
     target = folder or str(results.folder / "figures")
     broken = 0
-    for name, title, reason in figures.write_all(results, target, color_by, people):
-        broken += reason.startswith(figures.BROKEN)
+    for name, title, reason in catalog.write_all(results, target, color_by, people):
+        broken += reason.startswith(catalog.BROKEN)
         say(f"{target}/{name}.png  {title}" if title else f"no {name}: {reason}")
     if broken:
         say("ONESHOT_TRACEBACK=1 shows where it broke")

@@ -16,7 +16,7 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         sys.exit(130)
     status = main()
-    store = sys.modules.get("oneshot.object_store")
+    store = sys.modules.get("oneshot.store.object_store")
     if store is not None and store.was_used():  # its library's threads may abort an interpreter that takes itself apart
         for stream in (sys.stdout, sys.stderr):
             try:

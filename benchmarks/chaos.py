@@ -39,7 +39,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 SWEEP = """
 from oneshot.sweep import Sweep, grid
@@ -71,10 +71,12 @@ METRICS = ("diversity", "recognizability", "originality", "human_distance", "epo
 
 def as_driver(arguments: list[str], mischief: str) -> int:
     """What a run does in its own process: the command, with short leases and what `mischief` says of its store and clock."""
-    from oneshot import cli, lease, runner, store
+    from oneshot import cli
+    from oneshot.engine import driver
+    from oneshot.store import lease, store
 
     lease.RENEW_SECONDS, lease.EXPIRY_SECONDS = 0.3, 2.0
-    runner.FOLD_SECONDS = 0.3
+    driver.FOLD_SECONDS = 0.3
     if mischief:
         _mischief(Path(mischief), store)
     return cli.main(arguments)
@@ -250,7 +252,7 @@ class Round:
 
 def status_of(data: bytes) -> str:
     """The status in the bytes of a record, "damaged" if they are none."""
-    from oneshot import rows
+    from oneshot.store import records as rows
 
     try:
         return str(rows.decode(data, row_only=True).row["status"])
@@ -260,7 +262,7 @@ def status_of(data: bytes) -> str:
 
 def upload(folder: Path, root: str) -> None:
     """Copy what lies in a folder to an object store."""
-    from oneshot.store import Store
+    from oneshot.store.store import Store
 
     store = Store(root)
     for path in folder.rglob("*"):
@@ -505,7 +507,7 @@ def _check(round: Round, expected: dict[str, dict[str, Any]]) -> None:
     """Records, numbers and tables at the end."""
     import pandas as pd
 
-    from oneshot import rows
+    from oneshot.store import records as rows
 
     found = {n: rows.decode(d) for n, d in round.records().items() if status_of(d) != "damaged"}
     if set(found) != set(expected):
@@ -554,7 +556,7 @@ def s3_server() -> Iterator[Any]:
 
 def reference(folder: Path) -> tuple[dict[str, dict[str, Any]], float]:
     """A run to which nothing is done: the row of each point, and the seconds of a run with prepared critics."""
-    from oneshot import rows
+    from oneshot.store import records as rows
 
     (folder / "chaos.py").write_text(SWEEP)
     arguments = [str(folder / "chaos.py"), "--local", "--max-stack", "2", "--results", str(folder / "results")]
@@ -581,7 +583,12 @@ def campaign(rounds: int, seed: int, engines: list[str], keep: Path | None = Non
     """Play this many rounds; each prints a line."""
     import torch
 
-    from oneshot import cli, inputs, runner, trial  # noqa: F401  what a fork has then
+    from oneshot import cli  # noqa: F401  what a fork has then
+    from oneshot.engine import driver as runner  # noqa: F401  what a fork has then
+    from oneshot.trial.trial import (
+        inputs,  # noqa: F401  what a fork has then
+        trial,  # noqa: F401  what a fork has then
+    )
 
     torch.set_num_threads(1)
     os.environ.setdefault("OMP_NUM_THREADS", "1")

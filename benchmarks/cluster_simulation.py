@@ -2,7 +2,7 @@
 
     python benchmarks/cluster_simulation.py [--quick] [--turn-ms MS] [--report-ms MS]
 
-A discrete-event simulation; nothing here runs a training. Who takes which trial is decided by `oneshot.turns.Turns` itself. The driver is
+A discrete-event simulation; nothing here runs a training. Who takes which trial is decided by `oneshot.engine.queue.Turns` itself. The driver is
 one server with a queue: handing out and ending a turn, each report and each record cost it the seconds of `Costs`. Folding takes its
 share of that processor. A trial that reports waits until the driver has read the report. Stop polls share what the store gives (AWS: 3,500
 writes and 5,500 reads a second and prefix). Reports and polls are a fluid, turns, trials and lost nodes are events.
@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 from harness import OUT, Row, Table, parser
 
-from oneshot import turns
-from oneshot.turns import Turns
+from oneshot.engine import queue
+from oneshot.engine.queue import Turns
 
 NODES, PER_NODE, POINTS = 1000, 8, 100_000
 LENGTHS = {"10 s": 10.0, "1 min": 60.0, "10 min": 600.0, "1 h": 3600.0}
@@ -60,7 +60,7 @@ class Design:
     poll_requests: int = 2
     write_requests: int = 3
     record_waits: int = 3  # requests that the driver waits for at each record
-    turn_seconds: float = turns.TURN_SECONDS
+    turn_seconds: float = queue.TURN_SECONDS
     pending: int = 16
     parts: bool = True
     adaptive_pause: bool = True
@@ -287,13 +287,13 @@ class Simulation:
 
 def simulate(length: float, points: int, cluster: Cluster, design: Design, costs: Costs) -> dict[str, float]:
     """One sweep, with turns as long as the design has them, whatever the number of slots."""
-    before = turns.TURN_SECONDS, turns.TURNS_A_SECOND
-    turns.TURN_SECONDS, turns.TURNS_A_SECOND = design.turn_seconds, math.inf
+    before = queue.TURN_SECONDS, queue.TURNS_A_SECOND
+    queue.TURN_SECONDS, queue.TURNS_A_SECOND = design.turn_seconds, math.inf
     start = time.perf_counter()
     try:
         found = Simulation(length, points, cluster, design, costs).run()
     finally:
-        turns.TURN_SECONDS, turns.TURNS_A_SECOND = before
+        queue.TURN_SECONDS, queue.TURNS_A_SECOND = before
     return found | {"simulated_in": time.perf_counter() - start}
 
 

@@ -41,7 +41,8 @@ sweep = Sweep(
 
 def trivial(points: Sequence[Any], job: Any, report: Callable[[int, int], None] = lambda *_: None) -> dict[str, str]:
     """A made-up record for each point, committed as a trial commits its own."""
-    from oneshot import rows, trial
+    from oneshot.store import records as rows
+    from oneshot.trial import trial
 
     made = dict.fromkeys([*rows.METRICS, *rows.COST], 1.0) | dict.fromkeys(rows.COUNTS, 1)
     for point in points:
@@ -52,7 +53,8 @@ def trivial(points: Sequence[Any], job: Any, report: Callable[[int, int], None] 
 
 def measure_ours(count: int) -> dict[str, float]:
     """Run a sweep of `count` trivial points through the command, in this process."""
-    from oneshot import cli, ray_engine
+    from oneshot import cli
+    from oneshot.engine import tune as ray_engine
 
     class TrivialEngine(ray_engine.RayEngine):
         """The engine with nothing to prepare and nothing to compute."""

@@ -22,11 +22,11 @@ from torch import Tensor
 
 from benchmarks import harness, made
 from benchmarks.gpu_stage import Result
-from oneshot import train
-from oneshot.material import PairMaterial
 from oneshot.models.vae_stn import Config, VaeStn
-from oneshot.replay import Rounds
-from oneshot.stack import Stack, matrix_products
+from oneshot.training import loop
+from oneshot.training.batches import PairMaterial
+from oneshot.training.cuda_graph import Rounds
+from oneshot.training.stack import Stack, matrix_products
 
 Work = Callable[[], Any]
 
@@ -133,7 +133,7 @@ class Steps:
         """The losses [K] of one step."""
         index = self.batches[self.count % len(self.batches)]
         shape = self.stack.template.noise_shape
-        given = train.noise(0, ("noise", 0, self.count), len(index), shape, self.bench.device)
+        given = loop.noise(0, ("noise", 0, self.count), len(index), shape, self.bench.device)
         self.count += 1
         return self.rounds.play({"index": index}, given, self.hyper)["loss"]
 

@@ -23,11 +23,12 @@ from benchmarks import baseline, harness, made
 from benchmarks.gpu_measure import Bench, Steps, graphed, kernels, synchronisations, timed
 from benchmarks.gpu_stage import Result, Stage
 from benchmarks.gpu_stages import needs, published_step, stacked
-from oneshot import sample, train
-from oneshot.material import PairMaterial
 from oneshot.nn import spatial
-from oneshot.stack import matrix_products
-from oneshot.store import Store
+from oneshot.scoring import sample
+from oneshot.store.store import Store
+from oneshot.training import loop
+from oneshot.training.batches import PairMaterial
+from oneshot.training.stack import matrix_products
 
 EPOCHS = 500  # of a point
 SCRIPT = Path(__file__).parent / "gpu_slot.py"
@@ -101,7 +102,7 @@ def _epoch(bench: Bench, material: PairMaterial, k: int) -> Result:
     """Seconds of the second epoch; the first one compiles and captures, the third saves checkpoints, and in a fourth waiting is counted."""
     models, ends, waits = bench.models(bench.slices(k), epochs=4 if bench.cuda else 3), [time.perf_counter()], Counter[str]()
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as watch:
-        checkpoints = [train.Checkpoint(Store(folder), f"{i}.pt", 1e9) for i in range(len(models))]
+        checkpoints = [loop.Checkpoint(Store(folder), f"{i}.pt", 1e9) for i in range(len(models))]
 
         def report(*_: Any) -> None:
             nonlocal waits
@@ -112,9 +113,9 @@ def _epoch(bench: Bench, material: PairMaterial, k: int) -> Result:
             if bench.cuda and len(ends) == 4:
                 waits = watch.enter_context(synchronisations())
 
-        trained = train.fit(models, material, 0, checkpoints, report, accelerated=bench.compiles)
+        trained = loop.fit(models, material, 0, checkpoints, report, accelerated=bench.compiles)
     first, epoch, saving = (b - a for a, b in itertools.pairwise(ends[:4]))
-    how = sorted({t.how for t in trained if isinstance(t, train.Training)})
+    how = sorted({t.how for t in trained if isinstance(t, loop.Training)})
     result = dict(value=epoch, unit="s", steps=-(-len(material.train) // bench.batch), slices=len(models), trained_as=how)
     result |= dict(points_an_hour=3600 * len(models) / (EPOCHS * epoch), first_epoch_s=first, checkpoint_s=saving - epoch)
     return {**result, "waits": dict(waits.most_common(12))}

@@ -17,7 +17,7 @@ from benchmarks import baseline, programs
 from benchmarks.gpu_measure import Bench, Steps, graphed, kernels, timed
 from benchmarks.gpu_stage import Range, Result, Stage
 from oneshot.contracts import Pairs
-from oneshot.stack import Stack, by_vmap, matrix_products
+from oneshot.training.stack import Stack, by_vmap, matrix_products
 
 PRECISIONS = ("bfloat16", "tf32", "float32")
 EAGER = {20: (0.025, 0.029), 40: (0.049, 0.059), 90: (0.110, 0.132)}  # published style, one model: seconds a step

@@ -23,10 +23,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks import baseline, made, programs
 from benchmarks.gpu_grid import BETAS, EPOCHS, LATENTS, POINTS, TIMES, line
 from benchmarks.harness import Row, Table, parser, seconds
-from oneshot.material import PairMaterial
 from oneshot.models.vae_stn import Config, VaeStn
-from oneshot.store import Store
-from oneshot.train import Checkpoint, Training, fit
+from oneshot.store.store import Store
+from oneshot.training.batches import PairMaterial
+from oneshot.training.loop import Checkpoint, Training, fit
 
 IMAGES = 29_460  # of training, as published
 BATCH = 128

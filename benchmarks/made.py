@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from oneshot.episodes import DataSet
+from oneshot.types import DataSet
 
 RAW = 105  # pixels, the side of Omniglot's images
 DRAWINGS = 20  # of each class, as many as Omniglot has

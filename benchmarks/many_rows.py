@@ -27,9 +27,9 @@ from engine import peak_memory_mb
 from harness import Row, parser, save
 from tables import AXES, CLASSES, CURVES, record
 
-from oneshot import rows
-from oneshot.rows import Record
-from oneshot.store import Store
+from oneshot.store import records
+from oneshot.store.records import Record
+from oneshot.store.store import Store
 
 SWEEP = "made"
 MORE = 100  # records that a run adds between two folds
@@ -45,7 +45,7 @@ def write_records(store: Store, first: int, count: int, epochs: int) -> int:
         measured = {n: (10 * numbers.random(CLASSES)).tolist() for n in ("diversity", "recognizability", "originality")}
         curves = {"epoch": list(range(epochs)), **{n: (100 * numbers.random(epochs)).tolist() for n in CURVES}}
         row = record(i, rng, classes=0, epochs=0).row
-        encoded = rows.encode(Record(row, {"class_name": names, "drawings": [10] * CLASSES, **measured}, curves))
+        encoded = records.encode(Record(row, {"class_name": names, "drawings": [10] * CLASSES, **measured}, curves))
         size += (folder / f"{i:016x}.json").write_bytes(encoded)
     return size
 
@@ -56,20 +56,20 @@ def timed(program: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def fold(store: Store, log: rows.Log, whole: bool = True) -> float:
+def fold(store: Store, log: records.Log, whole: bool = True) -> float:
     """Seconds of a fold of all records of a log."""
-    return timed(lambda: rows.fold(store, SWEEP, list(log.records.values()), AXES, {}, whole=whole))
+    return timed(lambda: records.fold(store, SWEEP, list(log.records.values()), AXES, {}, whole=whole))
 
 
 def first(store: Store, epochs: int) -> dict[str, float]:
     """A command that finds records and no tables."""
-    log = rows.Log(store, SWEEP)
+    log = records.Log(store, SWEEP)
     return dict(read=timed(log.update), look=timed(log.update), fold=fold(store, log))
 
 
 def resumed(store: Store, epochs: int) -> dict[str, float]:
     """A command that finds tables and parts; its run adds a few records and folds in the middle and at the end."""
-    log = rows.Log(store, SWEEP)
+    log = records.Log(store, SWEEP)
     took = dict(read=timed(log.update), fold=fold(store, log))
     write_records(store, len(log.records), MORE, epochs)
     took |= dict(look=timed(log.update), fold_midway=fold(store, log, whole=False), fold_at_end=fold(store, log))
@@ -78,7 +78,7 @@ def resumed(store: Store, epochs: int) -> dict[str, float]:
 
 def status(store: Store, epochs: int) -> dict[str, float]:
     """Rows alone, from parts where they are."""
-    return dict(read=timed(rows.Log(store, SWEEP, rows_only=True).update))
+    return dict(read=timed(records.Log(store, SWEEP, rows_only=True).update))
 
 
 def pandas(store: Store, epochs: int) -> dict[str, float]:
@@ -96,9 +96,9 @@ def kept(store: Store, epochs: int) -> dict[str, float]:
     """The baseline: every record read whole, all arrays in memory, the tables written from them into a folder beside."""
     start, made = time.perf_counter(), []
     for path in sorted(Path(store.path(f"{SWEEP}/records")).iterdir()):
-        made.append(rows._compact(rows.decode(path.read_bytes())))
+        made.append(records._compact(records.decode(path.read_bytes())))
     read = time.perf_counter() - start
-    return dict(read=read, fold=timed(lambda: rows.fold(store, "kept", made, AXES, {})))
+    return dict(read=read, fold=timed(lambda: records.fold(store, "kept", made, AXES, {})))
 
 
 MEASURES = {"first": first, "resumed": resumed, "status": status, "pandas": pandas, "kept": kept}

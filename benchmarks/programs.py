@@ -14,11 +14,11 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks import baseline, made
-from oneshot.material import PairMaterial
 from oneshot.models.vae_stn import Config, VaeStn
-from oneshot.replay import Rounds
-from oneshot.stack import Stack, matrix_products
-from oneshot.train import noise
+from oneshot.training.batches import PairMaterial
+from oneshot.training.cuda_graph import Rounds
+from oneshot.training.loop import noise
+from oneshot.training.stack import Stack, matrix_products
 
 CLASSES = 60  # of made data: 1,200 images
 SMALL = dict(

@@ -27,12 +27,12 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks import baseline, harness, made
-from oneshot import sample
 from oneshot.critics.encoder import embed_all, initialised
 from oneshot.critics.protonet import ProtoNet
 from oneshot.critics.simclr import SimCLR
 from oneshot.metrics import diversity, recognizability
 from oneshot.models.vae_stn import Config, VaeStn
+from oneshot.scoring import sample
 
 MEASURED = 191.0  # drawings a class, see (a)
 CLASSES, EPISODES, QUERIES, SPREAD, WAYS = 150, 3750, 500, 20, 20  # of the published protocol
@@ -137,10 +137,11 @@ def needed(chance: np.ndarray, label: np.ndarray) -> float:
 
 def stored(results: str, name: str) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """(label of the point, chances, class of each drawing) of the finished points of a sweep's own family."""
-    from oneshot import plan, sweep
-    from oneshot.store import Store
+    from oneshot.store import plan
+    from oneshot.store.store import Store
+    from oneshot.sweep import definition
 
-    planned = plan.make(sweep.load(name), Store(results))
+    planned = plan.make(definition.load(name), Store(results))
     for record in planned.log.records.values():
         if record.row["status"] == "done" and record.row["model"] == planned.sweep.model:
             row = record.row

@@ -13,7 +13,7 @@ import torch
 
 from oneshot.contracts import Sets
 from oneshot.models.set_vae import VARIANTS, Config, SetVae
-from oneshot.stack import Stack
+from oneshot.training.stack import Stack
 
 SIZE = 50
 

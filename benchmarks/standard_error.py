@@ -19,11 +19,14 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from oneshot import inputs, plan, sample, sweep, trial
 from oneshot.critics.encoder import embed_all
 from oneshot.metrics import diversity, recognizability
-from oneshot.store import Store
-from oneshot.train import Training
+from oneshot.scoring import sample
+from oneshot.store import plan
+from oneshot.store.store import Store
+from oneshot.sweep import definition
+from oneshot.training.loop import Training
+from oneshot.trial import inputs, trial
 
 COUNTS = (2, 5, 10, 20, 50)
 
@@ -36,7 +39,7 @@ def main() -> None:
     p.add_argument("--most", type=int, default=100)
     p.add_argument("--repeats", type=int, default=50)
     options = p.parse_args()
-    made = plan.make(sweep.load(options.sweep), Store(options.results))
+    made = plan.make(definition.load(options.sweep), Store(options.results))
     done = [r.row for r in made.log.records.values() if r.row["status"] == "done" and r.row["model"] == made.sweep.model]
     row = min(done, key=lambda r: (not r["point_id"].startswith(options.point), r["human_distance"]))
     point = next(p for p in made.all_points if p.point_id == row["point_id"])

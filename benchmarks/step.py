@@ -21,7 +21,7 @@ from benchmarks import baseline, programs
 from benchmarks.harness import Row, Table, paired, parser
 from oneshot.contracts import Pairs
 from oneshot.models.vae_stn import Config, VaeStn
-from oneshot.stack import Stack
+from oneshot.training.stack import Stack
 
 PUBLISHED_OPERATORS, PROTOTYPE_OPERATORS = 245, 155  # a time step, of the estimate that this was planned with
 

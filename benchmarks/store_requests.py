@@ -37,8 +37,9 @@ sweep = Sweep(
 
 def steps(uri: str, count: int) -> dict[str, Callable[[], Any]]:
     """What is measured, in this order, by the package that this process imports."""
-    from oneshot import cli, lease
-    from oneshot.store import Store
+    from oneshot import cli
+    from oneshot.store import lease
+    from oneshot.store.store import Store
 
     store, content = Store(uri), b"x" * 3000
     made: list[Any] = []
@@ -122,7 +123,7 @@ def main() -> None:
     if options.child:
         child(options.child, options.count, packages[0])
         return
-    sys.path.insert(0, str(ROOT / "tests"))
+    sys.path.insert(0, str(ROOT / "tests" / "support"))
     results: dict[Path, list[dict[str, tuple[float, Counter[str]]]]] = {p: [] for p in packages}
     for _ in range(options.rounds):
         for package in packages:

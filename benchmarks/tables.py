@@ -23,10 +23,11 @@ from typing import Any
 
 from harness import Paired, Row, of_pairs, parser, save
 
-from oneshot import rows, settings
-from oneshot.points import COMMON
-from oneshot.rows import Record
-from oneshot.store import Store
+from oneshot.store import records
+from oneshot.store.records import Record
+from oneshot.store.store import Store
+from oneshot.sweep import settings
+from oneshot.sweep.expansion import COMMON
 
 CLASSES, EPOCHS = 150, 500
 CURVES = ("train_loss", "train_kl", "train_nll", "validation_loss", "learning_rate")
@@ -40,8 +41,8 @@ def record(index: int, rng: random.Random, classes: int = CLASSES, epochs: int =
     row: dict[str, Any] = {"point_id": f"{index:016x}", "status": "done", "model": "vae_stn", "seed": 44}
     row |= {n: f.default for n, f in {**COMMON, **head.fields}.items()}
     row |= {"beta": index % 17 / 4, "time_steps": 20 + 10 * (index // 17 % 8), "z": 10 + 25 * (index // 136 % 16)}
-    row |= {n: rng.random() for n in (*rows.METRICS, *rows.COST)} | {n: rng.randrange(10_000) for n in rows.COUNTS}
-    row |= dict.fromkeys(rows.PROVENANCE, "0123456789abcdef") | {"family_version": 1, "finished_at": end.isoformat(), "sweep": "made"}
+    row |= {n: rng.random() for n in (*records.METRICS, *records.COST)} | {n: rng.randrange(10_000) for n in records.COUNTS}
+    row |= dict.fromkeys(records.PROVENANCE, "0123456789abcdef") | {"family_version": 1, "finished_at": end.isoformat(), "sweep": "made"}
     numbers = {n: [10 * rng.random() for _ in range(classes)] for n in ("diversity", "recognizability", "originality")}
     per_class = {"class_name": [f"alphabet/character{i:02d}" for i in range(classes)], "drawings": [10] * classes, **numbers}
     curves = {"epoch": list(range(epochs)), **{n: [100 * rng.random() for _ in range(epochs)] for n in CURVES}}
@@ -57,7 +58,7 @@ def write_records(store: Store, count: int) -> float:
     for i in range(count):
         made = record(i, rng)
         start = time.perf_counter()
-        (folder / f"{i:016x}.json").write_bytes(rows.encode(made))
+        (folder / f"{i:016x}.json").write_bytes(records.encode(made))
         spent += time.perf_counter() - start
     return spent / count
 
@@ -73,17 +74,17 @@ def median_seconds(program: Callable[[], Any], repeats: int) -> float:
     return statistics.median(times)
 
 
-def fold(store: Store, log: rows.Log) -> float:
+def fold(store: Store, log: records.Log) -> float:
     """Seconds of one fold of everything that a log holds."""
     start = time.perf_counter()
-    rows.fold(store, "made", list(log.records.values()), AXES, {})
+    records.fold(store, "made", list(log.records.values()), AXES, {})
     return time.perf_counter() - start
 
 
 def fold_rows(store: Store, count: int) -> tuple[list[Row], dict[str, float]]:
     """Fold `count` records: from the files on, as at the start of a command, and again with a few more, as during a run."""
     encode = write_records(store, count)
-    log = rows.Log(store, "made")
+    log = records.Log(store, "made")
     start = time.perf_counter()
     log.update()
     read = time.perf_counter() - start
@@ -108,7 +109,7 @@ def read_rows(store: Store, count: int, most: float) -> tuple[Row, float]:
     import pandas as pd
 
     rng = random.Random(1)
-    rows.fold(store, f"read{count}", [record(i, rng, classes=0, epochs=0) for i in range(count)], AXES, {})
+    records.fold(store, f"read{count}", [record(i, rng, classes=0, epochs=0) for i in range(count)], AXES, {})
     path = store.path(f"read{count}/points.parquet")
     if len(pd.read_parquet(path)) != count:
         raise RuntimeError(f"{path} does not hold {count} rows")
@@ -128,7 +129,7 @@ def against(store: Store, count: int, each: float, repeats: int) -> list[Row]:
     parquet, plain = Path(store.path("parquet")), Path(store.path("json"))
     parquet.mkdir()
     plain.mkdir()
-    table = rows.table("points", made, rows.schemas(made, AXES, {})["points"])
+    table = records.table("points", made, records.schemas(made, AXES, {})["points"])
     for i, one in enumerate(made):
         pq.write_table(pa.Table.from_batches(table.slice(i, 1).to_batches()), parquet / f"{i:06d}.parquet")
         (plain / f"{i:06d}.json").write_text(json.dumps(one.row))

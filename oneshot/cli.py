@@ -16,16 +16,18 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from oneshot import looks, plan, sweep
-from oneshot.demand import Impossible
-from oneshot.places import DataError, NoHomeError, user_path
-from oneshot.plan import NothingSelected, Plan
-from oneshot.rows import NewerFormat
-from oneshot.settings import SettingError
-from oneshot.store import Store, StoreError, Unavailable
-from oneshot.sweep import SweepError
-from oneshot.terminal import ReaderLeft, plain_warnings, tell, tell_error
-from oneshot.where import WhereError
+from oneshot.console import messages as looks
+from oneshot.console.terminal import ReaderLeft, plain_warnings, tell, tell_error
+from oneshot.engine.demand import Impossible
+from oneshot.paths import DataError, NoHomeError, user_path
+from oneshot.store import plan
+from oneshot.store.plan import NothingSelected, Plan
+from oneshot.store.records import NewerFormat
+from oneshot.store.store import Store, StoreError, Unavailable
+from oneshot.sweep import definition
+from oneshot.sweep.definition import SweepError
+from oneshot.sweep.filter import WhereError
+from oneshot.sweep.settings import SettingError
 
 SOCKET_ERRORS = (BrokenPipeError, ConnectionAbortedError, ConnectionRefusedError, ConnectionResetError)
 SURE_SECONDS = 10.0  # a driver whose last sign is younger lives: it gives one every five
@@ -208,9 +210,9 @@ def _traceback_if_asked() -> None:
 
 def _dispatch(options: argparse.Namespace) -> int:
     if options.check_cluster:
-        from oneshot import cluster
+        from oneshot.cluster import check
 
-        text, status = cluster.report(options.check_cluster)
+        text, status = check.report(options.check_cluster)
         tell(text)
         return status
     if options.settings:
@@ -225,7 +227,7 @@ def _dispatch(options: argparse.Namespace) -> int:
         if not options.status or options.check or options.list:
             right = shlex.join(["run_sweep.py", options.sweep, "--status", "--watch"])
             raise Refused("--watch goes with --status, and with no other look", right)
-        from oneshot import watch
+        from oneshot.console import watch
 
         return watch.run(lambda: _plan(options), options.sweep, options.watch, options.json)
     made = _plan(options)
@@ -258,7 +260,7 @@ def _look_for_data(made: Plan, options: argparse.Namespace) -> None:
 
 
 def _plan(options: argparse.Namespace) -> Plan:
-    chosen = sweep.override(sweep.load(user_path(options.sweep)), _assignments(options.set), options.seeds)
+    chosen = definition.override(definition.load(user_path(options.sweep)), _assignments(options.set), options.seeds)
     store = Store(user_path(options.results or os.environ.get("ONESHOT_RESULTS") or "results"))
     cpus = os.cpu_count() or 1
     return plan.make(chosen, store, options.where, options.limit, options.retry_failed, cpus, rows_only=_looks(options))
@@ -318,7 +320,7 @@ def _given(flag: str, value: Any) -> list[str]:
 def _run(made: Plan, options: argparse.Namespace) -> int:
     if options.local and options.workers_per_trial > 1:
         raise Refused("--workers-per-trial needs Ray", "leave --local out")
-    from oneshot.lease import Lease, Taken, holder
+    from oneshot.store.lease import Lease, Taken, holder
 
     holding, name = holder(made.store, made.sweep.name), made.sweep.name
     retry = command(options, retry_failed=True)
@@ -332,11 +334,11 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
         raise _taken(Taken(name, *holding))
     _warn_of_another_file(made)
     tell(looks.echo(made, options), sys.stderr)
-    from oneshot import runner
     from oneshot.critics.encoder import CriticError
+    from oneshot.engine import driver
 
-    note = json.dumps(looks.manifest(made, options, runner.revision()), indent=1).encode()
-    run_options = runner.Options(
+    note = json.dumps(looks.manifest(made, options, driver.revision()), indent=1).encode()
+    run_options = driver.Options(
         address=options.address or os.environ.get("RAY_ADDRESS", ""),
         gpus_per_trial=options.gpus_per_trial,
         cpus_per_trial=options.cpus_per_trial,
@@ -348,7 +350,7 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
         drop_weights=options.drop_weights,
     )
     try:
-        outcome = runner.run(made, run_options, _engine(options.local), note)
+        outcome = driver.run(made, run_options, _engine(options.local), note)
     except Taken as error:
         raise _taken(error) from error
     except (DataError, CriticError) as error:
@@ -376,17 +378,17 @@ def _warn_of_another_file(made: Plan) -> None:
         manifest = json.loads(made.store.read(f"{made.sweep.name}/sweep.json"))
     except (FileNotFoundError, ValueError):
         return
-    if isinstance(manifest, dict) and (text := sweep.other_origin(made.sweep, manifest)):
+    if isinstance(manifest, dict) and (text := definition.other_origin(made.sweep, manifest)):
         warnings.warn(text, stacklevel=2)
 
 
 def _engine(local: bool) -> Any:
     """The engine's class; Ray takes over a second to import and is left alone where it is not used."""
     if local:
-        from oneshot.runner import LocalEngine
+        from oneshot.engine.driver import LocalEngine
 
         return LocalEngine
-    from oneshot.ray_engine import RayEngine
+    from oneshot.engine.tune import RayEngine
 
     return RayEngine
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from oneshot.episodes import DataSet, Drawings
+from oneshot.types import DataSet, Drawings
 
 Hyper = Mapping[str, Tensor | float]
 Losses = dict[str, Tensor]

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from oneshot import streams
-from oneshot.episodes import DataSet
+from oneshot import rng
+from oneshot.types import DataSet
 
 CHANNELS = 64
 FEATURES = 256
@@ -66,13 +66,13 @@ def _block(inputs: int) -> nn.Sequential:
 def initialised(make: Callable[[], M], seed: int, purpose: str) -> M:
     """A module whose starting weights depend only on (seed, purpose); the global random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(streams.key(seed, purpose, "weights"))
+        torch.manual_seed(rng.key(seed, purpose, "weights"))
         return make()
 
 
 def generator(seed: int, *purpose: object) -> torch.Generator:
     """A CPU generator for one purpose."""
-    return torch.Generator().manual_seed(streams.key(seed, *purpose))
+    return torch.Generator().manual_seed(rng.key(seed, *purpose))
 
 
 def embed_all(module: nn.Module, images: np.ndarray, device: torch.device | str, batch_size: int = 0) -> np.ndarray:

@@ -29,9 +29,9 @@ from oneshot.critics.encoder import (
     initialised,
     snapshot,
 )
-from oneshot.episodes import DataSet
 from oneshot.metrics import recognizability
-from oneshot.settings import setting
+from oneshot.sweep.settings import setting
+from oneshot.types import DataSet
 
 VERSION = 1
 VARIANTS = {"tiny": {"epochs": 1, "episodes_per_epoch": 5, "train_ways": 10, "train_queries": 2}}

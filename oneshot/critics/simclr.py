@@ -28,9 +28,9 @@ from oneshot.critics.encoder import (
     initialised,
     snapshot,
 )
-from oneshot.episodes import DataSet
 from oneshot.nn.augment import STRENGTHS, views
-from oneshot.settings import setting
+from oneshot.sweep.settings import setting
+from oneshot.types import DataSet
 
 VERSION = 1
 VARIANTS = {"tiny": {"epochs": 1, "batch_size": 32}}

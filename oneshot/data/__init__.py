@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from oneshot.episodes import DataSet
-from oneshot.places import DataError, absent, cache_dir, find, unreadable
-from oneshot.points import Point, data_fingerprint
+from oneshot.paths import DataError, absent, cache_dir, find, unreadable
+from oneshot.sweep.expansion import Point, data_fingerprint
+from oneshot.types import DataSet
 
 # Raised whenever the same content comes out as other images or in another split; part of every fingerprint and cache file name.
 VERSION = 1

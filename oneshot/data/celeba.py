@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from oneshot.data.cache import cached
 from oneshot.data.content import Contents
 from oneshot.data.images import area_resized, read_rgb
-from oneshot.episodes import DataSet
-from oneshot.places import DataError, locate, unreadable
-from oneshot.points import data_fingerprint
+from oneshot.paths import DataError, locate, unreadable
+from oneshot.store.machine_cache import cached
+from oneshot.sweep.expansion import data_fingerprint
+from oneshot.types import DataSet
 
 SPLITS = ("identities",)
 TRAIN_IMAGES = {"identities": 115_000}  # about: 4,444 identities; read without importing this file, for estimates of cost

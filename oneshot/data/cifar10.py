@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from oneshot.data import by_hash
-from oneshot.data.cache import cached
 from oneshot.data.content import Contents
 from oneshot.data.images import CHUNK, area_resized, read_npz_arrays, read_rgb
-from oneshot.episodes import DataSet
-from oneshot.places import DataError, locate
-from oneshot.points import data_fingerprint
+from oneshot.paths import DataError, locate
+from oneshot.store.machine_cache import cached
+from oneshot.sweep.expansion import data_fingerprint
+from oneshot.types import DataSet
 
 SPLITS = ("fixed",)
 TRAIN_IMAGES = {"fixed": 36_000}  # of the official folder, the npz has 3,600; read without importing this file, for estimates of cost

@@ -19,8 +19,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from oneshot.data.cache import lock, replacing, sha256
-from oneshot.places import DataError, cache_dir, find, unreadable
+from oneshot.paths import DataError, cache_dir, find, unreadable
+from oneshot.store.machine_cache import lock, replacing, sha256
 
 DIGITS = 12
 REPORT = 2.0  # seconds between two lines of progress

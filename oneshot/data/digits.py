@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from oneshot import streams
+from oneshot import rng as streams
 from oneshot.data import VERSION
-from oneshot.data.cache import cached
 from oneshot.data.images import CHUNK, area_resized, read_npz_arrays
-from oneshot.places import DataError, locate
+from oneshot.paths import DataError, locate
+from oneshot.store.machine_cache import cached
 
 SIDE = 28  # pixels of a digit
 PACKED = "mnist_10k.npz"

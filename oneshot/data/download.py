@@ -13,7 +13,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from oneshot.data.cache import lock, replacing
+from oneshot.store.machine_cache import lock, replacing
 
 TRIES = 3
 WAIT = 1.0  # seconds before the second try, doubled before each further one

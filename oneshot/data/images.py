@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from oneshot.places import DataError
+from oneshot.paths import DataError
 
 CHUNK = 1000  # images prepared at a time: 11 MB of 105 x 105 pixels, and as float32 four times that
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from oneshot.data import VERSION, WillBeDownloaded, by_hash
-from oneshot.data.cache import cached
 from oneshot.data.images import binarise_omniglot, unpacked_chunks
 from oneshot.data.images import greys as area_average
 from oneshot.data.omniglot_files import DRAWERS, SETS, SIDE, Release, complete, describe, read
-from oneshot.episodes import DataSet
-from oneshot.places import DataError, cache_dir, shown, user_folders
+from oneshot.paths import DataError, cache_dir, shown, user_folders
+from oneshot.store.machine_cache import cached
+from oneshot.types import DataSet
 
 SPLITS = ("weak", "strong", "random")
 RANDOM_TEST, RANDOM_VALIDATION = 423, 200  # classes; the remaining 1,000 are for training

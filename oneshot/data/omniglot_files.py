@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 
 from oneshot.data.images import pack, read_npz_arrays
-from oneshot.places import DataError
+from oneshot.paths import DataError
 
 SETS = ("images_background", "images_evaluation")
 PACKED = "omniglot_105_packed.npz"

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from oneshot.data import VERSION, DataError, by_hash
-from oneshot.data.cache import cached
 from oneshot.data.images import greys as area_average
 from oneshot.data.images import resize_bits, unpacked_chunks
-from oneshot.episodes import DataSet
+from oneshot.store.machine_cache import cached
+from oneshot.types import DataSet
 
 SPLITS = ("fixed",)
 DRAWINGS_PER_CLASS = 80

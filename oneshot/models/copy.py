@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from oneshot.contracts import ReferenceFamily
-from oneshot.episodes import DataSet, Drawings
+from oneshot.types import DataSet, Drawings
 
 VERSION = 1
 

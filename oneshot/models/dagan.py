@@ -26,7 +26,7 @@ from torch.nn.functional import leaky_relu
 
 from oneshot.contracts import Hyper, Losses, Pairs, Player, TrainedFamily
 from oneshot.nn.dense_blocks import SLOPE, Convolution, Decoder, Draws, Encoder, Unit, by_batch, by_image, ladder
-from oneshot.settings import setting
+from oneshot.sweep.settings import setting
 
 VERSION = 1
 BETAS = (0.0, 0.9)  # of Adam, for both players

@@ -30,7 +30,7 @@ from oneshot.contracts import ExplainedFamily, Hyper, Losses, Pairs, Player, Set
 from oneshot.nn.process import Process
 from oneshot.nn.set_encoder import SetEncoder
 from oneshot.nn.unet import UNet
-from oneshot.settings import setting
+from oneshot.sweep.settings import setting
 
 VERSION = 1
 

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from oneshot.contracts import ReferenceFamily
-from oneshot.episodes import DataSet, Drawings
 from oneshot.metrics.images import standardise
-from oneshot.settings import setting
+from oneshot.sweep.settings import setting
+from oneshot.types import DataSet, Drawings
 
 VERSION = 1
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oneshot import streams
+from oneshot import rng
 from oneshot.contracts import ReferenceFamily
-from oneshot.episodes import DataSet, Drawings
-from oneshot.settings import setting
+from oneshot.sweep.settings import setting
+from oneshot.types import DataSet, Drawings
 
 VERSION = 1
 
@@ -28,7 +28,7 @@ class Noise(ReferenceFamily):
     def draw(self, data: DataSet, exemplars: np.ndarray, n: int, seed: int) -> Drawings:
         ink = self.config.ink or float(np.mean(data.images[data.rows(data.train)]))
         shape = (n, data.image_size, data.image_size)
-        images = [(streams.generator(seed, "draw", int(c)).random(shape, dtype=np.float32) < ink).astype(np.uint8) for c in data.test]
+        images = [(rng.generator(seed, "draw", int(c)).random(shape, dtype=np.float32) < ink).astype(np.uint8) for c in data.test]
         names = tuple(data.class_names[c] for c in data.test)
         label = np.arange(len(data.test)).repeat(n)
         return Drawings(np.concatenate(images), label, np.asarray(data.images[exemplars[data.test]]), names)

@@ -23,7 +23,7 @@ from oneshot.nn.likelihoods import logistic_mixture_log_prob, logistic_mixture_m
 from oneshot.nn.pyramid import ObservationNet, PyramidEncoder, Streams, stream_levels
 from oneshot.nn.set_convolutions import ConvDecoder, ConvEncoder, sizes
 from oneshot.nn.top_down import EVERYTHING, POSTERIOR, POSTERIOR_MEAN, PRIOR, PRIOR_MEAN, Level, Path, Sources, noise_sizes, walk
-from oneshot.settings import setting
+from oneshot.sweep.settings import setting
 
 VERSION = 1
 COLOUR = True

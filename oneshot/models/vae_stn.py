@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from oneshot.contracts import Hyper, LikelihoodFamily, Losses, Pairs, Player, bernoulli_nll, gaussian_kl
 from oneshot.nn import spatial
 from oneshot.nn.deferred import Deferred, product
-from oneshot.settings import setting
+from oneshot.sweep.settings import setting
 
 VERSION = 2
 Weights = Mapping[str, Tensor]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, batch_norm, conv2d, conv_transpose2d, elu, interpolate
 
-from oneshot import peers
+from oneshot.nn import data_parallel
 from oneshot.nn.recompute import happens_again, recomputed
 from oneshot.nn.set_layers import BatchNorm, Pointwise, convolution, dense, each, join
 from oneshot.nn.set_levels import Samples
@@ -82,7 +82,7 @@ class _Share(nn.Module):
         assert norm.running_mean is not None and norm.running_var is not None and norm.momentum is not None
         mine = slice(self.share, None, SHARES)
         y = conv_transpose2d(x, grow.weight[:, mine], grow.bias[mine], stride=2)
-        if peers.now().size > 1:
+        if data_parallel.now().size > 1:
             return conv2d(elu(norm.of_all_peers(y, mine), inplace=True), self.last.weight[:, mine, None, None])
         mean, variance = norm.running_mean[mine], norm.running_var[mine]
         if happens_again():

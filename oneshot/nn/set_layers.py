@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d, linear
 
-from oneshot import peers
+from oneshot.nn import data_parallel
 from oneshot.nn.recompute import happens_again
 
 
@@ -32,7 +32,7 @@ class BatchNorm(nn.BatchNorm2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training and peers.now().size > 1:
+        if self.training and data_parallel.now().size > 1:
             return self.of_all_peers(x, slice(None))
         if self.training and math.prod(x.shape) == x.shape[1]:
             return batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
@@ -45,7 +45,7 @@ class BatchNorm(nn.BatchNorm2d):
         """As `forward` in training, of these channels [N, c, r, r], over the batch of all processes."""
         assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
         running = self.running_mean[channels], self.running_var[channels]
-        mean, variance, count = peers.mean_and_variance(x)
+        mean, variance, count = data_parallel.mean_and_variance(x)
         if count == 1:
             mean, variance = running
         elif not happens_again():

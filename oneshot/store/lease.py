@@ -1,0 +1,303 @@
+"""One driver a sweep: a lease by generations, without clocks, settling waits or locks.
+
+The n-th driver of a sweep creates RESULTS/<sweep>/driver-<n>.json, which only one can, and rewrites
+it every few seconds. One rule keeps two drivers apart: generation n + 1 is created only after the
+note of generation n says that it has ended. A driver that exits says so itself. For one that died,
+who wants in says it, by replacing the very version of the note that did not change for a minute of
+its own clock. A driver that was only asleep replaces that version, too, and whichever of the two
+comes second fails, and knows. Clocks are compared only to tell people the age of a note.
+
+The holder deletes old notes, but for the last KEPT: an object store may list late, and who comes in
+by an old listing walks up from the generation that it saw. It must find each of them on its way,
+and does unless that many drivers come and go between two of its requests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import platform
+import re
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from oneshot.store.store import Store
+
+RENEW_SECONDS = 5.0
+EXPIRY_SECONDS = 60.0
+KEPT = 16
+NEVER = (-math.inf, -math.inf)
+_held: set[str] = set()  # tokens of the leases that this process enters or holds
+_now, _wall, _sleep = time.monotonic, time.time, time.sleep  # tests have a time of their own
+
+
+class Taken(RuntimeError):
+    """Another driver runs this sweep; `wait` is after how many seconds it would be taken for dead."""
+
+    def __init__(self, sweep: str, holder: dict[str, Any], age: float):
+        super().__init__(f"{sweep} is being run by {_name(holder)} (last sign {age:.0f} s ago)")
+        self.wait = max(EXPIRY_SECONDS - age, 1)
+
+
+class Lost(RuntimeError):
+    """This driver does not hold its sweep any more, or cannot know whether it does."""
+
+
+def holder(store: Store, sweep: str) -> tuple[dict[str, Any], float] | None:
+    """Who runs this sweep, as far as a single Look tells."""
+    return Look(store, sweep).holder()
+
+
+class Look:
+    """Who runs a sweep, for somebody who looks once, or again and again. Writes nothing."""
+
+    def __init__(self, store: Store, sweep: str):
+        self.store, self.sweep = store, sweep
+        self._number = -1  # the generation that was read last
+        self._seen: bytes | None = None
+        self._since, self._is_known = 0.0, False  # since when it is so, if we saw it change
+
+    def holder(self) -> tuple[dict[str, Any], float] | None:
+        """The note of the driver and the seconds since its last sign; None if nobody runs the sweep.
+
+        The first look goes by the time in the note: a driver whose clock is wrong by more than the
+        expiry is not seen. Later ones know a living driver by a note that changes. On an object
+        store the first costs a listing and a read, others one read, or two once a driver has ended.
+        """
+        data = self._read(self._number)
+        if not data:
+            self._number = max(_generations(self.store, self.sweep), default=-1)
+            data = self._read(self._number)
+        elif (_parsed(data) or {}).get("ended") and (newer := self._read(self._number + 1)):
+            self._number, data = self._number + 1, newer
+        if data != self._seen:
+            self._since, self._is_known, self._seen = _now(), self._seen is not None, data
+        note = _parsed(data)
+        if note is None or note.get("ended") or _dead(note):
+            return None
+        age = _now() - self._since if self._is_known else _wall() - note["time"]
+        return (note, max(age, 0.0)) if abs(age) <= EXPIRY_SECONDS else None
+
+    def _read(self, number: int) -> bytes:
+        with contextlib.suppress(FileNotFoundError):
+            return self.store.fetch(_key(self.sweep, number))[0] if number >= 0 else b""
+        return b""
+
+
+class Lease:
+    """The right to run a sweep, held while the context lasts.
+
+    Args:
+        store: where the results lie.
+        sweep: the sweep's name.
+        tell: what the note says beside who signed it, asked at each renewal; its errors are ignored.
+        lost: called once, from the lease's own thread, with a sentence, if this driver was taken
+            for dead (it slept, or was cut off from the store) and another one may run the sweep.
+        say: called with a sentence where entering has to wait.
+
+    Raises on entering:
+        Taken: another living driver holds it.
+        OSError: the store does not answer, or takes no files.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        sweep: str,
+        tell: Callable[[], dict[str, Any]] = dict,
+        lost: Callable[[str], object] = lambda text: None,
+        say: Callable[[str], object] = lambda text: None,
+    ):
+        self.store, self.sweep, self.tell, self.lost, self.say = store, sweep, tell, lost, say
+        self.token = uuid.uuid4().hex
+        self.number = self._beat = 0
+        self._signed = NEVER  # when the note was last known to be ours, by both clocks
+        self._tried, self._why = False, ""  # a note may be there; we write no more, and why
+        self._old: list[int] = []
+        self._lock, self._end = threading.Lock(), threading.Event()
+        self._thread = threading.Thread(target=self._renewing, name="lease", daemon=True)
+
+    def __enter__(self) -> Lease:
+        try:
+            self.enter()
+        except (Taken, OSError):
+            _held.discard(self.token)
+            raise
+        except BaseException:  # Ctrl-C, maybe after the note was written
+            self.leave()
+            raise
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._end.set()
+        self._thread.join(RENEW_SECONDS)  # a store that hangs holds nobody up: the note expires
+        _held.discard(self.token)
+
+    def held(self) -> bool:
+        """Whether no other driver can hold the sweep now. Asks the store only after long silence."""
+        if self._silent() > EXPIRY_SECONDS / 2:
+            with contextlib.suppress(OSError):
+                self.renew()
+        return not self._why and self._silent() < EXPIRY_SECONDS
+
+    def check(self) -> None:
+        """Raise Lost unless the lease is held; called before anything is written for the sweep."""
+        if not self.held():
+            unsure = f"the results did not answer for {self._silent():.0f} s"
+            raise Lost(self._why or f"another driver may run {self.sweep} now: {unsure}")
+
+    def enter(self) -> None:
+        """Create the note of the next generation once the highest one has ended."""
+        _held.add(self.token)
+        found = _generations(self.store, self.sweep)
+        last = max(found, default=0)
+        for number in sorted({0, last} & set(found)):
+            self._await_end(number)
+        self.number = last + 1
+        self._old = [n for n in found if n == 0 or n <= self.number - KEPT]
+        while True:
+            began, self._tried = (_now(), _wall()), True
+            if self.store.create(_key(self.sweep, self.number), self._note()):
+                self._signed = began
+                return
+            self._await_end(self.number)
+            self.number += 1
+
+    def renew(self, **more: Any) -> None:
+        """Rewrite the note, unless somebody has ended it: then the lease is lost."""
+        with self._lock:
+            if self._why:
+                return
+            began, key = (_now(), _wall()), _key(self.sweep, self.number)
+            try:
+                data, version = self.store.fetch(key)
+            except FileNotFoundError:
+                return self._lose(f"{self.store.path(key)} was deleted")
+            note = _parsed(data)
+            if note and (note.get("token") != self.token or note.get("ended")):
+                return self._lose(f"{self.sweep} is now run by {_name(note)}")
+            if self.store.version(_key(self.sweep, self.number + 1)):  # a folder without locks
+                return self._lose(f"{self.sweep} is now run by another driver")
+            if self.store.swap(key, self._note(**more), version):
+                self._signed = began
+
+    def leave(self) -> None:
+        """Say in the note that this driver has ended, and write nothing any more."""
+        with contextlib.suppress(Exception):
+            if self._tried:
+                self.renew(ended=True)
+        self._why = self._why or f"this driver of {self.sweep} has ended"
+        _held.discard(self.token)
+
+    def _renewing(self) -> None:
+        """The thread: delete old notes, and renew until the end, or until the lease is lost."""
+        with contextlib.suppress(Exception):
+            for number in self._old:
+                self.store.delete(_key(self.sweep, number))
+        while not self._why and not self._end.wait(RENEW_SECONDS):
+            with contextlib.suppress(Exception):  # a store that does not answer ends no run
+                self.renew()
+        with contextlib.suppress(Exception):
+            if self._why:
+                self.lost(self._why)
+        self.leave()
+
+    def _await_end(self, number: int) -> None:
+        """Return once a generation has ended, by its own word or ours; Taken if its note changes."""
+        key, seen, since = _key(self.sweep, number), b"", 0.0
+        while True:
+            asked = _now()
+            data, version = self.store.fetch(key)
+            note, late = _parsed(data), _now() - asked > RENEW_SECONDS
+            if note and note.get("ended"):
+                return
+            living = note and not _dead(note) and note.get("token") != self.token
+            if note and living and seen and data != seen:
+                raise Taken(self.sweep, note, 0.0)
+            if not seen or late:  # a store that was silent for everybody says nothing of a driver
+                seen, since = data, _now()
+                if note and living:
+                    limit = f"(at most {EXPIRY_SECONDS:.0f} s)"
+                    self.say(f"waiting whether {_name(note)} still lives {limit}")
+            over = not living or _now() - since >= EXPIRY_SECONDS
+            if over and self.store.swap(key, self._note(ended=True), version):
+                return
+            _sleep(RENEW_SECONDS / 5)
+
+    def _note(self, **more: Any) -> bytes:
+        self._beat += 1
+        mine = dict(pid=os.getpid(), host=platform.node(), machine=_machine(), token=self.token)
+        mine |= dict(time=_wall(), beat=self._beat, ended=False) | more
+        try:
+            return json.dumps({**self.tell(), **mine}, allow_nan=False).encode()
+        except Exception:  # whatever a run has to tell, the lease does not depend on it
+            return json.dumps(mine).encode()
+
+    def _lose(self, reason: str) -> None:
+        self._why = f"{reason}: this driver gave no sign for {self._silent():.0f} s"
+
+    def _silent(self) -> float:
+        """Seconds since the note was ours; a machine that slept knows them by the wall clock only."""
+        return max(_now() - self._signed[0], _wall() - self._signed[1])
+
+
+def _key(sweep: str, number: int) -> str:
+    """The note of a generation; generation 0 is that of older versions, without a number."""
+    return f"{sweep}/driver-{number}.json" if number else f"{sweep}/driver.json"
+
+
+def _generations(store: Store, sweep: str) -> list[int]:
+    names = store.versions(sweep, ".json")
+    found = (re.fullmatch(r"driver(-[1-9][0-9]{0,17})?\.json", name) for name in names)
+    return [int((match[1] or "-0")[1:]) for match in found if match]
+
+
+def _name(note: dict[str, Any]) -> str:
+    return f"process {note['pid']} on {note['host']}"
+
+
+def _parsed(data: bytes) -> dict[str, Any] | None:
+    """A note; None where it cannot be read, and so is nobody's."""
+    try:
+        note = json.loads(data)
+        named = isinstance(note["host"], str) and type(note["pid"]) is int and note["pid"] > 0
+        timed = type(note["time"]) in (int, float) and math.isfinite(note["time"])
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return None
+    return note if named and timed else None
+
+
+def _dead(note: dict[str, Any]) -> bool:
+    """Whether its process was of this machine and is gone; machines may have the same name."""
+    if note["host"] != platform.node() or note.get("machine", _machine()) != _machine():
+        return False
+    earlier = note["pid"] == os.getpid() and note.get("token") not in _held
+    return earlier or not _alive(note["pid"])
+
+
+def _machine() -> str:
+    """This machine's start and the namespace of its process ids; "" where these are not known."""
+    try:
+        started = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{started[:8]}-{os.readlink('/proc/self/ns/pid').strip('pid:[]')}"
+    except OSError:
+        return ""
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    with contextlib.suppress(OSError):  # one that was killed and not yet collected answers, too
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return True

@@ -1,0 +1,5 @@
+"""What is asked: sweeps, their settings and points. Sweep files import from here."""
+
+from oneshot.sweep.definition import Part, Sweep, SweepError, grid, line, points, steps
+
+__all__ = ["Part", "Sweep", "SweepError", "grid", "line", "points", "steps"]

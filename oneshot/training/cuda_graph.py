@@ -1,0 +1,101 @@
+"""A whole training round of a stack as one CUDA graph, replayed for every batch, because launching thousands of small kernels takes longer
+than running them.
+
+A round is recorded once for each batch size and set of moving players. Everything it reads lies at fixed addresses: the images, and the
+inputs that are copied in before each replay.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from oneshot.training.batches import Item
+from oneshot.training.stack import Stack
+
+WARMUPS = 3
+
+
+@dataclass
+class _Graph:
+    """A recorded round, what it reads, and what it leaves."""
+
+    graph: torch.cuda.CUDAGraph
+    item: Item
+    noise: Tensor
+    hyper: dict[str, Tensor]
+    means: dict[str, Tensor]
+
+
+class Rounds:
+    """Plays the rounds of a stack: by graph on a GPU, directly elsewhere, or where recording fails, which it says once.
+
+    batch: Material.batch, from an item to its images. `by_graph` tells which way is taken.
+    """
+
+    def __init__(self, stack: Stack, batch: Callable[[Item], Any], by_graph: bool):
+        self.stack, self.batch, self.by_graph = stack, batch, by_graph
+        self._graphs: dict[tuple[int, tuple[int, ...]], _Graph] = {}
+
+    def play(self, item: Item, noise: Tensor, hyper: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """One round on this batch, of which peers play a part each; the batch means of the losses, each [K].
+
+        On a GPU they are overwritten by the next round.
+        """
+        moving = self.stack.moving()
+        item, noise, share = self.stack.peers.cut(item, noise)
+        if self.by_graph:
+            key = (len(noise), moving)
+            try:
+                if key not in self._graphs:
+                    self._graphs[key] = self._record(item, noise, hyper, moving)
+                return self._replay(self._graphs[key], item, noise, hyper)
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:  # slower, but right; the row says how it was trained
+                warnings.warn(f"training without a CUDA graph: {error} {error.__context__ or ''}", stacklevel=2)
+                self.by_graph = False
+                self._graphs.clear()
+                self.stack.template.accelerate(lambda function: function)  # it may have been the compilation that failed
+        return self.stack.play(self.batch(item), noise, hyper, moving, share)
+
+    def _record(self, item: Item, noise: Tensor, hyper: Mapping[str, Tensor], moving: tuple[int, ...]) -> _Graph:
+        """Warm up on a side stream, take the moves of the warm-up back, and record."""
+        held = ({n: v.clone() for n, v in item.items()}, noise.clone(), {n: v.clone() for n, v in hyper.items()})
+        before, here, side = self.stack.snapshot(), torch.cuda.current_stream(), _side_stream()
+        try:
+            side.wait_stream(here)
+            with torch.cuda.stream(side):
+                for _ in range(WARMUPS):
+                    self.stack.play(self.batch(held[0]), held[1], held[2], moving)
+            here.wait_stream(side)
+        finally:
+            self.stack.rewind(before)
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
+                means = self.stack.play(self.batch(held[0]), held[1], held[2], moving)
+        except RuntimeError:
+            torch.cuda.set_stream(here)  # which a failed capture leaves behind
+            raise
+        return _Graph(graph, *held, means)
+
+    def _replay(self, recorded: _Graph, item: Item, noise: Tensor, hyper: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        recorded.noise.copy_(noise, non_blocking=True)
+        for held, new in ((recorded.item, item), (recorded.hyper, hyper)):
+            for name, value in new.items():
+                held[name].copy_(value, non_blocking=True)
+        recorded.graph.replay()
+        return recorded.means
+
+
+@functools.cache
+def _side_stream() -> torch.cuda.Stream:
+    """The stream on which this process warms up and records; each stream of a GPU keeps workspace of its own for good."""
+    return torch.cuda.Stream()

@@ -1,0 +1,320 @@
+"""The live lines and the log lines."""
+
+from __future__ import annotations
+
+import io
+import math
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable
+
+import pytest
+
+from oneshot.console import progress
+from oneshot.console.progress import Progress, Running, State, duration, lines, summary
+
+
+def state() -> State:
+    made = State("vae_stn", 100, before=40, work=60.0)
+    made.running = {"a": Running("beta=1", 17, 1.0, done=61, total=200), "b": Running("beta=2", 1, 1.0)}
+    return made
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(8, "8 s"), (150, "2 min"), (31800, "8 h 50 m"), (273600, "3 d 4 h")])
+def test_durations_as_people_say_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_four_lines_of_at_most_79_columns() -> None:
+    shown = lines(state(), 80)
+    assert len(shown) == 4 and all(len(line) <= 79 for line in shown)
+    assert shown[0].startswith("vae_stn  40/100  40%  [") and shown[0].endswith("left -")
+    assert "running 18 in 2 trials (epoch 61/200)" in shown[1]
+    made = state()
+    made.running["b"] = Running("beta=2", 1, 1.0, doing="drawing", done=30, total=300)
+    assert "running 18 in 2 trials (epoch 61/200, drawing 10%)" in lines(made, 80)[1]
+
+
+def test_time_left_weighs_work_and_waits_for_three_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = State("q", 4, work=100.0)
+    clock = made.started
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock + 50)
+    for i, work in enumerate((10.0, 10.0, 5.0)):
+        assert made.left() == "-"
+        made.running[str(i)] = Running("", 1, work)
+        made.end_trial(str(i))
+    assert made.left() == "2 min"  # 25 of 100 in 50 s
+    made.running["x"] = Running("", 1, 50.0, done=1, total=2)
+    assert made.left() == "50 s"  # with half of the long one, 50 of 100
+    made.running["x"].doing = "drawing"
+    assert made.left() == "17 s"  # it has trained: 75 of 100
+
+
+def test_a_trial_that_did_not_finish_does_not_count() -> None:
+    made = State("q", 4, work=10.0)
+    made.running["x"] = Running("", 1, 5.0)
+    made.end_trial("x", finished=False)
+    assert (made.work_done, made.trials_ended, made.running) == (0, 0, {})
+
+
+def test_a_log_has_whole_lines_without_control_codes_and_few_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    stream, made = io.StringIO(), state()
+    with Progress(made, stream) as shown:
+        for i in range(8):
+            made.end_point("failed")
+            shown.failure("failed", dict(point_id=f"{i:016d}", model="vae_stn", beta=1.0, seed=44, error_type="E", log="l.txt"), ["beta"])
+        time.sleep(1.3)
+    text = stream.getvalue()
+    assert "\x1b" not in text and "\r" not in text and text.endswith("\n")
+    assert text.count(" failed 0000000") == progress.SHOWN_FAILURES and "3 more failed or diverged points" in text
+    assert "vae_stn 48/100 48% running=18 failed=8" in text
+    assert "left=" in summary(made)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return 2
+
+
+def test_a_terminal_is_repainted_and_left_clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = Terminal()
+    with Progress(state(), stream) as shown:
+        time.sleep(0.6)
+        shown.say("a line that stays")
+    text = stream.getvalue()
+    assert "\x1b[4A\x1b[J" in text and "a line that stays\n" in text
+    assert text.endswith("\x1b[J"), "the live lines are taken away at the end"
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, "did not happen"
+        time.sleep(0.01)
+
+
+def test_a_log_hears_of_a_run_each_minute_though_no_point_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.05)
+    stream, made = io.StringIO(), State("small", 100)
+    made.running["a"] = Running("beta=1.75 seed=44", 1, 1.0, done=37, total=100, loss=1.2345678)
+    with Progress(made, stream):
+        wait_until(lambda: stream.getvalue().count("small at:") >= 2)
+    assert "small 0/100 0% running=1" in stream.getvalue()
+    assert "small at: beta=1.75 seed=44 epoch 37/100 loss 1.235\n" in stream.getvalue()
+
+
+def test_a_log_hears_what_is_prepared_or_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.05)
+    stream, made = io.StringIO(), State("small", 100, phase="preparing simclr epoch 3/10  loss=2.1")
+    with Progress(made, stream):
+        wait_until(lambda: "small now: preparing simclr epoch 3/10  loss=2.1\n" in stream.getvalue())
+
+
+def test_a_heartbeat_is_due_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = Progress(state(), io.StringIO())
+    began, due = shown._last_line, []
+    for seconds in (1, 59, 61, 62, 119, 122):
+        monkeypatch.setattr(progress.time, "monotonic", lambda at=began + seconds: at)
+        shown._heartbeat_if_due()
+        due.append(len(shown._said) > 0)
+        shown._said.clear()
+    assert due == [False, False, True, False, False, True]
+
+
+def test_the_trials_of_a_heartbeat_fit_a_line() -> None:
+    made = State("vae_stn", 100)
+    assert progress.heartbeat(made) == [summary(made)]
+    for i in range(9):
+        made.running[str(i)] = Running(f"beta={i} time_steps=40 z=85 seed=44", 1, 1.0, done=i, total=8 if i > 1 else 0)
+    line = progress.heartbeat(made)[-1]
+    assert line == "vae_stn at: beta=2 time_steps=40 z=85 seed=44 epoch 2/8; 8 more"
+    made.running = {str(i): Running(f"beta={i}", 1, 1.0, "drawing" if i else "epoch", i, 4, math.inf) for i in range(5)}
+    line = progress.heartbeat(made)[-1]
+    assert line == "vae_stn at: beta=0 epoch 0/4; beta=1 drawing 25%; beta=2 drawing 50%; 2 more" and len(line) < 90
+    made.running = {"x": Running("a" * 200, 1, 1.0)}
+    assert progress.heartbeat(made)[-1] == f"vae_stn at: {'a' * 200} starts"
+
+
+def test_the_rate_may_be_asked_by_any_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While points end; asking changes nothing."""
+    made = State("q", 10)
+    monkeypatch.setattr(progress, "RATE_SECONDS", 0.0)
+    made.ends += [made.started - 1.0] * 2000
+    made.per_minute()
+    assert len(made.ends) == 2000
+    monkeypatch.setattr(progress, "RATE_SECONDS", 1e-5)
+    errors: list[Exception] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        try:
+            while not stop.is_set():
+                assert made.per_minute() >= 0
+        except Exception as error:
+            errors.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for _ in range(3000):
+            made.end_point("done")
+        stop.set()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert errors == [] and made.counts["done"] == 3000 and len(made.ends) == 5000
+
+
+class Interrupted(Terminal):
+    """A terminal during whose third write a signal arrives, whose handler speaks."""
+
+    shown: Progress
+    writes = 0
+
+    def write(self, text: str) -> int:
+        self.writes += 1
+        if self.writes != 3:
+            return super().write(text)
+        half = len(text) // 2
+        super().write(text[:half])
+        self.shown.say("Stopping: no new trials")
+        self.shown.say("   Ctrl-C again stops at once")
+        return super().write(text[half:]) + half
+
+
+def screen(text: str) -> list[str]:
+    """What a terminal shows after this text: lines, cursor up, clear below."""
+    rows, at, i = [""], 0, 0
+    while i < len(text):
+        if text[i] == "\x1b":
+            end = next(j for j in range(i + 2, len(text)) if text[j].isalpha())
+            if text[end] == "A":
+                at -= int(text[i + 2 : end])
+            else:
+                rows[at:] = [""]
+            i = end + 1
+            continue
+        if text[i] == "\n":
+            at += 1
+            rows += [""] * (at + 1 - len(rows))
+        elif text[i] == "\r":
+            pass
+        else:
+            rows[at] += text[i]
+        i += 1
+    return rows
+
+
+def test_a_signal_that_speaks_in_the_middle_of_a_frame_leaves_frames_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(progress, "REPAINT_SECONDS", 1000.0)  # this thread alone paints
+    stream = Interrupted()
+    with Progress(state(), stream) as stream.shown:
+        for word in ("one", "two", "three", "four"):
+            stream.shown.say(word)
+            assert len(screen(stream.getvalue())[-5:-1]) == 4
+    assert stream.writes >= 5
+    assert screen(stream.getvalue()) == ["one", "two", "three", "Stopping: no new trials", "   Ctrl-C again stops at once", "four", ""]
+
+
+def test_an_interrupt_in_the_middle_of_a_frame_leaves_no_half_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(progress, "REPAINT_SECONDS", 1000.0)
+
+    class Torn(Terminal):
+        tear = False
+
+        def write(self, text: str) -> int:
+            if not self.tear:
+                return super().write(text)
+            self.tear = False
+            super().write(text[: len(text) - 20])
+            raise KeyboardInterrupt
+
+    stream = Torn()
+    with pytest.raises(KeyboardInterrupt), Progress(state(), stream) as shown:
+        shown.say("one")
+        stream.tear = True
+        shown.say("two")
+    shown.say("Stopped: 0 finished")
+    assert screen(stream.getvalue())[-2:] == ["Stopped: 0 finished", ""]
+
+
+class Leaving(io.StringIO):
+    """A pipe whose reader leaves after one write."""
+
+    def __init__(self, error: OSError):
+        super().__init__()
+        self.error, self.writes = error, 0
+
+    def write(self, text: str) -> int:
+        self.writes += 1
+        if self.writes > 1:
+            raise self.error
+        return super().write(text)
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(32, "Broken pipe"), OSError(5, "Input/output error")])
+def test_a_reader_that_leaves_is_told_once_and_hurts_nobody(error: OSError) -> None:
+    left: list[str] = []
+    stream = Leaving(error)
+    with Progress(state(), stream) as shown:
+        shown.gone = lambda: left.append("gone") or shown.say("Stopping: nobody reads")  # type: ignore[func-returns-value]
+        for word in ("one", "two", "three"):
+            shown.say(word)
+    assert left == ["gone"] and stream.getvalue() == "one\n" and stream.writes == 2
+
+
+def test_a_full_disk_below_a_log_is_no_reader_that_left() -> None:
+    left: list[str] = []
+    stream = Leaving(OSError(28, "No space left on device"))
+    with Progress(state(), stream, gone=lambda: left.append("gone")) as shown:
+        shown.say("one")
+        shown.say("two")
+        stream.writes = 0
+        shown.say("three")
+    assert left == [] and stream.getvalue() == "one\nthree\n"
+
+
+def test_a_closed_stderr_is_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    with Progress(state()) as shown:
+        shown.say("one")
+
+
+def test_a_mistake_in_what_is_shown_is_told_once_and_the_lines_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.01)
+    calls: list[int] = []
+
+    def tick() -> None:
+        calls.append(1)
+        raise IndexError("pop from an empty deque")
+
+    stream = io.StringIO()
+    with Progress(state(), stream, tick):
+        wait_until(lambda: len(calls) > 3)
+    assert stream.getvalue().count("progress cannot be shown: IndexError: pop from an empty deque") == 1
+
+
+def test_a_warning_stays_above_the_live_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    stream, before = Terminal(), warnings.showwarning
+    with Progress(state(), stream):
+        warnings.showwarning("p1.json is damaged", UserWarning, "x.py", 1)
+    assert warnings.showwarning is before
+    assert "p1.json is damaged" in screen(stream.getvalue())[0]

@@ -1,0 +1,79 @@
+"""Whole runs of the driver in a moment: an engine whose trials leave made records instead of training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from oneshot.engine import driver as runner
+from oneshot.engine.driver import Driver, Engine, Options, Outcome
+from oneshot.store import plan, records
+from oneshot.store.records import Record
+from oneshot.store.store import Store
+from oneshot.sweep import definition
+from oneshot.sweep.expansion import Point
+from oneshot.trial import trial
+
+SWEEP = """
+from oneshot.sweep import Sweep, grid
+
+sweep = Sweep(
+    question="Is nothing lost?",
+    model="vae_stn",
+    variant="tiny",
+    points=grid(beta=[0.0, 1.0, 2.0]),
+    fixed=dict(dataset="quickdraw", split="fixed", image_size=16, epochs=2, drawings_per_class=4),
+    references=(),
+)
+"""
+
+
+def write_sweep(folder: Path) -> Path:
+    """A sweep of three points, without references."""
+    path = folder / "made.py"
+    path.write_text(SWEEP)
+    return path
+
+
+def planned(folder: Path, store: Store | None = None, **options: Any) -> plan.Plan:
+    """The plan of that sweep over the results of the folder."""
+    return plan.make(definition.load(write_sweep(folder)), store or Store(folder / "results"), **options)
+
+
+def record(point: Point, status: str = "done", **more: Any) -> Record:
+    """A record of a point as a trial leaves it."""
+    numbers = dict(diversity=0.5, recognizability=50.0, human_distance=1.0) if status == "done" else {}
+    row = {**point.row(), "status": status, "sweep": "made", "finished_at": "2026-11-30T01:02:03+00:00"}
+    classes = {"class_name": ["a", "b"], "diversity": [0.25, 0.75]} if status == "done" else {}
+    return Record(row | numbers | more, classes, {"epoch": [0, 1], "train_loss": [2.0, 1.0]})
+
+
+class MadeEngine(Engine):
+    """An engine that calls `work(point, job, driver)` for each point; it leaves a done record if it is not given."""
+
+    work: Callable[[Point, trial.Job, Driver], object]
+
+    def __init__(self, driver: Driver, work: Callable[[Point, trial.Job, Driver], object] | None = None):
+        super().__init__(driver)
+        self.work = work or (lambda point, job, driver: records.commit(job.store, job.sweep, record(point)))
+
+    def __exit__(self, *exc: object) -> None:
+        return None
+
+    def prepare(self, points: Sequence[Point]) -> None:
+        """Nothing: made records need no critics."""
+
+    def _prepare(self, point: Point) -> None:
+        raise AssertionError("nothing is prepared here")
+
+    def run(self, trials: Sequence[Sequence[Point]], attempt: int = 0) -> None:
+        for group in trials:
+            for point in group:
+                if not self.driver.stop.asked():
+                    self.work(point, self.job, self.driver)
+
+
+def run(made: plan.Plan, work: Callable[[Point, trial.Job, Driver], object] | None = None, **options: Any) -> Outcome:
+    """Run a plan on the made engine."""
+    return runner.run(made, Options(**options), lambda driver: MadeEngine(driver, work))
