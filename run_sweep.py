@@ -5,10 +5,13 @@ import os
 import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))
-SENT = os.path.join(HERE, "oneshot", "run_sweep.py")  # on the head of a cluster, where cluster.yaml puts the project into ~/oneshot
+# on the head of a cluster, where cluster.yaml puts the project into ~/oneshot
+SENT = os.path.join(HERE, "oneshot", "run_sweep.py")
 
 if __name__ == "__main__":
-    if os.path.isfile(SENT):  # `ray submit` has copied this file alone into the home: go on with the project's own, in its folder
+    # `ray submit` has copied this file alone into the home: go on with the project's own, in its
+    # folder
+    if os.path.isfile(SENT):
         os.chdir(os.path.dirname(SENT))
         os.execv(sys.executable, [sys.executable, SENT, *sys.argv[1:]])
     try:
@@ -17,7 +20,8 @@ if __name__ == "__main__":
         sys.exit(130)
     status = main()
     store = sys.modules.get("oneshot.store.object_store")
-    if store is not None and store.was_used():  # its library's threads may abort an interpreter that takes itself apart
+    # its library's threads may abort an interpreter that takes itself apart
+    if store is not None and store.was_used():
         for stream in (sys.stdout, sys.stderr):
             try:
                 if stream is not None:

@@ -1,9 +1,11 @@
-"""A small sweep, run again and again while things are killed, cut, filled, flipped and started twice; then everything is compared.
+"""A small sweep, run again and again while things are killed, cut, filled, flipped and started
+twice; then everything is compared.
 
     python benchmarks/chaos.py [--rounds N] [--seed S] [--engines local,s3,ray] [--keep FOLDER]
 
-Each round starts the sweep in an empty results folder (critics and people are there already), does one to three things to it at
-random moments, starts it again until every point has a result, and then checks:
+Each round starts the sweep in an empty results folder (critics and people are there already), does
+one to three things to it at random moments, starts it again until every point has a result, and
+then checks:
 
     one record a point      the records are those of the sweep's points, each whole and under its own name
     finished stays          a point that was done keeps the bytes of its record, unless this campaign damaged them
@@ -12,8 +14,9 @@ random moments, starts it again until every point has a result, and then checks:
     exit status             0 only with every point done; 128 + n or -n after signal n; 1 and 2 only with a reason
     time                    no run lasts longer than LONGEST seconds, whatever happened to it
 
-A run is a process of its own: forked from this one, which has everything imported, or a new interpreter where the engine or the
-object store needs one. In runs of this campaign a lease expires after 2 s instead of 60, so that a sleeper is overtaken.
+A run is a process of its own: forked from this one, which has everything imported, or a new
+interpreter where the engine or the object store needs one. In runs of this campaign a lease expires
+after 2 s instead of 60, so that a sleeper is overtaken.
 """
 
 from __future__ import annotations
@@ -66,11 +69,14 @@ POLL_SECONDS = 0.03
 METRICS = ("diversity", "recognizability", "originality", "human_distance", "epochs_done")
 
 
-# ---- a run ----------------------------------------------------------------------------------------
+# ---- a run
+# -----------------------------------------------------------------------------
 
 
 def as_driver(arguments: list[str], mischief: str) -> int:
-    """What a run does in its own process: the command, with short leases and what `mischief` says of its store and clock."""
+    """What a run does in its own process: the command, with short leases and what `mischief` says
+    of its store and clock.
+    """
     from oneshot import cli
     from oneshot.engine import driver
     from oneshot.store import lease, store
@@ -90,7 +96,9 @@ def leave(status: int) -> None:
 
 
 def _mischief(flags: Path, store: Any) -> None:
-    """A full disk, a listing that lags and a clock that jumps, each while a file of its name lies in this folder."""
+    """A full disk, a listing that lags and a clock that jumps, each while a file of its name lies
+    in this folder.
+    """
     fsync, now, versions = os.fsync, time.time, store.Store.versions
     lately: dict[str, list[tuple[float, dict[str, str]]]] = {}
 
@@ -147,13 +155,30 @@ class Run:
         return self.log.read_text(errors="replace")
 
 
-def start(arguments: list[str], log: Path, mischief: str, fork: bool, environment: dict[str, str]) -> Run:
+def start(
+    arguments: list[str], log: Path, mischief: str, fork: bool, environment: dict[str, str]
+) -> Run:
     """Start the command, forked or as a new interpreter."""
     if not fork:
-        code = f"import sys; sys.path[:0] = {sys.path[:2]!r}; import chaos; chaos.leave(chaos.as_driver({arguments!r}, {mischief!r}))"
-        env = {**os.environ, **environment, "PYTHONPATH": f"{ROOT}:{ROOT / 'benchmarks'}", "OMP_NUM_THREADS": "1"}
+        code = (
+            f"import sys; sys.path[:0] = {sys.path[:2]!r}; import chaos;"
+            f" chaos.leave(chaos.as_driver({arguments!r}, {mischief!r}))"
+        )
+        env = {
+            **os.environ,
+            **environment,
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'benchmarks'}",
+            "OMP_NUM_THREADS": "1",
+        }
         with log.open("ab") as file:
-            process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=env, stdout=file, stderr=file, start_new_session=True)
+            process = subprocess.Popen(
+                [sys.executable, "-c", code],
+                cwd=ROOT,
+                env=env,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+            )
         return Run(process.pid, log, process)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -167,7 +192,7 @@ def start(arguments: list[str], log: Path, mischief: str, fork: bool, environmen
         with log.open("ab") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-        sys.stdout, sys.stderr = (open(n, "w", closefd=False) for n in (1, 2))  # noqa: SIM115
+        sys.stdout, sys.stderr = (open(n, "w", closefd=False) for n in (1, 2))  # noqa: RUF100, SIM115
         os.environ.update(environment)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         status = as_driver(arguments, mischief)
@@ -181,17 +206,33 @@ def start(arguments: list[str], log: Path, mischief: str, fork: bool, environmen
         os._exit(status)
 
 
-# ---- what is done to a run ------------------------------------------------------------------------
+# ---- what is done to a run
+# -----------------------------------------------------------------------------
 
 
 class Round:
     """One results folder and everything that happens to it.
 
-    damaged: records whose bytes this campaign changed. seen: the records that were done, and their bytes.
+    damaged: records whose bytes this campaign changed. seen: the records that were done, and their
+    bytes.
     """
 
-    def __init__(self, number: int, engine: str, folder: Path, prepared: Path, rng: random.Random, server: Any):
-        self.number, self.engine, self.folder, self.rng, self.server = number, engine, folder, rng, server
+    def __init__(
+        self,
+        number: int,
+        engine: str,
+        folder: Path,
+        prepared: Path,
+        rng: random.Random,
+        server: Any,
+    ):
+        self.number, self.engine, self.folder, self.rng, self.server = (
+            number,
+            engine,
+            folder,
+            rng,
+            server,
+        )
         self.flags = folder / "flags"
         self.flags.mkdir(parents=True)
         self.sweep = folder / "chaos.py"
@@ -244,7 +285,10 @@ class Round:
         found = self.records()
         for name, data in self.seen.items():
             if name not in self.damaged and found.get(name) != data:
-                self.wrong.append(f"the record {name} was done and {'is gone' if name not in found else 'changed'}")
+                self.wrong.append(
+                    f"the record {name} was done and"
+                    f" {'is gone' if name not in found else 'changed'}"
+                )
         self.seen = {n: d for n, d in found.items() if status_of(d) == "done"}
         self.damaged -= set(self.seen)
         return found
@@ -283,7 +327,9 @@ def second_driver(round: Round, run: Run) -> None:
 
 
 def sleeper(round: Round, run: Run) -> None:
-    """The driver is stopped until its lease has expired, another one takes the sweep over, then the first wakes up."""
+    """The driver is stopped until its lease has expired, another one takes the sweep over, then the
+    first wakes up.
+    """
     run.send(signal.SIGSTOP)
     round.again = round.start()
     time.sleep(3.5)
@@ -291,9 +337,15 @@ def sleeper(round: Round, run: Run) -> None:
 
 
 def _stored(round: Round) -> list[Path]:
-    """The files of the results. On Ray without critics: trained again, on more threads, they would round to other numbers."""
+    """The files of the results. On Ray without critics: trained again, on more threads, they would
+    round to other numbers.
+    """
     root, shared = round.local, {"critics", "exemplars", "humans"}
-    found = [] if root is None else [p for p in root.rglob("*") if p.is_file() and not p.name.startswith(".")]
+    found = (
+        []
+        if root is None
+        else [p for p in root.rglob("*") if p.is_file() and not p.name.startswith(".")]
+    )
     return [p for p in found if round.engine != "ray" or not shared & set(p.parts)]
 
 
@@ -358,7 +410,9 @@ def _kill(run: Run, mark: bytes, rng: random.Random) -> None:
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError, IndexError):
             session = int((folder / "stat").read_text().rpartition(")")[2].split()[3])
-            if mark in (folder / "cmdline").read_bytes() and (session == run.pid or _below(int(folder.name), run.pid)):
+            if mark in (folder / "cmdline").read_bytes() and (
+                session == run.pid or _below(int(folder.name), run.pid)
+            ):
                 found.append(int(folder.name))
     if not found:
         raise LookupError("there is none now")
@@ -421,10 +475,11 @@ FAULTS: dict[str, dict[str, Fault]] = {
         "a second driver": second_driver,
         "flipped bits": flip_bits,
     },
-}  # fmt: skip
+}
 
 
-# ---- a round --------------------------------------------------------------------------------------
+# ---- a round
+# -----------------------------------------------------------------------------
 
 
 def play(round: Round, seconds: float, expected: dict[str, dict[str, Any]]) -> None:
@@ -479,7 +534,7 @@ SIGNALS = {
     "Ctrl-C": (130,),
     "SIGTERM": (143,),
     "SIGHUP": (129,),
-}  # fmt: skip
+}
 
 
 def _check_status(round: Round, run: Run, applied: list[str]) -> None:
@@ -522,15 +577,21 @@ def _check(round: Round, expected: dict[str, dict[str, Any]]) -> None:
     folder.mkdir()
     for kind in ("points", "classes", "curves"):
         if round.engine == "s3":
-            data = round.server.objects(f"{round.prefix}/chaos/{kind}.parquet").get(f"{round.prefix}/chaos/{kind}.parquet", b"")
+            data = round.server.objects(f"{round.prefix}/chaos/{kind}.parquet").get(
+                f"{round.prefix}/chaos/{kind}.parquet", b""
+            )
             (folder / f"{kind}.parquet").write_bytes(data)
         else:
             shutil.copy(Path(round.results) / f"chaos/{kind}.parquet", folder)
     frame = pd.read_parquet(folder / "points.parquet").set_index("point_id")
     if sorted(frame.index) != sorted(found):
-        round.wrong.append(f"points.parquet has {len(frame)} rows of {frame.index.nunique()} points")
+        round.wrong.append(
+            f"points.parquet has {len(frame)} rows of {frame.index.nunique()} points"
+        )
     for name, one in found.items():
-        if name in frame.index and any(frame[m][name] != one.row[m] for m in METRICS if one.row.get(m) is not None):
+        if name in frame.index and any(
+            frame[m][name] != one.row[m] for m in METRICS if one.row.get(m) is not None
+        ):
             round.wrong.append(f"points.parquet differs from the record of {name}")
     for kind in ("classes", "curves"):
         ids = set(pd.read_parquet(folder / f"{kind}.parquet").point_id)
@@ -555,11 +616,20 @@ def s3_server() -> Iterator[Any]:
 
 
 def reference(folder: Path) -> tuple[dict[str, dict[str, Any]], float]:
-    """A run to which nothing is done: the row of each point, and the seconds of a run with prepared critics."""
+    """A run to which nothing is done: the row of each point, and the seconds of a run with prepared
+    critics.
+    """
     from oneshot.store import records as rows
 
     (folder / "chaos.py").write_text(SWEEP)
-    arguments = [str(folder / "chaos.py"), "--local", "--max-stack", "2", "--results", str(folder / "results")]
+    arguments = [
+        str(folder / "chaos.py"),
+        "--local",
+        "--max-stack",
+        "2",
+        "--results",
+        str(folder / "results"),
+    ]
     for again in (False, True):
         if again:
             shutil.rmtree(folder / "results/chaos")
@@ -570,7 +640,9 @@ def reference(folder: Path) -> tuple[dict[str, dict[str, Any]], float]:
         while not run.ended():
             time.sleep(POLL_SECONDS)
         if run.status:
-            raise SystemExit(f"the run to which nothing is done ends with {run.status}:\n{run.text()}")
+            raise SystemExit(
+                f"the run to which nothing is done ends with {run.status}:\n{run.text()}"
+            )
     seconds = time.monotonic() - began
     records = (folder / "results/chaos/records").glob("*.json")
     found = {p.stem: rows.decode(p.read_bytes()).row for p in records}
@@ -583,11 +655,11 @@ def campaign(rounds: int, seed: int, engines: list[str], keep: Path | None = Non
     """Play this many rounds; each prints a line."""
     import torch
 
-    from oneshot import cli  # noqa: F401  what a fork has then
-    from oneshot.engine import driver as runner  # noqa: F401  what a fork has then
+    from oneshot import cli  # noqa: F401, RUF100
+    from oneshot.engine import driver as runner  # noqa: F401, RUF100
     from oneshot.trial.trial import (
-        inputs,  # noqa: F401  what a fork has then
-        trial,  # noqa: F401  what a fork has then
+        inputs,  # noqa: F401, RUF100
+        trial,  # noqa: F401, RUF100
     )
 
     torch.set_num_threads(1)
@@ -596,14 +668,19 @@ def campaign(rounds: int, seed: int, engines: list[str], keep: Path | None = Non
     (folder / "reference").mkdir(parents=True, exist_ok=True)
     played: list[Round] = []
     expected, seconds = reference(folder / "reference")
-    print(f"{len(expected)} points in {seconds:.1f} s when nothing happens; in {folder}", flush=True)
+    print(
+        f"{len(expected)} points in {seconds:.1f} s when nothing happens; in {folder}", flush=True
+    )
     with contextlib.ExitStack() as held:
         server = held.enter_context(s3_server()) if "s3" in engines else None
         for number in range(rounds):
             rng = random.Random(f"{seed}-{number}")
             engine = rng.choices(engines, [{"local": 6, "s3": 2, "ray": 2}[e] for e in engines])[0]
             where = folder / f"{number:03d}"
-            round, began = Round(number, engine, where, folder / "reference/results", rng, server), time.monotonic()
+            round, began = (
+                Round(number, engine, where, folder / "reference/results", rng, server),
+                time.monotonic(),
+            )
             try:
                 play(round, seconds * {"local": 0.9, "s3": 1.2, "ray": 1.7}[engine], expected)
             except Exception:
@@ -611,7 +688,11 @@ def campaign(rounds: int, seed: int, engines: list[str], keep: Path | None = Non
             played.append(round)
             verdict = "ok" if not round.wrong else f"WRONG: {'; '.join(dict.fromkeys(round.wrong))}"
             did = ", ".join(round.did) or "nothing (the run had ended)"
-            print(f"{number:3d} {engine:5} {round.runs} runs {time.monotonic() - began:5.1f} s  {did}: {verdict}", flush=True)
+            print(
+                f"{number:3d} {engine:5} {round.runs} runs {time.monotonic() - began:5.1f} s "
+                f" {did}: {verdict}",
+                flush=True,
+            )
             if not round.wrong:
                 shutil.rmtree(where, ignore_errors=True)
     if keep is None and not any(one.wrong for one in played):
@@ -621,26 +702,51 @@ def campaign(rounds: int, seed: int, engines: list[str], keep: Path | None = Non
 
 def table(played: list[Round]) -> str:
     """What was done how often, and in how many of these rounds something was wrong; Markdown."""
-    lines = ["| engine | what was done | times | rounds | runs until done | wrong |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| engine | what was done | times | rounds | runs until done | wrong |",
+        "|---|---|---|---|---|---|",
+    ]
     for engine in dict.fromkeys(one.engine for one in played):
         for name in [*FAULTS[engine], "nothing"]:
-            mine = [one for one in played if one.engine == engine and (name in one.did or (name == "nothing" and not one.did))]
+            mine = [
+                one
+                for one in played
+                if one.engine == engine and (name in one.did or (name == "nothing" and not one.did))
+            ]
             if mine:
                 times = sum(one.did.count(name) for one in mine)
                 runs = sum(one.runs for one in mine) / len(mine)
                 wrong = sum(bool(one.wrong) for one in mine)
-                lines.append(f"| {engine} | {name} | {times} | {len(mine)} | {runs:.1f} | {wrong} |")
-    lines.append(f"| all | | {sum(len(o.did) for o in played)} | {len(played)} | | {sum(bool(o.wrong) for o in played)} |")
+                lines.append(
+                    f"| {engine} | {name} | {times} | {len(mine)} | {runs:.1f} | {wrong} |"
+                )
+    lines.append(
+        f"| all | | {sum(len(o.did) for o in played)} | {len(played)} | |"
+        f" {sum(bool(o.wrong) for o in played)} |"
+    )
     return "\n".join(lines)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a campaign; returns the number of rounds in which something was wrong, at most 99."""
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("--rounds", type=int, default=12, metavar="N")
-    p.add_argument("--seed", type=int, default=1, metavar="S", help="the same seed does the same things, as far as moments allow")
+    p.add_argument(
+        "--seed",
+        type=int,
+        default=1,
+        metavar="S",
+        help="the same seed does the same things, as far as moments allow",
+    )
     p.add_argument("--engines", default="local,s3,ray", help="of local, s3, ray [all]")
-    p.add_argument("--keep", type=Path, metavar="FOLDER", help="an empty folder; rounds in which something was wrong stay in it")
+    p.add_argument(
+        "--keep",
+        type=Path,
+        metavar="FOLDER",
+        help="an empty folder; rounds in which something was wrong stay in it",
+    )
     p.add_argument("--table", type=Path, metavar="FILE", help="write the table there, too")
     options = p.parse_args(arguments)
     played = campaign(options.rounds, options.seed, options.engines.split(","), options.keep)
@@ -649,7 +755,13 @@ def main(arguments: list[str] | None = None) -> int:
     if options.table:
         options.table.write_text(text + "\n")
         options.table.with_suffix(".json").write_text(
-            json.dumps([dict(round=o.number, engine=o.engine, did=o.did, runs=o.runs, wrong=o.wrong) for o in played], indent=1)
+            json.dumps(
+                [
+                    dict(round=o.number, engine=o.engine, did=o.did, runs=o.runs, wrong=o.wrong)
+                    for o in played
+                ],
+                indent=1,
+            )
         )
     return min(sum(bool(one.wrong) for one in played), 99)
 

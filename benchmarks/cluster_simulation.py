@@ -1,15 +1,19 @@
-"""100,000 points on 1,000 nodes that may be lost, simulated: what saturates first, and what each measure against it gains.
+"""100,000 points on 1,000 nodes that may be lost, simulated: what saturates first, and what each
+measure against it gains.
 
     python benchmarks/cluster_simulation.py [--quick] [--turn-ms MS] [--report-ms MS]
 
-A discrete-event simulation; nothing here runs a training. Who takes which trial is decided by `oneshot.engine.queue.Turns` itself. The driver is
-one server with a queue: handing out and ending a turn, each report and each record cost it the seconds of `Costs`. Folding takes its
-share of that processor. A trial that reports waits until the driver has read the report. Stop polls share what the store gives (AWS: 3,500
-writes and 5,500 reads a second and prefix). Reports and polls are a fluid, turns, trials and lost nodes are events.
+A discrete-event simulation; nothing here runs a training. Who takes which trial is decided by
+`oneshot.engine.queue.Turns` itself. The driver is one server with a queue: handing out and ending a
+turn, each report and each record cost it the seconds of `Costs`. Folding takes its share of that
+processor. A trial that reports waits until the driver has read the report. Stop polls share what
+the store gives (AWS: 3,500 writes and 5,500 reads a second and prefix). Reports and polls are a
+fluid, turns, trials and lost nodes are events.
 
-Measured (sections 4 and 7 of RESULTS.md): a turn, a record, folds, the requests of a write, a read and a look. Assumed, not measured: 3 ms
-a report (--report-ms), 30 ms a request to an object store, nodes that start within 2 to 4 minutes, 3 s to start a worker, one loss in
-20 node-hours. A trial whose node is lost continues from its checkpoint, on average half an interval back.
+Measured (sections 4 and 7 of RESULTS.md): a turn, a record, folds, the requests of a write, a read
+and a look. Assumed, not measured: 3 ms a report (--report-ms), 30 ms a request to an object store,
+nodes that start within 2 to 4 minutes, 3 s to start a worker, one loss in 20 node-hours. A trial
+whose node is lost continues from its checkpoint, on average half an interval back.
 """
 
 from __future__ import annotations
@@ -52,7 +56,9 @@ class Costs:
 
 @dataclass(frozen=True)
 class Design:
-    """What the project does. pending: workers asked for ahead. poll_requests, write_requests: requests of a stop poll and of a write."""
+    """What the project does. pending: workers asked for ahead. poll_requests, write_requests:
+    requests of a stop poll and of a write.
+    """
 
     name: str
     report_every: float = 1.0
@@ -81,24 +87,45 @@ class Cluster:
 
 
 class Simulation:
-    """One sweep of trials of equal length. Progress of trials at work has a clock of its own, as all wait for driver and store alike."""
+    """One sweep of trials of equal length. Progress of trials at work has a clock of its own, as
+    all wait for driver and store alike.
+    """
 
-    def __init__(self, length: float, points: int, cluster: Cluster, design: Design, costs: Costs, seed: int = 0):
-        self.length, self.points, self.cluster, self.design, self.costs = length, points, cluster, design, costs
+    def __init__(
+        self,
+        length: float,
+        points: int,
+        cluster: Cluster,
+        design: Design,
+        costs: Costs,
+        seed: int = 0,
+    ):
+        self.length, self.points, self.cluster, self.design, self.costs = (
+            length,
+            points,
+            cluster,
+            design,
+            costs,
+        )
         self.rng = np.random.default_rng(seed)
         self.turns = Turns([1.0] * points, cluster.slots, points)
-        self.now = self.progress = self.served = 0.0  # seconds; seconds of a trial at work; seconds of the driver
-        self.backlog = self.reports = 0.0  # seconds of work that wait at the driver; of them, of reports
-        self.events: list[tuple[float, int, str, int, int]] = []  # (time, order, what, slot or node, generation)
+        # seconds; seconds of a trial at work; seconds of the driver
+        self.now = self.progress = self.served = 0.0
+        # seconds of work that wait at the driver; of them, of reports
+        self.backlog = self.reports = 0.0
+        # (time, order, what, slot or node, generation)
+        self.events: list[tuple[float, int, str, int, int]] = []
         self.ends: list[tuple[float, int, int, int]] = []  # (progress, order, slot, generation)
         self.asked: deque[tuple[float, str, int, int]] = deque()  # (served, what, slot, generation)
         self.order = itertools.count()
         self.up = [False] * cluster.nodes
         self.generation = [0] * cluster.slots
-        self.turn: dict[int, tuple[str, list[int], float, float]] = {}  # slot: turn, trials left, begun, progress at the begin of its trial
+        # slot: turn, trials left, begun, progress at the begin of its trial
+        self.turn: dict[int, tuple[str, list[int], float, float]] = {}
         self.credit: dict[int, float] = {}  # of a trial, what its checkpoint holds
         self.warm: set[int] = set()
-        self.free: dict[bool, deque[tuple[int, int]]] = {True: deque(), False: deque()}  # (slot, generation), by whether its worker is warm
+        # (slot, generation), by whether its worker is warm
+        self.free: dict[bool, deque[tuple[int, int]]] = {True: deque(), False: deque()}
         self.pending = self.done = self.lost = self.handed = 0
         self.lost_work = self.busy_driver = self.busy_slots = self.fold_share = 0.0
         self.peak = dict(reads=0.0, writes=0.0, slow=1.0, fold_seconds=0.0, list_requests=0.0)
@@ -118,9 +145,15 @@ class Simulation:
         makespan = self.now + self.costs.begin + final
         ideal = self.length * self.points / self.cluster.slots
         return dict(
-            makespan=makespan, ideal=ideal, efficiency=ideal / makespan, driver=self.busy_driver / self.now, turns=self.handed,
-            lost_nodes=self.lost, lost_work=self.lost_work / (self.length * self.points), **self.peak,
-        )  # fmt: skip
+            makespan=makespan,
+            ideal=ideal,
+            efficiency=ideal / makespan,
+            driver=self.busy_driver / self.now,
+            turns=self.handed,
+            lost_nodes=self.lost,
+            lost_work=self.lost_work / (self.length * self.points),
+            **self.peak,
+        )
 
     # -- the fluid: reports and polls
 
@@ -130,7 +163,11 @@ class Simulation:
         if not working:
             return 1.0, 1.0 - self.fold_share
         waiting = min(self.reports / self.costs.report, working) if self.costs.report else 0.0
-        polls = working * self.design.poll_requests / self.design.poll_every if self.cluster.remote else 0.0
+        polls = (
+            working * self.design.poll_requests / self.design.poll_every
+            if self.cluster.remote
+            else 0.0
+        )
         slowed = min(1.0, READS / polls) if polls else 1.0
         return max(1.0 - waiting / working, 1e-4) * slowed, 1.0 - self.fold_share
 
@@ -154,8 +191,12 @@ class Simulation:
         """Keep the highest loads seen."""
         working, design, remote = len(self.turn), self.design, self.cluster.remote
         ending = working * rate / self.length
-        reads = working * design.poll_requests / design.poll_every + ending * (1 + design.record_waits)
-        writes = design.write_requests * (working / self.cluster.checkpoint_every * (self.length > 60) + 3 * ending + 0.2)
+        reads = working * design.poll_requests / design.poll_every + ending * (
+            1 + design.record_waits
+        )
+        writes = design.write_requests * (
+            working / self.cluster.checkpoint_every * (self.length > 60) + 3 * ending + 0.2
+        )
         self.peak["reads"] = max(self.peak["reads"], reads * remote)
         self.peak["writes"] = max(self.peak["writes"], writes * remote)
         self.peak["slow"] = min(self.peak["slow"], rate)
@@ -172,7 +213,8 @@ class Simulation:
             moments.append(self.now + max(self.ends[0][0] - self.progress, 0.0) / rate)
         if self.asked:
             moments.append(self.now + max(self.asked[0][0] - self.served, 0.0) / max(speed, 1e-3))
-        self._advance(max(min(moments), self.now + min(self.length / 100, 1.0)))  # what lies so near together is one step
+        # what lies so near together is one step
+        self._advance(max(min(moments), self.now + min(self.length / 100, 1.0)))
         while self.events and self.events[0][0] <= self.now + 1e-9:
             _, _, what, who, generation = heapq.heappop(self.events)
             getattr(self, f"_on_{what}")(who, generation)
@@ -190,7 +232,9 @@ class Simulation:
         self.asked.append((self.served + self.backlog, what, slot, self.generation[slot]))
 
     def _hand_out(self) -> None:
-        """Ask the driver for turns for free slots; for workers that must start first, only so many at a time."""
+        """Ask the driver for turns for free slots; for workers that must start first, only so many
+        at a time.
+        """
         for warm, free in self.free.items():
             while free and self.turns.queue and (warm or self.pending < self.design.pending):
                 slot, generation = free.popleft()
@@ -201,12 +245,16 @@ class Simulation:
     def _on_up(self, node: int, generation: int) -> None:
         self.up[node] = True
         first = node * self.cluster.per_node
-        self.free[False].extend((slot, self.generation[slot]) for slot in range(first, first + self.cluster.per_node))
+        self.free[False].extend(
+            (slot, self.generation[slot]) for slot in range(first, first + self.cluster.per_node)
+        )
         if self.cluster.losses:
             self.at(self.now + self.rng.exponential(3600 / self.cluster.losses), "lose", node)
 
     def _on_lose(self, node: int, generation: int) -> None:
-        """The node goes, and another comes in its place; its trials go back, with what their checkpoints hold."""
+        """The node goes, and another comes in its place; its trials go back, with what their
+        checkpoints hold.
+        """
         self.up[node] = False
         self.lost += 1
         for slot in range(node * self.cluster.per_node, (node + 1) * self.cluster.per_node):
@@ -218,7 +266,10 @@ class Simulation:
                 trial = self.turns.out[name][0] if self.turns.out[name] else None
                 if trial is not None:
                     made = self.credit.get(trial, 0.0) + self.progress - since
-                    kept = max(made - self.rng.uniform(0, self.cluster.checkpoint_every), self.credit.get(trial, 0.0))
+                    kept = max(
+                        made - self.rng.uniform(0, self.cluster.checkpoint_every),
+                        self.credit.get(trial, 0.0),
+                    )
                     self.lost_work += made - kept
                     self.credit[trial] = kept
                 self.turns.close(name, give_back=True)
@@ -255,17 +306,23 @@ class Simulation:
         name, trials, begun, _ = self.turn[slot]
         self.turn[slot] = (name, trials, begun, self.progress)
         left = max(self.length - self.credit.get(trials[0], 0.0), 1e-3)
-        heapq.heappush(self.ends, (self.progress + left, next(self.order), slot, self.generation[slot]))
+        heapq.heappush(
+            self.ends, (self.progress + left, next(self.order), slot, self.generation[slot])
+        )
 
     def _on_end(self, slot: int, generation: int) -> None:
-        """A trial ends: its record is there; the worker goes on with its turn unless that has become too long."""
+        """A trial ends: its record is there; the worker goes on with its turn unless that has
+        become too long.
+        """
         if generation != self.generation[slot] or slot not in self.turn:
             return
         name, trials, begun, _ = self.turn[slot]
         index = trials.pop(0)
         self.turns.ended(name, index, self.length)
         self.done += 1
-        self.backlog += self.costs.record + (self.design.record_waits * self.costs.request if self.cluster.remote else 0.0)
+        self.backlog += self.costs.record + (
+            self.design.record_waits * self.costs.request if self.cluster.remote else 0.0
+        )
         if trials and self.now - begun <= self.turns.longest:
             self._begin_trial(slot)
             return
@@ -274,7 +331,9 @@ class Simulation:
         self.free[True].append((slot, generation))
 
     def _on_fold(self, who: int, generation: int) -> None:
-        """A fold of what is done, then the pause after it: both as one share of the driver's processor."""
+        """A fold of what is done, then the pause after it: both as one share of the driver's
+        processor.
+        """
         seconds = self.done * (self.costs.fold if self.design.parts else self.costs.whole_fold)
         lists = math.ceil(max(self.done, 1) / 1000)
         waits = lists * self.costs.request if self.cluster.remote else 0.0
@@ -285,7 +344,9 @@ class Simulation:
         self.at(self.now + seconds + waits + pause, "fold", 0)
 
 
-def simulate(length: float, points: int, cluster: Cluster, design: Design, costs: Costs) -> dict[str, float]:
+def simulate(
+    length: float, points: int, cluster: Cluster, design: Design, costs: Costs
+) -> dict[str, float]:
     """One sweep, with turns as long as the design has them, whatever the number of slots."""
     before = queue.TURN_SECONDS, queue.TURNS_A_SECOND
     queue.TURN_SECONDS, queue.TURNS_A_SECOND = design.turn_seconds, math.inf
@@ -298,13 +359,18 @@ def simulate(length: float, points: int, cluster: Cluster, design: Design, costs
 
 
 def designs(cluster: Cluster, costs: Costs) -> list[Design]:
-    """Reports and polls once a second whatever the size, then one measure after the other, each kept."""
+    """Reports and polls once a second whatever the size, then one measure after the other, each
+    kept.
+    """
     slots = cluster.slots
     poll = max(1.0, slots / 1000)
     steps: list[tuple[str, dict[str, Any]]] = [
         ("nothing scaled", dict(parts=False)),
         ("+ parts", dict(parts=True)),
-        ("+ stop poll every slots/1000 s; one request a poll and a write", dict(poll_requests=1, write_requests=1, poll_every=poll)),
+        (
+            "+ stop poll every slots/1000 s; one request a poll and a write",
+            dict(poll_requests=1, write_requests=1, poll_every=poll),
+        ),
         ("+ reports every slots/100 s", dict(report_every=max(1.0, slots / 100))),
         ("+ records by listing, 16 reads at a time, off the loop", dict(record_waits=0)),
         ("+ workers asked for ahead: 200", dict(pending=200)),
@@ -324,15 +390,27 @@ def validation(costs: Costs) -> list[Row]:
     measured = {500: 13.0, 2000: 12.8}
     if path.exists():
         kept = json.loads(path.read_text())
-        measured = {500: float(np.median([r["seconds"] for r in kept["ours"]])), 2000: kept["large"]["seconds"]}
+        measured = {
+            500: float(np.median([r["seconds"] for r in kept["ours"]])),
+            2000: kept["large"]["seconds"],
+        }
     here = Cluster(1, 2, boot=(0.0, 0.0), losses=0.0, remote=False)
     lines = []
     for count, seconds in measured.items():
         found = simulate(0.004, count, here, Design("as it is"), costs)["makespan"]
         error = 100 * (found - seconds) / seconds
-        note = f"error {error:+.0f} %; 4 ms a trial, {costs.begin:g} s of Ray's start and end, {costs.worker:g} s a worker"
+        note = (
+            f"error {error:+.0f} %; 4 ms a trial, {costs.begin:g} s of Ray's start and end,"
+            f" {costs.worker:g} s a worker"
+        )
         lines.append(
-            Row(10, f"{count:,} trivial points on 2 slots, simulated against measured", f"{found:.1f} s", f"{seconds:.1f} s", note=note)
+            Row(
+                10,
+                f"{count:,} trivial points on 2 slots, simulated against measured",
+                f"{found:.1f} s",
+                f"{seconds:.1f} s",
+                note=note,
+            )
         )
     return lines
 
@@ -346,19 +424,43 @@ def report(points: int, cluster: Cluster, costs: Costs) -> None:
             found = simulate(length, points, cluster, design, costs)
             runs.append({"length": length, **dataclasses.asdict(design), **found})
             note = (
-                f"ideal {found['ideal']:,.0f} s; driver {100 * found['driver']:.0f} %, slowest trial speed {100 * found['slow']:.0f} %, "
-                f"reads {found['reads']:,.0f}/s, writes {found['writes']:,.0f}/s, {found['turns']:,.0f} turns, longest fold "
-                f"{found['fold_seconds']:.0f} s, {found['lost_nodes']:.0f} nodes lost, {100 * found['lost_work']:.2f} % of work repeated"
+                f"ideal {found['ideal']:,.0f} s; driver {100 * found['driver']:.0f} %, slowest"
+                f" trial speed {100 * found['slow']:.0f} %, reads {found['reads']:,.0f}/s, writes"
+                f" {found['writes']:,.0f}/s, {found['turns']:,.0f} turns, longest fold"
+                f" {found['fold_seconds']:.0f} s, {found['lost_nodes']:.0f} nodes lost,"
+                f" {100 * found['lost_work']:.2f} % of work repeated"
             )
             what = f"{text} a trial: {design.name}"
-            table.add(Row(10, what, f"{found['makespan']:,.0f} s, {100 * found['efficiency']:.0f} % of ideal", note=note))
-    table.note(runs=runs, costs=dataclasses.asdict(costs), points=points, cluster=dataclasses.asdict(cluster))
+            table.add(
+                Row(
+                    10,
+                    what,
+                    f"{found['makespan']:,.0f} s, {100 * found['efficiency']:.0f} % of ideal",
+                    note=note,
+                )
+            )
+    table.note(
+        runs=runs,
+        costs=dataclasses.asdict(costs),
+        points=points,
+        cluster=dataclasses.asdict(cluster),
+    )
 
 
 def main() -> None:
     p = parser(__doc__)
-    p.add_argument("--turn-ms", type=float, default=1000 * Costs.turn, help="driver time of a turn [%(default)g]")
-    p.add_argument("--report-ms", type=float, default=1000 * Costs.report, help="driver time of a report [%(default)g]")
+    p.add_argument(
+        "--turn-ms",
+        type=float,
+        default=1000 * Costs.turn,
+        help="driver time of a turn [%(default)g]",
+    )
+    p.add_argument(
+        "--report-ms",
+        type=float,
+        default=1000 * Costs.report,
+        help="driver time of a report [%(default)g]",
+    )
     options = p.parse_args()
     costs = Costs(turn=options.turn_ms / 1000, report=options.report_ms / 1000)
     if options.quick:

@@ -1,4 +1,6 @@
-"""What the stages of gpu_slot.py measure with: a stack of models at work, timing, counting kernels and waits, and CUDA graphs."""
+"""What the stages of gpu_slot.py measure with: a stack of models at work, timing, counting kernels
+and waits, and CUDA graphs.
+"""
 
 from __future__ import annotations
 
@@ -54,16 +56,30 @@ class Bench:
     def shape(self, time_steps: int = 40, z: int = 60) -> dict[str, int]:
         """Sizes of the model, as both programs name them."""
         if self.quick:
-            return dict(time_steps=time_steps // 20 + 1, z=z // 30 + 2, lstm_size=16, glimpse=5, hidden=16)
+            return dict(
+                time_steps=time_steps // 20 + 1, z=z // 30 + 2, lstm_size=16, glimpse=5, hidden=16
+            )
         return dict(time_steps=time_steps, z=z, lstm_size=400, glimpse=15, hidden=512)
 
     def slices(self, count: int) -> int:
         return min(count, 4) if self.quick else count
 
-    def models(self, slices: int, precision: str = "tf32", time_steps: int = 40, z: int = 60, epochs: int = 1) -> list[VaeStn]:
+    def models(
+        self,
+        slices: int,
+        precision: str = "tf32",
+        time_steps: int = 40,
+        z: int = 60,
+        epochs: int = 1,
+    ) -> list[VaeStn]:
         """Equal models but for beta."""
         betas = np.linspace(0.25, 4, slices).tolist() if slices > 1 else [1.0]
-        shape: dict[str, Any] = dict(**self.shape(time_steps, z), batch_size=self.batch, epochs=epochs, schedule_classes="test")
+        shape: dict[str, Any] = dict(
+            **self.shape(time_steps, z),
+            batch_size=self.batch,
+            epochs=epochs,
+            schedule_classes="test",
+        )
         found = []
         for beta in betas:
             with torch.random.fork_rng(devices=[]):
@@ -76,7 +92,9 @@ class Bench:
         return made.strokes(12 if self.quick else 100)
 
     def material(self, images: made.Images, test: int) -> PairMaterial:
-        return PairMaterial.of(made.data_set(images, self.side, test), images.exemplar, "test", self.device)
+        return PairMaterial.of(
+            made.data_set(images, self.side, test), images.exemplar, "test", self.device
+        )
 
     @cached_property
     def few(self) -> PairMaterial:
@@ -85,7 +103,9 @@ class Bench:
 
     @cached_property
     def compiles(self) -> bool:
-        """Whether torch.compile works here; tried on a small function. Compiling is left out on processors, where it pays little."""
+        """Whether torch.compile works here; tried on a small function. Compiling is left out on
+        processors, where it pays little.
+        """
         if not self.cuda:
             return False
         try:
@@ -101,7 +121,9 @@ class Bench:
 
 
 class Steps:
-    """A stack of models at work on made images, one training step a call, as the training loop calls it. Off a GPU, plain and eager."""
+    """A stack of models at work on made images, one training step a call, as the training loop
+    calls it. Off a GPU, plain and eager.
+    """
 
     def __init__(
         self,
@@ -115,12 +137,21 @@ class Steps:
     ):
         models = bench.models(slices, precision, time_steps, z)
         self.compiled = compiled and bench.compiles
-        self.bench, self.precision, self.graph, self.material = bench, precision, graph and bench.cuda, bench.few
+        self.bench, self.precision, self.graph, self.material = (
+            bench,
+            precision,
+            graph and bench.cuda,
+            bench.few,
+        )
         self.stack = Stack(models, bench.device, self.compiled)
         self.rounds = Rounds(self.stack, self.material.batch, self.graph)
         self.hyper = {"beta": torch.tensor([m.config.beta for m in models], device=bench.device)}
         order = np.random.default_rng(0).permutation(self.material.train)
-        self.batches = [b for b in torch.from_numpy(order).to(bench.device).split(bench.batch) if len(b) == bench.batch]
+        self.batches = [
+            b
+            for b in torch.from_numpy(order).to(bench.device).split(bench.batch)
+            if len(b) == bench.batch
+        ]
         self.count = 0
 
     def by_vmap(self) -> Steps:
@@ -138,7 +169,9 @@ class Steps:
         return self.rounds.play({"index": index}, given, self.hyper)["loss"]
 
     def measure(self, seconds: float = 3.0, count: bool = True) -> Result:
-        """Step time, kernels a step, memory, and the seconds until the first step was done (compilation and capture)."""
+        """Step time, kernels a step, memory, and the seconds until the first step was done
+        (compilation and capture).
+        """
         with matrix_products(self.precision):
             prepare = harness.seconds(self)
             result = timed(self, self.bench, seconds)
@@ -147,19 +180,33 @@ class Steps:
             raise RuntimeError("the step could not be captured as a CUDA graph")
         slices = self.stack.size
         memory = torch.cuda.max_memory_allocated() / 1e9 if self.bench.cuda else None
-        return {**result, "slices": slices, "prepare_s": prepare, "memory_gb": memory, "way": self.way()}
+        return {
+            **result,
+            "slices": slices,
+            "prepare_s": prepare,
+            "memory_gb": memory,
+            "way": self.way(),
+        }
 
     def way(self) -> str:
-        return ("compiled, " if self.compiled else "") + ("graph" if self.rounds.by_graph else "eager")
+        return ("compiled, " if self.compiled else "") + (
+            "graph" if self.rounds.by_graph else "eager"
+        )
 
 
 def timed(program: Work, bench: Bench, seconds: float = 3.0, warmup: int = 3) -> Result:
-    """Median and quartiles of 5 to 50 runs, about so many seconds of them in all; device events on a GPU."""
+    """Median and quartiles of 5 to 50 runs, about so many seconds of them in all; device events on
+    a GPU.
+    """
     for _ in range(warmup):
         program()
     first = harness.seconds(program)
     repeats = 5 if bench.quick else max(5, min(50, int(seconds / max(first, 1e-6))))
-    times = _device_times(program, repeats) if bench.cuda else [harness.seconds(program) for _ in range(repeats)]
+    times = (
+        _device_times(program, repeats)
+        if bench.cuda
+        else [harness.seconds(program) for _ in range(repeats)]
+    )
     low, middle, high = statistics.quantiles(times, n=4, method="inclusive")
     return {"value": middle, "low": low, "high": high, "unit": "s", "repeats": repeats}
 
@@ -176,11 +223,15 @@ def _device_times(program: Work, repeats: int) -> list[float]:
 
 
 def kernels(program: Work, bench: Bench, runs: int = 2, top: int = 0) -> Result:
-    """Kernels of a run (off a GPU: operators without parts), the share of time in which one is at work, and the `top` by time."""
+    """Kernels of a run (off a GPU: operators without parts), the share of time in which one is at
+    work, and the `top` by time.
+    """
     from torch.autograd import DeviceType
     from torch.profiler import ProfilerActivity, profile
 
-    with profile(activities=[ProfilerActivity.CUDA if bench.cuda else ProfilerActivity.CPU]) as profiled:
+    with profile(
+        activities=[ProfilerActivity.CUDA if bench.cuda else ProfilerActivity.CPU]
+    ) as profiled:
         for _ in range(runs):
             program()
         bench.wait()
@@ -195,8 +246,13 @@ def kernels(program: Work, bench: Bench, runs: int = 2, top: int = 0) -> Result:
     for event in mine:
         busy[event.name[:120]] += event.time_range.elapsed_us()
     span = max(e.time_range.end for e in mine) - min(e.time_range.start for e in mine)
-    found: Result = {"kernels_a_step": len(mine) / runs, "busy": sum(busy.values()) / span if span > 0 else None}
-    return {**found, "top": [[n, t / runs / 1e6] for n, t in busy.most_common(top)]} if top else found
+    found: Result = {
+        "kernels_a_step": len(mine) / runs,
+        "busy": sum(busy.values()) / span if span > 0 else None,
+    }
+    return (
+        {**found, "top": [[n, t / runs / 1e6] for n, t in busy.most_common(top)]} if top else found
+    )
 
 
 def graphed(program: Work, bench: Bench) -> Work:
@@ -243,6 +299,15 @@ def gpu(bench: Bench) -> dict[str, Any]:
     asked = "name,driver_version,clocks.sm,clocks.mem,clocks.max.sm,power.limit,memory.total"
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         command = ["nvidia-smi", f"--query-gpu={asked}", "--format=csv,noheader"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True, env={**os.environ, "LC_ALL": "C"})
-        return dict(zip(asked.split(","), [v.strip() for v in done.stdout.splitlines()[0].split(",")]))
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+        return dict(
+            zip(asked.split(","), [v.strip() for v in done.stdout.splitlines()[0].split(",")])
+        )
     return {}

@@ -1,11 +1,14 @@
 """A short slot on a GPU: ten stages that measure what decides how fast the grid can be trained.
 
-    python benchmarks/gpu_slot.py [--minutes 25] [--stages 1,2,3] [--device cuda] [--again] [--quick]
+    python benchmarks/gpu_slot.py [--minutes 25] [--stages 1,2,3] [--device cuda] [--again]
+    [--quick]
 
-Each stage prints every result as it comes and writes it to benchmarks/out/gpu_slot/NN.json at once, so that a cut loses nothing. A stage
-has a share of the time; what no longer fits is skipped, and that is said. A later run on the same machine with the same code keeps what
-is there and measures the rest. Under 15 minutes the plan is cut to stages 1, 2, 3, 4 and 8 with fewer configurations. Images are made;
-nothing is downloaded. Ends with status 1 if a check of stage 2 failed. Needs torch, numpy, pandas and pyarrow alone.
+Each stage prints every result as it comes and writes it to benchmarks/out/gpu_slot/NN.json at once,
+so that a cut loses nothing. A stage has a share of the time; what no longer fits is skipped, and
+that is said. A later run on the same machine with the same code keeps what is there and measures
+the rest. Under 15 minutes the plan is cut to stages 1, 2, 3, 4 and 8 with fewer configurations.
+Images are made; nothing is downloaded. Ends with status 1 if a check of stage 2 failed. Needs
+torch, numpy, pandas and pyarrow alone.
 """
 
 from __future__ import annotations
@@ -28,7 +31,8 @@ from benchmarks.gpu_stage import Stage, read
 
 ROOT = Path(__file__).parent.parent
 Work = Callable[[Stage, Bench], None]
-PLAN: dict[int, tuple[str, Work, float, float]] = {  # title, what it does, minutes of 25, minutes of 8
+# title, what it does, minutes of 25, minutes of 8
+PLAN: dict[int, tuple[str, Work, float, float]] = {
     1: ("ceilings", gpu_stages.ceilings, 1, 0.5),
     2: ("correctness", gpu_stages.correctness, 2, 2),
     3: ("one model, z 60, T 40", gpu_stages.solo, 3, 1.5),
@@ -45,8 +49,14 @@ CUT = 15  # minutes under which the plan is cut
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
     p = harness.parser(__doc__)
-    p.add_argument("--minutes", type=float, help="the time there is [25, or what the plan gives the chosen stages]")
-    p.add_argument("--stages", default="", help="only these, as in 1,2,3 [all that the time allows]")
+    p.add_argument(
+        "--minutes",
+        type=float,
+        help="the time there is [25, or what the plan gives the chosen stages]",
+    )
+    p.add_argument(
+        "--stages", default="", help="only these, as in 1,2,3 [all that the time allows]"
+    )
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     p.add_argument("--out", type=Path, default=harness.OUT, help="folder of the results")
     p.add_argument("--again", action="store_true", help="measure anew what is there already")
@@ -56,7 +66,13 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def code() -> str:
     """What identifies the code that is measured."""
-    files = sorted([*ROOT.glob("oneshot/**/*.py"), *ROOT.glob("benchmarks/gpu_*.py"), ROOT / "benchmarks/baseline.py"])
+    files = sorted(
+        [
+            *ROOT.glob("oneshot/**/*.py"),
+            *ROOT.glob("benchmarks/gpu_*.py"),
+            ROOT / "benchmarks/baseline.py",
+        ]
+    )
     return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()[:12]
 
 
@@ -75,7 +91,14 @@ def run(bench: Bench, shares: dict[int, float], folder: Path, head: dict[str, An
     for number, seconds in shares.items():
         end += seconds
         title, work, *_ = PLAN[number]
-        stage = Stage(number, title, end - time.monotonic(), folder, head, predict=bench.cuda and not bench.quick)
+        stage = Stage(
+            number,
+            title,
+            end - time.monotonic(),
+            folder,
+            head,
+            predict=bench.cuda and not bench.quick,
+        )
         try:
             work(stage, bench)
         except Exception as error:  # of the stage's own preparations; the others are worth having
@@ -99,16 +122,29 @@ def main(argv: list[str] | None = None) -> int:
             file.unlink()
     machine = {k: v for k, v in harness.machine().items() if k != "date"}
     head = {"machine": machine, "device": options.device, "code": code()}
-    print(f"{machine['gpu'] if bench.cuda else machine['processor']}, torch {machine['torch']}, {gpu(bench)}", flush=True)
+    print(
+        f"{machine['gpu'] if bench.cuda else machine['processor']}, torch {machine['torch']},"
+        f" {gpu(bench)}",
+        flush=True,
+    )
     if not bench.cuda:
-        print("no GPU: every way of training runs plain and eager, whatever its name says; operators are counted instead of kernels")
+        print(
+            "no GPU: every way of training runs plain and eager, whatever its name says; operators"
+            " are counted instead of kernels"
+        )
     run(bench, shares, folder, head)
-    found = {n: content for n in PLAN if (content := read(folder / f"{n:02d}.json")).get("head") == head}
+    found = {
+        n: content for n in PLAN if (content := read(folder / f"{n:02d}.json")).get("head") == head
+    }
     harness.OUT = options.out
     minutes = (time.monotonic() - begun) / 60
     rows, extrapolated = gpu_grid.rows({n: c["results"] for n, c in found.items()}, bench, minutes)
     harness.save(name, rows, gpu=gpu(bench), extrapolated=extrapolated)
-    failed = [name for name, r in found.get(2, {}).get("results", {}).items() if "failed" in r or r.get("passed") is False]
+    failed = [
+        name
+        for name, r in found.get(2, {}).get("results", {}).items()
+        if "failed" in r or r.get("passed") is False
+    ]
     for name in failed:
         print(f"NO GO: {name}")
     return 1 if failed else 0

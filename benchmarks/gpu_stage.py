@@ -1,7 +1,9 @@
-"""A stage of gpu_slot.py at work: it prints and saves each result at once, keeps its time, and compares with what was predicted.
+"""A stage of gpu_slot.py at work: it prints and saves each result at once, keeps its time, and
+compares with what was predicted.
 
-Predictions are those of a cost model for one H200 (kernels times launch time, bytes over bandwidth, arithmetic over sustained rate); they
-are printed beside full-size GPU results, which are marked where they miss by more than MISS.
+Predictions are those of a cost model for one H200 (kernels times launch time, bytes over bandwidth,
+arithmetic over sustained rate); they are printed beside full-size GPU results, which are marked
+where they miss by more than MISS.
 """
 
 from __future__ import annotations
@@ -37,27 +39,59 @@ def shown(value: float, unit: str) -> str:
 
 
 class Stage:
-    """One stage of the plan at work: each result is printed and written to its file at once, and kept by a later run with the same `head`.
+    """One stage of the plan at work: each result is printed and written to its file at once, and
+    kept by a later run with the same `head`.
 
-    seconds: what is left for it; a result that needs more is skipped, which is said. predict: whether predictions apply to this machine.
+    seconds: what is left for it; a result that needs more is skipped, which is said. predict:
+    whether predictions apply to this machine.
     """
 
-    def __init__(self, number: int, title: str, seconds: float, folder: Path, head: dict[str, Any], predict: bool = True):
+    def __init__(
+        self,
+        number: int,
+        title: str,
+        seconds: float,
+        folder: Path,
+        head: dict[str, Any],
+        predict: bool = True,
+    ):
         self.number, self.predict, self.file = number, predict, folder / f"{number:02d}.json"
         self.begun = time.monotonic()
         self.end = self.begun + seconds
         before = read(self.file)
         same = before.get("head") == head
-        earlier = {n: r for n, r in before.get("results", {}).items() if "value" in r and r.get("passed", True)} if same else {}
-        self.content: dict[str, Any] = {"stage": number, "title": title, "head": head, "complete": False, "results": earlier}
+        earlier = (
+            {
+                n: r
+                for n, r in before.get("results", {}).items()
+                if "value" in r and r.get("passed", True)
+            }
+            if same
+            else {}
+        )
+        self.content: dict[str, Any] = {
+            "stage": number,
+            "title": title,
+            "head": head,
+            "complete": False,
+            "results": earlier,
+        }
         print(f"-- stage {number}: {title} ({seconds:.0f} s)", flush=True)
 
     @property
     def results(self) -> dict[str, Result]:
         return self.content["results"]
 
-    def run(self, name: str, program: Callable[[], Result], needs: float = 5.0, predicted: Range | None = None) -> Result:
-        """The result of a program: at least "value" and "unit". needs: seconds it takes, roughly. A failure is recorded, not raised."""
+    def run(
+        self,
+        name: str,
+        program: Callable[[], Result],
+        needs: float = 5.0,
+        predicted: Range | None = None,
+    ) -> Result:
+        """The result of a program: at least "value" and "unit". needs: seconds it takes, roughly. A
+        failure is recorded, not raised.
+        """
         kept = name in self.results and "value" in self.results[name]
         if not kept:
             self.results[name] = self._outcome(program, needs)
@@ -65,7 +99,11 @@ class Stage:
         result = self.results[name]
         if predicted is not None and self.predict and "value" in result:
             result |= {"predicted": list(predicted), "verdict": verdict(result["value"], predicted)}
-        print(f"[{self.number}] {name}: {_words(result)}{'  (kept from an earlier run)' if kept else ''}", flush=True)
+        print(
+            f"[{self.number}] {name}:"
+            f" {_words(result)}{'  (kept from an earlier run)' if kept else ''}",
+            flush=True,
+        )
         self.save()
         return result
 
@@ -77,12 +115,15 @@ class Stage:
             warnings.simplefilter("always")
             try:
                 result = program()
-            except Exception as error:  # the slot is short: what fails must not keep the rest from being measured
+            except Exception as error:
+                # the slot is short: what fails must not keep the rest from being measured
                 result = {"failed": f"{type(error).__name__}: {error}"[:600]}
         notes = sorted({str(w.message)[:600] for w in said if "CUDA graph" in str(w.message)})
         return {**result, "notes": notes} if notes else result
 
-    def check(self, name: str, program: Callable[[], tuple[float, float]], needs: float = 5.0) -> None:
+    def check(
+        self, name: str, program: Callable[[], tuple[float, float]], needs: float = 5.0
+    ) -> None:
         """A difference and the largest that passes."""
 
         def judged() -> Result:
@@ -120,7 +161,11 @@ def _words(result: Result) -> str:
     words = shown(result["value"], unit)
     if "low" in result:
         words += f" ({' .. '.join(shown(result[end], unit) for end in ('low', 'high'))})"
-    words += "".join(f", {n.replace('_', ' ')} {v:,.4g}" for n, v in result.items() if n in MORE and v is not None)
+    words += "".join(
+        f", {n.replace('_', ' ')} {v:,.4g}"
+        for n, v in result.items()
+        if n in MORE and v is not None
+    )
     if "predicted" in result:
         low, high = (shown(p, unit) for p in result["predicted"])
         words += f"  predicted {low if low == high else f'{low} .. {high}'}  {result['verdict']}".rstrip()
@@ -129,7 +174,15 @@ def _words(result: Result) -> str:
     return words + noted
 
 
-MORE = ("kernels_a_step", "busy", "memory_gb", "prepare_s", "points_an_hour", "steps", "epoch_less_steps_s")
+MORE = (
+    "kernels_a_step",
+    "busy",
+    "memory_gb",
+    "prepare_s",
+    "points_an_hour",
+    "steps",
+    "epoch_less_steps_s",
+)
 
 
 def release() -> None:

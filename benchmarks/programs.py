@@ -1,4 +1,6 @@
-"""One training step of VAE-STN, data access included, as a function without arguments: ours, alone or stacked, and the published way."""
+"""One training step of VAE-STN, data access included, as a function without arguments: ours, alone
+or stacked, and the published way.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def our_step(
     betas: Sequence[float] = (1.0,),
     accelerated: bool | None = None,
 ) -> Callable[[], Any]:
-    """One step of a stack with these betas (one beta: a solo training). accelerated: compiled and as a CUDA graph [on a GPU]."""
+    """One step of a stack with these betas (one beta: a solo training). accelerated: compiled and
+    as a CUDA graph [on a GPU].
+    """
     device, config = seen.images.device, Config(**settings)
     models = []
     for beta in betas:
@@ -54,22 +58,32 @@ def our_step(
     rounds = Rounds(Stack(models, device, fast), seen.batch, fast)
     hyper = {"beta": torch.tensor(betas, dtype=torch.float32, device=device)}
     order = torch.arange(len(seen.images), device=device)
-    batches = itertools.cycle([b for b in order.split(config.batch_size) if len(b) == config.batch_size])
+    batches = itertools.cycle(
+        [b for b in order.split(config.batch_size) if len(b) == config.batch_size]
+    )
     count = itertools.count()
 
     def step() -> Any:
         index = next(batches)
         with matrix_products(config.precision):
-            return rounds.play({"index": index}, noise(0, ("noise", next(count)), len(index), models[0].noise_shape, device), hyper)
+            return rounds.play(
+                {"index": index},
+                noise(0, ("noise", next(count)), len(index), models[0].noise_shape, device),
+                hyper,
+            )
 
     return step
 
 
-def baseline_step(settings: dict[str, Any], source: made.Images, size: int, device: torch.device) -> Callable[[], Any]:
+def baseline_step(
+    settings: dict[str, Any], source: made.Images, size: int, device: torch.device
+) -> Callable[[], Any]:
     """One step the published way, in batches of config.batch_size."""
     config = Config(**settings)
     torch.manual_seed(0)
-    model = baseline.VaeStn(config.time_steps, config.z, config.lstm_size, config.glimpse, config.hidden, size).to(device)
+    model = baseline.VaeStn(
+        config.time_steps, config.z, config.lstm_size, config.glimpse, config.hidden, size
+    ).to(device)
     optimiser = baseline.optimiser_of(model)
     batches = _forever(source, config.batch_size, size)
 

@@ -1,9 +1,11 @@
-"""Every benchmark, one after the other, and one table: item, ours, baseline, ratio, target, met or not.
+"""Every benchmark, one after the other, and one table: item, ours, baseline, ratio, target, met or
+not.
 
     python benchmarks/run.py [--quick] [--only NAME ...]
 
-Prints the table and writes it, with date, hardware and versions, between the marks in RESULTS.md. A benchmark that fails or takes too
-long becomes a line that says so; the others go on. What needs Ray says "not measured" where Ray is not installed.
+Prints the table and writes it, with date, hardware and versions, between the marks in RESULTS.md. A
+benchmark that fails or takes too long becomes a line that says so; the others go on. What needs Ray
+says "not measured" where Ray is not installed.
 """
 
 from __future__ import annotations
@@ -41,9 +43,22 @@ WIDTHS = (4, 27, 13, 13, 7, 8, 8)
 
 
 def main() -> int:
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--quick", action="store_true", help="tiny sizes, to see that it runs; RESULTS.md stays as it is")
-    p.add_argument("--only", nargs="+", choices=list(SCRIPTS), default=list(SCRIPTS), metavar="NAME", help=", ".join(SCRIPTS))
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument(
+        "--quick",
+        action="store_true",
+        help="tiny sizes, to see that it runs; RESULTS.md stays as it is",
+    )
+    p.add_argument(
+        "--only",
+        nargs="+",
+        choices=list(SCRIPTS),
+        default=list(SCRIPTS),
+        metavar="NAME",
+        help=", ".join(SCRIPTS),
+    )
     options = p.parse_args()
     rows = []
     for name in options.only:
@@ -66,7 +81,9 @@ def run(name: str, quick: bool) -> list[dict[str, Any]]:
     print(f"-- {name}", flush=True)
     start = time.monotonic()
     try:
-        done = subprocess.run([sys.executable, str(HERE / f"{name}.py"), *arguments], cwd=HERE.parent, timeout=limit)
+        done = subprocess.run(
+            [sys.executable, str(HERE / f"{name}.py"), *arguments], cwd=HERE.parent, timeout=limit
+        )
         failure = f"failed with exit status {done.returncode}" if done.returncode else ""
     except subprocess.TimeoutExpired:
         failure = f"failed: more than {limit} s"
@@ -77,22 +94,48 @@ def run(name: str, quick: bool) -> list[dict[str, Any]]:
 
 
 def _empty(name: str, text: str) -> dict[str, Any]:
-    return dict(item=0, what=name, ours=text, baseline="", ratio=None, low=None, high=None, target="", met="-", note="")
+    return dict(
+        item=0,
+        what=name,
+        ours=text,
+        baseline="",
+        ratio=None,
+        low=None,
+        high=None,
+        target="",
+        met="-",
+        note="",
+    )
 
 
 def cells(row: dict[str, Any]) -> list[str]:
     """The cells of a row, as texts."""
     ratio = "" if row["ratio"] is None else f"{row['ratio']:.3g}"
-    return [str(row["item"] or ""), row["what"], row["ours"], row["baseline"], ratio, row["target"], row["met"]]
+    return [
+        str(row["item"] or ""),
+        row["what"],
+        row["ours"],
+        row["baseline"],
+        ratio,
+        row["target"],
+        row["met"],
+    ]
 
 
 def as_text(rows: list[dict[str, Any]]) -> str:
     """The table in 80 columns."""
-    lines = [" ".join(head.ljust(width) for head, width in zip(HEADS, WIDTHS)).rstrip(), " ".join("-" * width for width in WIDTHS)]
+    lines = [
+        " ".join(head.ljust(width) for head, width in zip(HEADS, WIDTHS)).rstrip(),
+        " ".join("-" * width for width in WIDTHS),
+    ]
     for row in rows:
         columns = [textwrap.wrap(cell, width) or [""] for cell, width in zip(cells(row), WIDTHS)]
         for i in range(max(map(len, columns))):
-            lines.append(" ".join((c[i] if i < len(c) else "").ljust(w) for c, w in zip(columns, WIDTHS)).rstrip())
+            lines.append(
+                " ".join(
+                    (c[i] if i < len(c) else "").ljust(w) for c, w in zip(columns, WIDTHS)
+                ).rstrip()
+            )
     return "\n".join(lines)
 
 
@@ -100,8 +143,11 @@ def write(rows: list[dict[str, Any]]) -> None:
     """Replace the table in RESULTS.md."""
     here = machine()
     lines = [
-        f"`make bench`, {here['date']}: {here['cores']} cores of {here['processor']}, GPU {here['gpu']}; {here['system']}, Python "
-        f"{here['python']}, torch {here['torch']}. Medians, with quartiles of the ratio.",
+        (
+            f"`make bench`, {here['date']}: {here['cores']} cores of {here['processor']}, GPU"
+            f" {here['gpu']}; {here['system']}, Python {here['python']}, torch {here['torch']}."
+            " Medians, with quartiles of the ratio."
+        ),
         "",
         "| item | what | ours | baseline | ratio | target | met |",
         "|---|---|---|---|---|---|---|",
@@ -110,11 +156,16 @@ def write(rows: list[dict[str, Any]]) -> None:
         item, what, ours, baseline, ratio, target, met = (c.replace("|", "/") for c in cells(row))
         spread = f" ({row['low']:.3g} to {row['high']:.3g})" if row["low"] is not None else ""
         what += f" ({row['note']})" if row["note"] else ""
-        lines.append(f"| {item} | {what} | {ours} | {baseline} | {ratio}{spread} | {target} | {'**no**' if met == 'no' else met} |")
+        lines.append(
+            f"| {item} | {what} | {ours} | {baseline} | {ratio}{spread} | {target} |"
+            f" {'**no**' if met == 'no' else met} |"
+        )
     text = RESULTS.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
-    RESULTS.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}", encoding="utf-8")
+    RESULTS.write_text(
+        f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""Memory of one training step of the 50x50 Neural Statistician on sets of 20 in batches of 100, 2,000 images: of the whole process.
+"""Memory of one training step of the 50x50 Neural Statistician on sets of 20 in batches of 100,
+2,000 images: of the whole process.
 
-`python benchmarks/set_memory.py` takes a few minutes on two cores. --plain keeps all activations: about 10 GB, an estimate.
+`python benchmarks/set_memory.py` takes a few minutes on two cores. --plain keeps all activations:
+about 10 GB, an estimate.
 """
 
 from __future__ import annotations
@@ -24,12 +26,16 @@ def peak() -> float:
 
 
 def main() -> None:
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("--set-size", type=int, default=20)
     p.add_argument("--batch-size", type=int, default=100)
     p.add_argument("--plain", action="store_true", help="do not recompute activations")
     args = p.parse_args()
-    config = Config(**{**VARIANTS["ns_50"], "set_size": args.set_size, "batch_size": args.batch_size})
+    config = Config(
+        **{**VARIANTS["ns_50"], "set_size": args.set_size, "batch_size": args.batch_size}
+    )
     model = SetVae(config, SIZE)
     if args.plain:
         model.encoder.recompute = model.decoder.recompute = False
@@ -40,7 +46,10 @@ def main() -> None:
     for _ in range(2):
         begun = time.monotonic()
         stack.play(Sets(images), torch.randn(args.batch_size, *model.noise_shape), hyper, (0,))
-        print(f"{args.batch_size * args.set_size} images: {time.monotonic() - begun:.0f} s, {peak():.2f} GiB at most, {before:.2f} before")
+        print(
+            f"{args.batch_size * args.set_size} images: {time.monotonic() - begun:.0f} s,"
+            f" {peak():.2f} GiB at most, {before:.2f} before"
+        )
 
 
 if __name__ == "__main__":

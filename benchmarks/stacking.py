@@ -2,8 +2,9 @@
 
     python benchmarks/stacking.py [--quick]
 
-On a GPU at full size (T 40, z 60, batches of 128). On a CPU, where at full size the products alone fill the cores and stacking brings
-little, at a small size: hidden layers of 64, batches of 16, T 8, 28x28 pixels; full width is measured beside it with 4 betas.
+On a GPU at full size (T 40, z 60, batches of 128). On a CPU, where at full size the products alone
+fill the cores and stacking brings little, at a small size: hidden layers of 64, batches of 16, T 8,
+28x28 pixels; full width is measured beside it with 4 betas.
 """
 
 from __future__ import annotations
@@ -36,8 +37,20 @@ def main() -> None:
     elif device.type == "cuda":
         table.add(*case("full size", full, 50, source, BETAS, (5.0, 40.0), 11))
     else:
-        table.add(*case("small size (hidden 64, batch 16)", small, 28, source, BETAS, (1.5, 1.5), 9))
-        table.add(*case("full width (hidden 512, batch 16)", {**full, "batch_size": 16}, 50, source, BETAS[:4], (None, None), 5))
+        table.add(
+            *case("small size (hidden 64, batch 16)", small, 28, source, BETAS, (1.5, 1.5), 9)
+        )
+        table.add(
+            *case(
+                "full width (hidden 512, batch 16)",
+                {**full, "batch_size": 16},
+                50,
+                source,
+                BETAS[:4],
+                (None, None),
+                5,
+            )
+        )
 
 
 def case(
@@ -49,22 +62,41 @@ def case(
     least: tuple[float | None, float | None],
     repeats: int,
 ) -> list[Row]:
-    """Time of a step a model: in the stack, against ours alone and against the published way, which run once and count K times."""
+    """Time of a step a model: in the stack, against ours alone and against the published way, which
+    run once and count K times.
+    """
     device, count = programs.device(), len(betas)
     seen = programs.material(source, size, device)
     stack = programs.our_step(settings, seen, betas)
     alone = programs.our_step(settings, seen)
     published = programs.baseline_step(settings, source, size, device)
     rows = []
-    for what, other, target in (("ours alone", alone, least[0]), ("the published way", published, least[1])):
+    for what, other, target in (
+        ("ours alone", alone, least[0]),
+        ("the published way", published, least[1]),
+    ):
         result = per_model(paired(stack, other, repeats), count)
-        rows.append(result.row(2, f"{count} betas as a stack, {name}, against {what}", target, "ms a model and step", 1e3))
+        rows.append(
+            result.row(
+                2,
+                f"{count} betas as a stack, {name}, against {what}",
+                target,
+                "ms a model and step",
+                1e3,
+            )
+        )
     return rows
 
 
 def per_model(result: Paired, count: int) -> Paired:
     """One step of `count` stacked models against one step of one."""
-    return Paired(result.ours / count, result.baseline, result.ratio * count, result.low * count, result.high * count)
+    return Paired(
+        result.ours / count,
+        result.baseline,
+        result.ratio * count,
+        result.low * count,
+        result.high * count,
+    )
 
 
 if __name__ == "__main__":

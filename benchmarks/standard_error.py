@@ -1,10 +1,12 @@
-"""How many drawings a class are enough? The standard error of diversity and recognizability against their number.
+"""How many drawings a class are enough? The standard error of diversity and recognizability against
+their number.
 
     python benchmarks/standard_error.py RESULTS SWEEP [--point ID] [--most 100] [--repeats 50]
 
-Takes a trained point of a sweep (default: the one nearest to people), draws `most` drawings for each test class, and scores random
-subsets of n of them: the spread over subsets is the standard error of a score that rests on n drawings a class, the shift of its mean
-against all drawings is the bias.
+Takes a trained point of a sweep (default: the one nearest to people), draws `most` drawings for
+each test class, and scores random subsets of n of them: the spread over subsets is the standard
+error of a score that rests on n drawings a class, the shift of its mean against all drawings is the
+bias.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ COUNTS = (2, 5, 10, 20, 50)
 
 
 def main() -> None:
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("results")
     p.add_argument("sweep")
     p.add_argument("--point", default="")
@@ -40,24 +44,43 @@ def main() -> None:
     p.add_argument("--repeats", type=int, default=50)
     options = p.parse_args()
     made = plan.make(definition.load(options.sweep), Store(options.results))
-    done = [r.row for r in made.log.records.values() if r.row["status"] == "done" and r.row["model"] == made.sweep.model]
-    row = min(done, key=lambda r: (not r["point_id"].startswith(options.point), r["human_distance"]))
+    done = [
+        r.row
+        for r in made.log.records.values()
+        if r.row["status"] == "done" and r.row["model"] == made.sweep.model
+    ]
+    row = min(
+        done, key=lambda r: (not r["point_id"].startswith(options.point), r["human_distance"])
+    )
     point = next(p for p in made.all_points if p.point_id == row["point_id"])
     given = inputs.load(point, made.store, torch.device("cpu"))
     family = trial.build(point)
-    training = Training.from_bytes(made.store.unseal(f"store/trainings/{point.train_id}/training.pt"))
+    training = Training.from_bytes(
+        made.store.unseal(f"store/trainings/{point.train_id}/training.pt")
+    )
     family.load_state_dict(training.end)
-    drawings = sample.draw(family, given.data, given.exemplars, options.most, point.seed, torch.device("cpu"))
-    print(f"{made.sweep.name} {point.label(made.sweep.axes)}: {options.most} drawings for each of {len(drawings.exemplars)} classes")
-    for line in table(drawings.images, drawings.exemplars, given.critics, options.most, options.repeats):
+    drawings = sample.draw(
+        family, given.data, given.exemplars, options.most, point.seed, torch.device("cpu")
+    )
+    print(
+        f"{made.sweep.name} {point.label(made.sweep.axes)}: {options.most} drawings for each of"
+        f" {len(drawings.exemplars)} classes"
+    )
+    for line in table(
+        drawings.images, drawings.exemplars, given.critics, options.most, options.repeats
+    ):
         print(json.dumps(line))
 
 
-def table(images: np.ndarray, exemplars: np.ndarray, critics: inputs.Critics, most: int, repeats: int) -> list[dict[str, float]]:
+def table(
+    images: np.ndarray, exemplars: np.ndarray, critics: inputs.Critics, most: int, repeats: int
+) -> list[dict[str, float]]:
     """Standard error and bias of both metrics for each number of drawings a class."""
     classes = len(exemplars)
     features = embed_all(critics.simclr, images, critics.device)
-    queries, prototypes = (embed_all(critics.protonet, i, critics.device) for i in (images, exemplars))
+    queries, prototypes = (
+        embed_all(critics.protonet, i, critics.device) for i in (images, exemplars)
+    )
     chance = recognizability.expected(queries, np.arange(classes).repeat(most), prototypes)
     rng = np.random.default_rng(0)
     found = {}
@@ -65,8 +88,15 @@ def table(images: np.ndarray, exemplars: np.ndarray, critics: inputs.Critics, mo
         label = np.arange(classes).repeat(n)
         scores = []
         for _ in range(repeats if n < most else 1):
-            rows = np.concatenate([c * most + rng.choice(most, n, replace=False) for c in range(classes)])
-            scores.append((diversity.diversity(features[rows], label).mean(), recognizability.per_class(chance[rows], label).mean()))
+            rows = np.concatenate(
+                [c * most + rng.choice(most, n, replace=False) for c in range(classes)]
+            )
+            scores.append(
+                (
+                    diversity.diversity(features[rows], label).mean(),
+                    recognizability.per_class(chance[rows], label).mean(),
+                )
+            )
         found[n] = np.array(scores)
     whole = found[most][0]
     lines = []
@@ -76,7 +106,13 @@ def table(images: np.ndarray, exemplars: np.ndarray, critics: inputs.Critics, mo
         spread = scores.std(0, ddof=1) * factor if n < most else np.full(2, np.nan)
         bias = scores.mean(0) - whole
         lines.append(
-            dict(drawings=n, diversity_se=spread[0], diversity_bias=bias[0], recognizability_se=spread[1], recognizability_bias=bias[1])
+            dict(
+                drawings=n,
+                diversity_se=spread[0],
+                diversity_bias=bias[0],
+                recognizability_se=spread[1],
+                recognizability_bias=bias[1],
+            )
         )
     return [{k: round(float(v), 4) for k, v in line.items()} for line in lines]
 

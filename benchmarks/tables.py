@@ -2,8 +2,9 @@
 
     python benchmarks/tables.py [--quick]
 
-Records are made up, of realistic size: a row of a VAE-STN point, 150 test classes with 4 metrics, 500 epochs with 6 columns. Baselines:
-one Parquet file a row in a folder, and one JSON record a row read with the standard library; both with fewer rows, per row.
+Records are made up, of realistic size: a row of a VAE-STN point, 150 test classes with 4 metrics,
+500 epochs with 6 columns. Baselines: one Parquet file a row in a folder, and one JSON record a row
+read with the standard library; both with fewer rows, per row.
 """
 
 from __future__ import annotations
@@ -38,19 +39,46 @@ def record(index: int, rng: random.Random, classes: int = CLASSES, epochs: int =
     """A made-up record."""
     head = settings.head("models", "vae_stn")
     end = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(seconds=index)
-    row: dict[str, Any] = {"point_id": f"{index:016x}", "status": "done", "model": "vae_stn", "seed": 44}
+    row: dict[str, Any] = {
+        "point_id": f"{index:016x}",
+        "status": "done",
+        "model": "vae_stn",
+        "seed": 44,
+    }
     row |= {n: f.default for n, f in {**COMMON, **head.fields}.items()}
-    row |= {"beta": index % 17 / 4, "time_steps": 20 + 10 * (index // 17 % 8), "z": 10 + 25 * (index // 136 % 16)}
-    row |= {n: rng.random() for n in (*records.METRICS, *records.COST)} | {n: rng.randrange(10_000) for n in records.COUNTS}
-    row |= dict.fromkeys(records.PROVENANCE, "0123456789abcdef") | {"family_version": 1, "finished_at": end.isoformat(), "sweep": "made"}
-    numbers = {n: [10 * rng.random() for _ in range(classes)] for n in ("diversity", "recognizability", "originality")}
-    per_class = {"class_name": [f"alphabet/character{i:02d}" for i in range(classes)], "drawings": [10] * classes, **numbers}
-    curves = {"epoch": list(range(epochs)), **{n: [100 * rng.random() for _ in range(epochs)] for n in CURVES}}
+    row |= {
+        "beta": index % 17 / 4,
+        "time_steps": 20 + 10 * (index // 17 % 8),
+        "z": 10 + 25 * (index // 136 % 16),
+    }
+    row |= {n: rng.random() for n in (*records.METRICS, *records.COST)} | {
+        n: rng.randrange(10_000) for n in records.COUNTS
+    }
+    row |= dict.fromkeys(records.PROVENANCE, "0123456789abcdef") | {
+        "family_version": 1,
+        "finished_at": end.isoformat(),
+        "sweep": "made",
+    }
+    numbers = {
+        n: [10 * rng.random() for _ in range(classes)]
+        for n in ("diversity", "recognizability", "originality")
+    }
+    per_class = {
+        "class_name": [f"alphabet/character{i:02d}" for i in range(classes)],
+        "drawings": [10] * classes,
+        **numbers,
+    }
+    curves = {
+        "epoch": list(range(epochs)),
+        **{n: [100 * rng.random() for _ in range(epochs)] for n in CURVES},
+    }
     return Record(row, per_class, curves)
 
 
 def write_records(store: Store, count: int) -> float:
-    """Commit `count` records, without waiting for the disk; returns the seconds of encoding and writing one."""
+    """Commit `count` records, without waiting for the disk; returns the seconds of encoding and
+    writing one.
+    """
     rng = random.Random(0)
     folder = Path(store.path("made/records"))
     folder.mkdir(parents=True)
@@ -82,7 +110,9 @@ def fold(store: Store, log: records.Log) -> float:
 
 
 def fold_rows(store: Store, count: int) -> tuple[list[Row], dict[str, float]]:
-    """Fold `count` records: from the files on, as at the start of a command, and again with a few more, as during a run."""
+    """Fold `count` records: from the files on, as at the start of a command, and again with a few
+    more, as during a run.
+    """
     encode = write_records(store, count)
     log = records.Log(store, "made")
     start = time.perf_counter()
@@ -93,15 +123,39 @@ def fold_rows(store: Store, count: int) -> tuple[list[Row], dict[str, float]]:
     start = time.perf_counter()
     log.update()
     look = time.perf_counter() - start
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        2**20 if sys.platform == "darwin" else 2**10
+    )
     what = f"{count:,} records ({CLASSES} classes, {EPOCHS} epochs)"
     made = [
-        Row(6, f"fold {what} into Parquet", f"{first:.2f} s", target="at most 2 s", met="yes" if first <= 2 else "no",
-            note=f"again {again:.2f} s; looking for new records {1000 * look:.0f} ms; peak memory {memory:.0f} MB"),
-        Row(6, "the same from the files on, every record read and checked", f"{read + first:.2f} s", target="at most 2 s",
-            met="yes" if read + first <= 2 else "no", note="once, when a command starts"),
-    ]  # fmt: skip
-    return made, dict(encode_and_write=encode, read=read, first_fold=first, fold_again=again, look=look, memory_mb=memory)
+        Row(
+            6,
+            f"fold {what} into Parquet",
+            f"{first:.2f} s",
+            target="at most 2 s",
+            met="yes" if first <= 2 else "no",
+            note=(
+                f"again {again:.2f} s; looking for new records {1000 * look:.0f} ms; peak memory"
+                f" {memory:.0f} MB"
+            ),
+        ),
+        Row(
+            6,
+            "the same from the files on, every record read and checked",
+            f"{read + first:.2f} s",
+            target="at most 2 s",
+            met="yes" if read + first <= 2 else "no",
+            note="once, when a command starts",
+        ),
+    ]
+    return made, dict(
+        encode_and_write=encode,
+        read=read,
+        first_fold=first,
+        fold_again=again,
+        look=look,
+        memory_mb=memory,
+    )
 
 
 def read_rows(store: Store, count: int, most: float) -> tuple[Row, float]:
@@ -109,13 +163,24 @@ def read_rows(store: Store, count: int, most: float) -> tuple[Row, float]:
     import pandas as pd
 
     rng = random.Random(1)
-    records.fold(store, f"read{count}", [record(i, rng, classes=0, epochs=0) for i in range(count)], AXES, {})
+    records.fold(
+        store, f"read{count}", [record(i, rng, classes=0, epochs=0) for i in range(count)], AXES, {}
+    )
     path = store.path(f"read{count}/points.parquet")
     if len(pd.read_parquet(path)) != count:
         raise RuntimeError(f"{path} does not hold {count} rows")
     took = median_seconds(lambda: pd.read_parquet(path), 7)
     met = "yes" if took <= most else "no"
-    return Row(6, f"{count:,} rows into pandas", f"{1000 * took:.0f} ms", target=f"at most {1000 * most:.0f} ms", met=met), took
+    return (
+        Row(
+            6,
+            f"{count:,} rows into pandas",
+            f"{1000 * took:.0f} ms",
+            target=f"at most {1000 * most:.0f} ms",
+            met=met,
+        ),
+        took,
+    )
 
 
 def against(store: Store, count: int, each: float, repeats: int) -> list[Row]:
@@ -131,7 +196,9 @@ def against(store: Store, count: int, each: float, repeats: int) -> list[Row]:
     plain.mkdir()
     table = records.table("points", made, records.schemas(made, AXES, {})["points"])
     for i, one in enumerate(made):
-        pq.write_table(pa.Table.from_batches(table.slice(i, 1).to_batches()), parquet / f"{i:06d}.parquet")
+        pq.write_table(
+            pa.Table.from_batches(table.slice(i, 1).to_batches()), parquet / f"{i:06d}.parquet"
+        )
         (plain / f"{i:06d}.json").write_text(json.dumps(one.row))
 
     def read_json() -> pd.DataFrame:
@@ -145,7 +212,13 @@ def against(store: Store, count: int, each: float, repeats: int) -> list[Row]:
     for what, way in ways:
         theirs = median_seconds(way, repeats) / count
         pair: Paired = of_pairs([(each, theirs)])
-        line = pair.row(6, f"a row into pandas against {what}", unit="us", scale=1e6, note=f"baseline with {count:,} rows")
+        line = pair.row(
+            6,
+            f"a row into pandas against {what}",
+            unit="us",
+            scale=1e6,
+            note=f"baseline with {count:,} rows",
+        )
         line.low = line.high = None
         lines.append(line)
     return lines
@@ -155,8 +228,8 @@ def main() -> None:
     options = parser(__doc__).parse_args()
     counts = (20, 50, 5) if options.quick else (2176, 100_000, 300)
     warnings.simplefilter("error")
-    import pandas  # noqa: F401  not timed: a command imports it once
-    import pyarrow.parquet  # noqa: F401
+    import pandas  # noqa: F401, RUF100
+    import pyarrow.parquet  # noqa: F401, RUF100
 
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)

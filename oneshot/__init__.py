@@ -1,3 +1,5 @@
-"""oneshot: sweeps of one-shot generative models, placed on the plane of diversity and recognizability."""
+"""oneshot: sweeps of one-shot generative models, placed on the plane of diversity and
+recognizability.
+"""
 
 __version__ = "0.1.0"

@@ -1,4 +1,6 @@
-"""The command run_sweep.py: parse, validate, then one call. Imports nothing heavy before the arguments are understood."""
+"""The command run_sweep.py: parse, validate, then one call. Imports nothing heavy before the
+arguments are understood.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,12 @@ from oneshot.sweep.definition import SweepError
 from oneshot.sweep.filter import WhereError
 from oneshot.sweep.settings import SettingError
 
-SOCKET_ERRORS = (BrokenPipeError, ConnectionAbortedError, ConnectionRefusedError, ConnectionResetError)
+SOCKET_ERRORS = (
+    BrokenPipeError,
+    ConnectionAbortedError,
+    ConnectionRefusedError,
+    ConnectionResetError,
+)
 SURE_SECONDS = 10.0  # a driver whose last sign is younger lives: it gives one every five
 LOOKS = "look, and run nothing"  # the group of flags that are no part of a run's command
 EPILOG = """\
@@ -53,7 +60,11 @@ class Parser(argparse.ArgumentParser):
         lines = [f"error: {message}"]
         flags = [s for action in self._actions for s in action.option_strings if s.startswith("--")]
         for word in message.replace(":", " ").split():
-            if word.startswith("--") and word not in flags and (near := difflib.get_close_matches(word, flags, 1)):
+            if (
+                word.startswith("--")
+                and word not in flags
+                and (near := difflib.get_close_matches(word, flags, 1))
+            ):
                 lines.append(f"  help: did you mean {near[0]}?")
         tell_error("\n".join([*lines, f"  help: {self.prog} --help lists the flags"]))
         sys.exit(2)
@@ -74,39 +85,121 @@ def parser() -> Parser:
     )
     p.add_argument("sweep", nargs="?", metavar="SWEEP", help="a file, or a name in sweeps/")
     what = p.add_argument_group("what to run")
-    what.add_argument("--where", metavar="EXPR", default="", help="only points for which this holds")
-    what.add_argument("--limit", type=_positive, metavar="N", help="at most N points of the model, in the sweep's order")
     what.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="another fixed setting; critic.name=value for a critic"
+        "--where", metavar="EXPR", default="", help="only points for which this holds"
     )
-    what.add_argument("--seeds", type=_positive, metavar="N", help="N seeds for every point [the sweep's]")
+    what.add_argument(
+        "--limit",
+        type=_positive,
+        metavar="N",
+        help="at most N points of the model, in the sweep's order",
+    )
+    what.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="another fixed setting; critic.name=value for a critic",
+    )
+    what.add_argument(
+        "--seeds", type=_positive, metavar="N", help="N seeds for every point [the sweep's]"
+    )
     what.add_argument("--retry-failed", action="store_true", help="run failed points again")
-    what.add_argument("--stop-on-failure", action="store_true", help="stop at the first failed point [go on]")
+    what.add_argument(
+        "--stop-on-failure", action="store_true", help="stop at the first failed point [go on]"
+    )
     how = p.add_argument_group("how to run")
-    how.add_argument("--local", action="store_true", help="in this process, without Ray, one trial at a time")
-    how.add_argument("--address", metavar="ADDR", help="the Ray cluster to join [RAY_ADDRESS, else this machine]")
-    how.add_argument("--cpus-per-trial", type=_more_than_none, default=1.0, metavar="X", help="processors of a trial [1]")
-    how.add_argument("--gpus-per-trial", type=_amount, metavar="X", help="share of a GPU for a trial, as .25 [1 if there is one]")
     how.add_argument(
-        "--workers-per-trial", type=_positive, default=1, metavar="K", help="train each point on K workers at once, data-parallel [1]"
+        "--local", action="store_true", help="in this process, without Ray, one trial at a time"
     )
-    how.add_argument("--fresh-workers", action="store_true", help="a new process for every trial [warm workers]")
-    how.add_argument("--results", metavar="PATH", help="folder or URI of the results [ONESHOT_RESULTS, else results]")
     how.add_argument(
-        "--max-stack", type=_positive, metavar="K", help="most trainings that train as one stacked model [64 on a GPU, else 8]"
+        "--address", metavar="ADDR", help="the Ray cluster to join [RAY_ADDRESS, else this machine]"
     )
-    how.add_argument("--checkpoint-seconds", type=_amount, default=60.0, metavar="S", help="most seconds between two checkpoints [60]")
     how.add_argument(
-        "--drop-weights", action="store_true", help="delete a point's weights when it is done; other sample settings then train anew [keep]"
+        "--cpus-per-trial",
+        type=_more_than_none,
+        default=1.0,
+        metavar="X",
+        help="processors of a trial [1]",
+    )
+    how.add_argument(
+        "--gpus-per-trial",
+        type=_amount,
+        metavar="X",
+        help="share of a GPU for a trial, as .25 [1 if there is one]",
+    )
+    how.add_argument(
+        "--workers-per-trial",
+        type=_positive,
+        default=1,
+        metavar="K",
+        help="train each point on K workers at once, data-parallel [1]",
+    )
+    how.add_argument(
+        "--fresh-workers", action="store_true", help="a new process for every trial [warm workers]"
+    )
+    how.add_argument(
+        "--results",
+        metavar="PATH",
+        help="folder or URI of the results [ONESHOT_RESULTS, else results]",
+    )
+    how.add_argument(
+        "--max-stack",
+        type=_positive,
+        metavar="K",
+        help="most trainings that train as one stacked model [64 on a GPU, else 8]",
+    )
+    how.add_argument(
+        "--checkpoint-seconds",
+        type=_amount,
+        default=60.0,
+        metavar="S",
+        help="most seconds between two checkpoints [60]",
+    )
+    how.add_argument(
+        "--drop-weights",
+        action="store_true",
+        help=(
+            "delete a point's weights when it is done; other sample settings then train anew [keep]"
+        ),
     )
     look = p.add_argument_group(LOOKS)
-    look.add_argument("--check", "-n", "--dry-run", action="store_true", help="validate, count, estimate; writes nothing")
-    look.add_argument("--status", action="store_true", help="done, diverged, failed and missing points, by axis")
-    look.add_argument("--watch", nargs="?", type=_seconds, const=10.0, metavar="SECONDS", help="with --status: again and again [10]")
-    look.add_argument("--list", action="store_true", help="the points of SWEEP with their status; all sweeps without SWEEP")
-    look.add_argument("--check-cluster", metavar="FILE", help="what is wrong in a cluster file and what it asks for; contacts no cloud")
-    look.add_argument("--settings", metavar="FAMILY", help="the settings of a model or critic: stage, type, range, default")
-    look.add_argument("--json", action="store_true", help="print --check, --status and --list as JSON")
+    look.add_argument(
+        "--check",
+        "-n",
+        "--dry-run",
+        action="store_true",
+        help="validate, count, estimate; writes nothing",
+    )
+    look.add_argument(
+        "--status", action="store_true", help="done, diverged, failed and missing points, by axis"
+    )
+    look.add_argument(
+        "--watch",
+        nargs="?",
+        type=_seconds,
+        const=10.0,
+        metavar="SECONDS",
+        help="with --status: again and again [10]",
+    )
+    look.add_argument(
+        "--list",
+        action="store_true",
+        help="the points of SWEEP with their status; all sweeps without SWEEP",
+    )
+    look.add_argument(
+        "--check-cluster",
+        metavar="FILE",
+        help="what is wrong in a cluster file and what it asks for; contacts no cloud",
+    )
+    look.add_argument(
+        "--settings",
+        metavar="FAMILY",
+        help="the settings of a model or critic: stage, type, range, default",
+    )
+    look.add_argument(
+        "--json", action="store_true", help="print --check, --status and --list as JSON"
+    )
     return p
 
 
@@ -140,7 +233,9 @@ def _seconds(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds; SWEEP stands before --watch") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number of seconds; SWEEP stands before --watch"
+        ) from None
     if not 0.1 <= value <= 86400:
         raise argparse.ArgumentTypeError(f"{text} is outside 0.1 .. 86400 seconds")
     return value
@@ -162,7 +257,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options = parser().parse_args(arguments)
             looking = _looks(options)
             return _answered(options)
-    except ReaderLeft:  # what was asked to be shown was shown as far as anybody read; a run is not done by that
+    except ReaderLeft:
+        # what was asked to be shown was shown as far as anybody read; a run is not done by that
         return 0 if looking else 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         tell_error("Interrupted." if looking else "Interrupted; run it again to continue.")
@@ -176,7 +272,11 @@ def _answered(options: argparse.Namespace) -> int:
     except SweepError as error:
         for message, place in error.problems:
             first, _, rest = message.partition("\n")
-            tell_error(f"error: {first}" + (f"\n  --> {place}" if place else "") + (f"\n{rest}" if rest else ""))
+            tell_error(
+                f"error: {first}"
+                + (f"\n  --> {place}" if place else "")
+                + (f"\n{rest}" if rest else "")
+            )
         _traceback_if_asked()
     except SettingError as error:
         for message in error.problems:
@@ -190,7 +290,10 @@ def _answered(options: argparse.Namespace) -> int:
         _tell_refusal(str(error), error.help)
         _traceback_if_asked()
     except NewerFormat as error:
-        tell_error(f"error: {error}\n  Nothing was changed.   help: update oneshot, or choose another folder with --results")
+        tell_error(
+            f"error: {error}\n  Nothing was changed.   help: update oneshot, or choose another"
+            " folder with --results"
+        )
     except OSError as error:
         if not error.filename:
             raise
@@ -222,7 +325,9 @@ def _dispatch(options: argparse.Namespace) -> int:
         if options.list:
             tell(looks.sweeps_table(as_json=options.json))
             return 0
-        raise Refused("which sweep?", "run_sweep.py --list shows them; run_sweep.py quickstart is a first one")
+        raise Refused(
+            "which sweep?", "run_sweep.py --list shows them; run_sweep.py quickstart is a first one"
+        )
     if options.watch:
         if not options.status or options.check or options.list:
             right = shlex.join(["run_sweep.py", options.sweep, "--status", "--watch"])
@@ -241,7 +346,9 @@ def _dispatch(options: argparse.Namespace) -> int:
 
 def _looks(options: argparse.Namespace) -> bool:
     """Whether only something is shown."""
-    return bool(options.check or options.status or options.list or options.check_cluster or options.settings)
+    return bool(
+        options.check or options.status or options.list or options.check_cluster or options.settings
+    )
 
 
 def _look_for_data(made: Plan, options: argparse.Namespace) -> None:
@@ -249,7 +356,9 @@ def _look_for_data(made: Plan, options: argparse.Namespace) -> None:
     from oneshot import data
 
     if options.status or options.list:
-        for name in sorted({p.settings["dataset"] for p in made.points if data.is_absent(p.data_fingerprint)}):
+        for name in sorted(
+            {p.settings["dataset"] for p in made.points if data.is_absent(p.data_fingerprint)}
+        ):
             tell(f"note: {name} is not here, so that no result on it can be found", sys.stderr)
         return
     remote = not options.local and bool(options.address or os.environ.get("RAY_ADDRESS"))
@@ -260,10 +369,20 @@ def _look_for_data(made: Plan, options: argparse.Namespace) -> None:
 
 
 def _plan(options: argparse.Namespace) -> Plan:
-    chosen = definition.override(definition.load(user_path(options.sweep)), _assignments(options.set), options.seeds)
+    chosen = definition.override(
+        definition.load(user_path(options.sweep)), _assignments(options.set), options.seeds
+    )
     store = Store(user_path(options.results or os.environ.get("ONESHOT_RESULTS") or "results"))
     cpus = os.cpu_count() or 1
-    return plan.make(chosen, store, options.where, options.limit, options.retry_failed, cpus, rows_only=_looks(options))
+    return plan.make(
+        chosen,
+        store,
+        options.where,
+        options.limit,
+        options.retry_failed,
+        cpus,
+        rows_only=_looks(options),
+    )
 
 
 def _assignments(texts: Sequence[str]) -> dict[str, Any]:
@@ -275,18 +394,26 @@ def _assignments(texts: Sequence[str]) -> dict[str, Any]:
             raise Refused(f"--set {text!r} is not NAME=VALUE", "for example --set epochs=20")
         try:
             read = ast.literal_eval(value.strip())
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # all that it says of what is no literal
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            # all that it says of what is no literal
             read = value.strip()
-        if isinstance(read, (list, tuple, set, dict)) or (read == value.strip() and ("," in read or read.startswith(("[", "(")))):
-            raise Refused(f"--set {text!r} gives several values", f"write an axis into the sweep file: grid({name.strip()}=[...])")
+        if isinstance(read, (list, tuple, set, dict)) or (
+            read == value.strip() and ("," in read or read.startswith(("[", "(")))
+        ):
+            raise Refused(
+                f"--set {text!r} gives several values",
+                f"write an axis into the sweep file: grid({name.strip()}=[...])",
+            )
         found[name.strip()] = read
     return found
 
 
 def command(options: argparse.Namespace, **changes: Any) -> str:
-    """The command of a run with these options, to be pasted into a shell; changes: options that differ.
+    """The command of a run with these options, to be pasted into a shell; changes: options that
+    differ.
 
-    It is made from the parser's own flags, so that none is forgotten; those that only look are left out.
+    It is made from the parser's own flags, so that none is forgotten; those that only look are left
+    out.
     """
     p, given = parser(), {**vars(options), **changes}
     looks = next(group for group in p._action_groups if group.title == LOOKS)
@@ -358,7 +485,8 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
         _traceback_if_asked()
         return 2
     except ConnectionError as error:
-        if isinstance(error, SOCKET_ERRORS):  # of some socket or pipe, and no word about the cluster
+        # of some socket or pipe, and no word about the cluster
+        if isinstance(error, SOCKET_ERRORS):
             raise
         help = "start one with ray up cluster.yaml, or leave --address out for this machine"
         raise Refused(str(error), getattr(error, "help", help)) from error
@@ -383,7 +511,9 @@ def _warn_of_another_file(made: Plan) -> None:
 
 
 def _engine(local: bool) -> Any:
-    """The engine's class; Ray takes over a second to import and is left alone where it is not used."""
+    """The engine's class; Ray takes over a second to import and is left alone where it is not
+    used.
+    """
     if local:
         from oneshot.engine.driver import LocalEngine
 
@@ -394,4 +524,8 @@ def _engine(local: bool) -> Any:
 
 
 def _taken(error: Any) -> Refused:
-    return Refused(str(error), f"--status watches it; if it is dead, run this again in {error.wait:.0f} s (there is nothing to unlock)")
+    return Refused(
+        str(error),
+        f"--status watches it; if it is dead, run this again in {error.wait:.0f} s (there is"
+        " nothing to unlock)",
+    )

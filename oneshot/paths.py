@@ -1,7 +1,8 @@
-"""Where this machine keeps prepared files, and where data that the user brings are looked for. Imports nothing of ours.
+"""Where this machine keeps prepared files, and where data that the user brings are looked for.
+Imports nothing of ours.
 
-There is one list of places for all data sets (`user_folders`) and one search through it (`find`); each data set only says under which
-names its files come.
+There is one list of places for all data sets (`user_folders`) and one search through it (`find`);
+each data set only says under which names its files come.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from pathlib import Path
 
 
 class DataError(RuntimeError):
-    """A data set is absent, damaged, not the published one, or asked for in a form it does not have."""
+    """A data set is absent, damaged, not the published one, or asked for in a form it does not
+    have.
+    """
 
 
 class NoHomeError(ValueError):
@@ -22,7 +25,8 @@ class NoHomeError(ValueError):
 
 
 def user_path(text: str) -> str:
-    """A path as a user wrote it, with `~` and `~name` as home folders; URIs and all others as they are.
+    """A path as a user wrote it, with `~` and `~name` as home folders; URIs and all others as they
+    are.
 
     Shells replace `~` only where a word begins; this is for paths from files, variables and quotes.
 
@@ -41,7 +45,8 @@ def user_folder(text: str, help: str) -> Path:
     """As `user_path`, of a folder whose absence is one of data.
 
     Raises:
-        DataError: there is no such home folder, as in a container whose user has no name; help: what to do.
+        DataError: there is no such home folder, as in a container whose user has no name; help:
+            what to do.
     """
     try:
         return Path(user_path(text))
@@ -95,7 +100,9 @@ def user_folders(dataset: str) -> dict[str, Path | None]:
     return {**places, shown(cache / dataset): cache / dataset, shown(cache): cache}
 
 
-def find(dataset: str, names: Sequence[str], is_there: Callable[[Path], bool] = Path.exists) -> Path | None:
+def find(
+    dataset: str, names: Sequence[str], is_there: Callable[[Path], bool] = Path.exists
+) -> Path | None:
     """The first of these files or folders that is in the user's folders.
 
     Args:
@@ -138,10 +145,18 @@ def locate(title: str, dataset: str, names: Sequence[str], wanted: str) -> Path:
 def absent(title: str, dataset: str, wanted: str) -> DataError:
     """The error for data that are not here; arguments as for `locate`."""
     tried = user_folders(dataset)
-    lines = ",\n        ".join(place if path else f"{place} (not set)" for place, path in tried.items())
-    return DataError(f"{title} is not here, and it is not downloaded\n  help: put {wanted} into one of these:\n        {lines}")
+    lines = ",\n        ".join(
+        place if path else f"{place} (not set)" for place, path in tried.items()
+    )
+    return DataError(
+        f"{title} is not here, and it is not downloaded\n  help: put {wanted} into one of these:\n "
+        f"       {lines}"
+    )
 
 
 def unreadable(path: Path, error: OSError) -> DataError:
     """The error for a file that the system does not give."""
-    return DataError(f"cannot read {path}: {error.strerror or error}\n  help: check its permissions, or put a whole one there")
+    return DataError(
+        f"cannot read {path}: {error.strerror or error}\n  help: check its permissions, or put a"
+        " whole one there"
+    )

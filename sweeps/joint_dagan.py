@@ -1,6 +1,7 @@
 """All families on one plane (see `joint_vae_stn`): both small DAGANs.
 
-So few steps leave the generator few moves: they are larger than published, and come at every second batch instead of every fifth.
+So few steps leave the generator few moves: they are larger than published, and come at every second
+batch instead of every fifth.
 """
 
 from oneshot.sweep import Sweep, grid

@@ -1,4 +1,5 @@
-"""The grid of `ns` for ten sizes of the latent: set size 2 .. 20 x beta 0 .. 5 x z 10 .. 100, 3,990 points on Omniglot.
+"""The grid of `ns` for ten sizes of the latent: set size 2 .. 20 x beta 0 .. 5 x z 10 .. 100, 3,990
+points on Omniglot.
 
 The published axis begins at z = 0, which is no model.
 """

@@ -1,4 +1,6 @@
-"""A first look in a few minutes on two cores: small VAE-STNs on the embedded Quick, Draw! drawings."""
+"""A first look in a few minutes on two cores: small VAE-STNs on the embedded Quick, Draw!
+drawings.
+"""
 
 from oneshot.sweep import Sweep, grid
 

@@ -1,11 +1,15 @@
-"""Sets of faces in colour: CelebA at 64 x 64, identities as classes, discretised logistic mixtures. Needs CelebA (README, Data)."""
+"""Sets of faces in colour: CelebA at 64 x 64, identities as classes, discretised logistic mixtures.
+Needs CelebA (README, Data).
+"""
 
 from oneshot.sweep import Sweep, points
 
 sweep = Sweep(
     question="Do a hierarchy and learned pooling help with faces as they do with characters?",
     model="set_vae",
-    points=points([dict(variant="cns"), dict(variant="ctns"), dict(variant="chfsgm"), dict(variant="cthfsgm")]),
+    points=points(
+        [dict(variant="cns"), dict(variant="ctns"), dict(variant="chfsgm"), dict(variant="cthfsgm")]
+    ),
     fixed=dict(
         dataset="celeba",
         split="identities",

@@ -1,6 +1,8 @@
-"""The table of `set_vae_table` at a budget of about an hour and a half of two processor cores: narrow, 5 epochs, 2 seeds.
+"""The table of `set_vae_table` at a budget of about an hour and a half of two processor cores:
+narrow, 5 epochs, 2 seeds.
 
-All models see the same images and make the same number of steps. `benchmarks/RESULTS.md` shows the outcome beside the published table.
+All models see the same images and make the same number of steps. `benchmarks/RESULTS.md` shows the
+outcome beside the published table.
 """
 
 from oneshot.sweep import Sweep, points
@@ -19,9 +21,16 @@ sweep = Sweep(
         ]
     ),
     fixed=dict(
-        split="random", image_size=28, drawings_per_class=0, binarisation="stochastic", likelihood="nll", test_sets=400, nll_sets=16,
-        nll_size=5, transfer="mnist",
+        split="random",
+        image_size=28,
+        drawings_per_class=0,
+        binarisation="stochastic",
+        likelihood="nll",
+        test_sets=400,
+        nll_sets=16,
+        nll_size=5,
+        transfer="mnist",
     ),
     seeds=2,
     references=(),
-)  # fmt: skip
+)

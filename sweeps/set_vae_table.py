@@ -1,4 +1,5 @@
-"""The main table of Giannone and Winther (2022), SCHA-VAE: six models on Omniglot 28 x 28, their NELBO, NLL and transfer to MNIST, 3 seeds.
+"""The main table of Giannone and Winther (2022), SCHA-VAE: six models on Omniglot 28 x 28, their
+NELBO, NLL and transfer to MNIST, 3 seeds.
 
 Needs MNIST (README, Data). At a budget for two processor cores: `set_vae_small`.
 """
@@ -18,7 +19,14 @@ sweep = Sweep(
             dict(variant="chfsgm_multiscale", pooling="attention"),
         ]
     ),
-    fixed=dict(split="random", image_size=28, drawings_per_class=0, binarisation="stochastic", likelihood="nll", transfer="mnist"),
+    fixed=dict(
+        split="random",
+        image_size=28,
+        drawings_per_class=0,
+        binarisation="stochastic",
+        likelihood="nll",
+        transfer="mnist",
+    ),
     seeds=3,
     references=(),
 )

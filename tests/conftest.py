@@ -15,9 +15,11 @@ import s3
 import small
 
 ROOT = Path(__file__).parent.parent
-THREADS = os.environ.get("ONESHOT_TEST_THREADS", "1")  # another number, to see that no test depends on it
+# another number, to see that no test depends on it
+THREADS = os.environ.get("ONESHOT_TEST_THREADS", "1")
 
-# Two workers of pytest-xdist share the processors; what they start inherits this, and threads that wait only cost time.
+# Two workers of pytest-xdist share the processors; what they start inherits this, and threads that
+# wait only cost time.
 os.environ.setdefault("OMP_NUM_THREADS", THREADS)
 
 signal.signal(
@@ -26,9 +28,11 @@ signal.signal(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file run on one worker of pytest-xdist, in order, as they share fixtures; files with slow tests come first.
+    """The tests of a file run on one worker of pytest-xdist, in order, as they share fixtures;
+    files with slow tests come first.
 
-    What begins last ends last: a long file that begins at the end would leave the other processor idle.
+    What begins last ends last: a long file that begins at the end would leave the other processor
+    idle.
     """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
@@ -39,10 +43,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder with data files that are not part of the repository; tests that need them skip when it is absent."""
+    """The folder with data files that are not part of the repository; tests that need them skip
+    when it is absent.
+    """
     folder = Path(os.environ.get("ONESHOT_DATA_FILES", ROOT.parent / "shared" / "data"))
     if not (folder / "omniglot_105_packed.npz").is_file():
-        pytest.skip(f"needs omniglot_105_packed.npz, not in {folder} (set ONESHOT_DATA_FILES to the folder that holds it)")
+        pytest.skip(
+            f"needs omniglot_105_packed.npz, not in {folder} (set ONESHOT_DATA_FILES to the folder"
+            " that holds it)"
+        )
     return folder
 
 
@@ -76,7 +85,9 @@ numbers = itertools.count(1)
 
 @pytest.fixture
 def s3_server(s3_started: s3.Server, monkeypatch: pytest.MonkeyPatch) -> s3.Server:
-    """An S3 server with a fresh bucket, a folder of which is `uri`. Its credentials are in the environment; its log is empty."""
+    """An S3 server with a fresh bucket, a folder of which is `uri`. Its credentials are in the
+    environment; its log is empty.
+    """
     for name, value in s3.CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     fresh = copy.copy(s3_started)
@@ -89,10 +100,11 @@ def s3_server(s3_started: s3.Server, monkeypatch: pytest.MonkeyPatch) -> s3.Serv
 
 @pytest.fixture(scope="module")
 def ray_session() -> Iterator[None]:
-    """Ray with two processors, for the tests of a file: runs in this process, as by `small.main`, join it instead of starting their own.
+    """Ray with two processors, for the tests of a file: runs in this process, as by `small.main`,
+    join it instead of starting their own.
 
-    For tests that end none of its processes. It is stopped after the file, as a cluster of several nodes
-    (`clusters.cluster`) cannot be driven by a process that has another.
+    For tests that end none of its processes. It is stopped after the file, as a cluster of several
+    nodes (`clusters.cluster`) cannot be driven by a process that has another.
     """
     with small.ray_here():
         yield
@@ -100,7 +112,9 @@ def ray_session() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the small sweep and its results, run once on Ray; for all workers of pytest-xdist the same. Not to be changed."""
+    """A folder with the small sweep and its results, run once on Ray; for all workers of
+    pytest-xdist the same. Not to be changed.
+    """
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished"
     with (folder.parent / "finished.lock").open("w") as lock:

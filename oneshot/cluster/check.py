@@ -1,6 +1,8 @@
-"""What is wrong in a cluster file, in people's words: `run_sweep.py --check-cluster FILE`. Contacts no cloud.
+"""What is wrong in a cluster file, in people's words: `run_sweep.py --check-cluster FILE`. Contacts
+no cloud.
 
-The file must be one that Ray takes (its own validator has the last word) and one on which sweeps of this project can run.
+The file must be one that Ray takes (its own validator has the last word) and one on which sweeps of
+this project can run.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from oneshot.cluster.rules import WIDTH, Check, Place, Problem, dotted, gpus_of,
 
 
 def problems(path: str | os.PathLike[str]) -> list[Problem]:
-    """Everything wrong in a cluster file, in the order of its lines; hints last. Raises nothing for what a file may hold."""
+    """Everything wrong in a cluster file, in the order of its lines; hints last. Raises nothing for
+    what a file may hold.
+    """
     return _read(Path(path))[1]
 
 
@@ -26,7 +30,9 @@ def report(path: str | os.PathLike[str]) -> tuple[str, int]:
     config, found = _read(file)
     shown = [_shown(file, p) for p in found]
     if errors := sum(not p.hint for p in found):
-        end = f"{errors} error{'s' * (errors > 1)}. Nothing was started, and no cloud was contacted."
+        end = (
+            f"{errors} error{'s' * (errors > 1)}. Nothing was started, and no cloud was contacted."
+        )
         return "\n".join([*shown, "", end]), 2
     return "\n".join([_summary(file, config), *([""] if shown else []), *shown]), 0
 
@@ -46,17 +52,25 @@ def _read(path: Path) -> tuple[dict[str, Any], list[Problem]]:
     except FileNotFoundError:
         return {}, [_missing(path)]
     except (OSError, UnicodeDecodeError) as error:
-        return {}, [Problem(f"{path} cannot be read: {error}", "give a text file that you may read")]
+        return {}, [
+            Problem(f"{path} cannot be read: {error}", "give a text file that you may read")
+        ]
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that is none
         return {}, [_syntax(error)]
     except RecursionError:
         return {}, [Problem("an alias (*name) stands inside what it repeats", "write the part out")]
     if not isinstance(config, dict):
         kind = "is empty" if config is None else f"holds {kind_of(config)}"
-        return {}, [Problem(f"{path} {kind}; a mapping of keys is needed", "copy cluster.yaml and edit the copy")]
+        return {}, [
+            Problem(
+                f"{path} {kind}; a mapping of keys is needed", "copy cluster.yaml and edit the copy"
+            )
+        ]
     check = Check(config, lines)
     for place in twice:
-        check.error(place, f"{dotted(place)} is given twice, and the last one counts", "keep one of them")
+        check.error(
+            place, f"{dotted(place)} is given twice, and the last one counts", "keep one of them"
+        )
     check.everything()
     found = dict.fromkeys([*check.left, *check.found])
     return config, sorted(found, key=lambda p: (p.hint, p.line or 0))
@@ -68,15 +82,23 @@ def _missing(path: Path) -> Problem:
     help = (
         f"did you mean {near[0]}?"
         if near
-        else "copy cluster.yaml, oneshot/cluster/gcp.yaml or oneshot/cluster/local.yaml and edit the copy"
+        else (
+            "copy cluster.yaml, oneshot/cluster/gcp.yaml or oneshot/cluster/local.yaml and edit the"
+            " copy"
+        )
     )
     return Problem(f"there is no file {path}", help)
 
 
 def _syntax(error: Exception) -> Problem:
     """A mistake of YAML itself, with line and column."""
-    what = str(getattr(error, "problem", None) or getattr(error, "reason", None) or error).splitlines()[0]
-    help = "look at indentation (spaces, never tabs), colons, brackets and quotes here and in the line before"
+    what = str(
+        getattr(error, "problem", None) or getattr(error, "reason", None) or error
+    ).splitlines()[0]
+    help = (
+        "look at indentation (spaces, never tabs), colons, brackets and quotes here and in the line"
+        " before"
+    )
     if "\\t" in what:
         help = "replace the tab by spaces"
     mark = getattr(error, "problem_mark", None)
@@ -85,14 +107,19 @@ def _syntax(error: Exception) -> Problem:
 
 
 def _lines(root: Any) -> tuple[dict[Place, int], list[Place]]:
-    """The line of every key and item (of what an alias repeats, its own), and the places of keys that are given twice."""
+    """The line of every key and item (of what an alias repeats, its own), and the places of keys
+    that are given twice.
+    """
     found: dict[Place, int] = {}
     twice: list[Place] = []
 
     def walk(node: Any, place: Place) -> None:
         entries: list[tuple[Any, Any, Any]] = []
         if node.id == "mapping":
-            entries = [(key.value if isinstance(key.value, str) else "?", key, value) for key, value in node.value]
+            entries = [
+                (key.value if isinstance(key.value, str) else "?", key, value)
+                for key, value in node.value
+            ]
         elif node.id == "sequence":
             entries = [(index, value, value) for index, value in enumerate(node.value)]
         seen: set[Any] = set()
@@ -101,7 +128,9 @@ def _lines(root: Any) -> tuple[dict[Place, int], list[Place]]:
             if name in seen:
                 twice.append(inner)
             seen.add(name)
-            found[inner] = value.start_mark.line + 1 if value.id == "scalar" else start.start_mark.line + 1
+            found[inner] = (
+                value.start_mark.line + 1 if value.id == "scalar" else start.start_mark.line + 1
+            )
             walk(value, inner)
 
     if root is not None:
@@ -114,7 +143,12 @@ def _lines(root: Any) -> tuple[dict[Place, int], list[Place]]:
 
 def _wrapped(text: str, first: str) -> str:
     return textwrap.fill(
-        text, WIDTH, initial_indent=first, subsequent_indent=" " * len(first), break_long_words=False, break_on_hyphens=False
+        text,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=" " * len(first),
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 
@@ -123,7 +157,9 @@ def _shown(file: Path, problem: Problem) -> str:
     parts = [_wrapped(problem.message, "hint: " if problem.hint else "error: ")]
     if problem.line:
         at, where = f"  --> {file}:{problem.line}", problem.place
-        parts.append(f"{at}  {where}" if len(at) + len(where) + 2 <= WIDTH else f"{at}\n      {where}")
+        parts.append(
+            f"{at}  {where}" if len(at) + len(where) + 2 <= WIDTH else f"{at}\n      {where}"
+        )
     return "\n".join([*parts, _wrapped(problem.help, "  help: ")])
 
 
@@ -134,11 +170,16 @@ def _summary(file: Path, config: dict[str, Any]) -> str:
     region = "" if local else f", {provider.get('availability_zone') or provider.get('region', '')}"
     facts = [("cluster", f"{config['cluster_name']} on {provider['type']}{region}")]
     facts += _local_facts(config) if local else _cloud_facts(config)
-    where = {"aws": "s3://BUCKET/results", "gcp": "gs://BUCKET/results"}.get(provider["type"], "/SHARED/FOLDER/results")
+    where = {"aws": "s3://BUCKET/results", "gcp": "gs://BUCKET/results"}.get(
+        provider["type"], "/SHARED/FOLDER/results"
+    )
     facts.append(("results", f"must lie where every node can write: --results {where}"))
     lines = [_wrapped(text, f"{name:<12}") for name, text in facts]
     lines += _next(file, where, "RAY_AUTH_MODE=token" in str(config.get("head_start_ray_commands")))
-    note = f"{file} is in order. No cloud was contacted: whether images, instance types, rights and quotas are there shows when it starts."
+    note = (
+        f"{file} is in order. No cloud was contacted: whether images, instance types, rights and"
+        " quotas are there shows when it starts."
+    )
     return "\n".join([_wrapped(note, ""), "", *lines])
 
 
@@ -150,7 +191,10 @@ def _local_facts(config: dict[str, Any]) -> list[tuple[str, str]]:
     if not workers:
         return [("machine", f"{provider['head_ip']} alone")]
     least, most = config.get("min_workers", len(workers)), config.get("max_workers", len(workers))
-    return [("head", str(provider["head_ip"])), ("workers", f"{min(least, most)}..{most} of {len(workers)} machines: {', '.join(workers)}")]
+    return [
+        ("head", str(provider["head_ip"])),
+        ("workers", f"{min(least, most)}..{most} of {len(workers)} machines: {', '.join(workers)}"),
+    ]
 
 
 def _cloud_facts(config: dict[str, Any]) -> list[tuple[str, str]]:
@@ -160,15 +204,37 @@ def _cloud_facts(config: dict[str, Any]) -> list[tuple[str, str]]:
         node = given["node_config"]
         machine = node.get("InstanceType") or node.get("machineType") or name
         if name == head:
-            facts.insert(0, ("head", f"{machine}, " + ("runs no trials" if given["resources"].get("CPU") == 0 else "runs trials too")))
+            facts.insert(
+                0,
+                (
+                    "head",
+                    f"{machine}, "
+                    + (
+                        "runs no trials"
+                        if given["resources"].get("CPU") == 0
+                        else "runs trials too"
+                    ),
+                ),
+            )
             continue
         overall = config.get("max_workers", 2)
         most = min(given.get("max_workers", overall), overall)
         gpus = gpus_of(kind, given)
         each = "" if gpus is None else f", {gpus} GPU{'s' * (gpus != 1)} each"
-        facts.append(("workers", f"{given.get('min_workers', 0)}..{most} of {machine} {'spot' if spot(node) else 'on demand'}{each}"))
+        facts.append(
+            (
+                "workers",
+                (
+                    f"{given.get('min_workers', 0)}..{most} of"
+                    f" {machine} {'spot' if spot(node) else 'on demand'}{each}"
+                ),
+            )
+        )
     idle = config.get("idle_timeout_minutes", 5)
-    return [*facts, ("idle", f"a worker ends after {idle:g} minute{'s' * (idle != 1)} without work")]
+    return [
+        *facts,
+        ("idle", f"a worker ends after {idle:g} minute{'s' * (idle != 1)} without work"),
+    ]
 
 
 def _next(file: Path, results: str, token: bool) -> list[str]:

@@ -1,4 +1,6 @@
-"""What a run shows while it goes on: four lines repainted on a terminal, complete greppable lines anywhere else. Writes to stderr."""
+"""What a run shows while it goes on: four lines repainted on a terminal, complete greppable lines
+anywhere else. Writes to stderr.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ HEARTBEAT_COLUMNS = 90
 
 @dataclass
 class Running:
-    """A trial at work: its points in words, and what it is at: done of total epochs, drawings or what else `doing` says.
+    """A trial at work: its points in words, and what it is at: done of total epochs, drawings or
+    what else `doing` says.
 
     loss: of the last epoch on the training classes; NaN where none is told.
     """
@@ -48,13 +51,19 @@ class Running:
 
     def text(self) -> str:
         """As in `epoch 3/10` or `drawing 40 %`."""
-        return f"epoch {self.done}/{self.total}" if self.doing == "epoch" else f"{self.doing} {self.done / max(self.total, 1):.0%}"
+        return (
+            f"epoch {self.done}/{self.total}"
+            if self.doing == "epoch"
+            else f"{self.doing} {self.done / max(self.total, 1):.0%}"
+        )
 
     def line(self) -> str:
         """As in `beta=1.75 seed=44 epoch 37/100 loss 1.23`."""
         if not self.total:
             return f"{self.label} starts"
-        loss = f" loss {self.loss:.4g}" if self.doing == "epoch" and math.isfinite(self.loss) else ""
+        loss = (
+            f" loss {self.loss:.4g}" if self.doing == "epoch" and math.isfinite(self.loss) else ""
+        )
         return f"{self.label} {self.text()}{loss}"
 
 
@@ -70,7 +79,9 @@ class State:
     total: int
     before: int = 0
     work: float = 1.0
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("done", "diverged", "failed"), 0))
+    counts: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(("done", "diverged", "failed"), 0)
+    )
     running: dict[str, Running] = field(default_factory=dict)
     nearest: str = ""
     nearest_distance: float = float("inf")
@@ -80,7 +91,8 @@ class State:
     work_done: float = 0.0
     trials_ended: int = 0
     started: float = field(default_factory=time.monotonic)
-    ends: list[float] = field(default_factory=list)  # only ever appended to, so that any thread may read it
+    # only ever appended to, so that any thread may read it
+    ends: list[float] = field(default_factory=list)
 
     @property
     def ended(self) -> int:
@@ -100,7 +112,9 @@ class State:
     def best_text(self) -> str:
         """The best point so far in words."""
         name = "lowest NELBO" if self.by_likelihood else "nearest to people"
-        return f"{name} {self.nearest_distance:.2f}: {self.nearest}" if self.nearest else f"{name}: -"
+        return (
+            f"{name} {self.nearest_distance:.2f}: {self.nearest}" if self.nearest else f"{name}: -"
+        )
 
     def per_minute(self) -> float:
         """Points a minute over the last ten minutes."""
@@ -109,10 +123,13 @@ class State:
         return 60 * recent / max(min(now - self.started, RATE_SECONDS), 1e-9)
 
     def left(self) -> str:
-        """Time left, by work and not by points; "-" before three trials ended, and once all are trained, as drawing has no estimate."""
+        """Time left, by work and not by points; "-" before three trials ended, and once all are
+        trained, as drawing has no estimate.
+        """
         partly = sum(r.work * r.trained for r in list(self.running.values()))
         share = (self.work_done + partly) / self.work
-        if self.trials_ended < 3 or share < 0.005 or (self.running and share > 0.995):  # references end at once and say nothing
+        # references end at once and say nothing
+        if self.trials_ended < 3 or share < 0.005 or (self.running and share > 0.995):
             return "-"
         return duration((time.monotonic() - self.started) * max(1 - share, 0) / share)
 
@@ -144,10 +161,17 @@ def lines(state: State, width: int = 80) -> list[str]:
     detail = f" in {len(running)} trials" if len(running) != points else ""
     detail += f" ({', '.join(at[:2])}{', ...' if len(at) > 2 else ''})" if at else ""
     counts = state.counts
-    ago = f"   table written {duration(time.monotonic() - state.folded_at)} ago" if state.folded_at else ""
+    ago = (
+        f"   table written {duration(time.monotonic() - state.folded_at)} ago"
+        if state.folded_at
+        else ""
+    )
     shown = [
         head + bar(share, max(width - len(head) - len(tail) - 3, 10)) + tail,
-        f"done {state.before + counts['done']:,}   running {points}{detail}   failed {counts['failed']}   diverged {counts['diverged']}",
+        (
+            f"done {state.before + counts['done']:,}   running {points}{detail}   failed"
+            f" {counts['failed']}   diverged {counts['diverged']}"
+        ),
         (state.phase or f"{state.per_minute():.1f} points/min{ago}"),
         state.best_text(),
     ]
@@ -160,12 +184,19 @@ def summary(state: State) -> str:
     nearest = f" {name}={state.nearest_distance:.2f}" if state.nearest else ""
     running = sum(r.points for r in list(state.running.values()))
     share = f"{state.name} {state.ended}/{state.total} {state.ended / max(state.total, 1):.0%}"
-    counts = f"running={running} failed={state.counts['failed']} diverged={state.counts['diverged']}"
-    return f"{share} {counts} rate={state.per_minute():.1f}/min left={state.left().replace(' ', '')}{nearest}"
+    counts = (
+        f"running={running} failed={state.counts['failed']} diverged={state.counts['diverged']}"
+    )
+    return (
+        f"{share} {counts} rate={state.per_minute():.1f}/min"
+        f" left={state.left().replace(' ', '')}{nearest}"
+    )
 
 
 def heartbeat(state: State) -> list[str]:
-    """The lines by which a log shows that a run goes on: the counts, what is prepared or waited for, and trials at work."""
+    """The lines by which a log shows that a run goes on: the counts, what is prepared or waited
+    for, and trials at work.
+    """
     found = [summary(state)]
     if state.phase:
         found.append(f"{state.name} now: {state.phase}")
@@ -229,7 +260,9 @@ class Progress:
         self._show()
 
     def say(self, text: str) -> None:
-        """Print a line that stays above the live lines. Signal handlers may call it at any moment."""
+        """Print a line that stays above the live lines. Signal handlers may call it at any
+        moment.
+        """
         self._said.append(text)
         self._show()
 
@@ -257,7 +290,9 @@ class Progress:
         self.say(warnings.formatwarning(message, category, filename, lineno).rstrip())
 
     def _loop(self) -> None:
-        while not self._end.wait(REPAINT_SECONDS if self.live else max(min(LINE_SECONDS, 1.0), 0.05)):
+        while not self._end.wait(
+            REPAINT_SECONDS if self.live else max(min(LINE_SECONDS, 1.0), 0.05)
+        ):
             try:
                 self.tick()
                 self._heartbeat_if_due()
@@ -277,7 +312,9 @@ class Progress:
         now = time.monotonic()
         if not self.live and now - self._last_line >= LINE_SECONDS:
             self._last_line = now
-            self._said.extend(f"{time.strftime('%H:%M:%S')} {line}" for line in heartbeat(self.state))
+            self._said.extend(
+                f"{time.strftime('%H:%M:%S')} {line}" for line in heartbeat(self.state)
+            )
 
     def _show(self) -> None:
         """Write what was said, and the live lines below it.
@@ -324,7 +361,8 @@ class Progress:
         try:
             self.stream.write(text)
             self.stream.flush()
-        except OSError as error:  # of a full disk below a log: what is said is lost, and the run is not
+        except OSError as error:
+            # of a full disk below a log: what is said is lost, and the run is not
             if reader_left(error):
                 drop(self.stream)
                 self.stream, self.live, self._left = nowhere(), False, True

@@ -1,4 +1,5 @@
-"""What is known of a sweep while it runs, from its records and its driver's note: counts by axis value, speed, machines, time left.
+"""What is known of a sweep while it runs, from its records and its driver's note: counts by axis
+value, speed, machines, time left.
 
 A record counts once, when it is read, so that looking again costs only the new ones. Nothing that a
 note or a row says is trusted to have a form: what is odd is left out of the facts and ends nothing.
@@ -48,7 +49,8 @@ class Tally:
         self.by_axis: dict[str, dict[Any, Counter[str]]] = {a: {} for a in self.sweep.axes}
         self.status: dict[str, str] = {}
         self.bad: dict[str, dict[str, Any]] = {}
-        self.ends: list[tuple[float, float, str]] = []  # when a row ended, its seconds, its machine; in order of time
+        # when a row ended, its seconds, its machine; in order of time
+        self.ends: list[tuple[float, float, str]] = []
         for point_id in self.points:
             self._set(point_id, "missing")
         self.take(made.log.records.values())
@@ -61,7 +63,9 @@ class Tally:
             self.bad.pop(row["point_id"], None)
             if row["status"] != "done":
                 self.bad[row["point_id"]] = row
-        self.ends += [(ended, _seconds(row), str(row.get("host"))) for row in rows if (ended := when(row))]
+        self.ends += [
+            (ended, _seconds(row), str(row.get("host"))) for row in rows if (ended := when(row))
+        ]
         self.ends.sort()  # nearly in order: linear
         return len(rows)
 
@@ -72,7 +76,11 @@ class Tally:
     def _set(self, point_id: str, status: str) -> None:
         old, self.status[point_id] = self.status.get(point_id), status
         point = self.points[point_id]
-        tables = [self.by_axis[a].setdefault(point.settings[a], Counter()) for a in self.sweep.axes if a in point.axes]
+        tables = [
+            self.by_axis[a].setdefault(point.settings[a], Counter())
+            for a in self.sweep.axes
+            if a in point.axes
+        ]
         for table in [self.counts, *tables]:
             table[status] += 1
             if old:
@@ -86,7 +94,9 @@ class Tally:
         return self.ends[bisect_left(self.ends, (now - HOUR,)) :]
 
     def per_hour(self, now: float, started: float | None) -> tuple[float, float]:
-        """Points an hour in the last hour, and since the driver started; over all rows if it does not say when."""
+        """Points an hour in the last hour, and since the driver started; over all rows if it does
+        not say when.
+        """
         recent = self.last_hour(now)
         since = self.ends[bisect_left(self.ends, (started,)) :] if started else self.ends
         begun = min((end - seconds for end, seconds, _ in recent), default=now)
@@ -100,7 +110,9 @@ class Tally:
 
     def failures(self, count: int) -> list[dict[str, Any]]:
         """The latest failed points; diverged ones if none failed."""
-        failed = [r for r in self.bad.values() if r["status"] == "failed"] or list(self.bad.values())
+        failed = [r for r in self.bad.values() if r["status"] == "failed"] or list(
+            self.bad.values()
+        )
         return sorted(failed, key=lambda r: when(r) or 0.0, reverse=True)[:count]
 
 
@@ -114,7 +126,9 @@ def when(row: dict[str, Any]) -> float | None:
 
 def _seconds(row: dict[str, Any]) -> float:
     """How long a row took, as far as it says."""
-    return sum(_number(row.get(n)) or 0.0 for n in ("train_seconds", "draw_seconds", "score_seconds"))
+    return sum(
+        _number(row.get(n)) or 0.0 for n in ("train_seconds", "draw_seconds", "score_seconds")
+    )
 
 
 def _speed(count: int, seconds: float) -> float:
@@ -122,13 +136,17 @@ def _speed(count: int, seconds: float) -> float:
 
 
 def _number(value: Any) -> float | None:
-    """A number out of a note or a row; None for anything else, and for what no clock or count is."""
+    """A number out of a note or a row; None for anything else, and for what no clock or count
+    is.
+    """
     return float(value) if type(value) in (int, float) and abs(value) < MOST else None
 
 
 @dataclass
 class Facts:
-    """Everything at one moment. running: None where no driver says; machines: trials at work, or rows of the last hour without a driver."""
+    """Everything at one moment. running: None where no driver says; machines: trials at work, or
+    rows of the last hour without a driver.
+    """
 
     tally: Tally
     note: dict[str, Any] | None
@@ -147,7 +165,9 @@ class Facts:
         """Points at work with this value of an axis."""
         told = (self.note or {}).get("running")
         values = told.get(axis) if isinstance(told, dict) else None
-        found = (values.get(str(value)), values.get(number(value))) if isinstance(values, dict) else ()
+        found = (
+            (values.get(str(value)), values.get(number(value))) if isinstance(values, dict) else ()
+        )
         return int(next((n for n in map(_number, found) if n), 0))
 
 
@@ -162,9 +182,14 @@ def gather(tally: Tally, held: tuple[dict[str, Any], float] | None, now: float) 
     facts.per_hour, facts.per_hour_overall = tally.per_hour(now, facts.started)
     machines = told.get("machines")
     if isinstance(machines, dict):
-        facts.machines, facts.told = {line(m): int(_number(n) or 0) for m, n in machines.items()}, True
+        facts.machines, facts.told = (
+            {line(m): int(_number(n) or 0) for m, n in machines.items()},
+            True,
+        )
     else:
-        facts.machines = dict(Counter(line(host) for _, _, host in tally.last_hour(now)).most_common())
+        facts.machines = dict(
+            Counter(line(host) for _, _, host in tally.last_hour(now)).most_common()
+        )
     facts.phase = line(told.get("phase") or "")
     if note and tally.counts["missing"]:
         speed = facts.per_hour or facts.per_hour_overall
@@ -179,7 +204,10 @@ def gather(tally: Tally, held: tuple[dict[str, Any], float] | None, now: float) 
 def speed_text(facts: Facts) -> str:
     """As in `572 points/h in the last hour, 540 in this run`."""
     over = "in this run" if facts.started else "over all"
-    return f"{short_number(facts.per_hour)} points/h in the last hour, {short_number(facts.per_hour_overall)} {over}"
+    return (
+        f"{short_number(facts.per_hour)} points/h in the last hour,"
+        f" {short_number(facts.per_hour_overall)} {over}"
+    )
 
 
 def short_number(value: float) -> str:
@@ -193,11 +221,22 @@ def machines_text(facts: Facts, room: int) -> str:
     count, total = len(facts.machines), sum(facts.machines.values())
     what = f"{total:,} trials" if facts.told else f"{total:,} rows in the last hour"
     text = f"{count:,} with {what}: " if count > 1 else ""
-    names = [f"{m} {n:,}" for m, n in sorted(facts.machines.items(), key=lambda item: (-item[1], item[0]))]
+    names = [
+        f"{m} {n:,}"
+        for m, n in sorted(facts.machines.items(), key=lambda item: (-item[1], item[0]))
+    ]
     shown = 1
     while shown < count and len(text + ", ".join(names[: shown + 1])) + 12 <= room:
         shown += 1
-    more = f" and {count - shown:,} more" if shown < count else "" if count > 1 else " trials" if facts.told else " rows in the last hour"
+    more = (
+        f" and {count - shown:,} more"
+        if shown < count
+        else ""
+        if count > 1
+        else " trials"
+        if facts.told
+        else " rows in the last hour"
+    )
     return text + ", ".join(names[:shown]) + more
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TextIO
 
 PACKAGE = str(Path(__file__).parents[1])
-LEFT = {errno.EPIPE, errno.EIO}  # what a write to a closed pipe says, and one to a terminal that is gone
+# what a write to a closed pipe says, and one to a terminal that is gone
+LEFT = {errno.EPIPE, errno.EIO}
 
 
 class ReaderLeft(Exception):
@@ -55,7 +56,9 @@ def tell_error(text: str) -> None:
 
 
 def drop(stream: TextIO) -> None:
-    """Drop what is written to a stream from now on, also by libraries and at the end of the process."""
+    """Drop what is written to a stream from now on, also by libraries and at the end of the
+    process.
+    """
     with contextlib.suppress(OSError, ValueError):  # a stream that is no file of the system
         number = stream.fileno()
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -73,9 +76,17 @@ def plain_warnings() -> Iterator[None]:
     """Show warnings of this project as `warning: ...`, without the line of code that gave them."""
     before = warnings.formatwarning
 
-    def plain(message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None) -> str:
+    def plain(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        line: str | None = None,
+    ) -> str:
         ours = filename.startswith(PACKAGE) or os.path.dirname(filename) == os.path.dirname(PACKAGE)
-        return f"warning: {message}\n" if ours else before(message, category, filename, lineno, line)
+        return (
+            f"warning: {message}\n" if ours else before(message, category, filename, lineno, line)
+        )
 
     warnings.formatwarning = plain
     try:

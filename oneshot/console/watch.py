@@ -1,6 +1,8 @@
-"""Watching a sweep from any machine that reads its results: repainted on a terminal, complete lines anywhere else. No torch, no Ray.
+"""Watching a sweep from any machine that reads its results: repainted on a terminal, complete lines
+anywhere else. No torch, no Ray.
 
-Only the results are read: new records and the driver's note. Neither the cluster nor the driver notices.
+Only the results are read: new records and the driver's note. Neither the cluster nor the driver
+notices.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ SHOWN_FAILURES = 5
 
 @dataclass
 class View:
-    """What is known after a look. known: None before the first successful one; trouble: why nothing new is known."""
+    """What is known after a look. known: None before the first successful one; trouble: why nothing
+    new is known.
+    """
 
     name: str
     known: Facts | None = None
@@ -71,8 +75,13 @@ class Watcher:
                 trouble = self._read()
             self._answered = time.monotonic()
         except OSError as error:
-            reason = status.line(error.strerror or str(error).splitlines()[0] if str(error) else type(error).__name__)
-            trouble = f"no answer from the results for {duration(time.monotonic() - self._answered)}: {reason}"
+            reason = status.line(
+                error.strerror or str(error).splitlines()[0] if str(error) else type(error).__name__
+            )
+            trouble = (
+                f"no answer from the results for {duration(time.monotonic() - self._answered)}:"
+                f" {reason}"
+            )
         return self.again(View(self.name, trouble=trouble, damaged=len(self._damaged)))
 
     def again(self, view: View) -> View:
@@ -97,19 +106,27 @@ class Watcher:
         log.damaged.clear()
         self._held, self._looked = self._note.holder(), time.monotonic()
         if not self._held and not self.made.log.records and not self.made.store.exists(self.name):
-            return f"waiting for {status.line(self.made.store.path(self.name))}, which is not there yet"
+            return (
+                f"waiting for {status.line(self.made.store.path(self.name))}, which is not"
+                " there yet"
+            )
         return ""
 
 
-def run(make: Callable[[], Plan], name: str, seconds: float, as_json: bool, stream: TextIO | None = None) -> int:
+def run(
+    make: Callable[[], Plan], name: str, seconds: float, as_json: bool, stream: TextIO | None = None
+) -> int:
     """Watch until every point has a result and nobody runs the sweep; returns the exit status.
 
-    make: the plan to look at, made with rows_only; what it raises but OSError is the caller's. seconds: between two looks.
-    130 after Ctrl-C, and 141 where the reader of a pipe has left, as of a program that SIGPIPE ends.
+    make: the plan to look at, made with rows_only; what it raises but OSError is the caller's.
+    seconds: between two looks. 130 after Ctrl-C, and 141 where the reader of a pipe has left, as of
+    a program that SIGPIPE ends.
     """
     stream = stream or sys.stdout
     watcher = Watcher(make, name)
-    show: Screen | Lines = Screen(stream) if not as_json and _is_terminal(stream) else Lines(stream, as_json)
+    show: Screen | Lines = (
+        Screen(stream) if not as_json and _is_terminal(stream) else Lines(stream, as_json)
+    )
     try:
         return _follow(watcher, show, seconds)
     except KeyboardInterrupt:
@@ -148,7 +165,9 @@ def _write(stream: TextIO, text: str) -> None:
 
 
 def _stay_with(stream: TextIO) -> None:
-    """Raise BrokenPipeError if the reader of a pipe has left, which else shows at the next write."""
+    """Raise BrokenPipeError if the reader of a pipe has left, which else shows at the next
+    write.
+    """
     with contextlib.suppress(io.UnsupportedOperation, ValueError):
         poll = select.poll()
         poll.register(stream.fileno(), 0)
@@ -165,7 +184,8 @@ def _follow(watcher: Watcher, show: Screen | Lines, seconds: float) -> int:
         if view.over:
             show.end(view)
             return view.exit_status()
-        due = began + max(seconds, 2 * (time.monotonic() - began))  # a slow store is not asked all the time
+        # a slow store is not asked all the time
+        due = began + max(seconds, 2 * (time.monotonic() - began))
         while (left := due - time.monotonic()) > 0:
             time.sleep(min(left, REPAINT_SECONDS))
             _stay_with(show.stream)
@@ -173,7 +193,9 @@ def _follow(watcher: Watcher, show: Screen | Lines, seconds: float) -> int:
 
 
 def _patiently(look: Callable[[], View], show: Screen | Lines) -> View:
-    """A look in a thread of its own: the client library of a store holds Ctrl-C back while it waits for an answer."""
+    """A look in a thread of its own: the client library of a store holds Ctrl-C back while it waits
+    for an answer.
+    """
     found: list[View] = []
     failed: list[BaseException] = []
 
@@ -245,7 +267,8 @@ class Screen:
         """In one write, each line over the old one, so that nothing is empty for a moment."""
         columns, _ = size = self._window()
         up = f"\x1b[{self._painted}A" if self._painted else ""
-        if self._painted and size != self._size:  # a resized terminal has broken the old lines: begin on a clean screen
+        # a resized terminal has broken the old lines: begin on a clean screen
+        if self._painted and size != self._size:
             up = "\x1b[H\x1b[2J"
         self._size, self._painted = size, len(lines)
         painted = "".join(f"\r{line[: columns - 1]}\x1b[K\n" for line in lines)
@@ -253,52 +276,92 @@ class Screen:
 
 
 def screen(view: View, columns: int = MOST_COLUMNS, most: int = MOST_LINES - 1) -> list[str]:
-    """The lines of a terminal: how far, who runs it, how fast, where, then counts by axis value and the latest failures."""
+    """The lines of a terminal: how far, who runs it, how fast, where, then counts by axis value and
+    the latest failures.
+    """
     known, wide = view.known, columns - 1
-    trouble = messages.wrapped("waiting" if view.trouble.startswith("waiting") else "trouble", view.trouble.removeprefix("waiting "), wide)
+    trouble = messages.wrapped(
+        "waiting" if view.trouble.startswith("waiting") else "trouble",
+        view.trouble.removeprefix("waiting "),
+        wide,
+    )
     if known is None or view.trouble.startswith("waiting"):
         head = f"{view.name}  {len(known.tally.points):,} points" if known else view.name
         return [line[:wide] for line in [head, *trouble][:most]]
     counts, total = known.tally.counts, len(known.tally.points)
     ended = total - counts["missing"]
-    head, tail = f"{view.name}  {ended:,}/{total:,}  {ended / max(total, 1):.0%}  ", f"  left {known.left}"
+    head, tail = (
+        f"{view.name}  {ended:,}/{total:,}  {ended / max(total, 1):.0%}  ",
+        f"  left {known.left}",
+    )
     lines = [head + bar(ended / max(total, 1), max(wide - len(head) - len(tail) - 2, 10)) + tail]
     lines += trouble if view.trouble else []
     lines += messages.wrapped("driver", status.driver_text(known), wide)
     lines += messages.wrapped("now", known.phase, wide)[:2] if known.phase else []
-    lines += messages.wrapped("speed", f"{status.speed_text(known)}, {status.last_row_text(known)}", wide)
-    lines += messages.wrapped("machines", status.machines_text(known, 2 * (wide - 14) - 20), wide)[:2]
+    lines += messages.wrapped(
+        "speed", f"{status.speed_text(known)}, {status.last_row_text(known)}", wide
+    )
+    lines += messages.wrapped("machines", status.machines_text(known, 2 * (wide - 14) - 20), wide)[
+        :2
+    ]
     if view.damaged:
-        lines += messages.wrapped("damaged", f"{view.damaged:,} records cannot be read; their points count as missing", wide)
+        lines += messages.wrapped(
+            "damaged",
+            f"{view.damaged:,} records cannot be read; their points count as missing",
+            wide,
+        )
     failures = _failures(known, wide)
     lines = lines[: most - 2]
     failures = failures[: max((most - len(lines) - 2) // 2 // 2 * 2, 0)]
-    return [line[:wide] for line in [*lines, *_table(known, most - len(lines) - len(failures)), *failures]]
+    return [
+        line[:wide]
+        for line in [*lines, *_table(known, most - len(lines) - len(failures)), *failures]
+    ]
 
 
 def _table(known: Facts, most: int) -> list[str]:
-    """Counts in total and by axis value in at most so many lines; what has no line of its own is counted in that of the others."""
+    """Counts in total and by axis value in at most so many lines; what has no line of its own is
+    counted in that of the others.
+    """
     axes = messages.telling_axes(known)
     while axes and most < 2 + sum(min(len(values), 2) for _, values in axes):
         axes.pop()
     shares, left = {}, most - 2
-    for place, (axis, values) in enumerate(sorted(axes, key=lambda item: len(item[1]))):  # what short axes leave goes to long ones
+    # what short axes leave goes to long ones
+    for place, (axis, values) in enumerate(sorted(axes, key=lambda item: len(item[1]))):
         shares[axis] = min(len(values), left // (len(axes) - place))
         left -= shares[axis]
     rows: list[tuple[str, Counter[str], int]] = []
     for axis, values in axes:
         chosen = _most_telling(known, axis, values, shares[axis])
-        rows += [(f"{axis} {status.line(status.short(v))}", values[v], known.running_at(axis, v)) for v in chosen]
+        rows += [
+            (f"{axis} {status.line(status.short(v))}", values[v], known.running_at(axis, v))
+            for v in chosen
+        ]
         if others := [v for v in values if v not in chosen]:
             together = sum((values[v] for v in others), Counter())
-            rows.append((f"  {len(others)} other values", together, sum(known.running_at(axis, v) for v in others)))
+            rows.append(
+                (
+                    f"  {len(others)} other values",
+                    together,
+                    sum(known.running_at(axis, v) for v in others),
+                )
+            )
     wide = min(max([22, *(len(label) + 1 for label, _, _ in rows)]), 28)
-    head = [messages.table_head(known, wide), messages.table_row(known, "all", known.tally.counts, known.running, wide)]
-    return head + [messages.table_row(known, label[: wide - 1], counts, running, wide) for label, counts, running in rows]
+    head = [
+        messages.table_head(known, wide),
+        messages.table_row(known, "all", known.tally.counts, known.running, wide),
+    ]
+    return head + [
+        messages.table_row(known, label[: wide - 1], counts, running, wide)
+        for label, counts, running in rows
+    ]
 
 
 def _most_telling(known: Facts, axis: str, values: dict[Any, Counter[str]], room: int) -> list[Any]:
-    """The values of an axis that have a line: all, or those at work, with failures, or least done; in the axis's order."""
+    """The values of an axis that have a line: all, or those at work, with failures, or least done;
+    in the axis's order.
+    """
     if len(values) <= room:
         return list(values)
 
@@ -314,7 +377,11 @@ def _failures(known: Facts, wide: int) -> list[str]:
     """The latest failures, two lines each: the point with its error, and its log."""
     lines = []
     for row in known.tally.failures(2):
-        lines.append(f"{row['status']} {status.line(row['point_id'])[:8]} {_label(known, row)}: {_error(row)}"[:wide])
+        lines.append(
+            f"{row['status']} {status.line(row['point_id'])[:8]} {_label(known, row)}: {_error(row)}"[
+                :wide
+            ]
+        )
         lines.append(f"  {_shortened(status.line(row.get('log') or 'no log'), wide - 2)}")
     return lines
 
@@ -322,7 +389,11 @@ def _failures(known: Facts, wide: int) -> list[str]:
 def _label(known: Facts, row: dict[str, Any]) -> str:
     names = [*known.tally.sweep.axes, "seed"]
     values = [f"{n}={status.line(status.short(row[n]))}" for n in names if row.get(n) is not None]
-    return " ".join(values) if row.get("model") == known.tally.sweep.model else status.line(row.get("model"))
+    return (
+        " ".join(values)
+        if row.get("model") == known.tally.sweep.model
+        else status.line(row.get("model"))
+    )
 
 
 def _error(row: dict[str, Any]) -> str:
@@ -341,8 +412,8 @@ def ended(known: Facts) -> str:
     """The last line."""
     counts = known.tally.counts
     return (
-        f"All {len(known.tally.points):,} points have a result: {counts['done']:,} done, {counts['diverged']:,} diverged, "
-        f"{counts['failed']:,} failed."
+        f"All {len(known.tally.points):,} points have a result: {counts['done']:,} done,"
+        f" {counts['diverged']:,} diverged, {counts['failed']:,} failed."
     )
 
 
@@ -394,8 +465,21 @@ class Lines:
         if known is None:
             return trouble
         note = known.note or {}
-        working = [note.get("running"), known.running, known.machines if known.told else None, known.phase]
-        return trouble, view.damaged, dict(known.tally.counts), working, note.get("token"), note.get("pid"), len(known.tally.ends)
+        working = [
+            note.get("running"),
+            known.running,
+            known.machines if known.told else None,
+            known.phase,
+        ]
+        return (
+            trouble,
+            view.damaged,
+            dict(known.tally.counts),
+            working,
+            note.get("token"),
+            note.get("pid"),
+            len(known.tally.ends),
+        )
 
     def _new_failures(self, known: Facts) -> None:
         """Points that failed since the last line, the latest few in full."""
@@ -405,7 +489,10 @@ class Lines:
         rows = [known.tally.bad[point_id] for point_id, _ in new]
         rows.sort(key=lambda row: (row["status"] == "failed", status.when(row) or 0.0))
         if len(rows) > SHOWN_FAILURES:
-            self._line(f"{known.tally.sweep.name} {len(rows) - SHOWN_FAILURES} more failed or diverged points")
+            self._line(
+                f"{known.tally.sweep.name} {len(rows) - SHOWN_FAILURES} more failed or diverged"
+                " points"
+            )
         for row in rows[-SHOWN_FAILURES:]:
             what = f"{row['status']} {status.line(row['point_id'])[:8]} {_label(known, row)} {status.line(row.get('error_type'))}"
             self._line(f"{what} log={status.line(row.get('log'))}")
@@ -423,11 +510,26 @@ def summary(view: View) -> str:
     done = total - counts["missing"]
     parts = [f"{view.name} {done}/{total} {done / max(total, 1):.0%} done={counts['done']}"]
     parts += [f"running={known.running}"] if known.running is not None else []
-    parts += [f"failed={counts['failed']} diverged={counts['diverged']} missing={counts['missing']}"]
+    parts += [
+        f"failed={counts['failed']} diverged={counts['diverged']} missing={counts['missing']}"
+    ]
     parts += [f"damaged={view.damaged}"] if view.damaged else []
-    parts += [f"rate={known.per_hour:.4g}/h overall={known.per_hour_overall:.4g}/h left={known.left.replace(' ', '')}"]
-    parts += ["machines=" + ",".join(f"{m}:{n}" for m, n in list(known.machines.items())[:20])] if known.machines else []
-    parts += [f"driver={known.note['pid']}@{status.line(known.note['host'])} sign={known.sign:.0f}s" if known.note else "driver=none"]
+    parts += [
+        f"rate={known.per_hour:.4g}/h overall={known.per_hour_overall:.4g}/h"
+        f" left={known.left.replace(' ', '')}"
+    ]
+    parts += (
+        ["machines=" + ",".join(f"{m}:{n}" for m, n in list(known.machines.items())[:20])]
+        if known.machines
+        else []
+    )
+    parts += [
+        (
+            f"driver={known.note['pid']}@{status.line(known.note['host'])} sign={known.sign:.0f}s"
+            if known.note
+            else "driver=none"
+        )
+    ]
     parts += [f"now={known.phase!r}"] if known.phase else []
     return " ".join(parts)
 
@@ -437,18 +539,39 @@ def axes_lines(known: Facts) -> list[str]:
     lines = []
     for axis, values in messages.telling_axes(known):
         for value, c in values.items():
-            running = f" running={known.running_at(axis, value)}" if known.running is not None else ""
+            running = (
+                f" running={known.running_at(axis, value)}" if known.running is not None else ""
+            )
             numbers = f"done={c['done']}{running} failed={c['failed']} diverged={c['diverged']} missing={c['missing']}"
-            lines.append(f"{axis}={status.line(status.number(value))} {sum(c.values()) - c['missing']}/{sum(c.values())} {numbers}")
+            lines.append(
+                f"{axis}={status.line(status.number(value))} {sum(c.values()) - c['missing']}/{sum(c.values())} {numbers}"
+            )
     return lines
 
 
 def _object(view: View, made: Plan | None) -> dict[str, Any]:
-    """One JSON object: that of --status, with the time, trouble, the latest failures and whether this is the last."""
-    found: dict[str, Any] = dict(time=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), sweep=view.name)
+    """One JSON object: that of --status, with the time, trouble, the latest failures and whether
+    this is the last.
+    """
+    found: dict[str, Any] = dict(
+        time=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), sweep=view.name
+    )
     if view.known and made:
-        names = ("point_id", "model", "seed", *made.sweep.axes, "status", "error_type", "error", "log", "finished_at", "host")
-        failures = [{n: row.get(n) for n in names} for row in view.known.tally.failures(SHOWN_FAILURES)]
+        names = (
+            "point_id",
+            "model",
+            "seed",
+            *made.sweep.axes,
+            "status",
+            "error_type",
+            "error",
+            "log",
+            "finished_at",
+            "host",
+        )
+        failures = [
+            {n: row.get(n) for n in names} for row in view.known.tally.failures(SHOWN_FAILURES)
+        ]
         found |= messages.facts_json(view.known, made) | dict(latest_failures=failures)
     return found | dict(trouble=view.trouble or None, damaged=view.damaged, over=view.over)
 

@@ -1,8 +1,10 @@
-"""What the critics share: a small convolutional network, how it is initialised, and how a stack of images is embedded.
+"""What the critics share: a small convolutional network, how it is initialised, and how a stack of
+images is embedded.
 
-Four blocks of 3x3 convolution, batch normalisation, 2x2 maximum pooling and ReLU with 64 channels, then one linear layer
-(Snell et al. 2017, https://arxiv.org/abs/1703.05175, with the linear layer of Boutin et al. 2022, https://arxiv.org/abs/2205.10370).
-The order of the modules fixes the names in a state dict, which are those of the published weight files.
+Four blocks of 3x3 convolution, batch normalisation, 2x2 maximum pooling and ReLU with 64 channels,
+then one linear layer (Snell et al. 2017, https://arxiv.org/abs/1703.05175, with the linear layer of
+Boutin et al. 2022, https://arxiv.org/abs/2205.10370). The order of the modules fixes the names in a
+state dict, which are those of the published weight files.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ HELD_OUT_DRAWINGS = 20  # of each class, which an epoch is judged by: as many as
 
 
 class CriticError(ValueError):
-    """A critic cannot be trained on these data, diverged, or cannot be read from this file; the message says why."""
+    """A critic cannot be trained on these data, diverged, or cannot be read from this file; the
+    message says why.
+    """
 
 
 class Embeds(Protocol):
@@ -43,28 +47,46 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def flat_features(image_size: int) -> int:
-    """Inputs of the linear layer: 576 for 50x50 (50, 25, 12, 6, 3), 64 for 28x28. Raises CriticError below 16x16."""
+    """Inputs of the linear layer: 576 for 50x50 (50, 25, 12, 6, 3), 64 for 28x28. Raises
+    CriticError below 16x16.
+    """
     side = image_size >> BLOCKS
     if side < 1:
-        raise CriticError(f"the critics need images of at least {1 << BLOCKS} pixels, given {image_size}")
+        raise CriticError(
+            f"the critics need images of at least {1 << BLOCKS} pixels, given {image_size}"
+        )
     return CHANNELS * side * side
 
 
 def embedding(image_size: int) -> nn.Sequential:
     """The shared network: [B, 1, S, S] -> [B, 256]."""
     inputs = [1] + [CHANNELS] * (BLOCKS - 1)
-    # The ReLU after the last block changes nothing; it keeps the linear layer at the place where the published files have it.
-    network = nn.Sequential(*map(_block, inputs), nn.Flatten(), nn.ReLU(), nn.Linear(flat_features(image_size), FEATURES))
+    # The ReLU after the last block changes nothing; it keeps the linear layer at the place where
+    # the published files have it.
+    network = nn.Sequential(
+        *map(_block, inputs),
+        nn.Flatten(),
+        nn.ReLU(),
+        nn.Linear(flat_features(image_size), FEATURES),
+    )
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.4 times as fast on a CPU
 
 
 def _block(inputs: int) -> nn.Sequential:
-    # ReLU after pooling equals ReLU before it, as both keep the order of values, and has a quarter of the work.
-    return nn.Sequential(nn.Conv2d(inputs, CHANNELS, 3, padding=1), nn.BatchNorm2d(CHANNELS), nn.MaxPool2d(2), nn.ReLU())
+    # ReLU after pooling equals ReLU before it, as both keep the order of values, and has a quarter
+    # of the work.
+    return nn.Sequential(
+        nn.Conv2d(inputs, CHANNELS, 3, padding=1),
+        nn.BatchNorm2d(CHANNELS),
+        nn.MaxPool2d(2),
+        nn.ReLU(),
+    )
 
 
 def initialised(make: Callable[[], M], seed: int, purpose: str) -> M:
-    """A module whose starting weights depend only on (seed, purpose); the global random state is left as it was."""
+    """A module whose starting weights depend only on (seed, purpose); the global random state is
+    left as it was.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(rng.key(seed, purpose, "weights"))
         return make()
@@ -75,15 +97,19 @@ def generator(seed: int, *purpose: object) -> torch.Generator:
     return torch.Generator().manual_seed(rng.key(seed, *purpose))
 
 
-def embed_all(module: nn.Module, images: np.ndarray, device: torch.device | str, batch_size: int = 0) -> np.ndarray:
-    """Features of images, uint8 [N, H, W] of 0 and 1 -> float32 [N, d], in evaluation mode, whatever mode the module is in.
+def embed_all(
+    module: nn.Module, images: np.ndarray, device: torch.device | str, batch_size: int = 0
+) -> np.ndarray:
+    """Features of images, uint8 [N, H, W] of 0 and 1 -> float32 [N, d], in evaluation mode,
+    whatever mode the module is in.
 
-    The module must be on `device`. batch_size (0: as suits the device) changes the result by rounding only, and so does the short cut of
-    `Frozen`.
+    The module must be on `device`. batch_size (0: as suits the device) changes the result by
+    rounding only, and so does the short cut of `Frozen`.
     """
     if not len(images):
         raise ValueError("there are no images to embed")
-    size = batch_size or (128 if torch.device(device).type == "cpu" else 2048)  # a batch of 128 stays in a processor's cache
+    # a batch of 128 stays in a processor's cache
+    size = batch_size or (128 if torch.device(device).type == "cpu" else 2048)
     was_training = module.training
     module.eval()
     try:
@@ -99,9 +125,11 @@ def embed_all(module: nn.Module, images: np.ndarray, device: torch.device | str,
 
 
 def frozen(module: nn.Module) -> nn.Module:
-    """A copy of a critic in evaluation mode that shares its weights, embeds bytes, and is for inference only.
+    """A copy of a critic in evaluation mode that shares its weights, embeds bytes, and is for
+    inference only.
 
-    It is made once for the weights as they are: a worker scores thousands of points with the same critics.
+    It is made once for the weights as they are: a worker scores thousands of points with the same
+    critics.
     """
     state = tuple((id(t), t._version) for t in module.state_dict(keep_vars=True).values())
     known, fast = _frozen.get(module, (None, None))
@@ -117,10 +145,12 @@ _frozen: weakref.WeakKeyDictionary[nn.Module, tuple[Any, Any]] = weakref.WeakKey
 
 
 class Frozen(nn.Module):
-    """The shared network in evaluation mode on binary images: uint8 [B, 1, S, S] of 0 and 1 -> [B, 256].
+    """The shared network in evaluation mode on binary images: uint8 [B, 1, S, S] of 0 and 1 -> [B,
+    256].
 
-    A value behind the first block depends on 4x4 pixels, that is on 16 bits, so the block is a table of 65,536 rows. In the other blocks
-    the normalisation is folded into the convolution. Equal to the network up to rounding, and about three times as fast on a CPU.
+    A value behind the first block depends on 4x4 pixels, that is on 16 bits, so the block is a
+    table of 65,536 rows. In the other blocks the normalisation is folded into the convolution.
+    Equal to the network up to rounding, and about three times as fast on a CPU.
     """
 
     def __init__(self, network: nn.Sequential):
@@ -131,7 +161,8 @@ class Frozen(nn.Module):
         self.last = network[-1]
 
     def forward(self, images: Tensor) -> Tensor:
-        x = F.embedding(_codes(images[:, 0]), self.table).permute(0, 3, 1, 2)  # channels last in memory
+        # channels last in memory
+        x = F.embedding(_codes(images[:, 0]), self.table).permute(0, 3, 1, 2)
         for convolution in self.convolutions:
             x = F.max_pool2d(convolution(x), 2).relu_()
         return self.last(x.flatten(1))
@@ -145,7 +176,9 @@ def _folded(block: nn.Sequential) -> nn.Conv2d:
 
 
 def _table(block: nn.Sequential) -> Tensor:
-    """What a block makes of every 4x4 patch of bits, row after row from the lowest bit: float [65536, 64]."""
+    """What a block makes of every 4x4 patch of bits, row after row from the lowest bit: float
+    [65536, 64].
+    """
     convolution, normalisation = block[0], block[1]
     assert isinstance(convolution, nn.Conv2d)
     device = convolution.weight.device
@@ -156,12 +189,17 @@ def _table(block: nn.Sequential) -> Tensor:
     table = torch.full((1 << 16, CHANNELS), -torch.inf, device=device)
     for corner in (0, 1, 4, 5):  # the four 3x3 patches that the pooling compares
         shifted = codes >> corner
-        table = torch.maximum(table, F.embedding(shifted & 7 | (shifted >> 4 & 7) << 3 | (shifted >> 8 & 7) << 6, values))
+        table = torch.maximum(
+            table,
+            F.embedding(shifted & 7 | (shifted >> 4 & 7) << 3 | (shifted >> 8 & 7) << 6, values),
+        )
     return table.relu_()
 
 
 def _codes(images: Tensor) -> Tensor:
-    """The bits under each 2x2 pooling window and its border of one pixel: uint8 [B, S, S] -> int64 [B, S // 2, S // 2]."""
+    """The bits under each 2x2 pooling window and its border of one pixel: uint8 [B, S, S] -> int64
+    [B, S // 2, S // 2].
+    """
     size = images.shape[-1] // 2 * 2
     bits = F.pad(images, (1, 1, 1, 1)).int()
     across = torch.stack([bits[:, :, i : i + size : 2] << i for i in range(4)]).sum(0)
@@ -174,11 +212,17 @@ def as_tensor(images: np.ndarray, device: torch.device | str) -> Tensor:
 
 
 def held_out_rows(data: DataSet, classes: np.ndarray) -> np.ndarray:
-    """The image indices of at most 20 drawings, evenly spaced, of each class: int64 [n], class after class."""
+    """The image indices of at most 20 drawings, evenly spaced, of each class: int64 [n], class
+    after class.
+    """
     chosen = []
     for c in classes:
         rows = data.rows(np.array([c]))
-        chosen.append(rows if len(rows) <= HELD_OUT_DRAWINGS else rows[np.arange(HELD_OUT_DRAWINGS) * len(rows) // HELD_OUT_DRAWINGS])
+        chosen.append(
+            rows
+            if len(rows) <= HELD_OUT_DRAWINGS
+            else rows[np.arange(HELD_OUT_DRAWINGS) * len(rows) // HELD_OUT_DRAWINGS]
+        )
     return np.concatenate(chosen) if chosen else np.empty(0, np.int64)
 
 

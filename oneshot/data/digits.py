@@ -1,8 +1,10 @@
-"""Handwritten digits (MNIST, LeCun et al. 1998) and numbers made of them: images to test a trained model on, never to learn from.
+"""Handwritten digits (MNIST, LeCun et al. 1998) and numbers made of them: images to test a trained
+model on, never to learn from.
 
-Looked for in the places of `places.user_folders`: the official files (`t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`, plain or with
-.gz, also with a dot before idx, in folders of their own names, or in `MNIST/raw`), or `mnist_10k.npz` (10,000 of the training digits). No
-image of it is part of this package.
+Looked for in the places of `places.user_folders`: the official files (`t10k-images-idx3-ubyte` and
+`t10k-labels-idx1-ubyte`, plain or with .gz, also with a dot before idx, in folders of their own
+names, or in `MNIST/raw`), or `mnist_10k.npz` (10,000 of the training digits). No image of it is
+part of this package.
 """
 
 from __future__ import annotations
@@ -27,25 +29,33 @@ PARTS = {"test": "t10k", "train": "train"}  # how the names of the official file
 BELOW = ("", "MNIST/raw/", "raw/", "mnist/")  # where they lie below a place
 CANVAS = {2: 64, 3: 84}  # pixels of the square on which so many digits are written
 PER_CLASS = {2: 100, 3: 20}  # images of each number: 10,000 of 100, 20,000 of 1,000
-SHIFT_DOWN, SHIFT_RIGHT = 4, 2  # most pixels by which a digit is off its place; to the side it keeps to its own empty margin
+# most pixels by which a digit is off its place; to the side it keeps to its own empty margin
+SHIFT_DOWN, SHIFT_RIGHT = 4, 2
 SEED = 0
 HELP = f"\n  help: put whole MNIST files there, or {PACKED}"
 
 
 def load(digits: int, image_size: int, part: str = "test") -> tuple[np.ndarray, np.ndarray]:
-    """Images of numbers with so many digits, uint8 [N, S, S] of 0 .. 255, ink bright; and the numbers they show, int64 [N].
+    """Images of numbers with so many digits, uint8 [N, S, S] of 0 .. 255, ink bright; and the
+    numbers they show, int64 [N].
 
-    digits: 1 is MNIST itself, in the order of its files. 2 and 3 are made from it, always the same way from the same files: of each of
-    the 100 and 1,000 numbers PER_CLASS images, sorted. Sizes other than the original's are averages over areas.
-    part: "test", or "train" for the official training digits, which the packed file is not divided into.
-    Raises DataError if MNIST is absent or damaged; ValueError for other digits or parts.
+    digits: 1 is MNIST itself, in the order of its files. 2 and 3 are made from it, always the same
+    way from the same files: of each of the 100 and 1,000 numbers PER_CLASS images, sorted. Sizes
+    other than the original's are averages over areas.
+    part: "test", or "train" for the official training digits, which the packed file is not divided
+    into. Raises DataError if MNIST is absent or damaged; ValueError for other digits or parts.
     """
     if digits not in (1, *CANVAS) or part not in PARTS:
-        raise ValueError(f"digits = {digits!r}, part = {part!r}: there are numbers of 1, 2 and 3 digits, and the parts test and train")
+        raise ValueError(
+            f"digits = {digits!r}, part = {part!r}: there are numbers of 1, 2 and 3 digits, and the"
+            " parts test and train"
+        )
     source = _find(part)
     if digits == 1:
         singles, labels = _read(source)
-        resized = [area_resized(singles[i : i + CHUNK], image_size) for i in range(0, len(singles), CHUNK)]
+        resized = [
+            area_resized(singles[i : i + CHUNK], image_size) for i in range(0, len(singles), CHUNK)
+        ]
         return np.concatenate(resized), labels
 
     def prepared() -> Iterator[np.ndarray]:
@@ -53,7 +63,10 @@ def load(digits: int, image_size: int, part: str = "test") -> tuple[np.ndarray, 
         rows = [np.flatnonzero(labels == digit) for digit in range(10)]
         if min(map(len, rows)) == 0:
             raise DataError(f"{source} does not have all ten digits{HELP}")
-        return (area_resized(_write(singles, rows, f"{number:0{digits}d}"), image_size) for number in range(10**digits))
+        return (
+            area_resized(_write(singles, rows, f"{number:0{digits}d}"), image_size)
+            for number in range(10**digits)
+        )
 
     number = np.repeat(np.arange(10**digits), PER_CLASS[digits])
     name = f"mnist{digits}-{part}-{image_size}-{_digest(source)}-v{VERSION}.npy"
@@ -76,19 +89,29 @@ def check() -> None:
 
 
 def _write(singles: np.ndarray, rows: list[np.ndarray], number: str) -> np.ndarray:
-    """The images of one number, uint8 [PER_CLASS, canvas, canvas]: a digit in each of equal bands, moved a little, upright.
+    """The images of one number, uint8 [PER_CLASS, canvas, canvas]: a digit in each of equal bands,
+    moved a little, upright.
 
     rows: the indices of the images of each digit. Overlapping ink takes the brighter of the two.
     """
     count, canvas = PER_CLASS[len(number)], CANVAS[len(number)]
     band, edge = canvas // len(number), max(SHIFT_DOWN, SHIFT_RIGHT)
-    images = np.zeros((count, canvas + 2 * edge, canvas + 2 * edge), np.uint8)  # with a rim, so that a moved digit never sticks out
+    # with a rim, so that a moved digit never sticks out
+    images = np.zeros((count, canvas + 2 * edge, canvas + 2 * edge), np.uint8)
     rng = streams.generator(SEED, "digits", "number", number)
     for place, digit in enumerate(number):
         chosen = rng.choice(rows[int(digit)], count)
         down = edge + (canvas - SIDE) // 2 + rng.integers(-SHIFT_DOWN, SHIFT_DOWN + 1, count)
-        right = edge + place * band + (band - SIDE) // 2 + rng.integers(-SHIFT_RIGHT, SHIFT_RIGHT + 1, count)
-        y, x = down[:, None, None] + np.arange(SIDE)[None, :, None], right[:, None, None] + np.arange(SIDE)[None, None]
+        right = (
+            edge
+            + place * band
+            + (band - SIDE) // 2
+            + rng.integers(-SHIFT_RIGHT, SHIFT_RIGHT + 1, count)
+        )
+        y, x = (
+            down[:, None, None] + np.arange(SIDE)[None, :, None],
+            right[:, None, None] + np.arange(SIDE)[None, None],
+        )
         at = (np.arange(count)[:, None, None], y, x)
         images[at] = np.maximum(images[at], singles[chosen])
     return images[:, edge:-edge, edge:-edge]
@@ -98,25 +121,41 @@ def _find(part: str) -> Path:
     """The file with the images of a part. Raises DataError if there is none."""
     stem = f"{PARTS[part]}-images-idx3-ubyte"
     files = _spellings(stem) + ([PACKED] if part == "test" else [])
-    wanted = f"{stem} and {stem.replace('images-idx3', 'labels-idx1')}" + (f" (or {PACKED})" if part == "test" else "")
+    wanted = f"{stem} and {stem.replace('images-idx3', 'labels-idx1')}" + (
+        f" (or {PACKED})" if part == "test" else ""
+    )
     return locate("MNIST", "mnist", [below + file for below in BELOW for file in files], wanted)
 
 
 def _spellings(stem: str) -> list[str]:
-    """The names under which an official file comes: as published, with a dot, compressed, and in a folder of its own name."""
-    names = [name + ending for name in (stem, stem.replace("-idx", ".idx")) for ending in ("", ".gz")]
+    """The names under which an official file comes: as published, with a dot, compressed, and in a
+    folder of its own name.
+    """
+    names = [
+        name + ending for name in (stem, stem.replace("-idx", ".idx")) for ending in ("", ".gz")
+    ]
     return names + [f"{folder}/{name}" for folder in names for name in names]
 
 
 def _read(source: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The images and labels that belong to a file found by `_find`: uint8 [N, 28, 28], int64 [N]."""
+    """The images and labels that belong to a file found by `_find`: uint8 [N, 28, 28], int64
+    [N].
+    """
     if source.name == PACKED:
         arrays = read_npz_arrays(source, {"images": (3, "u"), "label": (1, "iu")}, HELP)
         images, labels = arrays["images"], arrays["label"]
     else:
         images, labels = _read_idx(source), _read_idx(_labels_of(source))
-    if images.dtype != np.uint8 or images.shape[1:] != (SIDE, SIDE) or labels.shape != images.shape[:1] or not _digits(labels):
-        raise DataError(f"{source} is not MNIST: {images.dtype} {images.shape}, with labels {labels.shape}{HELP}")
+    if (
+        images.dtype != np.uint8
+        or images.shape[1:] != (SIDE, SIDE)
+        or labels.shape != images.shape[:1]
+        or not _digits(labels)
+    ):
+        raise DataError(
+            f"{source} is not MNIST: {images.dtype} {images.shape}, with labels"
+            f" {labels.shape}{HELP}"
+        )
     return images, labels.astype(np.int64)
 
 
@@ -126,7 +165,11 @@ def _digits(labels: np.ndarray) -> bool:
 
 def _labels_of(source: Path) -> Path:
     """The file of labels that goes with one of images, under any of its names."""
-    stem = source.name.removesuffix(".gz").replace(".idx", "-idx").replace("images-idx3", "labels-idx1")
+    stem = (
+        source.name.removesuffix(".gz")
+        .replace(".idx", "-idx")
+        .replace("images-idx3", "labels-idx1")
+    )
     inner = source.parent.name in _spellings(stem.replace("labels-idx1", "images-idx3"))
     folder = source.parent.parent if inner else source.parent
     found = next((folder / name for name in _spellings(stem) if (folder / name).is_file()), None)
@@ -136,21 +179,35 @@ def _labels_of(source: Path) -> Path:
 
 
 def _read_idx(path: Path) -> np.ndarray:
-    """An idx file of bytes: two zero bytes, 8 (unsigned bytes), the number of dimensions, each as 4 bytes from the high one, the values."""
+    """An idx file of bytes: two zero bytes, 8 (unsigned bytes), the number of dimensions, each as 4
+    bytes from the high one, the values.
+    """
     try:
         content = path.read_bytes()
         content = gzip.decompress(content) if path.suffix == ".gz" else content
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"cannot read {path}: {error}{HELP}") from error
     dimensions = content[3] if len(content) > 3 and content[:3] == b"\0\0\x08" else 0
-    shape = tuple(np.frombuffer(content[4 : 4 + 4 * dimensions], ">u4").tolist()) if len(content) >= 4 + 4 * dimensions else ()
+    shape = (
+        tuple(np.frombuffer(content[4 : 4 + 4 * dimensions], ">u4").tolist())
+        if len(content) >= 4 + 4 * dimensions
+        else ()
+    )
     values = content[4 + 4 * dimensions :]
-    if dimensions == 0 or len(shape) != dimensions or len(values) != int(np.prod(shape, dtype=object)):
-        raise DataError(f"{path} is damaged: it is not an idx file of bytes, or not a whole one{HELP}")
+    if (
+        dimensions == 0
+        or len(shape) != dimensions
+        or len(values) != int(np.prod(shape, dtype=object))
+    ):
+        raise DataError(
+            f"{path} is damaged: it is not an idx file of bytes, or not a whole one{HELP}"
+        )
     return np.frombuffer(values, np.uint8).reshape(shape)
 
 
 def _digest(source: Path) -> str:
     """12 hex digits that identify the images and labels."""
     files = [source] if source.name == PACKED else [source, _labels_of(source)]
-    return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()[:12]
+    return hashlib.sha256(
+        b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)
+    ).hexdigest()[:12]

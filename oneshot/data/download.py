@@ -1,4 +1,6 @@
-"""Downloading a file once per machine: checksum, time limit, retries, progress on stderr, never a partial file under the final name."""
+"""Downloading a file once per machine: checksum, time limit, retries, progress on stderr, never a
+partial file under the final name.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +32,11 @@ class _Broken(Exception):
 
 
 def fetch(url: str, target: Path, md5: str) -> None:
-    """Make `target` the file at `url`, unless it exists. Of many processes that ask at once, one downloads and the others wait for it.
+    """Make `target` the file at `url`, unless it exists. Of many processes that ask at once, one
+    downloads and the others wait for it.
 
-    Network faults, server errors (5xx, 408, 429), short bodies and wrong checksums are tried TRIES times in all; a refusal (404) once.
-    Raises DownloadError; `target` then does not exist.
+    Network faults, server errors (5xx, 408, 429), short bodies and wrong checksums are tried TRIES
+    times in all; a refusal (404) once. Raises DownloadError; `target` then does not exist.
     """
     with lock(target):
         reason = ""
@@ -62,7 +65,9 @@ def _fetch_once(url: str, target: Path, md5: str) -> None:
 
 
 def _blocks(url: str, name: str) -> Iterator[bytes]:
-    """The body at `url`, block by block, with lines of progress. Raises _Broken or DownloadError for whatever goes wrong on the network."""
+    """The body at `url`, block by block, with lines of progress. Raises _Broken or DownloadError
+    for whatever goes wrong on the network.
+    """
     try:
         with urlopen(Request(url, headers={"User-Agent": "oneshot"}), timeout=TIMEOUT) as response:
             total = int(response.headers.get("Content-Length") or 0)
@@ -73,10 +78,15 @@ def _blocks(url: str, name: str) -> Iterator[bytes]:
                 done += len(block)
                 if time.monotonic() - said > REPORT:
                     said = time.monotonic()
-                    _say(f"{name}: {done / 1e6:.1f}" + (f" of {total / 1e6:.1f} MB" if total else " MB"))
+                    _say(
+                        f"{name}: {done / 1e6:.1f}"
+                        + (f" of {total / 1e6:.1f} MB" if total else " MB")
+                    )
     except HTTPError as error:
         passing = error.code >= 500 or error.code in (408, 429)
-        raise (_Broken if passing else DownloadError)(f"{urlsplit(url).netloc} answers HTTP {error.code} for {name}") from error
+        raise (_Broken if passing else DownloadError)(
+            f"{urlsplit(url).netloc} answers HTTP {error.code} for {name}"
+        ) from error
     except (URLError, OSError, http.client.HTTPException) as error:
         raise _Broken(_reason(error)) from error
     if done < total:  # urllib takes an early end of the body for its end

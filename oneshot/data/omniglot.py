@@ -1,8 +1,10 @@
-"""Omniglot: 1,623 handwritten characters of 50 alphabets, each drawn by 20 people (Lake et al., Science 350:1332, 2015).
+"""Omniglot: 1,623 handwritten characters of 50 alphabets, each drawn by 20 people (Lake et al.,
+Science 350:1332, 2015).
 
-Read from one of the places of `places.user_folders`, in which it may also lie as a copy of its authors' repository or torchvision's
-download has it (BELOW); else downloaded once per machine from that repository.
-Copyright (c) 2015 Brenden Lake, MIT licence. No image of it is part of this package.
+Read from one of the places of `places.user_folders`, in which it may also lie as a copy of its
+authors' repository or torchvision's download has it (BELOW); else downloaded once per machine from
+that repository. Copyright (c) 2015 Brenden Lake, MIT licence. No image of it is part of this
+package.
 """
 
 from __future__ import annotations
@@ -24,10 +26,12 @@ from oneshot.types import DataSet
 SPLITS = ("weak", "strong", "random")
 RANDOM_TEST, RANDOM_VALIDATION = 423, 200  # classes; the remaining 1,000 are for training
 DRAWINGS_PER_CLASS = 20
-TRAIN_IMAGES = {"weak": 26_520, "strong": 17_360, "random": 20_000}  # read without importing this file, for estimates of cost
+# read without importing this file, for estimates of cost
+TRAIN_IMAGES = {"weak": 26_520, "strong": 17_360, "random": 20_000}
 FINGERPRINT = "75a36f7ce605"
 
-BELOW = ("", "python", "omniglot-py", "omniglot/python", "omniglot-master/python")  # where it lies below a place
+# where it lies below a place
+BELOW = ("", "python", "omniglot-py", "omniglot/python", "omniglot-master/python")
 
 # fmt: off
 PUBLISHED = Release(
@@ -54,37 +58,62 @@ PUBLISHED = Release(
 def load(split: str, image_size: int, release: Release = PUBLISHED) -> DataSet:
     """Omniglot, prepared as published (`binarise_omniglot`), 20 images a class.
 
-    split: "weak" tests on the characters 01, 02, 03 of every alphabet (150 classes) and "strong" on the evaluation alphabets (659). A
-    tenth of the other classes, chosen by the hash of their names, is held out as validation (147 of 1,473; 96 of 964). "random" orders
-    all classes by the hash of their names: 1,000 to train, 200 for validation, 423 to test, the sizes of Giannone and Winther (2022).
-    release: another edition than the published one. Raises DataError if the images are absent and cannot be had, or are not that release.
+    split: "weak" tests on the characters 01, 02, 03 of every alphabet (150 classes) and "strong" on
+    the evaluation alphabets (659). A tenth of the other classes, chosen by the hash of their names,
+    is held out as validation (147 of 1,473; 96 of 964). "random" orders all classes by the hash of
+    their names: 1,000 to train, 200 for validation, 423 to test, the sizes of Giannone and Winther
+    (2022).
+    release: another edition than the published one. Raises DataError if the images are absent and
+    cannot be had, or are not that release.
     """
     fingerprint = release.sha256[: len(FINGERPRINT)]
     shape = (DRAWERS * len(release.class_names), image_size, image_size)
 
     def prepared() -> Iterator[np.ndarray]:
         packed = packed_images(release)
-        print(f"oneshot: preparing {shape[0]:,} Omniglot images of {image_size} x {image_size}", file=sys.stderr, flush=True)
+        print(
+            f"oneshot: preparing {shape[0]:,} Omniglot images of {image_size} x {image_size}",
+            file=sys.stderr,
+            flush=True,
+        )
         return (binarise_omniglot(bits, image_size) for bits in unpacked_chunks(packed, SIDE))
 
     images = cached(_prepared(image_size, release), shape, prepared)
     train, validation, test = class_split(split, release)
     label = np.repeat(np.arange(len(release.class_names)), DRAWERS)
-    return DataSet("omniglot", split, f"{fingerprint}-{VERSION}", images, label, release.class_names, train, validation, test)
+    return DataSet(
+        "omniglot",
+        split,
+        f"{fingerprint}-{VERSION}",
+        images,
+        label,
+        release.class_names,
+        train,
+        validation,
+        test,
+    )
 
 
 def greys(image_size: int, release: Release = PUBLISHED) -> np.ndarray:
-    """The images of `load` as exact averages over the area of each pixel: uint8 [N, image_size, image_size], 255 is full ink."""
+    """The images of `load` as exact averages over the area of each pixel: uint8 [N, image_size,
+    image_size], 255 is full ink.
+    """
     shape = (DRAWERS * len(release.class_names), image_size, image_size)
 
     def prepared() -> Iterator[np.ndarray]:
-        return (area_average(bits, image_size) for bits in unpacked_chunks(packed_images(release), SIDE))
+        return (
+            area_average(bits, image_size) for bits in unpacked_chunks(packed_images(release), SIDE)
+        )
 
     return cached(_prepared(image_size, release, "-grey"), shape, prepared)
 
 
-def class_split(split: str, release: Release = PUBLISHED) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The train, validation and test classes of a split: sorted int64 ids, disjoint, together every class."""
+def class_split(
+    split: str, release: Release = PUBLISHED
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The train, validation and test classes of a split: sorted int64 ids, disjoint, together every
+    class.
+    """
     if split == "random":
         order = by_hash(release.class_names)
         test, validation, train = np.split(order, [RANDOM_TEST, RANDOM_TEST + RANDOM_VALIDATION])
@@ -95,21 +124,33 @@ def class_split(split: str, release: Release = PUBLISHED) -> tuple[np.ndarray, n
     others = np.flatnonzero(~is_test)
     order = by_hash([release.class_names[i] for i in others])
     held_out = len(others) // 10
-    return np.sort(others[order[held_out:]]), np.sort(others[order[:held_out]]), np.flatnonzero(is_test)
+    return (
+        np.sort(others[order[held_out:]]),
+        np.sort(others[order[:held_out]]),
+        np.flatnonzero(is_test),
+    )
 
 
 def folders() -> Iterator[Path]:
     """Where Omniglot is looked for, in this order."""
-    return (place / below for place in user_folders("omniglot").values() if place for below in BELOW)
+    return (
+        place / below for place in user_folders("omniglot").values() if place for below in BELOW
+    )
 
 
 def check(image_size: int, greys: bool, release: Release = PUBLISHED) -> None:
     """Raises WillBeDownloaded if the images are neither prepared nor in a folder."""
     prepared = [_prepared(image_size, release)] + [_prepared(image_size, release, "-grey")] * greys
-    if all((cache_dir() / name).is_file() for name in prepared) or (cache_dir() / _packed(release)).is_file():
+    if (
+        all((cache_dir() / name).is_file() for name in prepared)
+        or (cache_dir() / _packed(release)).is_file()
+    ):
         return
     if not any(map(complete, folders())):
-        raise WillBeDownloaded(f"Omniglot is not here; it will be downloaded (16 MB) to {shown(cache_dir() / 'omniglot')}")
+        raise WillBeDownloaded(
+            "Omniglot is not here; it will be downloaded (16 MB) to"
+            f" {shown(cache_dir() / 'omniglot')}"
+        )
 
 
 def _prepared(image_size: int, release: Release, kind: str = "") -> str:
@@ -122,7 +163,9 @@ def _packed(release: Release) -> str:
 
 
 def packed_images(release: Release = PUBLISHED) -> np.ndarray:
-    """All images at 105 x 105, 1 bit a pixel: uint8 [20 x classes, 1379], from the cache, a folder, or the network."""
+    """All images at 105 x 105, 1 bit a pixel: uint8 [20 x classes, 1379], from the cache, a folder,
+    or the network.
+    """
 
     def found() -> Iterator[np.ndarray]:
         for folder in folders():
@@ -150,7 +193,13 @@ def _downloaded(release: Release) -> np.ndarray:
 
 def _absent(reason: str) -> str:
     """What is missing, why, and what to put where."""
-    places = [f"{name} ({describe(path) if path else 'not set'})" for name, path in user_folders("omniglot").items()]
+    places = [
+        f"{name} ({describe(path) if path else 'not set'})"
+        for name, path in user_folders("omniglot").items()
+    ]
     lines = ",\n        ".join(places)
     zips = " and ".join(f"{name}.zip" for name in SETS)
-    return f"Omniglot is not here and cannot be downloaded ({reason})\n  help: put {zips} into one of these:\n        {lines}"
+    return (
+        f"Omniglot is not here and cannot be downloaded ({reason})\n  help: put {zips} into one of"
+        f" these:\n        {lines}"
+    )

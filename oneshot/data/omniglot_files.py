@@ -1,4 +1,6 @@
-"""Reading Omniglot from any of its forms: the two official zips, their unzipped folders, or one packed npz. All give the same array."""
+"""Reading Omniglot from any of its forms: the two official zips, their unzipped folders, or one
+packed npz. All give the same array.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,9 @@ T = TypeVar("T")  # a path, or the name of an entry of a zip
 class Release:
     """What a copy of Omniglot has to hold, and where it is published.
 
-    background, evaluation: the number of characters of each alphabet, alphabets sorted. sha256: of the packed images in canonical order
-    (background, then evaluation; in each by alphabet, character, drawer). url: the folder with the zips. md5: of the two zips.
+    background, evaluation: the number of characters of each alphabet, alphabets sorted. sha256: of
+    the packed images in canonical order (background, then evaluation; in each by alphabet,
+    character, drawer). url: the folder with the zips. md5: of the two zips.
     """
 
     background: Mapping[str, int]
@@ -53,19 +56,26 @@ class Release:
 
 
 def read(folder: Path, release: Release) -> np.ndarray | None:
-    """The images in this folder, packed: uint8 [20 x classes, 1379] in canonical order; None if no form of the data set is complete there.
+    """The images in this folder, packed: uint8 [20 x classes, 1379] in canonical order; None if no
+    form of the data set is complete there.
 
-    Raises DataError that names the file: unreadable, an image missing, or other content than the published.
+    Raises DataError that names the file: unreadable, an image missing, or other content than the
+    published.
     """
     try:
         if (folder / PACKED).is_file():
             packed, source = _read_npz(folder / PACKED, release), folder / PACKED
         elif all(_place(folder, name) for name in SETS):
-            packed, source = np.concatenate([_read_set(folder, name, release) for name in SETS]), folder
+            packed, source = (
+                np.concatenate([_read_set(folder, name, release) for name in SETS]),
+                folder,
+            )
         else:
             return None
     except OSError as error:
-        raise DataError(f"cannot read {error.filename or folder}: {error.strerror or error}") from error
+        raise DataError(
+            f"cannot read {error.filename or folder}: {error.strerror or error}"
+        ) from error
     digest = hashlib.sha256(packed.tobytes()).hexdigest()
     if digest != release.sha256:
         hashes = f"the SHA-256 of its images is {digest[:12]}..., not {release.sha256[:12]}..."
@@ -88,7 +98,14 @@ def describe(folder: Path) -> str:
 
 def _place(folder: Path, name: str) -> Path | None:
     """Where one of the two sets lies: as a folder, else as a zip, else None."""
-    return next((p for p, there in ((folder / name, Path.is_dir), (folder / f"{name}.zip", Path.is_file)) if there(p)), None)
+    return next(
+        (
+            p
+            for p, there in ((folder / name, Path.is_dir), (folder / f"{name}.zip", Path.is_file))
+            if there(p)
+        ),
+        None,
+    )
 
 
 def _read_set(folder: Path, name: str, release: Release) -> np.ndarray:
@@ -96,28 +113,49 @@ def _read_set(folder: Path, name: str, release: Release) -> np.ndarray:
     place = _place(folder, name)
     assert place is not None, "the caller has looked"
     alphabets = release.background if name == SETS[0] else release.evaluation
-    wanted = [(a, c, d) for a, count in alphabets.items() for c in range(1, count + 1) for d in range(1, DRAWERS + 1)]
+    wanted = [
+        (a, c, d)
+        for a, count in alphabets.items()
+        for c in range(1, count + 1)
+        for d in range(1, DRAWERS + 1)
+    ]
     if place.is_dir():
-        found = _keyed({str(p.relative_to(folder).as_posix()): p for p in place.rglob("*.png")}, name)
+        found = _keyed(
+            {str(p.relative_to(folder).as_posix()): p for p in place.rglob("*.png")}, name
+        )
         return _decode_all(wanted, found, lambda path: path.read_bytes(), place)
     try:
         with zipfile.ZipFile(place) as archive:
-            return _decode_all(wanted, _keyed({entry: entry for entry in archive.namelist()}, name), archive.read, place)
+            return _decode_all(
+                wanted,
+                _keyed({entry: entry for entry in archive.namelist()}, name),
+                archive.read,
+                place,
+            )
     except (DataError, OSError):
         raise
     except Exception as error:  # damaged archives raise nearly anything
-        raise DataError(f"{place} is damaged: {error}\n  help: put a whole one there, or delete it to have it downloaded") from error
+        raise DataError(
+            f"{place} is damaged: {error}\n  help: put a whole one there, or delete it to have it"
+            " downloaded"
+        ) from error
 
 
 def _keyed(paths: Mapping[str, T], name: str) -> dict[Key, T]:
-    """The images among these paths of a set, by alphabet, character and drawer. Other files (of macOS, say) are passed over."""
+    """The images among these paths of a set, by alphabet, character and drawer. Other files (of
+    macOS, say) are passed over.
+    """
     form = re.compile(rf"(?:.*/)?{name}/([^/]+)/character(\d+)/\d+_(\d+)\.png")
     matches = ((form.fullmatch(path), value) for path, value in paths.items())
     return {(m[1], int(m[2]), int(m[3])): value for m, value in matches if m}
 
 
-def _decode_all(wanted: list[Key], found: Mapping[Key, T], read_bytes: Callable[[T], bytes], place: Path) -> np.ndarray:
-    missing = [f"{a}/character{c:02d} drawer {d:02d}" for a, c, d in wanted if (a, c, d) not in found]
+def _decode_all(
+    wanted: list[Key], found: Mapping[Key, T], read_bytes: Callable[[T], bytes], place: Path
+) -> np.ndarray:
+    missing = [
+        f"{a}/character{c:02d} drawer {d:02d}" for a, c, d in wanted if (a, c, d) not in found
+    ]
     if missing:
         more = f" and {len(missing) - 3} more images" if len(missing) > 3 else ""
         raise DataError(f"{place} lacks {', '.join(missing[:3])}{more}")
@@ -134,21 +172,42 @@ def _decode(png: bytes, where: str) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(png)) as image:
             grey = np.asarray(image.convert("L"))
-    except (OSError, ValueError, SyntaxError) as error:  # what PIL raises for files that are no images, or cut short
+    except (OSError, ValueError, SyntaxError) as error:
+        # what PIL raises for files that are no images, or cut short
         raise DataError(f"{where} is not a readable image: {error}") from error
     if grey.shape != (SIDE, SIDE):
-        raise DataError(f"{where} has {grey.shape[1]} x {grey.shape[0]} pixels, not {SIDE} x {SIDE}")
+        raise DataError(
+            f"{where} has {grey.shape[1]} x {grey.shape[0]} pixels, not {SIDE} x {SIDE}"
+        )
     return pack((grey < 128)[None])[0]
 
 
 def _read_npz(path: Path, release: Release) -> np.ndarray:
-    """The packed file: images sorted as `Release` says, and the names of their classes, which must be the published ones."""
-    wanted = {"packed": (2, "u"), "label": (1, "iu"), "alphabet_names": (1, "U"), "class_alphabet": (1, "iu"), "class_character": (1, "iu")}
+    """The packed file: images sorted as `Release` says, and the names of their classes, which must
+    be the published ones.
+    """
+    wanted = {
+        "packed": (2, "u"),
+        "label": (1, "iu"),
+        "alphabet_names": (1, "U"),
+        "class_alphabet": (1, "iu"),
+        "class_character": (1, "iu"),
+    }
     arrays = read_npz_arrays(path, wanted, "\n  help: put a whole one there")
     packed, label, places = arrays["packed"], arrays["label"], arrays["class_alphabet"]
-    if len(places) and not 0 <= int(places.min()) <= int(places.max()) < len(arrays["alphabet_names"]):
-        raise DataError(f"{path} is damaged: a class has no alphabet\n  help: put a whole one there")
-    characters = tuple(zip(arrays["alphabet_names"][places].tolist(), arrays["class_character"].tolist()))
-    if characters != release.characters or not np.array_equal(label, np.repeat(np.arange(len(characters)), DRAWERS)):
-        raise DataError(f"{path} is not the published Omniglot: it has other classes, or another order")
+    if len(places) and not 0 <= int(places.min()) <= int(places.max()) < len(
+        arrays["alphabet_names"]
+    ):
+        raise DataError(
+            f"{path} is damaged: a class has no alphabet\n  help: put a whole one there"
+        )
+    characters = tuple(
+        zip(arrays["alphabet_names"][places].tolist(), arrays["class_character"].tolist())
+    )
+    if characters != release.characters or not np.array_equal(
+        label, np.repeat(np.arange(len(characters)), DRAWERS)
+    ):
+        raise DataError(
+            f"{path} is not the published Omniglot: it has other classes, or another order"
+        )
     return np.ascontiguousarray(packed, dtype=np.uint8)

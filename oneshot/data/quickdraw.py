@@ -1,7 +1,8 @@
-"""Quick, Draw!: 345 kinds of things drawn by players of a game in under 20 seconds; embedded, 80 drawings each, 28 x 28, 1 bit.
+"""Quick, Draw!: 345 kinds of things drawn by players of a game in under 20 seconds; embedded, 80
+drawings each, 28 x 28, 1 bit.
 
-Made by `build_quickdraw.py`; licence, attribution and changes in QUICKDRAW.md (CC BY 4.0, Google, Inc.).
-Ha and Eck (2017), A Neural Representation of Sketch Drawings, arXiv:1704.03477.
+Made by `build_quickdraw.py`; licence, attribution and changes in QUICKDRAW.md (CC BY 4.0, Google,
+Inc.). Ha and Eck (2017), A Neural Representation of Sketch Drawings, arXiv:1704.03477.
 """
 
 from __future__ import annotations
@@ -29,16 +30,20 @@ FILE = Path(__file__).with_name(f"quickdraw_{CLASSES}x{DRAWINGS}.npz")
 
 
 def load(split: str, image_size: int) -> DataSet:
-    """Quick, Draw! with image_size x image_size pixels, 80 images a class; 28 is their own size, others are resized (`resize_bits`).
+    """Quick, Draw! with image_size x image_size pixels, 80 images a class; 28 is their own size,
+    others are resized (`resize_bits`).
 
-    split: "fixed" orders the classes by the SHA-256 of their names: the first 69 are test classes, the next 34 validation.
-    Raises DataError if the embedded file is absent or damaged.
+    split: "fixed" orders the classes by the SHA-256 of their names: the first 69 are test classes,
+    the next 34 validation. Raises DataError if the embedded file is absent or damaged.
     """
 
     def prepared() -> Iterator[np.ndarray]:
         packed, names = read_file()
         if content_hash(packed, names)[: len(FINGERPRINT)] != FINGERPRINT:
-            raise DataError(f"{FILE} is damaged: its content does not have the fingerprint {FINGERPRINT}\n  help: install oneshot again")
+            raise DataError(
+                f"{FILE} is damaged: its content does not have the fingerprint {FINGERPRINT}\n "
+                " help: install oneshot again"
+            )
         return (resize_bits(bits, image_size) for bits in unpacked_chunks(packed, SIDE))
 
     shape = (CLASSES * DRAWINGS, image_size, image_size)
@@ -46,7 +51,17 @@ def load(split: str, image_size: int) -> DataSet:
     names = class_names()
     train, validation, test = class_split(names)
     label = np.repeat(np.arange(CLASSES), DRAWINGS)
-    return DataSet("quickdraw", split, f"{FINGERPRINT}-{VERSION}", images, label, names, train, validation, test)
+    return DataSet(
+        "quickdraw",
+        split,
+        f"{FINGERPRINT}-{VERSION}",
+        images,
+        label,
+        names,
+        train,
+        validation,
+        test,
+    )
 
 
 def check(image_size: int, greys: bool) -> None:
@@ -56,7 +71,9 @@ def check(image_size: int, greys: bool) -> None:
 
 
 def greys(image_size: int) -> np.ndarray:
-    """The images of `load` as exact averages over the area of each pixel: uint8 [N, image_size, image_size], 255 is full ink."""
+    """The images of `load` as exact averages over the area of each pixel: uint8 [N, image_size,
+    image_size], 255 is full ink.
+    """
 
     def prepared() -> Iterator[np.ndarray]:
         return (area_average(bits, image_size) for bits in unpacked_chunks(read_file()[0], SIDE))
@@ -68,7 +85,11 @@ def greys(image_size: int) -> np.ndarray:
 def class_split(names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The train, validation and test classes: sorted int64 ids, disjoint, together every class."""
     order = by_hash(names)
-    return np.sort(order[TEST + VALIDATION :]), np.sort(order[TEST : TEST + VALIDATION]), np.sort(order[:TEST])
+    return (
+        np.sort(order[TEST + VALIDATION :]),
+        np.sort(order[TEST : TEST + VALIDATION]),
+        np.sort(order[:TEST]),
+    )
 
 
 def content_hash(packed: np.ndarray, names: Sequence[str]) -> str:
@@ -77,12 +98,16 @@ def content_hash(packed: np.ndarray, names: Sequence[str]) -> str:
 
 
 def class_names() -> tuple[str, ...]:
-    """The 345 names, sorted by code point. Raises DataError if the embedded file is absent or damaged."""
+    """The 345 names, sorted by code point. Raises DataError if the embedded file is absent or
+    damaged.
+    """
     return tuple(_member("class_names").tolist())
 
 
 def read_file() -> tuple[np.ndarray, tuple[str, ...]]:
-    """The embedded drawings, uint8 [27600, 98] packed, sorted by class, and the class names. Raises DataError as `class_names` does."""
+    """The embedded drawings, uint8 [27600, 98] packed, sorted by class, and the class names. Raises
+    DataError as `class_names` does.
+    """
     return _member("packed"), class_names()
 
 
@@ -91,5 +116,9 @@ def _member(name: str) -> np.ndarray:
         with np.load(FILE, allow_pickle=False) as file:
             array: np.ndarray = file[name]
             return array
-    except Exception as error:  # a damaged npz raises nearly anything: BadZipFile, zlib.error, KeyError, ValueError, OSError
-        raise DataError(f"{FILE} is absent or damaged: {error}\n  help: install oneshot again") from error
+    except Exception as error:
+        # a damaged npz raises nearly anything: BadZipFile, zlib.error, KeyError, ValueError,
+        # OSError
+        raise DataError(
+            f"{FILE} is absent or damaged: {error}\n  help: install oneshot again"
+        ) from error

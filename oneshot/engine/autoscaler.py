@@ -1,4 +1,6 @@
-"""The machines that an autoscaler may still start, which a cluster without any worker does not show."""
+"""The machines that an autoscaler may still start, which a cluster without any worker does not
+show.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +9,32 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")  # where `ray up` leaves the cluster's file on its head
+# where `ray up` leaves the cluster's file on its head
+BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")
 
 
 def promised(path: Path = BOOTSTRAP) -> list[tuple[int, Mapping[str, float]]]:
-    """(how many at most, resources of each) of every type of worker; [] where no autoscaler's file is, or it cannot be read."""
+    """(how many at most, resources of each) of every type of worker; [] where no autoscaler's file
+    is, or it cannot be read.
+    """
     import yaml
 
-    with contextlib.suppress(OSError, yaml.YAMLError, AttributeError, TypeError, ValueError, RuntimeError):
+    with contextlib.suppress(
+        OSError, yaml.YAMLError, AttributeError, TypeError, ValueError, RuntimeError
+    ):
         config = yaml.safe_load(path.expanduser().read_text(encoding="utf-8"))
         types = config.get("available_node_types") or {}
         most = int(config.get("max_workers", 0))
-        workers = [(min(int(t.get("max_workers", 0)), most), t.get("resources") or {}) for t in types.values()]
+        workers = [
+            (min(int(t.get("max_workers", 0)), most), t.get("resources") or {})
+            for t in types.values()
+        ]
         return [(count, resources) for count, resources in workers if count > 0]
     return []
 
 
 def grows_elsewhere() -> bool:
-    """Whether machines may come that nobody here can know of: a pod of a cluster in Kubernetes, whose operator starts others."""
+    """Whether machines may come that nobody here can know of: a pod of a cluster in Kubernetes,
+    whose operator starts others.
+    """
     return "KUBERNETES_SERVICE_HOST" in os.environ

@@ -1,4 +1,6 @@
-"""What a trial asks of a cluster, held against the machines there are and those that may come. Nothing here knows the engine."""
+"""What a trial asks of a cluster, held against the machines there are and those that may come.
+Nothing here knows the engine.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ class Impossible(ValueError):
 
 def fits(machine: Resources, share: Resources) -> int:
     """How many trials of this share one machine holds at once."""
-    counts = [int(machine.get(name, 0) / asked + 1e-9) for name, asked in share.items() if asked > 0]
+    counts = [
+        int(machine.get(name, 0) / asked + 1e-9) for name, asked in share.items() if asked > 0
+    ]
     return min(counts, default=1)
 
 
@@ -43,7 +47,9 @@ def slots(there: Iterable[Resources], to_come: Types, share: Resources, workers:
 
 
 def lacks(there: Sequence[Resources], share: Resources, workers: int = 1) -> str:
-    """What no machine there has room for, in words; "" where a trial fits when nothing else runs."""
+    """What no machine there has room for, in words; "" where a trial fits when nothing else
+    runs.
+    """
     if not any(fits(machine, share) for machine in there):
         return f"a machine with {words(share)}"
     if sum(fits(machine, share) for machine in there) < workers:
@@ -51,7 +57,9 @@ def lacks(there: Sequence[Resources], share: Resources, workers: int = 1) -> str
     return ""
 
 
-def refusal(there: Sequence[Resources], to_come: Types, share: Resources, workers: int = 1) -> Impossible | None:
+def refusal(
+    there: Sequence[Resources], to_come: Types, share: Resources, workers: int = 1
+) -> Impossible | None:
     """Why the cluster can never run such a trial; None where it can, now or when it has grown.
 
     A type of machine without resources is one whose size is not known, so nothing is refused.
@@ -67,36 +75,50 @@ def refusal(there: Sequence[Resources], to_come: Types, share: Resources, worker
         return None
     room = max(now, later)
     return Impossible(
-        f"this cluster has room for {room} {'worker' if room == 1 else 'workers'} with {words(share)}; a trial asks for {workers}",
+        f"this cluster has room for {room} {'worker' if room == 1 else 'workers'} with"
+        f" {words(share)}; a trial asks for {workers}",
         f"--workers-per-trial {room}, or a larger cluster",
     )
 
 
 def _no_machine(machines: Sequence[Resources], share: Resources, grows: bool) -> Impossible:
-    whose = "no machine that this cluster has or may start has" if grows else "no machine of this cluster has"
+    whose = (
+        "no machine that this cluster has or may start has"
+        if grows
+        else "no machine of this cluster has"
+    )
     most = {name: max((m.get(name, 0) for m in machines), default=0) for name in share}
     short = [name for name, asked in share.items() if asked > most[name]]
     if not short:
         return Impossible(
             f"{whose} {words(share)} together",
-            "ask for less by --cpus-per-trial or --gpus-per-trial; --gpus-per-trial 0 trains on processors",
+            "ask for less by --cpus-per-trial or --gpus-per-trial; --gpus-per-trial 0 trains on"
+            " processors",
         )
     name = short[0]
     largest = f"the largest has {most[name]:g}" if most[name] else "none has any"
     flag = {"CPU": "--cpus-per-trial", "GPU": "--gpus-per-trial"}.get(name, name)
     less = f"{flag} {most[name]:g}" if most[name] or name == "GPU" else "machines with processors"
     more = " trains on processors" if name == "GPU" and not most[name] else ""
-    return Impossible(f"{whose} {words({name: share[name]})}; {largest}", f"{less}{more}; --address joins another cluster")
+    return Impossible(
+        f"{whose} {words({name: share[name]})}; {largest}",
+        f"{less}{more}; --address joins another cluster",
+    )
 
 
 def words(share: Resources) -> str:
     """A share as people say it: `2 processors and 0.5 GPUs`."""
-    parts = [f"{asked:g} {NAMES.get(name, (name, name))[asked != 1]}" for name, asked in share.items() if asked > 0]
+    parts = [
+        f"{asked:g} {NAMES.get(name, (name, name))[asked != 1]}"
+        for name, asked in share.items()
+        if asked > 0
+    ]
     return " and ".join(parts) or "any processor"
 
 
 class Waiting:
-    """Shows what a run waits for: in the live line, and as a line of the log at its begin and every minute.
+    """Shows what a run waits for: in the live line, and as a line of the log at its begin and every
+    minute.
 
     Args:
         state: of the run, whose phase it takes over while there is something to wait for.

@@ -1,7 +1,9 @@
-"""Running a sweep: inputs first, then every trial, in this process or on Ray; records folded into tables all the while.
+"""Running a sweep: inputs first, then every trial, in this process or on Ray; records folded into
+tables all the while.
 
-Points are enumerated beforehand, a point is done when its record is in the store, and a resume is a new run over the points without one.
-An engine only executes: nothing that it counts or saves is trusted.
+Points are enumerated beforehand, a point is done when its record is in the store, and a resume is a
+new run over the points without one. An engine only executes: nothing that it counts or saves is
+trusted.
 """
 
 from __future__ import annotations
@@ -41,13 +43,16 @@ SHRINK = 8  # each round stacks so many times fewer trainings than the one befor
 FOLD_SECONDS = 5.0
 STOP_SECONDS = 30.0
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-LOOKS_A_SECOND, REPORTS_A_SECOND = 500.0, 100.0  # of all trials together: what an object store and one driver bear with ease
+# of all trials together: what an object store and one driver bear with ease
+LOOKS_A_SECOND, REPORTS_A_SECOND = 500.0, 100.0
 SHOWN_LOSSES = 5
 
 
 @dataclass
 class Options:
-    """How to run. address: the Ray cluster to join, "" for this machine. max_stack: None for the default of the device."""
+    """How to run. address: the Ray cluster to join, "" for this machine. max_stack: None for the
+    default of the device.
+    """
 
     address: str = ""
     gpus_per_trial: float | None = None
@@ -77,11 +82,14 @@ class WorkerDied(RuntimeError):
 
 
 class Stop:
-    """Ctrl-C, SIGTERM, SIGHUP and a reader that left: the first asks every trial to save and end, the second ends at once.
+    """Ctrl-C, SIGTERM, SIGHUP and a reader that left: the first asks every trial to save and end,
+    the second ends at once.
 
-    The first word comes at once, whatever the store does: the request to the trials is written by a thread of its own.
+    The first word comes at once, whatever the store does: the request to the trials is written by a
+    thread of its own.
 
-    signal: the number of the one that was heard, 0 for none. preparing: nothing runs yet that could save.
+    signal: the number of the one that was heard, 0 for none. preparing: nothing runs yet that could
+    save.
     """
 
     def __init__(self, job: Job, say: Callable[[str], None]):
@@ -97,9 +105,15 @@ class Stop:
         return self
 
     def listen(self) -> None:
-        """Hear signals, also after a library has put its own handlers in the place of ours. SIGHUP that `nohup` shuts out stays out."""
+        """Hear signals, also after a library has put its own handlers in the place of ours. SIGHUP
+        that `nohup` shuts out stays out.
+        """
         if threading.current_thread() is threading.main_thread():
-            heard = [s for s in STOPPING if s != signal.SIGHUP or signal.getsignal(s) is not signal.SIG_IGN]
+            heard = [
+                s
+                for s in STOPPING
+                if s != signal.SIGHUP or signal.getsignal(s) is not signal.SIG_IGN
+            ]
             old: dict[int, Any] = {s: signal.signal(s, self._handle) for s in heard}
             self._old = self._old or old
 
@@ -130,7 +144,8 @@ class Stop:
             self._writer.start()
 
     def _write(self) -> None:
-        with contextlib.suppress(Exception):  # where nothing can be written, the trials find that out themselves
+        # where nothing can be written, the trials find that out themselves
+        with contextlib.suppress(Exception):
             self.job.store.write(self.job.stop_key(), b"stop")
 
     def asked(self) -> bool:
@@ -143,35 +158,61 @@ class Stop:
 
 
 def revision() -> str:
-    """The git revision of this package's checkout, with "+changes" where files differ from it; "" outside a checkout."""
+    """The git revision of this package's checkout, with "+changes" where files differ from it; ""
+    outside a checkout.
+    """
     folder = Path(__file__).parent
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         head = subprocess.run(
-            ["git", "rev-parse", "--short=12", "HEAD"], cwd=folder, capture_output=True, text=True, timeout=10, check=True
+            ["git", "rev-parse", "--short=12", "HEAD"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
         )
-        dirty = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
+        dirty = subprocess.run(
+            ["git", "status", "--porcelain", "-uno"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
         return head.stdout.strip() + ("+changes" if dirty.stdout.strip() else "")
     return ""
 
 
-def run(plan: Plan, options: Options, make_engine: Callable[[Driver], Engine], manifest: bytes = b"") -> Outcome:
+def run(
+    plan: Plan, options: Options, make_engine: Callable[[Driver], Engine], manifest: bytes = b""
+) -> Outcome:
     """Compute every point of the plan that is to run, on the engine made.
 
     Args:
         plan: the points, and the store of their results.
         options: how to run.
         make_engine: the engine of a driver.
-        manifest: what RESULTS/<sweep>/sweep.json says of this run; written once no other driver runs the sweep.
+        manifest: what RESULTS/<sweep>/sweep.json says of this run; written once no other driver
+            runs the sweep.
 
     Raises:
         lease.Taken: another driver runs this sweep; Unavailable: the store takes no lease.
     """
     store, name = plan.store, plan.sweep.name
     job = Job(
-        store, name, uuid.uuid4().hex[:8], options.checkpoint_seconds, options.drop_weights, options.workers_per_trial,
+        store,
+        name,
+        uuid.uuid4().hex[:8],
+        options.checkpoint_seconds,
+        options.drop_weights,
+        options.workers_per_trial,
         provenance={"git_revision": revision()},
-        failed={p.point_id: plan.log.version(p.point_id) for p in plan.to_run if plan.status(p) == "failed"},
-    )  # fmt: skip
+        failed={
+            p.point_id: plan.log.version(p.point_id)
+            for p in plan.to_run
+            if plan.status(p) == "failed"
+        },
+    )
     before = plan.before
     state = State(name, before + len(plan.to_run), before, work=max(trial_work(plan.to_run), 1.0))
     state.by_likelihood = plan.measure() == "nelbo"
@@ -199,16 +240,25 @@ def run(plan: Plan, options: Options, make_engine: Callable[[Driver], Engine], m
 
 
 def _nearest(plan: Plan, found: Sequence[dict[str, Any]]) -> tuple[float, str]:
-    """The done point of the sweep's model that is nearest to people, or of lowest NELBO where no critic scores, in words."""
+    """The done point of the sweep's model that is nearest to people, or of lowest NELBO where no
+    critic scores, in words.
+    """
     by = plan.measure()
     best = min(
-        (r for r in found if r["status"] == "done" and r["model"] == plan.sweep.model and r.get(by) is not None),
+        (
+            r
+            for r in found
+            if r["status"] == "done" and r["model"] == plan.sweep.model and r.get(by) is not None
+        ),
         key=lambda r: r[by],
         default=None,
     )
     if best is None:
         return float("inf"), ""
-    return best[by], ", ".join(f"{a} {best[a]:g}" if isinstance(best[a], float) else f"{a} {best[a]}" for a in [*plan.sweep.axes, "seed"])
+    return best[by], ", ".join(
+        f"{a} {best[a]:g}" if isinstance(best[a], float) else f"{a} {best[a]}"
+        for a in [*plan.sweep.axes, "seed"]
+    )
 
 
 def _echo_critics(plan: Plan, progress: Progress) -> None:
@@ -217,13 +267,21 @@ def _echo_critics(plan: Plan, progress: Progress) -> None:
 
 
 class Driver:
-    """The state of one run: which points are still without a record, and the folding of records into tables.
+    """The state of one run: which points are still without a record, and the folding of records
+    into tables.
 
-    machines: where each worker at work is, host by worker. trouble: why the run ends before its time.
+    machines: where each worker at work is, host by worker. trouble: why the run ends before its
+    time.
     """
 
     def __init__(self, plan: Plan, job: Job, options: Options, state: State, progress: Progress):
-        self.plan, self.job, self.options, self.state, self.progress = plan, job, options, state, progress
+        self.plan, self.job, self.options, self.state, self.progress = (
+            plan,
+            job,
+            options,
+            state,
+            progress,
+        )
         self.stop = Stop(job, progress.say)
         self.trouble = ""
         self.machines: dict[str, str] = {}
@@ -240,17 +298,22 @@ class Driver:
         self._lock = threading.Lock()
 
     def holds(self) -> bool:
-        """Whether this driver may still write tables and records: not once another one holds the sweep."""
+        """Whether this driver may still write tables and records: not once another one holds the
+        sweep.
+        """
         return self.lease is None or self.lease.held()
 
     def run_all(self, engine: Engine) -> None:
-        """Run all trials; those whose worker died without a record again, then leave a `failed` row for what is still without one.
+        """Run all trials; those whose worker died without a record again, then leave a `failed` row
+        for what is still without one.
 
-        Each round stacks fewer trainings, and only in the first do short trials share a turn: a point that takes its worker down takes no
-        others along in the end.
+        Each round stacks fewer trainings, and only in the first do short trials share a turn: a
+        point that takes its worker down takes no others along in the end.
         """
         for self.attempt in range(ROUNDS):
-            trials = trial.group(self._left(), max(engine.max_stack() // SHRINK**self.attempt, 1), engine.slots())
+            trials = trial.group(
+                self._left(), max(engine.max_stack() // SHRINK**self.attempt, 1), engine.slots()
+            )
             engine.run(trials, self.attempt)
             self.take_records()
             if self.stop.asked() or not self.waiting:
@@ -267,7 +330,9 @@ class Driver:
 
     def lost_machine(self, host: str, trials: int) -> None:
         """Say that a machine is gone, and what becomes of its trials."""
-        self.progress.event(f"lost machine {host}: {trials} trials run again elsewhere, from their checkpoints")
+        self.progress.event(
+            f"lost machine {host}: {trials} trials run again elsewhere, from their checkpoints"
+        )
 
     def lost_worker(self, how: str, host: str, points: Sequence[Point]) -> None:
         """Note why the worker of these points died; they are tried again in the next round."""
@@ -275,10 +340,13 @@ class Driver:
         self._shown_losses += 1
         if points and self._shown_losses <= SHOWN_LOSSES:
             label = trial_label(points, self.plan.sweep.axes)
-            self.progress.event(f"lost worker on {host} at {label} (try {self.attempt + 1} of {ROUNDS}): {how}")
+            self.progress.event(
+                f"lost worker on {host} at {label} (try {self.attempt + 1} of {ROUNDS}): {how}"
+            )
 
     def without_store(self, text: str, unwritable: bool, host: str) -> None:
-        """A trial could not reach the results. The run ends where that is for good: they take no files, or the driver cannot write either.
+        """A trial could not reach the results. The run ends where that is for good: they take no
+        files, or the driver cannot write either.
 
         Else it is that machine's trouble alone.
         """
@@ -291,7 +359,10 @@ class Driver:
         except OSError as error:
             self.end_for(str(error))
         else:
-            self.progress.event(f"{host} cannot reach the results ({text}); its trial is tried again in the next round")
+            self.progress.event(
+                f"{host} cannot reach the results ({text}); its trial is tried again in the next"
+                " round"
+            )
 
     def end_for(self, trouble: str) -> None:
         """End the run for this reason, once."""
@@ -301,14 +372,18 @@ class Driver:
             self.stop.ask()
 
     def without_reader(self) -> None:
-        """Whoever read what this run says is gone, as `| head` is after its lines: end as after Ctrl-C, as pipes do."""
+        """Whoever read what this run says is gone, as `| head` is after its lines: end as after
+        Ctrl-C, as pipes do.
+        """
         if not self.stop.asked():
             self.stop.ask(signal.SIGPIPE)
             if self.stop.preparing:  # nothing there asks whether to stop
                 os.kill(os.getpid(), signal.SIGINT)
 
     def overtaken(self, text: str) -> None:
-        """Another driver holds the sweep now: end without waiting for the trials, whose work it can use."""
+        """Another driver holds the sweep now: end without waiting for the trials, whose work it can
+        use.
+        """
         self.trouble = text
         self.progress.say(f"Stopping: {text}")
         self.stop.asked_at = time.monotonic() - STOP_SECONDS - 1
@@ -319,13 +394,26 @@ class Driver:
 
     def tell(self) -> dict[str, Any]:
         """What others may know of this run while it goes on: it stands beside the lease."""
-        running = {name: points for name, points in list(self.at_work.items()) if name in self.state.running}
+        running = {
+            name: points
+            for name, points in list(self.at_work.items())
+            if name in self.state.running
+        }
         points = [p for trial_points in running.values() for p in trial_points]
-        axes = {axis: dict(Counter(messages.number(p.settings[axis]) for p in points if axis in p.axes)) for axis in self.plan.sweep.axes}
+        axes = {
+            axis: dict(Counter(messages.number(p.settings[axis]) for p in points if axis in p.axes))
+            for axis in self.plan.sweep.axes
+        }
         return {
-            "started": self.started, "phase": self.state.phase, "running": axes, "running_points": len(points), "trials": len(running),
-            "machines": dict(Counter(list(self.machines.values()))), "per_minute": self.state.per_minute(), "left": self.state.left(),
-        }  # fmt: skip
+            "started": self.started,
+            "phase": self.state.phase,
+            "running": axes,
+            "running_points": len(points),
+            "trials": len(running),
+            "machines": dict(Counter(list(self.machines.values()))),
+            "per_minute": self.state.per_minute(),
+            "left": self.state.left(),
+        }
 
     def _left(self) -> list[Point]:
         """The points to run that have no record yet, in the sweep's order."""
@@ -335,12 +423,17 @@ class Driver:
     def take_records(self, points: Sequence[Point] | None = None, at_once: bool = False) -> bool:
         """Read new records (of these points only, if given) and count them; True if there were any.
 
-        On an object store, where each costs requests, single points wait for the next listing unless they are wanted at once.
+        On an object store, where each costs requests, single points wait for the next listing
+        unless they are wanted at once.
         """
         if points is not None and not at_once and self.plan.store.local("") is None:
             return False
         with self._lock:
-            ids = None if points is None else [p.point_id for p in points if p.point_id in self.waiting]
+            ids = (
+                None
+                if points is None
+                else [p.point_id for p in points if p.point_id in self.waiting]
+            )
             read = self.plan.log.update(ids)
             found = [r for r in read if r.row["point_id"] in self.waiting]
             for record in found:
@@ -363,7 +456,9 @@ class Driver:
 
     @contextlib.contextmanager
     def folding(self) -> Iterator[None]:
-        """Fold records into the tables every few seconds, never more than a twentieth of the time, and at the end."""
+        """Fold records into the tables every few seconds, never more than a twentieth of the time,
+        and at the end.
+        """
         end = threading.Event()
 
         def loop() -> None:
@@ -374,7 +469,8 @@ class Driver:
                     self.take_records()
                     if self.unfolded:
                         self.fold(whole=False)
-                except Exception as error:  # a full disk must not end the run: records are retried at the end
+                except Exception as error:
+                    # a full disk must not end the run: records are retried at the end
                     self.progress.event(f"tables not written: {_words(error)}")
                 pause = max(FOLD_SECONDS, 20 * (time.monotonic() - start))
 
@@ -393,7 +489,8 @@ class Driver:
                 self.trouble = self.trouble or f"tables not written: {_words(error)}"
 
     def fold(self, whole: bool = True) -> None:
-        """Write the tables of all points of the sweep that have a record; not whole: large tables of arrays may wait for the end.
+        """Write the tables of all points of the sweep that have a record; not whole: large tables
+        of arrays may wait for the end.
 
         Nothing is written once another driver holds the sweep: the tables are its own then.
         """
@@ -402,12 +499,15 @@ class Driver:
         with self._lock:
             self.unfolded = False
             records = self.plan.current_records()
-        self.plan.fold(records, whole)  # without the lock: whoever counts records need not wait for a file of all curves
+        # without the lock: whoever counts records need not wait for a file of all curves
+        self.plan.fold(records, whole)
         self.state.folded_at = time.monotonic()
 
     def outcome(self) -> Outcome:
         seconds, signal = time.monotonic() - self.began, self.stop.signal
-        return Outcome(dict(self.state.counts), len(self.waiting), seconds, signal, self.trouble, self.new_rows)
+        return Outcome(
+            dict(self.state.counts), len(self.waiting), seconds, signal, self.trouble, self.new_rows
+        )
 
 
 class Engine(contextlib.AbstractContextManager["Engine"]):
@@ -418,7 +518,10 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
 
     def prepare(self, points: Sequence[Point]) -> None:
         """Compute the inputs that these points lack."""
-        distinct = {(*inputs.keys(p).values(), str(inputs.images_beside(p)), p.settings["image_size"]): p for p in points}
+        distinct = {
+            (*inputs.keys(p).values(), str(inputs.images_beside(p)), p.settings["image_size"]): p
+            for p in points
+        }
         for point in distinct.values():
             if inputs.images_beside(point) or inputs.missing(point, self.job.store):
                 self.state.phase = "preparing critics" if point.scored else "preparing images"
@@ -433,7 +536,8 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
     def run(self, trials: Sequence[Sequence[Point]], attempt: int = 0) -> None:
         """Run these trials to their end, or until a stop is asked for.
 
-        attempt: the round; in all but the first, no trial shares a worker's turn with another, and each has twice the room of before.
+        attempt: the round; in all but the first, no trial shares a worker's turn with another, and
+        each has twice the room of before.
         """
 
     def slots(self) -> int:
@@ -452,25 +556,45 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         return asked or (STACK_ON_GPU if self.device().startswith("cuda") else STACK_ON_CPU)
 
     def paced(self) -> Job:
-        """The job with how often trials look for a stop and report, for as many as run side by side."""
+        """The job with how often trials look for a stop and report, for as many as run side by
+        side.
+        """
         slots = self.slots()
         look = slots / LOOKS_A_SECOND if self.job.store.local("") is None else 0.0
-        return dataclasses.replace(self.job, look_seconds=look, report_seconds=max(slots / REPORTS_A_SECOND, 1.0))
+        return dataclasses.replace(
+            self.job, look_seconds=look, report_seconds=max(slots / REPORTS_A_SECOND, 1.0)
+        )
 
     def begin(self, name: str, points: Sequence[Point]) -> None:
         """Show a trial as running."""
-        self.driver.at_work = {n: p for n, p in self.driver.at_work.items() if n in self.state.running} | {name: points}
-        self.state.running[name] = Running(trial_label(points, self.driver.plan.sweep.axes), len(points), trial_work(points))
+        self.driver.at_work = {
+            n: p for n, p in self.driver.at_work.items() if n in self.state.running
+        } | {name: points}
+        self.state.running[name] = Running(
+            trial_label(points, self.driver.plan.sweep.axes), len(points), trial_work(points)
+        )
 
-    def follow(self, name: str, points: Sequence[Point], doing: str, done: int, total: int, loss: float = math.nan) -> None:
-        """Show what a trial is at; past its training, take the records of those of its points that have one already."""
+    def follow(
+        self,
+        name: str,
+        points: Sequence[Point],
+        doing: str,
+        done: int,
+        total: int,
+        loss: float = math.nan,
+    ) -> None:
+        """Show what a trial is at; past its training, take the records of those of its points that
+        have one already.
+        """
         if (one := self.state.running.get(name)) is not None:
             one.doing, one.done, one.total, one.loss = doing, done, total, loss
         if doing != "epoch" and len(points) > 1:
             self.driver.take_records(points)
 
     def phase(self, what: str, epoch: int, epochs: int, losses: dict[str, Any]) -> None:
-        """Show how far a critic's training is; a line each tenth of it where nothing is repainted."""
+        """Show how far a critic's training is; a line each tenth of it where nothing is
+        repainted.
+        """
         numbers = " ".join(f"{k}={v:.4g}" for k, v in losses.items() if isinstance(v, float))
         text = f"{what} epoch {epoch}/{epochs}  {numbers}" if losses else what
         self.state.phase = text if text.startswith("waiting ") else f"preparing {text}"
@@ -479,7 +603,9 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
 
 
 class LocalEngine(Engine):
-    """Everything in this process, one trial after the other: for debugging, and where Ray cannot run."""
+    """Everything in this process, one trial after the other: for debugging, and where Ray cannot
+    run.
+    """
 
     def __exit__(self, *exc: object) -> None:
         return None
@@ -502,16 +628,24 @@ class LocalEngine(Engine):
                         raise
                     statuses = {p.point_id: trial.record_failure(p, error, job) for p in group}
             except Unavailable as error:
-                self.driver.without_store(str(error), isinstance(error, Unwritable), platform.node())
+                self.driver.without_store(
+                    str(error), isinstance(error, Unwritable), platform.node()
+                )
             self.state.end_trial(name, bool(statuses))
             self.driver.take_records(group)
 
 
 def trial_label(points: Sequence[Point], axes: Sequence[str]) -> str:
-    """A trial in words: its first point; of a stack also the last, as in `beta=0 seed=44 .. beta=4 seed=44 (17 stacked)`."""
+    """A trial in words: its first point; of a stack also the last, as in `beta=0 seed=44 .. beta=4
+    seed=44 (17 stacked)`.
+    """
     trainings = list({p.train_id: p for p in points}.values())
     first = trainings[0].label(axes)
-    return first if len(trainings) == 1 else f"{first} .. {trainings[-1].label(axes)} ({len(trainings)} stacked)"
+    return (
+        first
+        if len(trainings) == 1
+        else f"{first} .. {trainings[-1].label(axes)} ({len(trainings)} stacked)"
+    )
 
 
 def _words(error: Exception) -> str:

@@ -1,4 +1,6 @@
-"""Joining a Ray cluster, or starting Ray on this machine. Nobody waits long for a cluster that does not answer."""
+"""Joining a Ray cluster, or starting Ray on this machine. Nobody waits long for a cluster that does
+not answer.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +21,24 @@ import ray
 from ray._private.authentication import authentication_token_setup as token_setup
 from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 
-PROBE_SECONDS = 10.0  # until what listens at an address must have said that it speaks Ray's protocol
+# until what listens at an address must have said that it speaks Ray's protocol
+PROBE_SECONDS = 10.0
 JOIN_SECONDS = 40.0  # until a cluster that answers must have taken this process in
 LONGEST_TEMP = 40  # bytes: sockets lie 64 below and a socket's path has at most 107
 SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 TOKEN = Path("~/.ray/auth_token")
-HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # of gRPC; its answer is of the same kind
+# of gRPC; its answer is of the same kind
+HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 SETTINGS = 4
 QUESTION = "/ray.rpc.NodeInfoGcsService/GetClusterId"
-START_HELP = "start one with ray up cluster.yaml, or leave --address out (and RAY_ADDRESS unset) for this machine"
-TOKEN_HELP = "export RAY_AUTH_MODE=token, with the cluster's token in ~/.ray/auth_token; RAY_AUTH_MODE=disabled for one without"
+START_HELP = (
+    "start one with ray up cluster.yaml, or leave --address out (and RAY_ADDRESS unset) for this"
+    " machine"
+)
+TOKEN_HELP = (
+    "export RAY_AUTH_MODE=token, with the cluster's token in ~/.ray/auth_token;"
+    " RAY_AUTH_MODE=disabled for one without"
+)
 
 
 class NoCluster(ConnectionError):
@@ -52,7 +62,8 @@ def join(address: str) -> None:
         _start()
     else:
         _connect(address)
-    # Pages about every dead node and worker, which no setting keeps back; what it means for the sweep is said in a line.
+    # Pages about every dead node and worker, which no setting keeps back; what it means for the
+    # sweep is said in a line.
     ray._private.worker.print_to_stdstream = lambda *_, **__: None
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
 
@@ -65,12 +76,24 @@ def _start() -> None:
     if (folder := _short_folder()) is not None:
         more["_temp_dir"] = folder
     _own_token()
-    ray.init(address="local", log_to_driver=False, logging_level=logging.ERROR, num_cpus=os.cpu_count(), include_dashboard=False, **more)
+    ray.init(
+        address="local",
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        num_cpus=os.cpu_count(),
+        include_dashboard=False,
+        **more,
+    )
 
 
 def _own_token() -> None:
-    """A token for this run alone where the user has none, so that nothing is left in the home, which need not even be there."""
-    if os.environ.get("RAY_AUTH_MODE", "token").lower() != "token" or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ):
+    """A token for this run alone where the user has none, so that nothing is left in the home,
+    which need not even be there.
+    """
+    if os.environ.get("RAY_AUTH_MODE", "token").lower() != "token" or {
+        "RAY_AUTH_TOKEN",
+        "RAY_AUTH_TOKEN_PATH",
+    } & set(os.environ):
         return
     try:
         known = TOKEN.expanduser().is_file()
@@ -81,14 +104,21 @@ def _own_token() -> None:
 
 
 def _short_folder() -> str | None:
-    """A folder for Ray where its own choice is too long for the paths of sockets; None where that is short enough."""
-    default = os.path.join(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp", "ray")
+    """A folder for Ray where its own choice is too long for the paths of sockets; None where that
+    is short enough.
+    """
+    default = os.path.join(
+        os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp", "ray"
+    )
     if len(os.fsencode(default)) <= LONGEST_TEMP:
         return None
     for parent in SHORT_FOLDERS:
         if os.access(parent, os.W_OK | os.X_OK):
             return _folder_of_user(parent)
-    raise NoCluster(f"Ray needs a folder with a path of at most {LONGEST_TEMP} bytes, not {default}", "export RAY_TMPDIR=/SHORT/FOLDER")
+    raise NoCluster(
+        f"Ray needs a folder with a path of at most {LONGEST_TEMP} bytes, not {default}",
+        "export RAY_TMPDIR=/SHORT/FOLDER",
+    )
 
 
 def _folder_of_user(parent: str) -> str:
@@ -114,7 +144,10 @@ def _connect(address: str) -> None:
     if "://" not in address:
         _agree(host, port, _told(address, host, port))
     try:
-        _within(JOIN_SECONDS, lambda: ray.init(address=at, log_to_driver=False, logging_level=logging.ERROR))
+        _within(
+            JOIN_SECONDS,
+            lambda: ray.init(address=at, log_to_driver=False, logging_level=logging.ERROR),
+        )
     except NoCluster:
         raise
     except (OSError, RuntimeError, ValueError, AssertionError, ray.exceptions.RayError) as error:
@@ -125,12 +158,16 @@ def _connect(address: str) -> None:
 
 
 def _place(address: str) -> tuple[str, int]:
-    """Host and port of an address. Raises NoCluster if it is none, or if there is no cluster that `auto` could mean."""
+    """Host and port of an address. Raises NoCluster if it is none, or if there is no cluster that
+    `auto` could mean.
+    """
     if address == "auto":
         try:
             found = ray._private.services.canonicalize_bootstrap_address("auto")
         except (ConnectionError, ValueError) as error:
-            raise NoCluster(f"no Ray cluster runs on this machine: {str(error).splitlines()[0]}") from error
+            raise NoCluster(
+                f"no Ray cluster runs on this machine: {str(error).splitlines()[0]}"
+            ) from error
         if found is None:
             raise NoCluster("no Ray cluster runs on this machine")
         address = found
@@ -165,7 +202,8 @@ def _trouble(host: str, port: int) -> str:
 
 
 def _agree(host: str, port: int, told: str) -> None:
-    """Use a token if, and only if, the cluster asks for one: where they differ, Ray warns for a minute and then hangs.
+    """Use a token if, and only if, the cluster asks for one: where they differ, Ray warns for a
+    minute and then hangs.
 
     Raises:
         NoCluster: the cluster asks for another token than this user has.
@@ -182,13 +220,19 @@ def _agree(host: str, port: int, told: str) -> None:
     if mode != "disabled":
         logging.getLogger("ray").setLevel(logging.ERROR)
         token_setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
-        if _takes(grpc, host, port, AuthenticationTokenLoader.instance().get_token_for_http_header()):
+        if _takes(
+            grpc, host, port, AuthenticationTokenLoader.instance().get_token_for_http_header()
+        ):
             return
-    raise NoCluster(f"the Ray cluster at {told} asks for a token, and this user has none or another", TOKEN_HELP)
+    raise NoCluster(
+        f"the Ray cluster at {told} asks for a token, and this user has none or another", TOKEN_HELP
+    )
 
 
 def _takes(grpc: Any, host: str, port: int, header: Mapping[str, str]) -> bool:
-    """Whether the cluster answers a question with this header; also where it does not know the question."""
+    """Whether the cluster answers a question with this header; also where it does not know the
+    question.
+    """
     metadata = tuple((name.lower(), value) for name, value in header.items())
     with grpc.insecure_channel(f"[{host}]:{port}" if ":" in host else f"{host}:{port}") as channel:
         try:
@@ -199,7 +243,9 @@ def _takes(grpc: Any, host: str, port: int, header: Mapping[str, str]) -> bool:
 
 
 def _within(seconds: float, work: Callable[[], Any]) -> None:
-    """Do this in a thread of its own and raise what it raises; NoCluster if it does not come back in time."""
+    """Do this in a thread of its own and raise what it raises; NoCluster if it does not come back
+    in time.
+    """
     raised: list[BaseException] = []
 
     def call() -> None:
@@ -208,12 +254,18 @@ def _within(seconds: float, work: Callable[[], Any]) -> None:
         except BaseException as error:
             raised.append(error)
 
-    thread, end = threading.Thread(target=call, name="join", daemon=True), time.monotonic() + seconds
+    thread, end = (
+        threading.Thread(target=call, name="join", daemon=True),
+        time.monotonic() + seconds,
+    )
     thread.start()
     while thread.is_alive() and time.monotonic() < end:
         thread.join(0.2)
     if thread.is_alive():
         atexit.unregister(ray._private.worker.shutdown)  # it would wait for the thread
-        raise NoCluster(f"the Ray cluster answers but did not let this process in within {seconds:g} s", "see `ray status` on its head")
+        raise NoCluster(
+            f"the Ray cluster answers but did not let this process in within {seconds:g} s",
+            "see `ray status` on its head",
+        )
     if raised:
         raise raised[0]

@@ -1,6 +1,8 @@
-"""A trial by a group of workers: Ray Train starts them inside the Tune trial, and they train one point together, data-parallel.
+"""A trial by a group of workers: Ray Train starts them inside the Tune trial, and they train one
+point together, data-parallel.
 
-The first worker runs the whole trial; the others help it to train. The group is started again from the checkpoint if one of them dies.
+The first worker runs the whole trial; the others help it to train. The group is started again from
+the checkpoint if one of them dies.
 """
 
 from __future__ import annotations
@@ -33,23 +35,37 @@ from oneshot.trial.trial import Job
 
 RESTARTS = 3  # of a group, of which a worker died or raised
 LOOK_SECONDS = 1.0
-LOST_PEER = ("gloo", "nccl", "connection closed by peer", "connection reset by peer")  # marks of an error that follows another's
-WAITING = 0.001  # of a processor: what the trial takes that waits for its group, and each worker leaves to it
+# marks of an error that follows another's
+LOST_PEER = ("gloo", "nccl", "connection closed by peer", "connection reset by peer")
+# of a processor: what the trial takes that waits for its group, and each worker leaves to it
+WAITING = 0.001
 
 
-def run(points: Sequence[Point], job: Job, report: Tick, share: Mapping[str, float]) -> dict[str, str]:
-    """As `trial.run`, by job.workers workers with this share of the cluster each. Raises the error that stays after all restarts."""
+def run(
+    points: Sequence[Point], job: Job, report: Tick, share: Mapping[str, float]
+) -> dict[str, str]:
+    """As `trial.run`, by job.workers workers with this share of the cluster each. Raises the error
+    that stays after all restarts.
+    """
     key = f"{job.sweep}/together-{points[0].train_id}.json"
     gpus, cpus = share.get("GPU", 0.0), share.get("CPU", 1.0)
     folder = tempfile.mkdtemp(prefix="oneshot-train-")
     trainer = TorchTrainer(
         _worker,
-        train_loop_config={"points": list(points), "job": dataclasses.replace(job, threads=max(int(cpus), 1)), "key": key},
+        train_loop_config={
+            "points": list(points),
+            "job": dataclasses.replace(job, threads=max(int(cpus), 1)),
+            "key": key,
+        },
         torch_config=TorchConfig(backend="nccl" if gpus else "gloo"),
         scaling_config=train.ScalingConfig(
-            num_workers=job.workers, use_gpu=bool(gpus), resources_per_worker={"CPU": max(cpus - WAITING, 0), "GPU": gpus}
+            num_workers=job.workers,
+            use_gpu=bool(gpus),
+            resources_per_worker={"CPU": max(cpus - WAITING, 0), "GPU": gpus},
         ),
-        run_config=train.RunConfig(storage_path=folder, failure_config=train.FailureConfig(max_failures=RESTARTS)),
+        run_config=train.RunConfig(
+            storage_path=folder, failure_config=train.FailureConfig(max_failures=RESTARTS)
+        ),
     )
     try:
         error = _followed(trainer.fit, job, key, report)
@@ -58,11 +74,17 @@ def run(points: Sequence[Point], job: Job, report: Tick, share: Mapping[str, flo
         job.store.delete(key)
     if error is not None:
         raise error
-    return {p.point_id: status for p in points if (status := records.status(job.store, job.sweep, p.point_id)) is not None}
+    return {
+        p.point_id: status
+        for p in points
+        if (status := records.status(job.store, job.sweep, p.point_id)) is not None
+    }
 
 
 class Told(Exception):
-    """What was raised elsewhere, in words, as the exception itself may be one that cannot travel."""
+    """What was raised elsewhere, in words, as the exception itself may be one that cannot
+    travel.
+    """
 
     def __init__(self, kind: str, text: str, trace: str):
         super().__init__(kind, text, trace)
@@ -82,7 +104,11 @@ class Told(Exception):
 
 def tell(error: BaseException) -> Told:
     """An exception in words, also where asking for its text raises or it holds what is no text."""
-    return Told(type(error).__name__, _safely(lambda: str(error)), _safely(lambda: "".join(traceback.format_exception(error))))
+    return Told(
+        type(error).__name__,
+        _safely(lambda: str(error)),
+        _safely(lambda: "".join(traceback.format_exception(error))),
+    )
 
 
 def _safely(ask: Callable[[], str]) -> str:
@@ -93,7 +119,9 @@ def _safely(ask: Callable[[], str]) -> str:
 
 
 def _followed(work: Callable[[], Any], job: Job, key: str, report: Tick) -> Exception | None:
-    """Run this in a thread of its own, and report meanwhile what the first worker leaves under this key; returns what it raised."""
+    """Run this in a thread of its own, and report meanwhile what the first worker leaves under this
+    key; returns what it raised.
+    """
     errors: list[Exception] = []
 
     def call() -> None:
@@ -106,7 +134,8 @@ def _followed(work: Callable[[], Any], job: Job, key: str, report: Tick) -> Exce
     thread, shown = threading.Thread(target=call, name="group"), ""
     thread.start()
     while thread.is_alive():
-        thread.join(max(LOOK_SECONDS, job.report_seconds, job.look_seconds))  # the more groups look, the less often each does
+        # the more groups look, the less often each does
+        thread.join(max(LOOK_SECONDS, job.report_seconds, job.look_seconds))
         with contextlib.suppress(OSError, ValueError, TypeError):
             text = job.store.read(key).decode()
             if text != shown:
@@ -116,7 +145,9 @@ def _followed(work: Callable[[], Any], job: Job, key: str, report: Tick) -> Exce
 
 
 def _cause(error: BaseException) -> Exception:
-    """What a worker raised, where the group failed for that: of the first one that did not only lose its peers."""
+    """What a worker raised, where the group failed for that: of the first one that did not only
+    lose its peers.
+    """
     failures = getattr(error, "worker_failures", None) or {0: error}
     found = [_inner(failures[rank]) for rank in sorted(failures)]
     first = next((one for one in found if not (isinstance(one, Told) and one.follows)), found[0])
@@ -127,7 +158,14 @@ def _cause(error: BaseException) -> Exception:
 
 def _inner(error: Any) -> BaseException:
     names = ("cause", "_base_exc", "controller_failure")
-    while inner := next((i for n in names if isinstance(i := getattr(error, n, None), BaseException) and i is not error), None):
+    while inner := next(
+        (
+            i
+            for n in names
+            if isinstance(i := getattr(error, n, None), BaseException) and i is not error
+        ),
+        None,
+    ):
         error = inner
     found: BaseException = error
     return found

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 
-def checked(features: np.ndarray, label: np.ndarray, *, classes: int | None = None, least: int = 1) -> tuple[np.ndarray, np.ndarray, int]:
+def checked(
+    features: np.ndarray, label: np.ndarray, *, classes: int | None = None, least: int = 1
+) -> tuple[np.ndarray, np.ndarray, int]:
     """(features float64 [N, D], label int64 [N], C), or ValueError.
 
-    label: class of each row, 0 .. C-1. classes: C where the caller knows it, else the largest label + 1.
+    label: class of each row, 0 .. C-1. classes: C where the caller knows it, else the largest label
+    + 1.
     least: how many drawings each class must have.
     """
     features, label = np.asarray(features, np.float64), np.asarray(label)
@@ -17,15 +20,24 @@ def checked(features: np.ndarray, label: np.ndarray, *, classes: int | None = No
     label = checked_label(label, len(features), classes=classes, least=least)
     broken = int((~np.isfinite(features)).any(axis=1).sum())
     if broken:
-        raise ValueError(f"features must be finite, but {broken} of {len(features)} rows hold NaN or infinity")
+        raise ValueError(
+            f"features must be finite, but {broken} of {len(features)} rows hold NaN or infinity"
+        )
     return features, label, int(label.max()) + 1 if classes is None else classes
 
 
-def checked_label(label: np.ndarray, rows: int, *, classes: int | None = None, least: int = 1) -> np.ndarray:
-    """label as int64 [rows], every class of 0 .. C-1 present at least `least` times, or ValueError."""
+def checked_label(
+    label: np.ndarray, rows: int, *, classes: int | None = None, least: int = 1
+) -> np.ndarray:
+    """label as int64 [rows], every class of 0 .. C-1 present at least `least` times, or
+    ValueError.
+    """
     label = np.asarray(label)
     if label.shape != (rows,) or rows == 0:
-        raise ValueError(f"need one label per row and at least one row, given {rows} rows and labels of shape {label.shape}")
+        raise ValueError(
+            f"need one label per row and at least one row, given {rows} rows and labels of shape"
+            f" {label.shape}"
+        )
     if not np.issubdtype(label.dtype, np.integer):
         raise ValueError(f"labels must be integers, given {label.dtype}")
     if label.min() < 0 or (classes is not None and label.max() >= classes):
@@ -35,8 +47,8 @@ def checked_label(label: np.ndarray, rows: int, *, classes: int | None = None, l
     short = np.flatnonzero(counts < least)
     if len(short):
         raise ValueError(
-            f"every class needs at least {least} drawing{'s' * (least > 1)}, but {len(short)} of {len(counts)} classes have fewer "
-            f"(class {short[0]} has {counts[short[0]]})"
+            f"every class needs at least {least} drawing{'s' * (least > 1)}, but {len(short)} of"
+            f" {len(counts)} classes have fewer (class {short[0]} has {counts[short[0]]})"
         )
     return label.astype(np.int64)
 
@@ -49,10 +61,18 @@ def class_means(values: np.ndarray, label: np.ndarray) -> np.ndarray:
 
 
 def checked_prototypes(prototypes: np.ndarray, dimensions: int) -> np.ndarray:
-    """The features of the exemplars as float64 [C, D], finite and as long as the drawings' features, or ValueError."""
+    """The features of the exemplars as float64 [C, D], finite and as long as the drawings'
+    features, or ValueError.
+    """
     prototypes = np.asarray(prototypes, np.float64)
     if prototypes.ndim != 2 or prototypes.shape[1] != dimensions or len(prototypes) == 0:
-        raise ValueError(f"prototypes must be [C, {dimensions}] as the drawings are, given shape {prototypes.shape}")
+        raise ValueError(
+            f"prototypes must be [C, {dimensions}] as the drawings are, given shape"
+            f" {prototypes.shape}"
+        )
     if not np.isfinite(prototypes).all():
-        raise ValueError(f"prototypes must be finite, but {int((~np.isfinite(prototypes)).any(axis=1).sum())} of {len(prototypes)} are not")
+        raise ValueError(
+            f"prototypes must be finite, but {int((~np.isfinite(prototypes)).any(axis=1).sum())} of"
+            f" {len(prototypes)} are not"
+        )
     return prototypes

@@ -1,6 +1,7 @@
 """Standardisation: the images of people and of models are made alike before a critic sees them.
 
-Without it a critic could tell a model by its grey levels (Boutin et al. 2022, https://arxiv.org/abs/2205.10370).
+Without it a critic could tell a model by its grey levels (Boutin et al. 2022,
+https://arxiv.org/abs/2205.10370).
 """
 
 from __future__ import annotations
@@ -12,18 +13,23 @@ CHUNK = 4096  # images at a time: 82 MB as float64 at 50x50
 
 
 def standardise(images: np.ndarray, size: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Resize, stretch each image to [0, 1] by its own minimum and maximum, and keep as ink what is above one half.
+    """Resize, stretch each image to [0, 1] by its own minimum and maximum, and keep as ink what is
+    above one half.
 
-    images: [N, H, W], floats in [0, 1], bool, or uint8 of 0 and 1. size: side of the result (None: as given, which must be square then);
-    resizing is Pillow's bilinear, which averages over the covered area when it shrinks.
-    Returns (uint8 [N, S, S] of 0 and 1, bool [N]: the image was constant, and is now all background).
-    Raises ValueError on another shape or type, on NaN or infinity, and on values outside [0, 1].
+    images: [N, H, W], floats in [0, 1], bool, or uint8 of 0 and 1. size: side of the result (None:
+    as given, which must be square then); resizing is Pillow's bilinear, which averages over the
+    covered area when it shrinks. Returns (uint8 [N, S, S] of 0 and 1, bool [N]: the image was
+    constant, and is now all background). Raises ValueError on another shape or type, on NaN or
+    infinity, and on values outside [0, 1].
     """
     images = np.asarray(images)
     _check(images)
     side = images.shape[1] if size is None else size
     if side < 1 or (size is None and images.shape[1] != images.shape[2]):
-        raise ValueError(f"images of {images.shape[1]}x{images.shape[2]} need a target size of at least 1 pixel, given {size}")
+        raise ValueError(
+            f"images of {images.shape[1]}x{images.shape[2]} need a target size of at least 1 pixel,"
+            f" given {size}"
+        )
     bits = np.empty((len(images), side, side), np.uint8)
     constant = np.empty(len(images), bool)
     for start in range(0, len(images), CHUNK):
@@ -33,7 +39,8 @@ def standardise(images: np.ndarray, size: int | None = None) -> tuple[np.ndarray
 
 
 def _standardise(images: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
-    # A flat image is judged flat before the resize too, whose rounding could otherwise be stretched into ink.
+    # A flat image is judged flat before the resize too, whose rounding could otherwise be stretched
+    # into ink.
     flat = np.ptp(images, axis=(1, 2)) == 0
     if images.shape[1:] != (side, side):
         images = np.stack([_resize(image, side) for image in images])
@@ -54,11 +61,15 @@ def _check(images: np.ndarray) -> None:
     if images.dtype == bool:
         return
     if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
-        raise ValueError(f"images must be floats in [0, 1], bool, or uint8 of 0 and 1, given {images.dtype}")
+        raise ValueError(
+            f"images must be floats in [0, 1], bool, or uint8 of 0 and 1, given {images.dtype}"
+        )
     if images.dtype != np.uint8 and (broken := int((~np.isfinite(images)).sum())):
-        raise ValueError(f"images must be finite, but {broken} of {images.size} pixels are NaN or infinity")
+        raise ValueError(
+            f"images must be finite, but {broken} of {images.size} pixels are NaN or infinity"
+        )
     if outside := int(((images < 0) | (images > 1)).sum()):
         raise ValueError(
-            f"pixels must lie in [0, 1], but {outside} of {images.size} do not (range {images.min():g} .. {images.max():g}; "
-            "divide bytes by 255 first)"
+            f"pixels must lie in [0, 1], but {outside} of {images.size} do not (range"
+            f" {images.min():g} .. {images.max():g}; divide bytes by 255 first)"
         )

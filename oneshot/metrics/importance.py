@@ -1,7 +1,8 @@
 """Importance maps: how concentrated they are, and how well two of them rank the same pixels.
 
-Boutin et al. (2024, https://arxiv.org/abs/2406.06079) compare the maps of models with those of people by rank correlation; that people rest
-on fewer pixels is a remark of Boutin et al. (2023, https://arxiv.org/abs/2301.11722), which `sparsity` puts into a number.
+Boutin et al. (2024, https://arxiv.org/abs/2406.06079) compare the maps of models with those of
+people by rank correlation; that people rest on fewer pixels is a remark of Boutin et al. (2023,
+https://arxiv.org/abs/2301.11722), which `sparsity` puts into a number.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import pandas as pd
 
 
 def sparsity(maps: np.ndarray, share: float = 0.5) -> np.ndarray:
-    """The smallest fraction of the pixels that holds `share` of each map's mass: float64 [C], NaN for a map without mass.
+    """The smallest fraction of the pixels that holds `share` of each map's mass: float64 [C], NaN
+    for a map without mass.
 
-    maps: [C, H, W], at least 0, in any unit. The largest pixels come first, and the last of them counts by the part of it that is needed:
-    an even map gives `share`, a single pixel share / (H W); all other maps lie between. Raises ValueError as `checked_maps` does, and for a
-    share outside (0, 1).
+    maps: [C, H, W], at least 0, in any unit. The largest pixels come first, and the last of them
+    counts by the part of it that is needed: an even map gives `share`, a single pixel share / (H
+    W); all other maps lie between. Raises ValueError as `checked_maps` does, and for a share
+    outside (0, 1).
     """
     if not 0 < share < 1:
         raise ValueError(f"the share must lie between 0 and 1, given {share}")
@@ -24,21 +27,33 @@ def sparsity(maps: np.ndarray, share: float = 0.5) -> np.ndarray:
 
 
 def _pixels_holding(share: float, pixels: np.ndarray) -> float:
-    """How many of the pixels [n], largest first, sum to this share of all; a part of a pixel counts as such."""
+    """How many of the pixels [n], largest first, sum to this share of all; a part of a pixel counts
+    as such.
+    """
     held = np.concatenate([[0.0], np.sort(pixels)[::-1].cumsum()])
-    return float(np.interp(share * held[-1], held, np.arange(len(held)))) if held[-1] > 0 else np.nan
+    return (
+        float(np.interp(share * held[-1], held, np.arange(len(held)))) if held[-1] > 0 else np.nan
+    )
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Rank correlation of two maps over their pixels, equal pixels sharing their mean rank: float64 [C], NaN where a map is constant.
+    """Rank correlation of two maps over their pixels, equal pixels sharing their mean rank: float64
+    [C], NaN where a map is constant.
 
-    a, b: [C, H, W], at least 0, in any unit. Raises ValueError as `checked_maps` does, and for shapes that differ.
+    a, b: [C, H, W], at least 0, in any unit. Raises ValueError as `checked_maps` does, and for
+    shapes that differ.
     """
     a, b = checked_maps(a), checked_maps(b)
     if a.shape != b.shape:
         raise ValueError(f"maps to be compared must have one shape, given {a.shape} and {b.shape}")
-    pairs = [(pd.Series(x.ravel()).rank().to_numpy(), pd.Series(y.ravel()).rank().to_numpy()) for x, y in zip(a, b)]
-    return np.array([np.corrcoef(x, y)[0, 1] if np.ptp(x) and np.ptp(y) else np.nan for x, y in pairs], np.float64)
+    pairs = [
+        (pd.Series(x.ravel()).rank().to_numpy(), pd.Series(y.ravel()).rank().to_numpy())
+        for x, y in zip(a, b)
+    ]
+    return np.array(
+        [np.corrcoef(x, y)[0, 1] if np.ptp(x) and np.ptp(y) else np.nan for x, y in pairs],
+        np.float64,
+    )
 
 
 def checked_maps(maps: np.ndarray) -> np.ndarray:

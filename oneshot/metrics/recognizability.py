@@ -1,11 +1,15 @@
-"""Recognizability: how often a drawing is told from others by its exemplar (Boutin et al. 2022, https://arxiv.org/abs/2205.10370).
+"""Recognizability: how often a drawing is told from others by its exemplar (Boutin et al. 2022,
+https://arxiv.org/abs/2205.10370).
 
-The task is N-way one-shot recognition in the feature space of the ProtoNet critic: of N exemplars of different classes, the one nearest
-to the drawing by squared Euclidean distance is the answer. Chance is 100 / N per cent. Two protocols: `expected` is the exact mean over
-all choices of the N - 1 other classes; `by_episodes` plays the published 3,750 episodes and agrees with it within sampling error.
+The task is N-way one-shot recognition in the feature space of the ProtoNet critic: of N exemplars
+of different classes, the one nearest to the drawing by squared Euclidean distance is the answer.
+Chance is 100 / N per cent. Two protocols: `expected` is the exact mean over all choices of the N -
+1 other classes; `by_episodes` plays the published 3,750 episodes and agrees with it within sampling
+error.
 
-Exact ties (equal exemplars) go to whichever comes first in the episode. Since the order within an episode is random, each of the tied
-classes is first equally often, and that is what `expected` computes.
+Exact ties (equal exemplars) go to whichever comes first in the episode. Since the order within an
+episode is random, each of the tied classes is first equally often, and that is what `expected`
+computes.
 """
 
 from __future__ import annotations
@@ -19,12 +23,16 @@ from oneshot.metrics.checks import checked, checked_label, checked_prototypes, c
 CHUNK = 8192  # queries at a time: 10 MB of distances for 150 classes
 
 
-def expected(queries: np.ndarray, label: np.ndarray, prototypes: np.ndarray, ways: int = 20) -> np.ndarray:
-    """Probability that each query is recognised among `ways` classes: its own and others drawn uniformly. float64 [N] in [0, 1].
+def expected(
+    queries: np.ndarray, label: np.ndarray, prototypes: np.ndarray, ways: int = 20
+) -> np.ndarray:
+    """Probability that each query is recognised among `ways` classes: its own and others drawn
+    uniformly. float64 [N] in [0, 1].
 
-    queries: [N, d], features of the drawings. label: [N], class 0 .. C-1. prototypes: [C, d], features of the exemplars.
-    With m of the other C - 1 prototypes nearer than the own one, p = C(C-1-m, ways-1) / C(C-1, ways-1); a query tied with t others
-    ranks m, m+1 .. m+t equally often. Raises ValueError if C < ways, a class has no query, or a feature is not finite.
+    queries: [N, d], features of the drawings. label: [N], class 0 .. C-1. prototypes: [C, d],
+    features of the exemplars. With m of the other C - 1 prototypes nearer than the own one, p =
+    C(C-1-m, ways-1) / C(C-1, ways-1); a query tied with t others ranks m, m+1 .. m+t equally often.
+    Raises ValueError if C < ways, a class has no query, or a feature is not finite.
     """
     queries, label, prototypes = _checked(queries, label, prototypes, ways)
     total = len(prototypes)
@@ -36,19 +44,23 @@ def expected(queries: np.ndarray, label: np.ndarray, prototypes: np.ndarray, way
         distance = _relative_distance(queries[part], prototypes)
         own = np.take_along_axis(distance, label[part, None], axis=1)
         nearer, tied = (distance < own).sum(axis=1), (distance == own).sum(axis=1) - 1
-        # With no tie the table itself, not a difference of sums: a copy of the exemplar must give exactly 1.
+        # With no tie the table itself, not a difference of sums: a copy of the exemplar must give
+        # exactly 1.
         shared = (up_to[nearer + tied + 1] - up_to[nearer]) / (tied + 1)
         result[part] = np.where(tied == 0, np.asarray(by_rank)[nearer], shared)
     return result
 
 
 def per_class(p: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """Recognizability of each class in per cent, float64 [C], from the probabilities [N] of `expected`. Its mean is the model's."""
+    """Recognizability of each class in per cent, float64 [C], from the probabilities [N] of
+    `expected`. Its mean is the model's.
+    """
     return 100.0 * class_means(p, label)
 
 
 def recognizability_se(p: np.ndarray, label: np.ndarray) -> float:
-    """Standard error in per cent of the model's recognizability that comes from drawing finitely often (classes fixed).
+    """Standard error in per cent of the model's recognizability that comes from drawing finitely
+    often (classes fixed).
 
     p: [N] from `expected`. NaN when a class has a single drawing.
     """
@@ -61,35 +73,49 @@ def recognizability_se(p: np.ndarray, label: np.ndarray) -> float:
     return float(100.0 * np.sqrt(variance.sum()) / len(count))
 
 
-def episodes(classes: int, ways: int = 20, queries_per_class: int = 500, seed: int = 44) -> np.ndarray:
-    """The classes of each episode in the published task list: int64 [classes * queries_per_class / ways, ways].
+def episodes(
+    classes: int, ways: int = 20, queries_per_class: int = 500, seed: int = 44
+) -> np.ndarray:
+    """The classes of each episode in the published task list: int64 [classes * queries_per_class /
+    ways, ways].
 
-    The labels 0 .. classes-1 are repeated `queries_per_class` times and cut into windows of floor(classes / ways) * ways, which hold no
-    label twice. Each window is shuffled and cut into episodes. The last window may be shorter. 150 classes give 3,750 episodes.
-    Raises ValueError if there are fewer classes than ways, or if the list does not come out in whole episodes.
+    The labels 0 .. classes-1 are repeated `queries_per_class` times and cut into windows of
+    floor(classes / ways) * ways, which hold no label twice. Each window is shuffled and cut into
+    episodes. The last window may be shorter. 150 classes give 3,750 episodes. Raises ValueError if
+    there are fewer classes than ways, or if the list does not come out in whole episodes.
     """
     import torch  # only for the published shuffle; the other metrics need no torch
 
     if not 1 <= ways <= classes:
         raise ValueError(f"{ways}-way episodes need at least {ways} classes, given {classes}")
     if queries_per_class < 1 or (classes * queries_per_class) % ways:
-        raise ValueError(f"{classes} classes x {queries_per_class} queries must be a positive multiple of {ways}")
+        raise ValueError(
+            f"{classes} classes x {queries_per_class} queries must be a positive multiple of {ways}"
+        )
     labels = np.tile(np.arange(classes), queries_per_class)
     window = classes // ways * ways
     generator = torch.Generator().manual_seed(seed)
     for start in range(0, len(labels), window):
         part = labels[start : start + window]
-        labels[start : start + window] = part[torch.randperm(len(part), generator=generator).numpy()]
+        labels[start : start + window] = part[
+            torch.randperm(len(part), generator=generator).numpy()
+        ]
     return labels.reshape(-1, ways)
 
 
 def by_episodes(
-    queries: np.ndarray, label: np.ndarray, prototypes: np.ndarray, ways: int = 20, queries_per_class: int = 500, seed: int = 44
+    queries: np.ndarray,
+    label: np.ndarray,
+    prototypes: np.ndarray,
+    ways: int = 20,
+    queries_per_class: int = 500,
+    seed: int = 44,
 ) -> np.ndarray:
-    """Recognizability of each class in per cent by the published episodes, float64 [C]. Its mean is the model's.
+    """Recognizability of each class in per cent by the published episodes, float64 [C]. Its mean is
+    the model's.
 
-    Query k of a class is its drawing k mod n, in the order given, where n is how many drawings the class has. Arguments and errors as in
-    `expected` and `episodes`.
+    Query k of a class is its drawing k mod n, in the order given, where n is how many drawings the
+    class has. Arguments and errors as in `expected` and `episodes`.
     """
     queries, label, prototypes = _checked(queries, label, prototypes, ways)
     shown = episodes(len(prototypes), ways, queries_per_class, seed)
@@ -97,8 +123,11 @@ def by_episodes(
     hits = np.zeros(len(prototypes))
     for start in range(0, len(shown), CHUNK // ways):
         part = slice(start, start + CHUNK // ways)
-        distance = _relative_distance(queries[drawing[part].ravel()], prototypes).reshape(*shown[part].shape, -1)
-        among = np.take_along_axis(distance, shown[part, None, :], axis=2)  # [episode, query, candidate]
+        distance = _relative_distance(queries[drawing[part].ravel()], prototypes).reshape(
+            *shown[part].shape, -1
+        )
+        # [episode, query, candidate]
+        among = np.take_along_axis(distance, shown[part, None, :], axis=2)
         right = among.argmin(axis=2) == np.arange(ways)
         hits += np.bincount(shown[part][right], minlength=len(prototypes))
     return 100.0 * hits / queries_per_class
@@ -116,15 +145,21 @@ def _drawing_of_each_query(shown: np.ndarray, label: np.ndarray) -> np.ndarray:
 
 
 def _relative_distance(queries: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
-    """Squared distances [n, C] less a term that is the same for all prototypes of a query; equal prototypes get equal values."""
+    """Squared distances [n, C] less a term that is the same for all prototypes of a query; equal
+    prototypes get equal values.
+    """
     unique, place = np.unique(prototypes, axis=0, return_inverse=True)
     return ((unique**2).sum(axis=1) - 2.0 * queries @ unique.T)[:, place.ravel()]
 
 
-def _checked(queries: np.ndarray, label: np.ndarray, prototypes: np.ndarray, ways: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _checked(
+    queries: np.ndarray, label: np.ndarray, prototypes: np.ndarray, ways: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     queries = np.asarray(queries)
     prototypes = checked_prototypes(prototypes, queries.shape[-1] if queries.ndim else 0)
     if not 1 <= ways <= len(prototypes):
-        raise ValueError(f"{ways}-way recognition needs at least {ways} classes, given {len(prototypes)}")
+        raise ValueError(
+            f"{ways}-way recognition needs at least {ways} classes, given {len(prototypes)}"
+        )
     queries, label, _ = checked(queries, label, classes=len(prototypes))
     return queries, label, prototypes

@@ -1,8 +1,10 @@
-"""The path of a family across the plane as one hyperparameter moves: a parametric polynomial through (parameter, x, y) points.
+"""The path of a family across the plane as one hyperparameter moves: a parametric polynomial
+through (parameter, x, y) points.
 
-Follows the fit behind the beta curves of Boutin et al. 2022 (https://arxiv.org/abs/2205.10370): each coordinate is a polynomial of a
-hidden parameter u, and u is improved in turn with the polynomials. The axes are not rescaled, so the one with the largest numbers
-weighs most in the choice of u.
+Follows the fit behind the beta curves of Boutin et al. 2022 (https://arxiv.org/abs/2205.10370):
+each coordinate is a polynomial of a hidden parameter u, and u is improved in turn with the
+polynomials. The axes are not rescaled, so the one with the largest numbers weighs most in the
+choice of u.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """coefficients: [degree + 1, 3], lowest power first. u: [P] in [0, 1], place of each point. error: sum of w_i |P_i - f(u_i)|."""
+    """coefficients: [degree + 1, 3], lowest power first. u: [P] in [0, 1], place of each point.
+    error: sum of w_i |P_i - f(u_i)|.
+    """
 
     coefficients: np.ndarray
     u: np.ndarray
@@ -28,16 +32,24 @@ class Trajectory:
 
     def at(self, u: float | np.ndarray) -> np.ndarray:
         """Points of the curve: [..., 3] for u [...]."""
-        return np.vander(np.ravel(u), len(self.coefficients), increasing=True).dot(self.coefficients).reshape(*np.shape(u), 3)
+        return (
+            np.vander(np.ravel(u), len(self.coefficients), increasing=True)
+            .dot(self.coefficients)
+            .reshape(*np.shape(u), 3)
+        )
 
 
-def fit_trajectory(points: np.ndarray, degree: int = 3, weights: np.ndarray | None = None) -> Trajectory:
-    """Fit a curve to points [P, 3] = (parameter, diversity or originality, recognizability), ordered by a strictly rising parameter.
+def fit_trajectory(
+    points: np.ndarray, degree: int = 3, weights: np.ndarray | None = None
+) -> Trajectory:
+    """Fit a curve to points [P, 3] = (parameter, diversity or originality, recognizability),
+    ordered by a strictly rising parameter.
 
-    weights: [P] >= 0 (default 1); 1e5 pins a point, 0 drops it. They multiply the squared residuals.
-    u starts from the centripetal rule (steps proportional to the square root of the chord; Lee 1989). Then, at most 20 times, every inner
-    u_i moves to the nearest point of the curve between its neighbours, and the polynomials are fitted again.
-    Raises ValueError if fewer than degree + 1 points have weight, the parameter does not rise, or a value is not finite.
+    weights: [P] >= 0 (default 1); 1e5 pins a point, 0 drops it. They multiply the squared
+    residuals. u starts from the centripetal rule (steps proportional to the square root of the
+    chord; Lee 1989). Then, at most 20 times, every inner u_i moves to the nearest point of the
+    curve between its neighbours, and the polynomials are fitted again. Raises ValueError if fewer
+    than degree + 1 points have weight, the parameter does not rise, or a value is not finite.
     """
     points = np.asarray(points, np.float64)
     weights = np.ones(len(points)) if weights is None else np.asarray(weights, np.float64)
@@ -57,13 +69,19 @@ def fit_trajectory(points: np.ndarray, degree: int = 3, weights: np.ndarray | No
 
 def _fit(points: np.ndarray, u: np.ndarray, degree: int, weights: np.ndarray) -> Trajectory:
     root = np.sqrt(weights)[:, None]
-    coefficients = np.linalg.lstsq(root * np.vander(u, degree + 1, increasing=True), root * points, rcond=None)[0]
+    coefficients = np.linalg.lstsq(
+        root * np.vander(u, degree + 1, increasing=True), root * points, rcond=None
+    )[0]
     curve = Trajectory(coefficients, u, 0.0)
-    return Trajectory(coefficients, u, float((weights * np.linalg.norm(points - curve.at(u), axis=1)).sum()))
+    return Trajectory(
+        coefficients, u, float((weights * np.linalg.norm(points - curve.at(u), axis=1)).sum())
+    )
 
 
 def _nearest(curve: Trajectory, points: np.ndarray) -> np.ndarray:
-    """Move each inner u to the nearest place of the curve between its neighbours, one after another, so that they stay in order."""
+    """Move each inner u to the nearest place of the curve between its neighbours, one after
+    another, so that they stay in order.
+    """
     u = curve.u.copy()
     for i in range(1, len(u) - 1):
 
@@ -71,13 +89,16 @@ def _nearest(curve: Trajectory, points: np.ndarray) -> np.ndarray:
             return float(np.linalg.norm(point - curve.at(v)))
 
         found = golden_section(away, u[i - 1], u[i + 1])
-        # The search assumes one minimum between the neighbours; where there are two it may end in the worse.
+        # The search assumes one minimum between the neighbours; where there are two it may end in
+        # the worse.
         if away(found) < away(u[i]):
             u[i] = found
     return u
 
 
-def golden_section(f: Callable[[float], float], low: float, high: float, tolerance: float = TOLERANCE) -> float:
+def golden_section(
+    f: Callable[[float], float], low: float, high: float, tolerance: float = TOLERANCE
+) -> float:
     """The place of the minimum of `f`, which has only one between low and high (Kiefer 1953)."""
     left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
     at_left, at_right = f(left), f(right)
@@ -97,10 +118,18 @@ def _check(points: np.ndarray, degree: int, weights: np.ndarray) -> None:
     if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
         raise ValueError(f"points must be finite and [P, 3], given shape {points.shape}")
     if weights.shape != (len(points),) or not np.isfinite(weights).all() or (weights < 0).any():
-        raise ValueError(f"weights must be finite, not negative, one for each of {len(points)} points")
+        raise ValueError(
+            f"weights must be finite, not negative, one for each of {len(points)} points"
+        )
     if degree < 1:
         raise ValueError(f"the degree must be at least 1, given {degree}")
     if (given := int((weights > 0).sum())) < degree + 1:
-        raise ValueError(f"a curve of degree {degree} needs at least {degree + 1} points of positive weight, given {given}")
+        raise ValueError(
+            f"a curve of degree {degree} needs at least {degree + 1} points of positive weight,"
+            f" given {given}"
+        )
     if (np.diff(points[:, 0]) <= 0).any():
-        raise ValueError("the parameter (first column) must rise from each point to the next; sort the points and merge equal ones")
+        raise ValueError(
+            "the parameter (first column) must rise from each point to the next; sort the points"
+            " and merge equal ones"
+        )

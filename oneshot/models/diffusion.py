@@ -1,20 +1,25 @@
-"""Pixel diffusion conditioned on exemplars: DDPM, classifier-free guidance (CFGDM) and contexts of several exemplars (FSDM), on one U-Net.
+"""Pixel diffusion conditioned on exemplars: DDPM, classifier-free guidance (CFGDM) and contexts of
+several exemplars (FSDM), on one U-Net.
 
-Ho et al. (2020), Denoising diffusion probabilistic models; Ho and Salimans (2022), Classifier-free diffusion guidance; Giannone et al.
-(2022), Few-shot diffusion models; in the form in which Boutin et al. (2023), Diffusion models as artists
-(https://arxiv.org/abs/2301.11722), compared them with people. The network and its training are theirs: the exemplar is a second channel,
-the loss a mean squared error, Adam's step size falls linearly, there is no average of weights. A guided drawing follows
-(1 + gamma) e(x, exemplar) - gamma e(x, nothing); gamma only draws, so that one training serves every gamma.
+Ho et al. (2020), Denoising diffusion probabilistic models; Ho and Salimans (2022), Classifier-free
+diffusion guidance; Giannone et al. (2022), Few-shot diffusion models; in the form in which Boutin
+et al. (2023), Diffusion models as artists (https://arxiv.org/abs/2301.11722), compared them with
+people. The network and its training are theirs: the exemplar is a second channel, the loss a mean
+squared error, Adam's step size falls linearly, there is no average of weights. A guided drawing
+follows (1 + gamma) e(x, exemplar) - gamma e(x, nothing); gamma only draws, so that one training
+serves every gamma.
 
-Corrected, with `published_process` for the published form: time enters the network as 0 .. 1000 (published: 0 .. 1, where the embedding
-hardly tells two times apart); the noise of T steps is rescaled so that nothing is left of the image at the end (published: 0.6 % at
-T = 500); pixels are -1 and 1 (published: 0 and 1), and drawing keeps to that range (published: not); the first time at which a drawing
-is taken is also trained (published: not).
-Corrected always: an exemplar that is kept is not multiplied by -1 where others are dropped; the best epoch is that of validation classes.
+Corrected, with `published_process` for the published form: time enters the network as 0 .. 1000
+(published: 0 .. 1, where the embedding hardly tells two times apart); the noise of T steps is
+rescaled so that nothing is left of the image at the end (published: 0.6 % at T = 500); pixels are
+-1 and 1 (published: 0 and 1), and drawing keeps to that range (published: not); the first time at
+which a drawing is taken is also trained (published: not). Corrected always: an exemplar that is
+kept is not multiplied by -1 where others are dropped; the best epoch is that of validation classes.
 
-Contexts of several exemplars are left-out sets as in FSDM: each image of a set is drawn from the others, all at one time. A drawing is made
-from one exemplar whatever the training saw. FSDM's own denoiser, learned variance, averaged weights and dropout are not here: only the
-way exemplars enter differs between conditionings.
+Contexts of several exemplars are left-out sets as in FSDM: each image of a set is drawn from the
+others, all at one time. A drawing is made from one exemplar whatever the training saw. FSDM's own
+denoiser, learned variance, averaged weights and dropout are not here: only the way exemplars enter
+differs between conditionings.
 """
 
 from __future__ import annotations
@@ -38,33 +43,80 @@ VERSION = 1
 @dataclass(frozen=True)
 class Config:
     n_feat: int = setting(
-        48, "model", "width of the U-Net's first level, even; the others are twice and four times as wide", low=4, high=512
+        48,
+        "model",
+        "width of the U-Net's first level, even; the others are twice and four times as wide",
+        low=4,
+        high=512,
     )
     time_steps: int = setting(500, "model", "steps T of the process", low=2, high=4000)
     conditioning: str = setting(
         "stack",
         "model",
-        "how exemplars enter: as a second channel, as a vector that scales and shifts features (film), or as tokens to attend to",
+        "how exemplars enter: as a second channel, as a vector that scales and shifts features"
+        " (film), or as tokens to attend to",
         choices=("stack", "film", "cross_attention"),
     )
-    encoder_width: int = setting(256, "model", "film and cross_attention: width of the exemplars' encoder", low=8, high=1024)
-    encoder_depth: int = setting(6, "model", "film and cross_attention: layers of the encoder", low=1, high=24)
-    encoder_heads: int = setting(12, "model", "film and cross_attention: heads of the encoder, 64 wide each", low=1, high=24)
-    patch: int = setting(8, "model", "film and cross_attention: side of the encoder's patches", low=2, high=32, unit="pixels")
+    encoder_width: int = setting(
+        256, "model", "film and cross_attention: width of the exemplars' encoder", low=8, high=1024
+    )
+    encoder_depth: int = setting(
+        6, "model", "film and cross_attention: layers of the encoder", low=1, high=24
+    )
+    encoder_heads: int = setting(
+        12, "model", "film and cross_attention: heads of the encoder, 64 wide each", low=1, high=24
+    )
+    patch: int = setting(
+        8,
+        "model",
+        "film and cross_attention: side of the encoder's patches",
+        low=2,
+        high=32,
+        unit="pixels",
+    )
     published_process: bool = setting(
-        False, "model", "time in 0 .. 1, noise not rescaled with T, pixels 0 and 1 and unbounded, the last time untrained, as published"
+        False,
+        "model",
+        "time in 0 .. 1, noise not rescaled with T, pixels 0 and 1 and unbounded, the last time"
+        " untrained, as published",
     )
     exemplars: int = setting(
-        1, "train", "exemplars of a training context: 1 is the class's own, more are left-out sets", low=1, high=50, shapes=True
+        1,
+        "train",
+        "exemplars of a training context: 1 is the class's own, more are left-out sets",
+        low=1,
+        high=50,
+        shapes=True,
     )
-    drop_probability: float = setting(0.0, "train", "how often a training item has no exemplar; guidance needs some", low=0, high=0.99)
+    drop_probability: float = setting(
+        0.0,
+        "train",
+        "how often a training item has no exemplar; guidance needs some",
+        low=0,
+        high=0.99,
+    )
     learning_rate: float = setting(1e-4, "train", "Adam step size", low=1e-7, high=1)
-    fading: bool = setting(True, "train", "the step size falls linearly to 0 over the epochs", shapes=True)
-    epochs: int = setting(300, "train", "passes over the training images", low=1, high=100000, shapes=True)
-    batch_size: int = setting(
-        128, "train", "images a step; sets a step where a context has several exemplars", low=1, high=8192, shapes=True
+    fading: bool = setting(
+        True, "train", "the step size falls linearly to 0 over the epochs", shapes=True
     )
-    plateau: int = setting(0, "train", "epochs without progress before the step size halves; 0 for never", low=0, high=10000)
+    epochs: int = setting(
+        300, "train", "passes over the training images", low=1, high=100000, shapes=True
+    )
+    batch_size: int = setting(
+        128,
+        "train",
+        "images a step; sets a step where a context has several exemplars",
+        low=1,
+        high=8192,
+        shapes=True,
+    )
+    plateau: int = setting(
+        0,
+        "train",
+        "epochs without progress before the step size halves; 0 for never",
+        low=0,
+        high=10000,
+    )
     schedule_classes: str = setting(
         "validation",
         "train",
@@ -72,11 +124,26 @@ class Config:
         choices=("validation", "test"),
         shapes=True,
     )
-    weights: str = setting("end", "sample", "draw from the last or the best epoch", choices=("end", "best"))
-    gamma: float = setting(0.0, "sample", "guidance: 0 is none; needs a drop_probability above 0", low=0, high=100)
-    ddim_steps: int = setting(0, "sample", "steps of the deterministic sampler; 0: ancestral sampling, all steps", low=0, high=4000)
+    weights: str = setting(
+        "end", "sample", "draw from the last or the best epoch", choices=("end", "best")
+    )
+    gamma: float = setting(
+        0.0, "sample", "guidance: 0 is none; needs a drop_probability above 0", low=0, high=100
+    )
+    ddim_steps: int = setting(
+        0,
+        "sample",
+        "steps of the deterministic sampler; 0: ancestral sampling, all steps",
+        low=0,
+        high=4000,
+    )
     importance_seeds: int = setting(
-        0, "score", "importance maps of the exemplars: noise draws that each is averaged over (published: 25); 0 for none", low=0, high=1000
+        0,
+        "score",
+        "importance maps of the exemplars: noise draws that each is averaged over (published: 25);"
+        " 0 for none",
+        low=0,
+        high=1000,
     )
 
     @property
@@ -91,14 +158,21 @@ class Config:
         """Combinations that cannot be, in words."""
         several, undropped = self.exemplars > 1, self.drop_probability == 0
         rules = {
-            f"n_feat = {self.n_feat} is odd: half of it are sines of the time, half cosines": self.n_feat % 2,
-            f"conditioning = 'stack' takes one exemplar, not {self.exemplars}: film and cross_attention take more": several
-            and self.conditioning == "stack",
-            f"exemplars = {self.exemplars} needs classes of {self.set_size} images; these have {drawings_per_class}": several
-            and self.set_size > drawings_per_class,
-            f"gamma = {self.gamma:g} needs drop_probability > 0, or the network has never drawn without an exemplar": self.gamma > 0
-            and undropped,
-            f"ddim_steps = {self.ddim_steps} is more than time_steps = {self.time_steps}": self.ddim_steps > self.time_steps,
+            f"n_feat = {self.n_feat} is odd: half of it are sines of the time, half cosines": (
+                self.n_feat % 2
+            ),
+            f"conditioning = 'stack' takes one exemplar, not {self.exemplars}: film and cross_attention take more": (
+                several and self.conditioning == "stack"
+            ),
+            f"exemplars = {self.exemplars} needs classes of {self.set_size} images; these have {drawings_per_class}": (
+                several and self.set_size > drawings_per_class
+            ),
+            f"gamma = {self.gamma:g} needs drop_probability > 0, or the network has never drawn without an exemplar": (
+                self.gamma > 0 and undropped
+            ),
+            f"ddim_steps = {self.ddim_steps} is more than time_steps = {self.time_steps}": (
+                self.ddim_steps > self.time_steps
+            ),
             f"importance_seeds = {self.importance_seeds} needs drop_probability > 0: maps compare drawing with and without exemplar": (
                 self.importance_seeds > 0 and undropped
             ),
@@ -107,43 +181,92 @@ class Config:
 
     def work(self, images: int, image_size: int) -> float:
         """Multiply-adds of a training on this many images, forward and backward."""
-        pixel = 14_900 + 1_615 * self.n_feat + 383 * self.n_feat**2  # fits the counts of seven widths within 2 %
+        # fits the counts of seven widths within 2 %
+        pixel = 14_900 + 1_615 * self.n_feat + 383 * self.n_feat**2
         return 3.0 * self.epochs * images * image_size**2 * pixel
 
     def memory(self, image_size: int) -> float:
         """Bytes that a training step of one model keeps for its backward pass, roughly."""
         images = self.batch_size * (self.set_size if self.exemplars > 1 else 1)
-        return 4.0 * images * image_size**2 * (1_600 + 65 * self.n_feat + (0 if self.conditioning == "stack" else 1_300))
+        return (
+            4.0
+            * images
+            * image_size**2
+            * (1_600 + 65 * self.n_feat + (0 if self.conditioning == "stack" else 1_300))
+        )
 
 
 VARIANTS = {
-    "tiny": dict(n_feat=6, time_steps=100, ddim_steps=3, drop_probability=0.2, gamma=0.5, epochs=2, batch_size=8),
+    "tiny": dict(
+        n_feat=6,
+        time_steps=100,
+        ddim_steps=3,
+        drop_probability=0.2,
+        gamma=0.5,
+        epochs=2,
+        batch_size=8,
+    ),
     "tiny_film": dict(
-        n_feat=6, time_steps=100, ddim_steps=3, conditioning="film", exemplars=2, encoder_width=8, encoder_depth=1, encoder_heads=1,
-        epochs=2, batch_size=4,
+        n_feat=6,
+        time_steps=100,
+        ddim_steps=3,
+        conditioning="film",
+        exemplars=2,
+        encoder_width=8,
+        encoder_depth=1,
+        encoder_heads=1,
+        epochs=2,
+        batch_size=4,
     ),
     "tiny_cross": dict(
-        n_feat=6, time_steps=4, conditioning="cross_attention", encoder_width=8, encoder_depth=1, encoder_heads=1, epochs=2, batch_size=8,
+        n_feat=6,
+        time_steps=4,
+        conditioning="cross_attention",
+        encoder_width=8,
+        encoder_depth=1,
+        encoder_heads=1,
+        epochs=2,
+        batch_size=8,
         published_process=True,
     ),
     "ddpm": dict(),
     "cfgdm": dict(drop_probability=0.1, gamma=1.0),
     "fsdm_film": dict(conditioning="film", exemplars=5, batch_size=32),
     "fsdm": dict(conditioning="cross_attention", exemplars=5, batch_size=32),
-    "small_cfgdm": dict(n_feat=16, ddim_steps=10, drop_probability=0.1, gamma=1.0, epochs=3, batch_size=32, learning_rate=1e-3),
-    "small_fsdm": dict(
-        n_feat=16, ddim_steps=10, conditioning="cross_attention", exemplars=5, encoder_width=64, encoder_depth=2, encoder_heads=2, patch=7,
-        epochs=3, batch_size=8, learning_rate=1e-3,
+    "small_cfgdm": dict(
+        n_feat=16,
+        ddim_steps=10,
+        drop_probability=0.1,
+        gamma=1.0,
+        epochs=3,
+        batch_size=32,
+        learning_rate=1e-3,
     ),
-}  # fmt: skip
+    "small_fsdm": dict(
+        n_feat=16,
+        ddim_steps=10,
+        conditioning="cross_attention",
+        exemplars=5,
+        encoder_width=64,
+        encoder_depth=2,
+        encoder_heads=2,
+        patch=7,
+        epochs=3,
+        batch_size=8,
+        learning_rate=1e-3,
+    ),
+}
 
 
 class Diffusion(ExplainedFamily):
-    """p(x | exemplars) by noise prediction; 8,488,721 parameters with a stacked exemplar at n_feat 48."""
+    """p(x | exemplars) by noise prediction; 8,488,721 parameters with a stacked exemplar at n_feat
+    48.
+    """
 
     evaluation_batch = 128
     drawing_batch = 128
-    cached_batch = 16  # at n_feat 16 and 28 pixels 5.0 ms of a core an image, against 8.4 in batches of 256
+    # at n_feat 16 and 28 pixels 5.0 ms of a core an image, against 8.4 in batches of 256
+    cached_batch = 16
 
     def __init__(self, config: Config, image_size: int):
         super().__init__()
@@ -151,20 +274,30 @@ class Diffusion(ExplainedFamily):
         self.trains_on = Sets if config.exemplars > 1 else Pairs
         self.process = Process(config.time_steps, config.published_process)
         stacked, width = config.conditioning == "stack", config.encoder_width
-        vector, tokens = (width if config.conditioning == way else 0 for way in ("film", "cross_attention"))
+        vector, tokens = (
+            width if config.conditioning == way else 0 for way in ("film", "cross_attention")
+        )
         self.network = UNet(config.n_feat, 2 if stacked else 1, vector, tokens)
         if not stacked:
-            self.encoder = SetEncoder(image_size, config.patch, width, config.encoder_depth, config.encoder_heads)
+            self.encoder = SetEncoder(
+                image_size, config.patch, width, config.encoder_depth, config.encoder_heads
+            )
 
     @property
     def noise_shape(self) -> tuple[int, ...]:
-        """The noise of each image of an item, then the item's time and whether its exemplars are dropped."""
+        """The noise of each image of an item, then the item's time and whether its exemplars are
+        dropped.
+        """
         members = self.config.set_size if self.trains_on is Sets else 1
         return (members * self.image_size**2 + 2,)
 
     @property
     def drawing_noise_shape(self) -> tuple[int, ...]:
-        return (1 if self.config.ddim_steps else self.config.time_steps, self.image_size, self.image_size)
+        return (
+            1 if self.config.ddim_steps else self.config.time_steps,
+            self.image_size,
+            self.image_size,
+        )
 
     @property
     def importance_noise_shape(self) -> tuple[int, ...]:
@@ -174,7 +307,15 @@ class Diffusion(ExplainedFamily):
         return {"drop_probability": self.config.drop_probability}
 
     def players(self) -> list[Player]:
-        return [Player("network", lambda: list(self.parameters()), self._loss, self.config.learning_rate, fades=self.config.fading)]
+        return [
+            Player(
+                "network",
+                lambda: list(self.parameters()),
+                self._loss,
+                self.config.learning_rate,
+                fades=self.config.fading,
+            )
+        ]
 
     def _loss(self, items: Pairs | Sets, noise: Tensor, hyper: Hyper) -> Losses:
         """Mean squared error of the predicted noise, over pixels and the members of a set."""
@@ -182,11 +323,17 @@ class Diffusion(ExplainedFamily):
         pixels, place, chance = noise.split([noise.shape[1] - 2, 1, 1], 1)
         last = self.config.time_steps - self.config.published_process
         times = 1 + (ndtr(place) * last).long().clamp(max=last - 1)  # [B, 1], uniform on 1 .. last
-        kept = (ndtr(chance) >= hyper["drop_probability"]).float() if self.training else torch.ones_like(chance)
+        kept = (
+            (ndtr(chance) >= hyper["drop_probability"]).float()
+            if self.training
+            else torch.ones_like(chance)
+        )
         members = targets.shape[1]
         times, kept = (value.expand(-1, members).flatten() for value in (times, kept))
         x, noise = self._scaled(targets).flatten(0, 1), pixels.reshape(-1, *targets.shape[2:])
-        found = self._predict(self.process.noised(x, noise, times), times, self._context(contexts.flatten(0, 1)), kept)
+        found = self._predict(
+            self.process.noised(x, noise, times), times, self._context(contexts.flatten(0, 1)), kept
+        )
         error = (found - noise).square().mean((1, 2, 3))
         return {"loss": error.unflatten(0, (-1, members)).mean(1)}
 
@@ -195,7 +342,9 @@ class Diffusion(ExplainedFamily):
         if isinstance(items, Pairs):
             return items.target.unsqueeze(1), items.exemplar[:, None, None]
         x = items.images
-        return x, torch.stack([torch.cat([x[:, :i], x[:, i + 1 :]], 1) for i in range(x.shape[1])], 1)
+        return x, torch.stack(
+            [torch.cat([x[:, :i], x[:, i + 1 :]], 1) for i in range(x.shape[1])], 1
+        )
 
     def _scaled(self, images: Tensor) -> Tensor:
         """Pixels of 0 .. 1 as the process has them."""
@@ -222,7 +371,9 @@ class Diffusion(ExplainedFamily):
 
     @torch.no_grad()
     def sample(self, exemplars: Tensor, noise: Tensor) -> Tensor:
-        """As the contract says. published_process: each drawing is stretched to 0 .. 1, else cut there."""
+        """As the contract says. published_process: each drawing is stretched to 0 .. 1, else cut
+        there.
+        """
         x = self._walk(exemplars, noise)
         if not self.config.published_process:
             return ((x + 1) / 2).clamp(0, 1)
@@ -231,7 +382,9 @@ class Diffusion(ExplainedFamily):
 
     @torch.no_grad()
     def importance(self, exemplars: Tensor, noise: Tensor) -> Tensor:
-        """The disagreement |e(x, exemplar) - e(x, nothing)| of the network along a guided drawing, summed over its steps."""
+        """The disagreement |e(x, exemplar) - e(x, nothing)| of the network along a guided drawing,
+        summed over its steps.
+        """
         total = torch.zeros_like(exemplars[:, 0])
 
         def add(conditional: Tensor, unconditional: Tensor) -> None:
@@ -240,15 +393,24 @@ class Diffusion(ExplainedFamily):
         self._walk(exemplars, noise, add)
         return total
 
-    def _walk(self, exemplars: Tensor, noise: Tensor, see: Callable[[Tensor, Tensor], None] | None = None) -> Tensor:
-        """A drawing from noise to x_0; see is shown the noise predicted with and without the exemplar at each step."""
+    def _walk(
+        self, exemplars: Tensor, noise: Tensor, see: Callable[[Tensor, Tensor], None] | None = None
+    ) -> Tensor:
+        """A drawing from noise to x_0; see is shown the noise predicted with and without the
+        exemplar at each step.
+        """
         context, gamma = self._context(exemplars.unsqueeze(1)), self.config.gamma
         ones = torch.ones_like(noise[:, 0, 0, 0])
 
         def predict(x: Tensor, times: Tensor) -> Tensor:
             if not gamma and see is None:
                 return self._predict(x, times, context, ones)
-            both = torch.cat([x, x]), times.repeat(2), torch.cat([context, context]), torch.cat([ones, 0 * ones])
+            both = (
+                torch.cat([x, x]),
+                times.repeat(2),
+                torch.cat([context, context]),
+                torch.cat([ones, 0 * ones]),
+            )
             conditional, unconditional = self._predict(*both).chunk(2)
             if see is not None:
                 see(conditional, unconditional)

@@ -5,7 +5,8 @@ An .npz with arrays
     exemplar   [N]        index into exemplars: the image each was drawn from
     exemplars  [C, H, W]  the conditioning images, one a class
     class_names [C]       optional
-or a .parquet with columns `kind` ("drawing" or "exemplar"), `exemplar` (that index) and `pixels` (H*W numbers, row after row).
+or a .parquet with columns `kind` ("drawing" or "exemplar"), `exemplar` (that index) and `pixels`
+(H*W numbers, row after row).
 """
 
 from __future__ import annotations
@@ -24,13 +25,19 @@ from oneshot.types import DataSet, Drawings
 VERSION = 1
 
 MOSTLY_INK = 0.6  # of an image: strokes cover less of their paper, and noise about half of it
-PLAINLY_INVERTED, ALIKE = 0.75, 0.1  # ink of drawings, and its distance from the paper of the exemplars
+# ink of drawings, and its distance from the paper of the exemplars
+PLAINLY_INVERTED, ALIKE = 0.75, 0.1
 SHOWN = 5  # offending values in a message
 
 
 @dataclass(frozen=True)
 class Config:
-    file: str = setting("", "data", "npz or Parquet file with the images, see `oneshot/models/drawings.py`", file=True)
+    file: str = setting(
+        "",
+        "data",
+        "npz or Parquet file with the images, see `oneshot/models/drawings.py`",
+        file=True,
+    )
 
 
 VARIANTS: dict[str, dict[str, object]] = {"tiny": {}}
@@ -68,7 +75,10 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str, ..
     Raises Unfit.
     """
     if path.suffix == ".npy":
-        raise Unfit("a single array (.npy) cannot say what was drawn from what; give an .npz with images, exemplar and exemplars")
+        raise Unfit(
+            "a single array (.npy) cannot say what was drawn from what; give an .npz with images,"
+            " exemplar and exemplars"
+        )
     given = _parquet_columns(path) if path.suffix == ".parquet" else _npz_arrays(path)
     sources = _images("exemplars", given["exemplars"])
     if not len(sources):
@@ -88,12 +98,17 @@ def _npz_arrays(path: Path) -> dict[str, Any]:
         with found as file:
             missing = [name for name in wanted if name not in file.files]
             if missing:
-                raise Unfit(f"lacks the array {', '.join(missing)}; it has {', '.join(file.files) or 'none'}")
+                raise Unfit(
+                    f"lacks the array {', '.join(missing)}; it has"
+                    f" {', '.join(file.files) or 'none'}"
+                )
             return {name: file[name] for name in (*wanted, "class_names") if name in file.files}
     except Unfit:
         raise
     except Exception as error:  # damaged archives and pickled objects raise nearly anything
-        raise Unfit(f"is no whole npz of plain arrays ({_reason(error)}); write it again with numpy.savez") from error
+        raise Unfit(
+            f"is no whole npz of plain arrays ({_reason(error)}); write it again with numpy.savez"
+        ) from error
 
 
 def _parquet_columns(path: Path) -> dict[str, Any]:
@@ -105,7 +120,10 @@ def _parquet_columns(path: Path) -> dict[str, Any]:
         table = pq.read_table(path)
         missing = [name for name in wanted if name not in table.column_names]
         if missing:
-            raise Unfit(f"lacks the column {', '.join(missing)}; it has {', '.join(table.column_names) or 'none'}")
+            raise Unfit(
+                f"lacks the column {', '.join(missing)}; it has"
+                f" {', '.join(table.column_names) or 'none'}"
+            )
         kind, exemplar = table["kind"].to_pylist(), table["exemplar"].to_pylist()
         rows = [None if row is None else np.asarray(row) for row in table["pixels"].to_pandas()]
     except Unfit:
@@ -113,7 +131,9 @@ def _parquet_columns(path: Path) -> dict[str, Any]:
     except Exception as error:  # Arrow has a dozen errors of its own
         raise Unfit(f"is no whole Parquet file ({_reason(error)})") from error
     if odd := sorted({repr(k) for k in kind} - {"'drawing'", "'exemplar'"}):
-        raise Unfit(f'column kind holds {", ".join(odd[:SHOWN])}; it has to be "drawing" or "exemplar"')
+        raise Unfit(
+            f'column kind holds {", ".join(odd[:SHOWN])}; it has to be "drawing" or "exemplar"'
+        )
     exemplar = [int(e) if isinstance(e, float) and e.is_integer() else e for e in exemplar]
     if odd := sorted({repr(e) for e in exemplar if type(e) is not int}):
         raise Unfit(f"column exemplar holds {', '.join(odd[:SHOWN])}; it has to be a whole number")
@@ -126,7 +146,9 @@ def _parquet_columns(path: Path) -> dict[str, Any]:
 
 
 def _square(rows: list[np.ndarray | None], chosen: list[int]) -> np.ndarray:
-    """The pixels of these rows as square images of one size. Raises Unfit that names the first odd row."""
+    """The pixels of these rows as square images of one size. Raises Unfit that names the first odd
+    row.
+    """
     if not chosen:
         return np.empty((0, 1, 1), np.uint8)
     first, parts = 0, []
@@ -146,17 +168,26 @@ def _square(rows: list[np.ndarray | None], chosen: list[int]) -> np.ndarray:
 
 
 def _images(name: str, array: np.ndarray) -> np.ndarray:
-    """Images as `standardise` takes them: floats in [0, 1], bool, or uint8 of 0 and 1. Raises Unfit."""
+    """Images as `standardise` takes them: floats in [0, 1], bool, or uint8 of 0 and 1. Raises
+    Unfit.
+    """
     if array.ndim != 3:
         raise Unfit(f"{name} {array.shape} must have three dimensions: count, height, width")
     if 0 in array.shape[1:]:
         raise Unfit(f"{name} {array.shape} have no pixels")
     if array.dtype.kind not in "biuf":
-        raise Unfit(f"{name} are {array.dtype}; they have to be numbers: 0 and 1, or floats in [0, 1]")
+        raise Unfit(
+            f"{name} are {array.dtype}; they have to be numbers: 0 and 1, or floats in [0, 1]"
+        )
     if array.dtype.kind == "f" and (broken := int((~np.isfinite(array)).sum())):
-        raise Unfit(f"{name} must be finite, but {broken} of {array.size} pixels are NaN or infinity")
+        raise Unfit(
+            f"{name} must be finite, but {broken} of {array.size} pixels are NaN or infinity"
+        )
     if outside := int(((array < 0) | (array > 1)).sum()):
-        odd = f"{outside} of {array.size} do not (range {array.min():g} .. {array.max():g}; divide bytes by 255 first)"
+        odd = (
+            f"{outside} of {array.size} do not (range {array.min():g} .. {array.max():g}; divide"
+            " bytes by 255 first)"
+        )
         raise Unfit(f"pixels of {name} must lie in [0, 1], but {odd}")
     return array.astype(np.uint8) if array.dtype.kind in "iu" else array
 
@@ -164,7 +195,10 @@ def _images(name: str, array: np.ndarray) -> np.ndarray:
 def _index(array: np.ndarray, images: int, exemplars: int) -> np.ndarray:
     """The index of the exemplar of each image, int64 [N]. Raises Unfit."""
     if array.ndim != 1 or array.dtype.kind not in "iuf":
-        raise Unfit(f"exemplar is {array.dtype} {array.shape}; it has to be one whole number for each of the {images} images")
+        raise Unfit(
+            f"exemplar is {array.dtype} {array.shape}; it has to be one whole number for each of"
+            f" the {images} images"
+        )
     if len(array) != images:
         raise Unfit(f"{images} images but {len(array)} exemplar indices")
     if not images:
@@ -172,7 +206,10 @@ def _index(array: np.ndarray, images: int, exemplars: int) -> np.ndarray:
     if not np.isfinite(array).all() or (array != np.floor(array)).any():
         raise Unfit("exemplar holds numbers that are not whole")
     if array.min() < 0 or array.max() >= exemplars:
-        raise Unfit(f"exemplar indices run from {array.min():g} to {array.max():g}, but there are {exemplars} exemplars")
+        raise Unfit(
+            f"exemplar indices run from {array.min():g} to {array.max():g}, but there are"
+            f" {exemplars} exemplars"
+        )
     return array.astype(np.int64)
 
 
@@ -181,7 +218,10 @@ def _names(array: np.ndarray | None, exemplars: int) -> tuple[str, ...]:
     if array is None:
         return tuple(map(str, range(exemplars)))
     if array.ndim != 1:
-        raise Unfit(f"class_names has {array.ndim} dimensions; it has to be a list with a name for each of the {exemplars} exemplars")
+        raise Unfit(
+            f"class_names has {array.ndim} dimensions; it has to be a list with a name for each of"
+            f" the {exemplars} exemplars"
+        )
     if len(array) != exemplars:
         raise Unfit(f"{len(array)} class names for {exemplars} exemplars")
     if array.dtype.kind == "S":
@@ -192,15 +232,23 @@ def _names(array: np.ndarray | None, exemplars: int) -> tuple[str, ...]:
 def _check_brightness(images: np.ndarray, exemplars: np.ndarray) -> None:
     """Raise Unfit for dark ink on bright paper, of which critics would see the holes.
 
-    Exemplars are images of people's, of which little is ink. Drawings of a bad model may be mostly ink; they count as
-    inverted only if that is plain, and if what is not ink is as much as the ink of the exemplars.
+    Exemplars are images of people's, of which little is ink. Drawings of a bad model may be mostly
+    ink; they count as inverted only if that is plain, and if what is not ink is as much as the ink
+    of the exemplars.
 
     images, exemplars: standardised, uint8 [N, S, S] of 0 and 1.
     """
-    drawn, sources = (float(np.median(part.mean(axis=(1, 2)))) if len(part) else 0.0 for part in (images, exemplars))
+    drawn, sources = (
+        float(np.median(part.mean(axis=(1, 2)))) if len(part) else 0.0
+        for part in (images, exemplars)
+    )
     remedy = "ink must be bright (1) on dark paper (0): invert the images"
     if sources > MOSTLY_INK:
-        what, ink = ("pixels", (drawn + sources) / 2) if drawn > MOSTLY_INK else ("pixels of exemplars", sources)
+        what, ink = (
+            ("pixels", (drawn + sources) / 2)
+            if drawn > MOSTLY_INK
+            else ("pixels of exemplars", sources)
+        )
         raise Unfit(f"{100 * ink:.0f} % of the {what} are ink; {remedy}")
     if drawn > PLAINLY_INVERTED and abs(1 - drawn - sources) < ALIKE:
         raise Unfit(f"{100 * drawn:.0f} % of the pixels are ink; {remedy}")

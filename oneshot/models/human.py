@@ -1,4 +1,6 @@
-"""human: the data set's own drawings of the test classes, the reference point of the plane (Boutin et al. 2022)."""
+"""human: the data set's own drawings of the test classes, the reference point of the plane (Boutin
+et al. 2022).
+"""
 
 from __future__ import annotations
 
@@ -21,13 +23,20 @@ VARIANTS: dict[str, dict[str, object]] = {"tiny": {}}
 
 
 class Human(ReferenceFamily):
-    """All real drawings of each test class, the exemplar included, as published; `n` does not matter."""
+    """All real drawings of each test class, the exemplar included, as published; `n` does not
+    matter.
+    """
 
     def draw(self, data: DataSet, exemplars: np.ndarray, n: int, seed: int) -> Drawings:
         rows = data.rows(data.test)
         label = np.searchsorted(data.test, data.label[rows])
         names = tuple(data.class_names[c] for c in data.test)
-        return Drawings(np.asarray(data.images[rows]), label, np.asarray(data.images[exemplars[data.test]]), names)
+        return Drawings(
+            np.asarray(data.images[rows]),
+            label,
+            np.asarray(data.images[exemplars[data.test]]),
+            names,
+        )
 
 
 FAMILY = Human

@@ -1,12 +1,15 @@
-"""VAE-STN: a sequential VAE that reads and writes through spatial-transformer windows, conditioned on one exemplar.
+"""VAE-STN: a sequential VAE that reads and writes through spatial-transformer windows, conditioned
+on one exemplar.
 
-Rezende et al. (2016), One-shot generalization in deep generative models; DRAW (Gregor et al. 2015); in the form that Boutin et al.
-(2022), Diversity vs. recognizability, trained on Omniglot: one LSTM decoder, a full affine window shared by read and write, additive
-logits. As published, the first write does not depend on the data and the last latent does not reach the output.
+Rezende et al. (2016), One-shot generalization in deep generative models; DRAW (Gregor et al. 2015);
+in the form that Boutin et al. (2022), Diversity vs. recognizability, trained on Omniglot: one LSTM
+decoder, a full affine window shared by read and write, additive logits. As published, the first
+write does not depend on the data and the last latent does not reach the output.
 
-The recurrence is written twice. `elbo` and `sample` read like the paper. `_stacked_elbo` computes the same for K models at once with half
-the operators, and trains: target and exemplar are read together, the posterior networks run side by side, weight gradients are deferred,
-and nothing is done in a time step that could be done once.
+The recurrence is written twice. `elbo` and `sample` read like the paper. `_stacked_elbo` computes
+the same for K models at once with half the operators, and trains: target and exemplar are read
+together, the posterior networks run side by side, weight gradients are deferred, and nothing is
+done in a time step that could be done once.
 """
 
 from __future__ import annotations
@@ -20,7 +23,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from oneshot.contracts import Hyper, LikelihoodFamily, Losses, Pairs, Player, bernoulli_nll, gaussian_kl
+from oneshot.contracts import (
+    Hyper,
+    LikelihoodFamily,
+    Losses,
+    Pairs,
+    Player,
+    bernoulli_nll,
+    gaussian_kl,
+)
 from oneshot.nn import spatial
 from oneshot.nn.deferred import Deferred, product
 from oneshot.sweep.settings import setting
@@ -33,19 +44,47 @@ Weights = Mapping[str, Tensor]
 class Config:
     time_steps: int = setting(40, "model", "reads and writes", low=1, high=200)
     z: int = setting(60, "model", "size of the latent of one time step", low=1, high=1000)
-    lstm_size: int = setting(400, "model", "size of the recurrent state; a quarter of it steers the window", low=8, high=2000)
-    glimpse: int = setting(15, "model", "side of the read and write windows", low=2, high=50, unit="pixels")
-    hidden: int = setting(512, "model", "width of the posterior networks' first layer, a quarter of it for the second", low=8, high=4096)
+    lstm_size: int = setting(
+        400,
+        "model",
+        "size of the recurrent state; a quarter of it steers the window",
+        low=8,
+        high=2000,
+    )
+    glimpse: int = setting(
+        15, "model", "side of the read and write windows", low=2, high=50, unit="pixels"
+    )
+    hidden: int = setting(
+        512,
+        "model",
+        "width of the posterior networks' first layer, a quarter of it for the second",
+        low=8,
+        high=4096,
+    )
     published_loss: bool = setting(
-        False, "model", "cross-entropy after the sigmoid, log clamped at -100, as published (saturates in float32)"
+        False,
+        "model",
+        "cross-entropy after the sigmoid, log clamped at -100, as published (saturates in float32)",
     )
     beta: float = setting(1.0, "train", "weight of the KL term", low=0, high=100)
-    annealing_epochs: int = setting(0, "train", "epochs over which beta rises linearly from 0.2", low=0, high=10000)
+    annealing_epochs: int = setting(
+        0, "train", "epochs over which beta rises linearly from 0.2", low=0, high=10000
+    )
     learning_rate: float = setting(1e-3, "train", "Adam step size", low=1e-7, high=1)
-    clip: float = setting(5.0, "train", "largest L2 norm of the gradient; 0 for none", low=0, high=1e6)
-    epochs: int = setting(500, "train", "passes over the training images", low=1, high=100000, shapes=True)
+    clip: float = setting(
+        5.0, "train", "largest L2 norm of the gradient; 0 for none", low=0, high=1e6
+    )
+    epochs: int = setting(
+        500, "train", "passes over the training images", low=1, high=100000, shapes=True
+    )
     batch_size: int = setting(128, "train", "images a step", low=1, high=8192, shapes=True)
-    plateau: int = setting(10, "train", "epochs without progress before the step size halves; 0 for never", low=0, high=10000)
+    plateau: int = setting(
+        10,
+        "train",
+        "epochs without progress before the step size halves; 0 for never",
+        low=0,
+        high=10000,
+    )
     schedule_classes: str = setting(
         "validation",
         "train",
@@ -56,34 +95,55 @@ class Config:
     precision: str = setting(
         "tf32",
         "train",
-        "of matrix products in training: tf32 on GPUs (float32 on CPUs), float32, or bfloat16 for the large ones; all else is float32",
+        "of matrix products in training: tf32 on GPUs (float32 on CPUs), float32, or bfloat16 for"
+        " the large ones; all else is float32",
         choices=("tf32", "float32", "bfloat16"),
         shapes=True,
     )
-    weights: str = setting("end", "sample", "draw from the last or the best epoch", choices=("end", "best"))
+    weights: str = setting(
+        "end", "sample", "draw from the last or the best epoch", choices=("end", "best")
+    )
 
     def work(self, images: int, image_size: int) -> float:
         """Multiply-adds of a training on this many images, forward and backward."""
         window, canvas = self.glimpse**2, image_size**2
-        posterior = 2 * ((3 * window + self.lstm_size) * self.hidden + self.hidden * self.hidden // 4 + self.hidden // 4 * self.z)
-        core = 4 * self.lstm_size * (self.z + window + self.lstm_size) + self.lstm_size * 150 + 200 * window
+        posterior = 2 * (
+            (3 * window + self.lstm_size) * self.hidden
+            + self.hidden * self.hidden // 4
+            + self.hidden // 4 * self.z
+        )
+        core = (
+            4 * self.lstm_size * (self.z + window + self.lstm_size)
+            + self.lstm_size * 150
+            + 200 * window
+        )
         return 3.0 * self.epochs * images * self.time_steps * (posterior + core + 30 * canvas)
 
     def memory(self, image_size: int) -> float:
         """Bytes that a training step of one model keeps for its backward pass, roughly."""
         window, canvas = self.glimpse**2, image_size**2
-        activations = 4 * (3 * window + self.lstm_size) + 6 * self.hidden + 16 * self.lstm_size + 12 * self.z + 2000
+        activations = (
+            4 * (3 * window + self.lstm_size)
+            + 6 * self.hidden
+            + 16 * self.lstm_size
+            + 12 * self.z
+            + 2000
+        )
         return 4.0 * self.batch_size * self.time_steps * (activations + 8 * canvas)
 
 
 VARIANTS = {
     "tiny": dict(time_steps=3, z=4, lstm_size=16, glimpse=5, hidden=16, batch_size=8, epochs=2),
-    "small": dict(time_steps=6, z=20, lstm_size=128, glimpse=9, hidden=128, batch_size=64, epochs=10),
+    "small": dict(
+        time_steps=6, z=20, lstm_size=128, glimpse=9, hidden=128, batch_size=64, epochs=10
+    ),
 }
 
 
 class VaeStn(LikelihoodFamily):
-    """p(x | exemplar) with latents z_1 .. z_T and an LSTM core; 2,350,519 + 1,858 z parameters at the default sizes."""
+    """p(x | exemplar) with latents z_1 .. z_T and an LSTM core; 2,350,519 + 1,858 z parameters at
+    the default sizes.
+    """
 
     def __init__(self, config: Config, image_size: int):
         super().__init__()
@@ -119,16 +179,28 @@ class VaeStn(LikelihoodFamily):
 
     def players(self) -> list[Player]:
         rate, clip = self.config.learning_rate, self.config.clip
-        return [Player("vae", lambda: list(self.parameters()), self._loss, rate, clip=clip, stacked=self._stacked_loss)]
+        return [
+            Player(
+                "vae",
+                lambda: list(self.parameters()),
+                self._loss,
+                rate,
+                clip=clip,
+                stacked=self._stacked_loss,
+            )
+        ]
 
     def accelerate(self, compiled: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-        self.time_step = compiled(_time_step)  # of one time step: compiling the unrolled recurrence takes minutes
+        # of one time step: compiling the unrolled recurrence takes minutes
+        self.time_step = compiled(_time_step)
 
     def _loss(self, pairs: Pairs, noise: Tensor, hyper: Hyper) -> Losses:
         terms = self.elbo(pairs, noise)
         return {"loss": terms["reconstruction"] + hyper["beta"] * terms["kl"], **terms}
 
-    def _stacked_loss(self, weights: Weights, pairs: Pairs, noise: Tensor, hyper: Mapping[str, Tensor]) -> Losses:
+    def _stacked_loss(
+        self, weights: Weights, pairs: Pairs, noise: Tensor, hyper: Mapping[str, Tensor]
+    ) -> Losses:
         terms = self._stacked_elbo(weights, pairs, noise)
         return {"loss": terms["reconstruction"] + hyper["beta"].unsqueeze(1) * terms["kl"], **terms}
 
@@ -139,7 +211,8 @@ class VaeStn(LikelihoodFamily):
         means, log_variances = [], []
         for t in range(self.config.time_steps):
             h, _, theta, canvas = state
-            seen = torch.cat([x - torch.sigmoid(canvas), both], 1)  # error image, target, exemplar through one window
+            # error image, target, exemplar through one window
+            seen = torch.cat([x - torch.sigmoid(canvas), both], 1)
             glimpses = spatial.read(seen, theta, self.window)
             features = torch.cat([h, glimpses.flatten(1)], 1)
             mean, log_variance = self.mean(features), self.log_variance(features)
@@ -148,11 +221,23 @@ class VaeStn(LikelihoodFamily):
             log_variances.append(log_variance)
             state = self._step(state, z, glimpses[:, 2].flatten(1), core)
         reconstruction = bernoulli_nll(state[3], x, self.config.published_loss)
-        return {"reconstruction": reconstruction, "kl": gaussian_kl(torch.stack(means, 1), torch.stack(log_variances, 1))}
+        return {
+            "reconstruction": reconstruction,
+            "kl": gaussian_kl(torch.stack(means, 1), torch.stack(log_variances, 1)),
+        }
 
     def _stacked_elbo(self, weights: Weights, pairs: Pairs, noise: Tensor) -> Losses:
-        """`elbo` of K models with these weights, [K, ...] each, on the same pairs and noise: terms [K, B]."""
-        x, (slices, batch, steps) = pairs.target, (len(weights["core.bias_ih"]), len(noise), self.config.time_steps)
+        """`elbo` of K models with these weights, [K, ...] each, on the same pairs and noise: terms
+        [K, B].
+        """
+        x, (slices, batch, steps) = (
+            pairs.target,
+            (
+                len(weights["core.bias_ih"]),
+                len(noise),
+                self.config.time_steps,
+            ),
+        )
         layers = self._layers(weights, steps, batch)
         matrices = tuple(layer.matrix for layer in layers)
         images = torch.cat([x, pairs.exemplar], 1).expand(slices, -1, -1, -1, -1).flatten(0, 1)
@@ -161,25 +246,36 @@ class VaeStn(LikelihoodFamily):
         glimpse = _first_glimpse(weights).expand(-1, batch, -1)
         state: tuple[Tensor, ...] = (h, h, self.identity.expand(slices * batch, 6), canvas, glimpse)
         means, log_variances = [], []
-        draws = noise.transpose(0, 1).contiguous()  # strides that do not depend on T, so that one compiled step serves every T
-        time_step = self.time_step if torch.is_grad_enabled() else _time_step  # evaluation is not worth a compilation of its own
+        # strides that do not depend on T, so that one compiled step serves every T
+        draws = noise.transpose(0, 1).contiguous()
+        # evaluation is not worth a compilation of its own
+        time_step = self.time_step if torch.is_grad_enabled() else _time_step
         for t in range(steps):
             taps = tuple(layer.taps[t] for layer in layers)
-            state, mean, log_variance, inputs = time_step(matrices, taps, state, x, images, draws[t], self.window, self.canvas)
+            state, mean, log_variance, inputs = time_step(
+                matrices, taps, state, x, images, draws[t], self.window, self.canvas
+            )
             means.append(mean)
             log_variances.append(log_variance)
             if torch.is_grad_enabled():
                 for layer, value in zip(layers, inputs):
                     layer.record(value)
         reconstruction = bernoulli_nll(state[3], x, self.config.published_loss)
-        return {"reconstruction": reconstruction, "kl": gaussian_kl(torch.stack(means, 2), torch.stack(log_variances, 2))}
+        return {
+            "reconstruction": reconstruction,
+            "kl": gaussian_kl(torch.stack(means, 2), torch.stack(log_variances, 2)),
+        }
 
     def _layers(self, weights: Weights, steps: int, batch: int) -> list[Deferred]:
-        """The linear layers of a time step, by number in `_time_step`: layers that run side by side are one, a stack or block-diagonal."""
+        """The linear layers of a time step, by number in `_time_step`: layers that run side by side
+        are one, a stack or block-diagonal.
+        """
 
         def both(layer: int, join: Callable[..., Tensor]) -> tuple[Tensor, Tensor]:
             names = (f"mean.{layer}", f"log_variance.{layer}")
-            return join([weights[f"{n}.weight"] for n in names], 1), join([weights[f"{n}.bias"] for n in names], 1)
+            return join([weights[f"{n}.weight"] for n in names], 1), join(
+                [weights[f"{n}.bias"] for n in names], 1
+            )
 
         def side_by_side(tensors: list[Tensor], dim: int) -> Tensor:
             return torch.stack(tensors, dim).flatten(0, 1)
@@ -190,17 +286,31 @@ class VaeStn(LikelihoodFamily):
         def diagonal(upper: str, lower: str) -> tuple[Tensor, Tensor]:
             (a, b), (c, d) = one(upper), one(lower)
             zeros = nn.functional.pad
-            return torch.cat([zeros(a, (0, c.shape[2])), zeros(c, (a.shape[2], 0))], 1), torch.cat([b, d], 1)
+            return torch.cat([zeros(a, (0, c.shape[2])), zeros(c, (a.shape[2], 0))], 1), torch.cat(
+                [b, d], 1
+            )
 
-        core = torch.cat([weights["core.weight_ih"], weights["core.weight_hh"]], 2), weights["core.bias_ih"] + weights["core.bias_hh"]
+        core = (
+            torch.cat([weights["core.weight_ih"], weights["core.weight_hh"]], 2),
+            weights["core.bias_ih"] + weights["core.bias_hh"],
+        )
         large = [both(0, torch.cat), both(2, side_by_side), core]
-        small = [both(4, side_by_side), diagonal("location.0", "imagette.0"), diagonal("location.2", "imagette.2"), one("location.4")]
+        small = [
+            both(4, side_by_side),
+            diagonal("location.0", "imagette.0"),
+            diagonal("location.2", "imagette.2"),
+            one("location.4"),
+        ]
         low = self.config.precision == "bfloat16"
-        return [Deferred(w, b, steps, batch, low) for w, b in large] + [Deferred(w, b, steps, batch) for w, b in small]
+        return [Deferred(w, b, steps, batch, low) for w, b in large] + [
+            Deferred(w, b, steps, batch) for w, b in small
+        ]
 
     @torch.no_grad()
     def sample(self, exemplars: Tensor, noise: Tensor) -> Tensor:
-        """As the contract says, without a gradient: memory is reused from step to step, and the last move, which no write sees, omitted."""
+        """As the contract says, without a gradient: memory is reused from step to step, and the
+        last move, which no write sees, omitted.
+        """
         config, window = self.config, self.config.glimpse**2
         inputs = exemplars.new_zeros(len(exemplars), config.z + window + config.lstm_size)
         z, glimpse, h = inputs.split((config.z, window, config.lstm_size), 1)
@@ -213,7 +323,9 @@ class VaeStn(LikelihoodFamily):
                 new, c = _lstm(nn.functional.linear(inputs, weight, bias), c)
                 h.copy_(new)
                 theta = self.location(h[:, : self.steering])
-            imagette = self.imagette(h[:, self.steering :]).unflatten(1, (1, config.glimpse, config.glimpse))
+            imagette = self.imagette(h[:, self.steering :]).unflatten(
+                1, (1, config.glimpse, config.glimpse)
+            )
             canvas += spatial.write(imagette, theta, self.canvas)
         return canvas.sigmoid_()
 
@@ -225,16 +337,26 @@ class VaeStn(LikelihoodFamily):
 
     def _core(self) -> tuple[Tensor, Tensor]:
         """Weight and bias of the LSTM cell as one product over its inputs and its memory."""
-        return torch.cat([self.core.weight_ih, self.core.weight_hh], 1), self.core.bias_ih + self.core.bias_hh
+        return (
+            torch.cat([self.core.weight_ih, self.core.weight_hh], 1),
+            self.core.bias_ih + self.core.bias_hh,
+        )
 
     def _step(
-        self, state: tuple[Tensor, ...], z: Tensor, exemplar_glimpse: Tensor, core: tuple[Tensor, Tensor]
+        self,
+        state: tuple[Tensor, ...],
+        z: Tensor,
+        exemplar_glimpse: Tensor,
+        core: tuple[Tensor, Tensor],
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Write with the old memory and window, then move both."""
         h, c, theta, canvas = state
-        imagette = self.imagette(h[:, self.steering :]).unflatten(1, (1, self.config.glimpse, self.config.glimpse))
+        imagette = self.imagette(h[:, self.steering :]).unflatten(
+            1, (1, self.config.glimpse, self.config.glimpse)
+        )
         canvas = canvas + spatial.write(imagette, theta, self.canvas)
-        gates = nn.functional.linear(torch.cat([z, exemplar_glimpse, h], 1), *core)  # the library's cell has no batching rule
+        # the library's cell has no batching rule
+        gates = nn.functional.linear(torch.cat([z, exemplar_glimpse, h], 1), *core)
         h, c = _lstm(gates, c)
         return h, c, self.location(h[:, : self.steering]), canvas
 
@@ -249,7 +371,11 @@ def _lstm(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
 def _first_glimpse(weights: Weights) -> Tensor:
     """What is written first, from an empty memory: [K, 1, S * S]."""
     hidden = torch.relu(weights["imagette.0.bias"]).unsqueeze(1)
-    return torch.baddbmm(weights["imagette.2.bias"].unsqueeze(1), hidden, weights["imagette.2.weight"].transpose(1, 2))
+    return torch.baddbmm(
+        weights["imagette.2.bias"].unsqueeze(1),
+        hidden,
+        weights["imagette.2.weight"].transpose(1, 2),
+    )
 
 
 def _time_step(
@@ -264,8 +390,10 @@ def _time_step(
 ) -> tuple[tuple[Tensor, ...], Tensor, Tensor, tuple[Tensor, ...]]:
     """One time step of K models.
 
-    state: h, c [K, B, L]; theta [K * B, 6]; canvas [K, B, 1, H, W]; the glimpse to be written [K, B, S * S]. x: target [B, 1, H, W].
-    images: target and exemplar, [K * B, 2, H, W]. Returns the next state, mean and log-variance [K, B, Z], and the layers' inputs.
+    state: h, c [K, B, L]; theta [K * B, 6]; canvas [K, B, 1, H, W]; the glimpse to be written [K,
+    B, S * S]. x: target [B, 1, H, W].
+    images: target and exemplar, [K * B, 2, H, W]. Returns the next state, mean and log-variance [K,
+    B, Z], and the layers' inputs.
     """
     h, c, theta, canvas, glimpse = state
     slices, batch, _ = h.shape
@@ -274,20 +402,29 @@ def _time_step(
     seen = spatial.sample(images, points)  # its images need no gradient, those of the error do
     features = torch.cat([h, error.view(slices, batch, -1), seen.view(slices, batch, -1)], 2)
     first = torch.relu(product(taps[0], features, matrices[0]))
-    second = first.unflatten(2, (2, -1)).transpose(1, 2).flatten(0, 1)  # [2 K, B, .]: mean and log-variance of each model
+    # [2 K, B, .]: mean and log-variance of each model
+    second = first.unflatten(2, (2, -1)).transpose(1, 2).flatten(0, 1)
     third = torch.relu(product(taps[1], second, matrices[1]))
     mean, log_variance = product(taps[3], third, matrices[3]).unflatten(0, (slices, 2)).unbind(1)
     z = mean + torch.exp(0.5 * log_variance) * noise
     side = math.isqrt(glimpse.shape[2])
-    canvas = canvas + spatial.write(glimpse.reshape(-1, 1, side, side), theta, whole).view_as(canvas)
+    canvas = canvas + spatial.write(glimpse.reshape(-1, 1, side, side), theta, whole).view_as(
+        canvas
+    )
     inputs = torch.cat([z, seen[:, 1].reshape(slices, batch, -1), h], 2)
     h, c = _lstm(product(taps[2], inputs, matrices[2]), c)
-    hidden = torch.relu(product(taps[4], h, matrices[4]))  # the window's network and the glimpse's, side by side
+    # the window's network and the glimpse's, side by side
+    hidden = torch.relu(product(taps[4], h, matrices[4]))
     turn, glimpse = product(taps[5], hidden, matrices[5]).tensor_split((32,), 2)
     turn = torch.relu(turn)
     theta = product(taps[6], turn, matrices[6]).flatten(0, 1)
     used = (features, second, inputs, third, h, hidden, turn)
-    return (h, c, theta, canvas, glimpse), mean, log_variance, tuple(value.detach() for value in used)
+    return (
+        (h, c, theta, canvas, glimpse),
+        mean,
+        log_variance,
+        tuple(value.detach() for value in used),
+    )
 
 
 def _mlp(*sizes: int) -> nn.Sequential:

@@ -1,9 +1,11 @@
-"""Random views of binary images for SimCLR: each image is cropped, moved affinely or seen in perspective, one of the three.
+"""Random views of binary images for SimCLR: each image is cropped, moved affinely or seen in
+perspective, one of the three.
 
-The distributions are those that torchvision documents for RandomResizedCrop, RandomAffine and RandomPerspective; the strengths are those of
-Boutin et al. 2022 (https://arxiv.org/abs/2205.10370). A view is described by where each of its pixels looks in the image: through
-a 3x3 matrix on pixel coordinates (x right, y down, centres at whole numbers), then kept inside a box, then rounded if the nearest
-pixel is wanted. So a batch with a different warp for every image is one `grid_sample`.
+The distributions are those that torchvision documents for RandomResizedCrop, RandomAffine and
+RandomPerspective; the strengths are those of Boutin et al. 2022 (https://arxiv.org/abs/2205.10370).
+A view is described by where each of its pixels looks in the image: through a 3x3 matrix on pixel
+coordinates (x right, y down, centres at whole numbers), then kept inside a box, then rounded if the
+nearest pixel is wanted. So a batch with a different warp for every image is one `grid_sample`.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ ATTEMPTS = 10  # crops drawn until one fits into the image; if none does, the wh
 
 @dataclass(frozen=True)
 class Strength:
-    """Ranges of the transforms: areas and ratios of crops; degrees, zoom, share of the width and degrees of shear; corner shift."""
+    """Ranges of the transforms: areas and ratios of crops; degrees, zoom, share of the width and
+    degrees of shear; corner shift.
+    """
 
     crop_area: tuple[float, float]
     crop_ratio: tuple[float, float]
@@ -41,7 +45,9 @@ STRENGTHS = {
 
 @dataclass(frozen=True)
 class Warps:
-    """One warp per image. matrix: [B, 3, 3], view to image coordinates. low, high: [B, 2], box of (x, y). nearest: bool [B]."""
+    """One warp per image. matrix: [B, 3, 3], view to image coordinates. low, high: [B, 2], box of
+    (x, y). nearest: bool [B].
+    """
 
     matrix: Tensor
     low: Tensor
@@ -60,36 +66,56 @@ class Warps:
 
 
 def views(images: Tensor, strength: Strength, generator: torch.Generator) -> Tensor:
-    """One random view of each image: float [B, 1, S, S] in [0, 1] -> binary float [B, 1, S, S] on the same device.
+    """One random view of each image: float [B, 1, S, S] in [0, 1] -> binary float [B, 1, S, S] on
+    the same device.
 
-    generator: on the CPU, so that a seed gives the same views on every device. Outside of the image is background (0). A view is
-    stretched to [0, 1] and cut at one half; one that has lost all ink is all background.
+    generator: on the CPU, so that a seed gives the same views on every device. Outside of the image
+    is background (0). A view is stretched to [0, 1] and cut at one half; one that has lost all ink
+    is all background.
     """
     return binary(warp(images, random_warps(len(images), images.shape[-1], strength, generator)))
 
 
 def random_warps(count: int, size: int, strength: Strength, generator: torch.Generator) -> Warps:
-    """A crop, an affine warp or a perspective, each with probability 1/3, for each of `count` images of size x size."""
-    crops, affines, perspectives = (make(count, size, strength, generator) for make in (random_crops, random_affines, random_perspectives))
+    """A crop, an affine warp or a perspective, each with probability 1/3, for each of `count`
+    images of size x size.
+    """
+    crops, affines, perspectives = (
+        make(count, size, strength, generator)
+        for make in (random_crops, random_affines, random_perspectives)
+    )
     kind = torch.randint(3, (count,), generator=generator)
     return crops.where(kind == 0, affines.where(kind == 1, perspectives))
 
 
 def warp(images: Tensor, warps: Warps) -> Tensor:
-    """Sample the images [B, C, S, S] where the warps look; bilinear, or nearest where the warp says so; 0 outside."""
+    """Sample the images [B, C, S, S] where the warps look; bilinear, or nearest where the warp says
+    so; 0 outside.
+    """
     size = images.shape[-1]
-    matrix, low, high = (t.to(images.device, images.dtype) for t in (warps.matrix, warps.low, warps.high))
+    matrix, low, high = (
+        t.to(images.device, images.dtype) for t in (warps.matrix, warps.low, warps.high)
+    )
     pixel = torch.arange(size, device=images.device, dtype=images.dtype)
     x, y = pixel[None, None, :], pixel[None, :, None]
-    row = [matrix[:, i, 0, None, None] * x + matrix[:, i, 1, None, None] * y + matrix[:, i, 2, None, None] for i in range(3)]
+    row = [
+        matrix[:, i, 0, None, None] * x
+        + matrix[:, i, 1, None, None] * y
+        + matrix[:, i, 2, None, None]
+        for i in range(3)
+    ]
     at = torch.stack([row[0] / row[2], row[1] / row[2]], dim=-1)  # [B, S, S, 2]
     at = torch.maximum(torch.minimum(at, high[:, None, None]), low[:, None, None])
     at = torch.where(warps.nearest.to(images.device)[:, None, None, None], at.round(), at)
-    return F.grid_sample(images, (2 * at + 1) / size - 1, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return F.grid_sample(
+        images, (2 * at + 1) / size - 1, mode="bilinear", padding_mode="zeros", align_corners=False
+    )
 
 
 def binary(images: Tensor) -> Tensor:
-    """Stretch each image [B, C, S, S] to [0, 1] and keep what is above one half; a constant image becomes 0."""
+    """Stretch each image [B, C, S, S] to [0, 1] and keep what is above one half; a constant image
+    becomes 0.
+    """
     low, high = images.amin(dim=(1, 2, 3), keepdim=True), images.amax(dim=(1, 2, 3), keepdim=True)
     return (images - low > 0.5 * (high - low)).to(images.dtype)
 
@@ -101,11 +127,14 @@ def unmoved(matrix: Tensor, nearest: bool) -> Warps:
 
 
 def random_crops(count: int, size: int, strength: Strength, generator: torch.Generator) -> Warps:
-    """Crops of random area (share of the image) and log-uniform ratio (width to height), enlarged to the whole image."""
+    """Crops of random area (share of the image) and log-uniform ratio (width to height), enlarged
+    to the whole image.
+    """
     area = size * size * _uniform((count, ATTEMPTS), *strength.crop_area, generator)
     narrow, wide = strength.crop_ratio
     ratio = _uniform((count, ATTEMPTS), math.log(narrow), math.log(wide), generator).exp()
-    sides = torch.stack([(area * ratio).sqrt().round(), (area / ratio).sqrt().round()], dim=-1)  # width, height
+    # width, height
+    sides = torch.stack([(area * ratio).sqrt().round(), (area / ratio).sqrt().round()], dim=-1)
     fits = ((sides > 0) & (sides <= size)).all(-1)
     first = fits.int().argmax(1)
     chosen = sides[torch.arange(count), first]
@@ -115,7 +144,9 @@ def random_crops(count: int, size: int, strength: Strength, generator: torch.Gen
 
 
 def crops(corner: Tensor, sides: Tensor, size: int) -> Warps:
-    """Crops with upper left corner (x, y) and sides (width, height), each [B, 2], in whole pixels."""
+    """Crops with upper left corner (x, y) and sides (width, height), each [B, 2], in whole
+    pixels.
+    """
     scale = sides / size
     matrix = torch.zeros(len(sides), 3, 3, dtype=sides.dtype)
     matrix[:, [0, 1], [0, 1]] = scale
@@ -135,13 +166,17 @@ def random_affines(count: int, size: int, strength: Strength, generator: torch.G
 
 
 def affines(angle: Tensor, shift: Tensor, zoom: Tensor, shear: Tensor, size: int) -> Warps:
-    """Shear along x, then rotate, zoom and shift the content. angle, shear: degrees [B]; shift: pixels [B, 2]; zoom: factors [B].
+    """Shear along x, then rotate, zoom and shift the content. angle, shear: degrees [B]; shift:
+    pixels [B, 2]; zoom: factors [B].
 
     Positive angles turn the content clockwise as seen on the screen (y points down).
     """
     angle, slant = torch.deg2rad(angle), torch.deg2rad(shear).tan()
     cos, sin = angle.cos(), angle.sin()
-    forward = torch.stack([cos, -cos * slant - sin, sin, -sin * slant + cos], dim=-1).reshape(-1, 2, 2) * zoom[:, None, None]
+    forward = (
+        torch.stack([cos, -cos * slant - sin, sin, -sin * slant + cos], dim=-1).reshape(-1, 2, 2)
+        * zoom[:, None, None]
+    )
     centre = (size - 1) / 2
     matrix = torch.zeros(len(angle), 3, 3, dtype=angle.dtype)
     matrix[:, :2, :2] = torch.linalg.inv(forward)
@@ -150,25 +185,37 @@ def affines(angle: Tensor, shift: Tensor, zoom: Tensor, shear: Tensor, size: int
     return unmoved(matrix, nearest=True)
 
 
-def random_perspectives(count: int, size: int, strength: Strength, generator: torch.Generator) -> Warps:
-    """The four corners move inwards by whole pixels, uniform up to a share of half the width; the image stays as it is half of the time."""
+def random_perspectives(
+    count: int, size: int, strength: Strength, generator: torch.Generator
+) -> Warps:
+    """The four corners move inwards by whole pixels, uniform up to a share of half the width; the
+    image stays as it is half of the time.
+    """
     reach = int(strength.perspective * (size // 2))
     moves = torch.randint(reach + 1, (count, 4, 2), generator=generator).double()
     stays = _uniform((count,), 0, 1, generator) >= strength.perspective_chance
     moves[stays] = 0
-    return perspectives(_corners(size) + moves * torch.tensor([[1, 1], [-1, 1], [-1, -1], [1, -1]]), size)
+    return perspectives(
+        _corners(size) + moves * torch.tensor([[1, 1], [-1, 1], [-1, -1], [1, -1]]), size
+    )
 
 
 def perspectives(corners: Tensor, size: int) -> Warps:
-    """The image's corners (upper left, upper right, lower right, lower left) are seen at `corners` [B, 4, 2], (x, y) in pixels."""
+    """The image's corners (upper left, upper right, lower right, lower left) are seen at `corners`
+    [B, 4, 2], (x, y) in pixels.
+    """
     x, y = corners.unbind(-1)
     u, v = _corners(size).to(corners.dtype).expand_as(corners).unbind(-1)
     one, zero = torch.ones_like(x), torch.zeros_like(x)
-    # (u, v) = (a x + b y + c, d x + e y + f) / (g x + h y + 1) at the four corners: eight linear equations in a .. h.
+    # (u, v) = (a x + b y + c, d x + e y + f) / (g x + h y + 1) at the four corners: eight linear
+    # equations in a .. h.
     upper = torch.stack([x, y, one, zero, zero, zero, -u * x, -u * y], dim=-1)
     lower = torch.stack([zero, zero, zero, x, y, one, -v * x, -v * y], dim=-1)
     solution = torch.linalg.solve(torch.cat([upper, lower], dim=1), torch.cat([u, v], dim=1))
-    return unmoved(torch.cat([solution, torch.ones_like(solution[:, :1])], dim=1).reshape(-1, 3, 3), nearest=False)
+    return unmoved(
+        torch.cat([solution, torch.ones_like(solution[:, :1])], dim=1).reshape(-1, 3, 3),
+        nearest=False,
+    )
 
 
 def _corners(size: int) -> Tensor:

@@ -1,7 +1,9 @@
-"""Processes that train one point together, data-parallel: each computes its rows of every batch, and all add up what they found.
+"""Processes that train one point together, data-parallel: each computes its rows of every batch,
+and all add up what they found.
 
-Batches and noise are those of a training alone, cut into rows; losses, gradients and batch statistics are those of the whole batch. So a
-training by several processes has the losses of one process up to rounding, and their checkpoints are the same files.
+Batches and noise are those of a training alone, cut into rows; losses, gradients and batch
+statistics are those of the whole batch. So a training by several processes has the losses of one
+process up to rounding, and their checkpoints are the same files.
 """
 
 from __future__ import annotations
@@ -18,13 +20,19 @@ from torch import distributed as dist
 
 @dataclass(frozen=True)
 class Peers:
-    """One of `size` processes, number `rank`; number 0 reports and writes. Of one process alone, nothing is exchanged."""
+    """One of `size` processes, number `rank`; number 0 reports and writes. Of one process alone,
+    nothing is exchanged.
+    """
 
     rank: int = 0
     size: int = 1
 
-    def cut(self, item: Mapping[str, Tensor], noise: Tensor) -> tuple[dict[str, Tensor], Tensor, float]:
-        """My rows of a batch and its noise, and their share of the whole; a batch of fewer rows than processes is everybody's."""
+    def cut(
+        self, item: Mapping[str, Tensor], noise: Tensor
+    ) -> tuple[dict[str, Tensor], Tensor, float]:
+        """My rows of a batch and its noise, and their share of the whole; a batch of fewer rows
+        than processes is everybody's.
+        """
         count = len(noise)
         if self.size == 1 or count < self.size:
             return dict(item), noise, 1 / self.size
@@ -69,7 +77,9 @@ def together(peers: Peers) -> Iterator[None]:
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over all processes; its gradient is the sum of theirs, which can be differentiated again."""
+    """The sum over all processes; its gradient is the sum of theirs, which can be differentiated
+    again.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -81,8 +91,14 @@ class _Sum(torch.autograd.Function):
 
 
 def mean_and_variance(x: Tensor) -> tuple[Tensor, Tensor, float]:
-    """Of each channel of [N, C, H, W] over the rows of all processes, differentiable (twice): [C], [C], and how many values each has."""
+    """Of each channel of [N, C, H, W] over the rows of all processes, differentiable (twice): [C],
+    [C], and how many values each has.
+    """
     add: Callable[[Tensor], Tensor] = _Sum.apply
-    count = float(now().add(torch.tensor(float(x.numel() // x.shape[1]), dtype=torch.float64, device=x.device)))
+    count = float(
+        now().add(
+            torch.tensor(float(x.numel() // x.shape[1]), dtype=torch.float64, device=x.device)
+        )
+    )
     mean = add(x.sum((0, 2, 3))) / count
     return mean, add((x - mean[:, None, None]).square().sum((0, 2, 3))) / count, count

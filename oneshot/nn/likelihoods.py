@@ -1,12 +1,15 @@
-"""The discretised mixture of logistics for RGB images (Salimans et al. 2017, PixelCNN++, https://arxiv.org/abs/1701.05517, section 2.1).
+"""The discretised mixture of logistics for RGB images (Salimans et al. 2017, PixelCNN++,
+https://arxiv.org/abs/1701.05517, section 2.1).
 
-A pixel has 10 components, each with a weight that its three colours share. In a component, green is centred at a linear function of red,
-and blue at one of red and green. Values are scaled to [-1, 1]; a logistic is cut into 256 levels, of which the lowest and the highest
-take its tails. The 100 channels of `parameters`: 10 logits of the weights, then for red, green and blue 10 means, 10 log-scales and 10
-coefficients (before tanh): green on red, blue on red, blue on green.
+A pixel has 10 components, each with a weight that its three colours share. In a component, green is
+centred at a linear function of red, and blue at one of red and green. Values are scaled to [-1, 1];
+a logistic is cut into 256 levels, of which the lowest and the highest take its tails. The 100
+channels of `parameters`: 10 logits of the weights, then for red, green and blue 10 means, 10
+log-scales and 10 coefficients (before tanh): green on red, blue on red, blue on green.
 
-Probabilities are written as log(1 - exp(-width)) + log sigmoid(upper) + log sigmoid(-lower), which is the difference of the two values of
-the distribution function, exactly, and does not vanish in the tails; PixelCNN++ approximates there by the density.
+Probabilities are written as log(1 - exp(-width)) + log sigmoid(upper) + log sigmoid(-lower), which
+is the difference of the two values of the distribution function, exactly, and does not vanish in
+the tails; PixelCNN++ approximates there by the density.
 """
 
 from __future__ import annotations
@@ -19,10 +22,12 @@ from torch.nn.functional import logsigmoid
 
 COMPONENTS = 10
 PARAMETERS = COMPONENTS * (1 + 3 * 3)  # channels of the network's output
-UNIFORMS = 4  # random numbers that a pixel's sample takes: one for the component, one for each colour
+# random numbers that a pixel's sample takes: one for the component, one for each colour
+UNIFORMS = 4
 LEVELS = 256
 LEAST_LOG_SCALE = -7.0
-LARGEST_DRAWN = 20.0  # log-scale; draws from wider logistics all lie at the two ends, as they do from this one
+# log-scale; draws from wider logistics all lie at the two ends, as they do from this one
+LARGEST_DRAWN = 20.0
 
 HALF = 1 / (LEVELS - 1)  # half a level's width on [-1, 1]
 NARROW = 1e-4  # below this, 1 - exp(-width) is the width within rounding
@@ -30,7 +35,8 @@ EDGE = 1e-7  # distance of a random number from 0 and 1, where a logistic is inf
 
 
 def logistic_mixture_log_prob(parameters: Tensor, images: Tensor) -> Tensor:
-    """log p(images) in nats, summed over pixels and colours: [..., 100, H, W], [..., 3, H, W] in [0, 1] -> [...].
+    """log p(images) in nats, summed over pixels and colours: [..., 100, H, W], [..., 3, H, W] in
+    [0, 1] -> [...].
 
     Images are rounded to the 256 levels, so this is a probability of whatever it is given.
     """
@@ -40,7 +46,9 @@ def logistic_mixture_log_prob(parameters: Tensor, images: Tensor) -> Tensor:
 
 
 def component_log_probs(parameters: Tensor, images: Tensor) -> Tensor:
-    """log p(colour | the colours before it, component) of each pixel's level: [..., 3, 10, H, W], in nats; arguments as above."""
+    """log p(colour | the colours before it, component) of each pixel's level: [..., 3, 10, H, W],
+    in nats; arguments as above.
+    """
     means, log_scales, coefficients = _components(parameters)
     level = _rounded(images)
     red, green, blue = (2 * level - 1).unsqueeze(-3).unbind(-4)
@@ -57,26 +65,32 @@ def component_log_probs(parameters: Tensor, images: Tensor) -> Tensor:
 def logistic_mixture_mean(parameters: Tensor) -> Tensor:
     """The mean of the mixture, [..., 100, H, W] -> [..., 3, H, W] in [0, 1].
 
-    In each component green is taken at the mean of red, and blue at those of red and green, which is exact as both are linear; then the
-    components are weighted. A component's mean outside [0, 1] counts as the nearest end. So this is the exact mean of the logistics before
-    they are cut into levels, and of the levels as far as little mass lies beyond the ends.
+    In each component green is taken at the mean of red, and blue at those of red and green, which
+    is exact as both are linear; then the components are weighted. A component's mean outside [0, 1]
+    counts as the nearest end. So this is the exact mean of the logistics before they are cut into
+    levels, and of the levels as far as little mass lies beyond the ends.
     """
     means, _, coefficients = _components(parameters)
     mean_red = means[..., 0, :, :, :].clamp(-1, 1)
     mean_green = _centres(means, coefficients, mean_red, mean_red)[1].clamp(-1, 1)
     mean_blue = _centres(means, coefficients, mean_red, mean_green)[2].clamp(-1, 1)
     weights = torch.softmax(parameters[..., :COMPONENTS, :, :], -3)
-    mixed = torch.stack([(weights * colour).sum(-3) for colour in (mean_red, mean_green, mean_blue)], -3)
+    mixed = torch.stack(
+        [(weights * colour).sum(-3) for colour in (mean_red, mean_green, mean_blue)], -3
+    )
     return ((mixed + 1) / 2).clamp(0, 1)
 
 
 def logistic_mixture_sample(parameters: Tensor, uniform: Tensor) -> Tensor:
-    """A draw from the mixture: [..., 100, H, W], numbers in [0, 1] [..., 4, H, W] -> one of 256 levels in [0, 1], [..., 3, H, W].
+    """A draw from the mixture: [..., 100, H, W], numbers in [0, 1] [..., 4, H, W] -> one of 256
+    levels in [0, 1], [..., 3, H, W].
 
-    It depends on nothing but its arguments. Each colour is cut to its level before the next one looks at it, so the draws have exactly
-    the probabilities of `logistic_mixture_log_prob`.
+    It depends on nothing but its arguments. Each colour is cut to its level before the next one
+    looks at it, so the draws have exactly the probabilities of `logistic_mixture_log_prob`.
     """
-    means, log_scales, coefficients = (_chosen(part, _choice(parameters, uniform)) for part in _components(parameters))
+    means, log_scales, coefficients = (
+        _chosen(part, _choice(parameters, uniform)) for part in _components(parameters)
+    )
     safe = uniform[..., 1:, :, :].clamp(EDGE, 1 - EDGE)
     spread = log_scales.clamp(max=LARGEST_DRAWN).exp() * (safe.log() - torch.log1p(-safe))
     steps = [step.unsqueeze(-3) for step in spread.unbind(-3)]
@@ -90,34 +104,51 @@ def logistic_mixture_sample(parameters: Tensor, uniform: Tensor) -> Tensor:
 def _components(parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Means, log-scales and coefficients of the three colours: [..., 3, 10, H, W] each."""
     if parameters.shape[-3] != PARAMETERS:
-        raise ValueError(f"the mixture of logistics takes {PARAMETERS} channels, not {parameters.shape[-3]}")
-    means, log_scales, coefficients = parameters[..., COMPONENTS:, :, :].unflatten(-3, (3, 3, COMPONENTS)).unbind(-4)
+        raise ValueError(
+            f"the mixture of logistics takes {PARAMETERS} channels, not {parameters.shape[-3]}"
+        )
+    means, log_scales, coefficients = (
+        parameters[..., COMPONENTS:, :, :].unflatten(-3, (3, 3, COMPONENTS)).unbind(-4)
+    )
     return means, log_scales.clamp(min=LEAST_LOG_SCALE), coefficients.tanh()
 
 
 def _centres(means: Tensor, coefficients: Tensor, red: Tensor, green: Tensor) -> list[Tensor]:
-    """Where each colour is centred, given those before it on [-1, 1]: [..., 10, H, W] each; red and green broadcast to that shape."""
+    """Where each colour is centred, given those before it on [-1, 1]: [..., 10, H, W] each; red and
+    green broadcast to that shape.
+    """
     on_red, blue_on_red, blue_on_green = coefficients.unbind(-4)
     mean_red, mean_green, mean_blue = means.unbind(-4)
-    return [mean_red, mean_green + on_red * red, mean_blue + blue_on_red * red + blue_on_green * green]
+    return [
+        mean_red,
+        mean_green + on_red * red,
+        mean_blue + blue_on_red * red + blue_on_green * green,
+    ]
 
 
 def _log_one_minus_exp(log_width: Tensor) -> Tensor:
     """log(1 - exp(-exp(log_width))), also where the width is too small for a float."""
     width = log_width.exp()
-    usual = torch.log(-torch.expm1(-width.clamp(min=NARROW)))  # the clamp keeps the gradient of the branch not taken finite
+    # the clamp keeps the gradient of the branch not taken finite
+    usual = torch.log(-torch.expm1(-width.clamp(min=NARROW)))
     return torch.where(width < NARROW, log_width - width / 2, usual)
 
 
 def _choice(parameters: Tensor, uniform: Tensor) -> Tensor:
-    """The component of each pixel, by the inverse of the distribution function of the weights: one-hot [..., 10, H, W]."""
+    """The component of each pixel, by the inverse of the distribution function of the weights:
+    one-hot [..., 10, H, W].
+    """
     reached = torch.softmax(parameters[..., :COMPONENTS, :, :], -3).cumsum(-3)[..., :-1, :, :]
     index = (uniform[..., :1, :, :] >= reached).sum(-3, keepdim=True)
-    return (index == torch.arange(COMPONENTS, device=parameters.device)[:, None, None]).to(parameters.dtype)
+    return (index == torch.arange(COMPONENTS, device=parameters.device)[:, None, None]).to(
+        parameters.dtype
+    )
 
 
 def _chosen(part: Tensor, choice: Tensor) -> Tensor:
-    """Of each pixel the values of one component: [..., 3, 10, H, W], one-hot [..., 10, H, W] -> [..., 3, H, W]."""
+    """Of each pixel the values of one component: [..., 3, 10, H, W], one-hot [..., 10, H, W] ->
+    [..., 3, H, W].
+    """
     return (part * choice.unsqueeze(-4)).sum(-3)
 
 

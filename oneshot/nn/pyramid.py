@@ -1,7 +1,9 @@
-"""A pyramid of latent maps that grow from one pixel: bottleneck blocks, encoder, levels that write into two streams, decoder.
+"""A pyramid of latent maps that grow from one pixel: bottleneck blocks, encoder, levels that write
+into two streams, decoder.
 
-Child (2021), Very deep VAEs; for sets, SCHA-VAE (Giannone and Winther 2022): one stream of the set's context, one of each image. Nothing is
-normalised. Layouts are (resolution, count) of groups, finest first.
+Child (2021), Very deep VAEs; for sets, SCHA-VAE (Giannone and Winther 2022): one stream of the
+set's context, one of each image. Nothing is normalised. Layouts are (resolution, count) of groups,
+finest first.
 """
 
 from __future__ import annotations
@@ -20,13 +22,23 @@ Layout = list[tuple[int, int]]
 
 
 class Bottleneck(nn.Module):
-    """Four convolutions through a quarter of the width, GELU before each: [N, I, r, r] -> [N, O, r, r].
+    """Four convolutions through a quarter of the width, GELU before each: [N, I, r, r] -> [N, O, r,
+    r].
 
-    The middle ones are 3x3, or 1x1 where the group's resolution is 2 or less. residual: the input is added to the output. last: factor of
-    the last convolution's initial weights; biases begin at zero.
+    The middle ones are 3x3, or 1x1 where the group's resolution is 2 or less. residual: the input
+    is added to the output. last: factor of the last convolution's initial weights; biases begin at
+    zero.
     """
 
-    def __init__(self, inputs: int, outputs: int, width: int, resolution: int, residual: bool = False, last: float = 1.0):
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        width: int,
+        resolution: int,
+        residual: bool = False,
+        last: float = 1.0,
+    ):
         super().__init__()
         narrow = width // 4
         self.residual = residual
@@ -61,18 +73,24 @@ def scaled(layer: nn.Linear | nn.Conv2d, factor: float) -> None:
 
 
 def grow(x: Tensor, resolution: int) -> Tensor:
-    """Nearest-neighbour enlargement to this resolution, a multiple of the present one: [..., r, r] -> [..., resolution, resolution]."""
+    """Nearest-neighbour enlargement to this resolution, a multiple of the present one: [..., r, r]
+    -> [..., resolution, resolution].
+    """
     factor = resolution // x.shape[-1]
     return x if factor == 1 else x.repeat_interleave(factor, -1).repeat_interleave(factor, -2)
 
 
 class Stage(nn.Module):
-    """Residual blocks of one resolution; the first works before the change of resolution: halved ("down"), grown ("up") or kept ("")."""
+    """Residual blocks of one resolution; the first works before the change of resolution: halved
+    ("down"), grown ("up") or kept ("").
+    """
 
     def __init__(self, count: int, width: int, resolution: int, change: str, last: float):
         super().__init__()
         self.resolution, self.change = resolution, change
-        self.blocks = nn.ModuleList(Bottleneck(width, width, width, resolution, True, last) for _ in range(count))
+        self.blocks = nn.ModuleList(
+            Bottleneck(width, width, width, resolution, True, last) for _ in range(count)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         for i, block in enumerate(self.blocks):
@@ -91,7 +109,9 @@ class PyramidEncoder(nn.Module):
         self.first = nn.Conv2d(inputs, width, 3, padding=1)
         unbiased(self.first)
         last = sum(n for _, n in layout) ** -0.5
-        self.stages = nn.ModuleList(Stage(n, width, r, "down" if i else "", last) for i, (r, n) in enumerate(layout))
+        self.stages = nn.ModuleList(
+            Stage(n, width, r, "down" if i else "", last) for i, (r, n) in enumerate(layout)
+        )
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:
         x = self.first(interpolate(images.flatten(0, 1), size=self.resolution, mode="nearest"))
@@ -105,7 +125,9 @@ class PyramidEncoder(nn.Module):
 
 @dataclass(frozen=True)
 class Flow:
-    """What the levels above have written: for the context c [B, W, r, r], for the images z [B, S, W, r, r]; images: S."""
+    """What the levels above have written: for the context c [B, W, r, r], for the images z [B, S,
+    W, r, r]; images: S.
+    """
 
     c: Tensor
     z: Tensor
@@ -121,13 +143,17 @@ class Streams(nn.Module):
 
     def forward(self, noise: Tensor, images: int) -> Flow:
         sets = len(noise)
-        return Flow(self.c.expand(sets, -1, -1, -1), self.z.expand(sets, images, -1, -1, -1), images)
+        return Flow(
+            self.c.expand(sets, -1, -1, -1), self.z.expand(sets, images, -1, -1, -1), images
+        )
 
 
 class Latent(nn.Module):
-    """The networks of one latent: posterior, prior, what its sample adds to the stream, and a residual block after it.
+    """The networks of one latent: posterior, prior, what its sample adds to the stream, and a
+    residual block after it.
 
-    The prior gives mean, log-variance and a term for the stream; its last layer begins at zero, so that the prior begins as N(0, 1).
+    The prior gives mean, log-variance and a term for the stream; its last layer begins at zero, so
+    that the prior begins as N(0, 1).
     """
 
     def __init__(self, seen: int, width: int, size: int, resolution: int, last: float):
@@ -141,9 +167,13 @@ class Latent(nn.Module):
 
 
 class StreamLevel(nn.Module):
-    """One level of the pyramid. The prior of the context sees the contexts above alone; its posterior sees the images' latents too."""
+    """One level of the pyramid. The prior of the context sees the contexts above alone; its
+    posterior sees the images' latents too.
+    """
 
-    def __init__(self, resolution: int, width: int, c: int, z: int, pooling: str, top: bool, last: float):
+    def __init__(
+        self, resolution: int, width: int, c: int, z: int, pooling: str, top: bool, last: float
+    ):
         super().__init__()
         self.resolution = resolution
         self.c_shape, self.z_shape = (c, resolution, resolution), (z, resolution, resolution)
@@ -161,7 +191,9 @@ class StreamLevel(nn.Module):
         parameters = self.c.prior(state.c)
         return Gaussian.of(parameters[:, : self.split[0]]), parameters[:, self.split[0] :]
 
-    def c_posterior(self, state: Flow, features: dict[int, Tensor]) -> tuple[Gaussian, Tensor | None]:
+    def c_posterior(
+        self, state: Flow, features: dict[int, Tensor]
+    ) -> tuple[Gaussian, Tensor | None]:
         seen = state.c.unsqueeze(1) + features[self.resolution]
         pooled, weights = self.pool(seen if self.of_z is None else seen + self.of_z(state.z))
         return Gaussian.of(self.c.posterior(pooled)), weights
@@ -196,17 +228,24 @@ def _projection(width: int, last: float) -> Pointwise:
 
 
 class ObservationNet(nn.Module):
-    """The streams at the latents' finest resolution -> parameters of the pixels, [B, S, outputs, H, W].
+    """The streams at the latents' finest resolution -> parameters of the pixels, [B, S, outputs, H,
+    W].
 
-    corner: of the context, only the upper left position is seen, everywhere, as in the published code.
+    corner: of the context, only the upper left position is seen, everywhere, as in the published
+    code.
     """
 
     def __init__(self, layout: Layout, width: int, outputs: int, image_size: int, corner: bool):
         super().__init__()
         self.image_size, self.corner = image_size, corner
-        self.of_z, self.of_c = nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)
+        self.of_z, self.of_c = (
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.Conv2d(width, width, 3, padding=1),
+        )
         last = sum(n for _, n in layout) ** -0.5
-        self.stages = nn.ModuleList(Stage(n, width, r, "up" if i else "", last) for i, (r, n) in enumerate(reversed(layout)))
+        self.stages = nn.ModuleList(
+            Stage(n, width, r, "up" if i else "", last) for i, (r, n) in enumerate(reversed(layout))
+        )
         self.last = Pointwise(width, outputs)
         for layer in (self.of_z, self.of_c, self.last):
             unbiased(layer)

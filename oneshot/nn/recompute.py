@@ -1,7 +1,9 @@
-"""Running modules without keeping what their backward pass needs: it is computed again (Chen et al. 2016).
+"""Running modules without keeping what their backward pass needs: it is computed again (Chen et al.
+2016).
 
-The weights a module has at the moment are taken along, so that it works under `torch.func.functional_call`, whose weights are gone when
-the backward pass runs. It does not work under vmap, whose tensors are gone then, too.
+The weights a module has at the moment are taken along, so that it works under
+`torch.func.functional_call`, whose weights are gone when the backward pass runs. It does not work
+under vmap, whose tensors are gone then, too.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ _again = False
 
 
 def happens_again() -> bool:
-    """Whether a module runs to have its activations back, and must not change its buffers a second time."""
+    """Whether a module runs to have its activations back, and must not change its buffers a second
+    time.
+    """
     return _again
 
 
@@ -32,25 +36,36 @@ def _marked() -> Iterator[None]:
 
 
 def recomputed(modules: Iterable[nn.Module], x: Tensor) -> Tensor:
-    """One module after the other; only their inputs are kept. A sequence that holds sequences keeps, when it runs again, the
+    """One module after the other; only their inputs are kept. A sequence that holds sequences
+    keeps, when it runs again, the
     inputs of its members alone, so that no more than one of them is in memory whole.
     """
     for module in modules:
         weights = {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
-        def run(x: Tensor, module: nn.Module = module, weights: dict[str, Tensor] = weights) -> Tensor:
-            result: Tensor = torch.func.functional_call(_Inner(module), {f"module.{n}": w for n, w in weights.items()}, (x,))
+        def run(
+            x: Tensor, module: nn.Module = module, weights: dict[str, Tensor] = weights
+        ) -> Tensor:
+            result: Tensor = torch.func.functional_call(
+                _Inner(module), {f"module.{n}": w for n, w in weights.items()}, (x,)
+            )
             return result
 
         x = checkpoint(
-            run, x, use_reentrant=False, preserve_rng_state=False, determinism_check="none",
+            run,
+            x,
+            use_reentrant=False,
+            preserve_rng_state=False,
+            determinism_check="none",
             context_fn=lambda: (contextlib.nullcontext(), _marked()),
-        )  # fmt: skip
+        )
     return x
 
 
 class _Inner(nn.Module):
-    """A module; the members of a sequence that holds sequences are recomputed one by one within it."""
+    """A module; the members of a sequence that holds sequences are recomputed one by one within
+    it.
+    """
 
     def __init__(self, module: nn.Module):
         super().__init__()

@@ -1,6 +1,8 @@
-"""Convolutional encoder and decoder of images, in stages of three layers, for any even image size that the stages can mirror.
+"""Convolutional encoder and decoder of images, in stages of three layers, for any even image size
+that the stages can mirror.
 
-Images of 64 pixels and more are halved on the way in (2x2 means) and doubled on the way out (nearest).
+Images of 64 pixels and more are halved on the way in (2x2 means) and doubled on the way out
+(nearest).
 """
 
 from __future__ import annotations
@@ -40,19 +42,23 @@ def sizes(image_size: int, stages: int) -> list[int]:
 
 
 class ConvEncoder(nn.Module):
-    """Images [B, S, C, H, W] -> {r: features [B, S, hidden, r, r]}, r being 1 for vectors, else the size after the last stage.
+    """Images [B, S, C, H, W] -> {r: features [B, S, hidden, r, r]}, r being 1 for vectors, else the
+    size after the last stage.
 
     Each stage is three 3x3 convolutions, the last with stride 2; widths double from stage to stage.
     """
 
     recompute = False
 
-    def __init__(self, image_size: int, inputs: int, channels: int, stages: int, hidden: int, maps: bool):
+    def __init__(
+        self, image_size: int, inputs: int, channels: int, stages: int, hidden: int, maps: bool
+    ):
         super().__init__()
         self.halves = image_size >= HALVED
         widths = [inputs] + [channels * 2**i for i in range(stages)]
         self.stages = nn.ModuleList(
-            nn.Sequential(convolution(a, b), convolution(b, b), convolution(b, b, stride=2)) for a, b in itertools.pairwise(widths)
+            nn.Sequential(convolution(a, b), convolution(b, b), convolution(b, b, stride=2))
+            for a, b in itertools.pairwise(widths)
         )
         last = sizes(image_size, stages)[-1]
         self.resolution = last if maps else 1
@@ -67,9 +73,11 @@ class ConvEncoder(nn.Module):
 
 
 class _Share(nn.Module):
-    """What a share of the channels contributes to the pixels: the last doubling and the last product, whose maps are the largest of all.
+    """What a share of the channels contributes to the pixels: the last doubling and the last
+    product, whose maps are the largest of all.
 
-    Channels are normalised each on their own and meet only in the final sum, so that one share of the maps is in memory at a time.
+    Channels are normalised each on their own and meet only in the final sum, so that one share of
+    the maps is in memory at a time.
     """
 
     def __init__(self, growing: nn.Module, last: Pointwise, share: int):
@@ -78,29 +86,55 @@ class _Share(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         grow, norm, _ = self.growing.children()
-        assert isinstance(grow, nn.ConvTranspose2d) and isinstance(norm, BatchNorm) and grow.bias is not None
-        assert norm.running_mean is not None and norm.running_var is not None and norm.momentum is not None
+        assert (
+            isinstance(grow, nn.ConvTranspose2d)
+            and isinstance(norm, BatchNorm)
+            and grow.bias is not None
+        )
+        assert (
+            norm.running_mean is not None
+            and norm.running_var is not None
+            and norm.momentum is not None
+        )
         mine = slice(self.share, None, SHARES)
         y = conv_transpose2d(x, grow.weight[:, mine], grow.bias[mine], stride=2)
         if data_parallel.now().size > 1:
-            return conv2d(elu(norm.of_all_peers(y, mine), inplace=True), self.last.weight[:, mine, None, None])
+            return conv2d(
+                elu(norm.of_all_peers(y, mine), inplace=True), self.last.weight[:, mine, None, None]
+            )
         mean, variance = norm.running_mean[mine], norm.running_var[mine]
         if happens_again():
             mean, variance = mean.clone(), variance.clone()
-        y = elu(batch_norm(y, mean, variance, norm.weight[mine], norm.bias[mine], True, norm.momentum, norm.eps), inplace=True)
+        y = elu(
+            batch_norm(
+                y, mean, variance, norm.weight[mine], norm.bias[mine], True, norm.momentum, norm.eps
+            ),
+            inplace=True,
+        )
         return conv2d(y, self.last.weight[:, mine, None, None])
 
 
 class ConvDecoder(nn.Module):
     """All latents of a walk -> parameters of the pixels' distributions, [B, S, outputs, H, W].
 
-    The stages mirror the encoder's: convolution, convolution, transposed convolution that doubles the size. From the third stage on, the
-    second convolution is unpadded where it must shrink the map to the encoder's size (4 -> 8 -> 16 -> 14 -> 28 pixels).
+    The stages mirror the encoder's: convolution, convolution, transposed convolution that doubles
+    the size. From the third stage on, the second convolution is unpadded where it must shrink the
+    map to the encoder's size (4 -> 8 -> 16 -> 14 -> 28 pixels).
     """
 
     recompute = False
 
-    def __init__(self, image_size: int, outputs: int, channels: int, stages: int, hidden: int, maps: bool, c: int, z: int):
+    def __init__(
+        self,
+        image_size: int,
+        outputs: int,
+        channels: int,
+        stages: int,
+        hidden: int,
+        maps: bool,
+        c: int,
+        z: int,
+    ):
         super().__init__()
         self.doubles = image_size >= HALVED
         self.of_z = Pointwise(z, hidden)
@@ -112,8 +146,16 @@ class ConvDecoder(nn.Module):
         built, size = [], wanted[0]
         for i, (inputs, width) in enumerate(zip([widths[0], *widths], widths)):
             excess = size - wanted[i] if i >= 2 else 0
-            second = convolution(width, width, excess + 1, padding=0) if excess else convolution(width, width)
-            double = nn.Sequential(nn.ConvTranspose2d(width, width, 2, stride=2), BatchNorm(width), nn.ELU(inplace=True))
+            second = (
+                convolution(width, width, excess + 1, padding=0)
+                if excess
+                else convolution(width, width)
+            )
+            double = nn.Sequential(
+                nn.ConvTranspose2d(width, width, 2, stride=2),
+                BatchNorm(width),
+                nn.ELU(inplace=True),
+            )
             built.append(nn.Sequential(convolution(inputs, width), second, double))
             size = 2 * (size - excess)
         self.stages = nn.ModuleList(built)
@@ -126,9 +168,16 @@ class ConvDecoder(nn.Module):
         x = each(self.stem, elu(x))
         sets = x.shape[:2]
         first, second, double = self.stages[-1].children()
-        x = through([*self.stages[:-1], nn.Sequential(first, second)], x.reshape(math.prod(sets), *self.first), self.recompute)
+        x = through(
+            [*self.stages[:-1], nn.Sequential(first, second)],
+            x.reshape(math.prod(sets), *self.first),
+            self.recompute,
+        )
         if self.recompute and torch.is_grad_enabled():
-            x = sum((recomputed([_Share(double, self.last, i)], x) for i in range(SHARES)), self.last.bias[:, None, None])
+            x = sum(
+                (recomputed([_Share(double, self.last, i)], x) for i in range(SHARES)),
+                self.last.bias[:, None, None],
+            )
         else:
             x = self.last(double(x))
         x = interpolate(x, scale_factor=2, mode="nearest") if self.doubles else x

@@ -1,8 +1,11 @@
-"""An encoder of a few exemplars into one vector, or into tokens to attend to: a transformer over the patches of all of them.
+"""An encoder of a few exemplars into one vector, or into tokens to attend to: a transformer over
+the patches of all of them.
 
-In the form of Giannone et al. (2022), Few-shot diffusion models (https://arxiv.org/abs/2205.15463), after Dosovitskiy et al. (2021):
-pre-normalised layers, a class token, learned places that all images share. Left out are the token of the diffusion time, which the
-published sampler replaces by zeros, so that a context is encoded once a drawing; the second pass over averaged tokens; and dropout.
+In the form of Giannone et al. (2022), Few-shot diffusion models (https://arxiv.org/abs/2205.15463),
+after Dosovitskiy et al. (2021): pre-normalised layers, a class token, learned places that all
+images share. Left out are the token of the diffusion time, which the published sampler replaces by
+zeros, so that a context is encoded once a drawing; the second pass over averaged tokens; and
+dropout.
 """
 
 from __future__ import annotations
@@ -15,7 +18,9 @@ from oneshot.nn.attention import attend
 
 
 class Layer(nn.Module):
-    """Attention of `heads` heads of 64 and a perceptron, each after a normalisation and residual: [B, L, width] -> the same."""
+    """Attention of `heads` heads of 64 and a perceptron, each after a normalisation and residual:
+    [B, L, width] -> the same.
+    """
 
     def __init__(self, width: int, heads: int):
         super().__init__()
@@ -23,19 +28,28 @@ class Layer(nn.Module):
         self.before = nn.LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * 64 * heads, bias=False)
         self.out = nn.Linear(64 * heads, width)
-        self.perceptron = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
+        self.perceptron = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, width)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
-        q, k, v = self.qkv(self.before(x)).unflatten(-1, (3, self.heads, 64)).permute(2, 0, 3, 1, 4).unbind(0)
+        q, k, v = (
+            self.qkv(self.before(x))
+            .unflatten(-1, (3, self.heads, 64))
+            .permute(2, 0, 3, 1, 4)
+            .unbind(0)
+        )
         x = x + self.out(attend(q, k, v).transpose(1, 2).flatten(2))
         result: Tensor = x + self.perceptron(x)
         return result
 
 
 class SetEncoder(nn.Module):
-    """Sets of any size: images [B, K, 1, H, W] -> (vector [B, width], tokens [B, P, width] averaged over the set).
+    """Sets of any size: images [B, K, 1, H, W] -> (vector [B, width], tokens [B, P, width] averaged
+    over the set).
 
-    image_size: side of the images; sides that are no multiple of the patch's are padded by zeros. The order in a set does not matter.
+    image_size: side of the images; sides that are no multiple of the patch's are padded by zeros.
+    The order in a set does not matter.
     """
 
     def __init__(self, image_size: int, patch: int, width: int, depth: int, heads: int):
@@ -50,7 +64,9 @@ class SetEncoder(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         (batch, members), side = images.shape[:2], images.shape[-1]
         more = -side % self.patch
-        patches = unfold(pad(images.flatten(0, 1), (0, more, 0, more)), self.patch, stride=self.patch).transpose(1, 2)
+        patches = unfold(
+            pad(images.flatten(0, 1), (0, more, 0, more)), self.patch, stride=self.patch
+        ).transpose(1, 2)
         tokens = (self.embed(patches) + self.place[1:]).unflatten(0, (batch, members))
         cls = (self.cls + self.place[0]).expand(batch, 1, -1)
         x = self.out(self.layers(torch.cat([cls, tokens.flatten(1, 2)], 1)))

@@ -39,16 +39,21 @@ class Gaussian:
 
 
 class Head(nn.Module):
-    """Features [N, W, r, r] -> means and log-variances side by side, [N, 2 D, r, r]: trunk, 1x1 product, normalisation.
+    """Features [N, W, r, r] -> means and log-variances side by side, [N, 2 D, r, r]: trunk, 1x1
+    product, normalisation.
 
-    Vectors are normalised over all outputs at once, maps by channel. trunk: "residual" (depth products or convolutions) or "dense" (two
-    layers).
+    Vectors are normalised over all outputs at once, maps by channel. trunk: "residual" (depth
+    products or convolutions) or "dense" (two layers).
     """
 
     def __init__(self, width: int, outputs: int, maps: bool, depth: int, trunk: str):
         super().__init__()
         residual = trunk == "residual"
-        self.trunk = Residual(width, depth, maps) if residual else nn.Sequential(dense(width, width), dense(width, width))
+        self.trunk = (
+            Residual(width, depth, maps)
+            if residual
+            else nn.Sequential(dense(width, width), dense(width, width))
+        )
         self.last = Pointwise(width, 2 * outputs)
         self.norm = BatchNorm(2 * outputs) if maps else GlobalNorm()
 

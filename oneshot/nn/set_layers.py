@@ -1,6 +1,7 @@
 """Layers shared by the networks of set models: 1x1 products, batch normalisation, residual blocks.
 
-A latent vector is a map of one pixel, so every layer takes [N, C, r, r] and vector models and map models share their code.
+A latent vector is a map of one pixel, so every layer takes [N, C, r, r] and vector models and map
+models share their code.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from oneshot.nn.recompute import happens_again
 
 
 class Pointwise(nn.Linear):
-    """A linear map of the channels at each position: [..., I, r, r] -> [..., O, r, r]; a product of matrices where r is 1."""
+    """A linear map of the channels at each position: [..., I, r, r] -> [..., O, r, r]; a product of
+    matrices where r is 1.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[-1] == 1:
@@ -26,7 +29,8 @@ class Pointwise(nn.Linear):
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """Batch normalisation by channel that also takes a training batch of one value a channel: by the running statistics, as they are.
+    """Batch normalisation by channel that also takes a training batch of one value a channel: by
+    the running statistics, as they are.
 
     Where several processes train together, the statistics are those of their whole batch.
     """
@@ -35,15 +39,25 @@ class BatchNorm(nn.BatchNorm2d):
         if self.training and data_parallel.now().size > 1:
             return self.of_all_peers(x, slice(None))
         if self.training and math.prod(x.shape) == x.shape[1]:
-            return batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
+            return batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+            )
         if self.training and happens_again():  # as many tensors as the first time, but not these
-            mean, variance = (None if t is None else t.clone() for t in (self.running_mean, self.running_var))
+            mean, variance = (
+                None if t is None else t.clone() for t in (self.running_mean, self.running_var)
+            )
             return batch_norm(x, mean, variance, self.weight, self.bias, True, 0.0, self.eps)
         return super().forward(x)
 
     def of_all_peers(self, x: Tensor, channels: slice) -> Tensor:
-        """As `forward` in training, of these channels [N, c, r, r], over the batch of all processes."""
-        assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
+        """As `forward` in training, of these channels [N, c, r, r], over the batch of all
+        processes.
+        """
+        assert (
+            self.running_mean is not None
+            and self.running_var is not None
+            and self.momentum is not None
+        )
         running = self.running_mean[channels], self.running_var[channels]
         mean, variance, count = data_parallel.mean_and_variance(x)
         if count == 1:
@@ -59,7 +73,9 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 class GlobalNorm(BatchNorm):
-    """Batch normalisation with one mean, variance, scale and shift for all channels: [N, C, 1, 1] -> [N, C, 1, 1]."""
+    """Batch normalisation with one mean, variance, scale and shift for all channels: [N, C, 1, 1]
+    -> [N, C, 1, 1].
+    """
 
     def __init__(self) -> None:
         super().__init__(1, eps=1e-3, momentum=0.01)
@@ -68,9 +84,17 @@ class GlobalNorm(BatchNorm):
         return super().forward(x.transpose(1, 2)).transpose(1, 2)
 
 
-def convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, padding: int = 1) -> nn.Sequential:
-    """Convolution, batch normalisation, ELU; the activation overwrites its input, which nothing needs for the gradient."""
-    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, padding), BatchNorm(outputs), nn.ELU(inplace=True))
+def convolution(
+    inputs: int, outputs: int, kernel: int = 3, stride: int = 1, padding: int = 1
+) -> nn.Sequential:
+    """Convolution, batch normalisation, ELU; the activation overwrites its input, which nothing
+    needs for the gradient.
+    """
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, padding),
+        BatchNorm(outputs),
+        nn.ELU(inplace=True),
+    )
 
 
 def dense(inputs: int, outputs: int) -> nn.Sequential:
@@ -79,13 +103,19 @@ def dense(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class Residual(nn.Module):
-    """ELU(x + f(x)) with f of `depth` products (vectors) or 3x3 convolutions (maps), each normalised, ELU between: [N, W, r, r]."""
+    """ELU(x + f(x)) with f of `depth` products (vectors) or 3x3 convolutions (maps), each
+    normalised, ELU between: [N, W, r, r].
+    """
 
     def __init__(self, width: int, depth: int, maps: bool):
         super().__init__()
         layers: list[nn.Module] = []
         for _ in range(depth):
-            layers += [nn.Conv2d(width, width, 3, padding=1) if maps else Pointwise(width, width), BatchNorm(width), nn.ELU(inplace=True)]
+            layers += [
+                nn.Conv2d(width, width, 3, padding=1) if maps else Pointwise(width, width),
+                BatchNorm(width),
+                nn.ELU(inplace=True),
+            ]
         self.branch = nn.Sequential(*layers[:-1])
 
     def forward(self, x: Tensor) -> Tensor:

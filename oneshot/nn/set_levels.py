@@ -1,7 +1,8 @@
-"""Levels of latents whose networks see the samples of the level above: the networks of vector and map models.
+"""Levels of latents whose networks see the samples of the level above: the networks of vector and
+map models.
 
-Every network is a sum of 1x1 products of what it is given, pooled over the set if it is of the context, then a head. Nothing is
-normalised or shared between posterior and prior.
+Every network is a sum of 1x1 products of what it is given, pooled over the set if it is of the
+context, then a head. Nothing is normalised or shared between posterior and prior.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from oneshot.nn.set_pooling import Pool
 
 @dataclass(frozen=True)
 class Samples:
-    """The latents so far, top first: cs [B, C, r, r] and zs [B, S, Z, r, r]; `empty` [B, S, 0] tells how many sets and images there are."""
+    """The latents so far, top first: cs [B, C, r, r] and zs [B, S, Z, r, r]; `empty` [B, S, 0]
+    tells how many sets and images there are.
+    """
 
     empty: Tensor
     cs: tuple[Tensor, ...] = ()
@@ -27,7 +30,9 @@ class Samples:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What all levels of a model have in common. depth: of residual blocks; context: "none", "flat" or "hierarchical"; see `Config`."""
+    """What all levels of a model have in common. depth: of residual blocks; context: "none", "flat"
+    or "hierarchical"; see `Config`.
+    """
 
     hidden: int
     c: int
@@ -41,7 +46,8 @@ class Sizes:
 
 
 class LatentNet(nn.Module):
-    """p or q of an image's latent given features (q), the latent above (below the top) and the context: -> [B, S, 2 Z, r, r].
+    """p or q of an image's latent given features (q), the latent above (below the top) and the
+    context: -> [B, S, 2 Z, r, r].
 
     "film": the context scales and shifts the sum of the others instead of being added to it.
     """
@@ -51,7 +57,11 @@ class LatentNet(nn.Module):
         self.film = sizes.conditioner == "film"
         self.of_image = Pointwise(sizes.hidden, sizes.hidden) if sees_image else None
         self.of_z = None if top else Pointwise(sizes.z, sizes.hidden)
-        self.of_c = None if sizes.context == "none" else Pointwise(sizes.c, sizes.hidden * (2 if self.film else 1))
+        self.of_c = (
+            None
+            if sizes.context == "none"
+            else Pointwise(sizes.c, sizes.hidden * (2 if self.film else 1))
+        )
         self.head = Head(sizes.hidden, sizes.z, sizes.maps, sizes.depth, "residual")
 
     def forward(self, state: Samples, features: Tensor | None) -> Tensor:
@@ -67,14 +77,17 @@ class LatentNet(nn.Module):
                 terms = [scale * total(terms)] if terms else []
             terms.append(c)
         result = each(self.head, elu(total(terms)))
-        return result.expand(-1, state.empty.shape[1], -1, -1, -1)  # what depends on the context alone is computed once a set
+        # what depends on the context alone is computed once a set
+        return result.expand(-1, state.empty.shape[1], -1, -1, -1)
 
 
 class ContextNet(nn.Module):
-    """p or q of a context given features (q), the images' latents and the context above: -> [B, 2 C, r, r] and attention weights or None.
+    """p or q of a context given features (q), the images' latents and the context above: -> [B, 2
+    C, r, r] and attention weights or None.
 
-    Vectors pass a residual block before the mean or maximum; what is pooled by attention has the context above among it, other pools have
-    it added after pooling. As published, but for maps, where the originals add it before and after.
+    Vectors pass a residual block before the mean or maximum; what is pooled by attention has the
+    context above among it, other pools have it added after pooling. As published, but for maps,
+    where the originals add it before and after.
     """
 
     def __init__(self, sizes: Sizes, sees_images: bool, top: bool):
@@ -87,7 +100,9 @@ class ContextNet(nn.Module):
         self.before = Residual(sizes.hidden, sizes.depth, False) if before else None
         kind = "mean" if sizes.pooling == "attention" and not self.attends else sizes.pooling
         self.pool = Pool(kind, sizes.hidden)
-        self.head = Head(sizes.hidden, sizes.c, sizes.maps, sizes.depth, "residual" if sizes.maps else "dense")
+        self.head = Head(
+            sizes.hidden, sizes.c, sizes.maps, sizes.depth, "residual" if sizes.maps else "dense"
+        )
 
     def forward(self, state: Samples, features: Tensor | None) -> tuple[Tensor, Tensor | None]:
         above = None if self.of_c is None else self.of_c(state.cs[-1])
@@ -110,7 +125,9 @@ class ContextNet(nn.Module):
 
 
 class SampleLevel(nn.Module):
-    """One level of a hierarchy whose levels see the samples above; the top context and, without context, the top latent are N(0, 1)."""
+    """One level of a hierarchy whose levels see the samples above; the top context and, without
+    context, the top latent are N(0, 1).
+    """
 
     def __init__(self, sizes: Sizes, top: bool):
         super().__init__()
@@ -133,7 +150,9 @@ class SampleLevel(nn.Module):
             return _standard(state.empty.new_zeros(len(state.empty), *self.c_shape)), None
         return Gaussian.of(self.net_c(state, None)[0]), None
 
-    def c_posterior(self, state: Samples, features: dict[int, Tensor]) -> tuple[Gaussian, Tensor | None]:
+    def c_posterior(
+        self, state: Samples, features: dict[int, Tensor]
+    ) -> tuple[Gaussian, Tensor | None]:
         assert self.posterior_c is not None
         parameters, weights = self.posterior_c(state, features[self.resolution])
         return Gaussian.of(parameters), weights

@@ -13,10 +13,12 @@ HEADS = 4
 
 
 class Pool(nn.Module):
-    """[B, S, W, r, r] -> the pooled features [B, W, r, r], and the weights [B, HEADS, S] of attention or None.
+    """[B, S, W, r, r] -> the pooled features [B, W, r, r], and the weights [B, HEADS, S] of
+    attention or None.
 
-    Attention ("learnable aggregation", Giannone and Winther 2022): the mean of the set is the query, the images are keys and values; each
-    head has one weight an image, of the inner product over its channels and all positions. There is no output projection.
+    Attention ("learnable aggregation", Giannone and Winther 2022): the mean of the set is the
+    query, the images are keys and values; each head has one weight an image, of the inner product
+    over its channels and all positions. There is no output projection.
     """
 
     def __init__(self, kind: str, width: int):
@@ -31,7 +33,8 @@ class Pool(nn.Module):
         if self.kind == "max":
             return x.amax(1), None
         query = self.query(x.mean(1)).unflatten(1, (HEADS, -1)).flatten(2)  # [B, heads, D]
-        key, value = (f(x).unflatten(2, (HEADS, -1)) for f in (self.key, self.value))  # [B, S, heads, W / heads, r, r]
+        # [B, S, heads, W / heads, r, r]
+        key, value = (f(x).unflatten(2, (HEADS, -1)) for f in (self.key, self.value))
         scores = (query.unsqueeze(1) * key.flatten(3)).sum(3) * query.shape[2] ** -0.5
         weights = scores.softmax(1)
         pooled = (weights[..., None, None, None] * value).sum(1).flatten(1, 2)

@@ -1,9 +1,12 @@
-"""The U-Net of pixel diffusion models: ConvNeXt-like blocks, linear attention, three levels, and three ways for exemplars to enter.
+"""The U-Net of pixel diffusion models: ConvNeXt-like blocks, linear attention, three levels, and
+three ways for exemplars to enter.
 
-In the form of Boutin et al. (2023), Diffusion models as artists (https://arxiv.org/abs/2301.11722), where the exemplar is a second channel
-of the input; without it, a vector may scale and shift the features of each block (FiLM, Perez et al. 2018) and tokens may be
-attended to after each attention (Rombach et al. 2022; Giannone et al. 2022, https://arxiv.org/abs/2205.15463). As published, the decoder
-has one level less than the encoder has blocks, and the encoder's first features are not used again.
+In the form of Boutin et al. (2023), Diffusion models as artists (https://arxiv.org/abs/2301.11722),
+where the exemplar is a second channel of the input; without it, a vector may scale and shift the
+features of each block (FiLM, Perez et al. 2018) and tokens may be attended to after each attention
+(Rombach et al. 2022; Giannone et al. 2022, https://arxiv.org/abs/2205.15463). As published, the
+decoder has one level less than the encoder has blocks, and the encoder's first features are not
+used again.
 """
 
 from __future__ import annotations
@@ -23,9 +26,11 @@ MULTIPLE = 4  # images are halved twice
 
 
 class Block(nn.Module):
-    """Depthwise 7x7 convolution, a shift by the time, two 3x3 convolutions, the first to twice the width, and a skip.
+    """Depthwise 7x7 convolution, a shift by the time, two 3x3 convolutions, the first to twice the
+    width, and a skip.
 
-    [B, a, h, w] -> [B, b, h, w]. time: width of the time embedding, 0 without. vector: width of the context that scales and shifts, or 0.
+    [B, a, h, w] -> [B, b, h, w]. time: width of the time embedding, 0 without. vector: width of the
+    context that scales and shifts, or 0.
     """
 
     def __init__(self, a: int, b: int, time: int = 0, vector: int = 0):
@@ -34,14 +39,20 @@ class Block(nn.Module):
         self.time = nn.Linear(time, a) if time else None
         self.film = nn.Linear(vector, 2 * a) if vector else None
         self.wide = nn.Sequential(
-            nn.GroupNorm(1, a), nn.Conv2d(a, 2 * b, 3, padding=1), nn.GELU(), nn.GroupNorm(1, 2 * b), nn.Conv2d(2 * b, b, 3, padding=1)
+            nn.GroupNorm(1, a),
+            nn.Conv2d(a, 2 * b, 3, padding=1),
+            nn.GELU(),
+            nn.GroupNorm(1, 2 * b),
+            nn.Conv2d(2 * b, b, 3, padding=1),
         )
         self.skip = nn.Conv2d(a, b, 1) if a != b else nn.Identity()
         if self.film:  # begins without a context
             for parameter in self.film.parameters():
                 nn.init.zeros_(parameter)
 
-    def forward(self, x: Tensor, time: Tensor | None = None, vector: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, time: Tensor | None = None, vector: Tensor | None = None
+    ) -> Tensor:
         h = self.depthwise(x)
         if self.time is not None and time is not None:
             h = h + self.time(nn.functional.gelu(time))[..., None, None]
@@ -53,7 +64,9 @@ class Block(nn.Module):
 
 
 class LinearAttention(nn.Module):
-    """Attention whose cost grows with the positions, not their square (Shen et al. 2021), residual: [B, c, h, w] -> the same."""
+    """Attention whose cost grows with the positions, not their square (Shen et al. 2021), residual:
+    [B, c, h, w] -> the same.
+    """
 
     def __init__(self, c: int):
         super().__init__()
@@ -81,12 +94,16 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = (part.transpose(-1, -2) for part in _heads(self.qkv(self.norm(x)), 3))
         seen = attend(q, k, v)
-        result: Tensor = x + self.out(seen.transpose(-1, -2).flatten(1, 2).unflatten(2, x.shape[2:]))
+        result: Tensor = x + self.out(
+            seen.transpose(-1, -2).flatten(1, 2).unflatten(2, x.shape[2:])
+        )
         return result
 
 
 class CrossAttention(nn.Module):
-    """Attention of all positions to the tokens of a context [B, P, width], residual; begins without a context."""
+    """Attention of all positions to the tokens of a context [B, P, width], residual; begins without
+    a context.
+    """
 
     def __init__(self, c: int, width: int):
         super().__init__()
@@ -101,7 +118,9 @@ class CrossAttention(nn.Module):
         q = _heads(self.q(self.norm(x)), 1)[0].transpose(-1, -2)
         k, v = (part.transpose(-1, -2) for part in _heads(self.kv(tokens).transpose(1, 2), 2))
         seen = attend(q, k, v)
-        result: Tensor = x + self.out(seen.transpose(-1, -2).flatten(1, 2).unflatten(2, x.shape[2:]))
+        result: Tensor = x + self.out(
+            seen.transpose(-1, -2).flatten(1, 2).unflatten(2, x.shape[2:])
+        )
         return result
 
 
@@ -113,9 +132,18 @@ def _heads(x: Tensor, parts: int) -> tuple[Tensor, ...]:
 class Stage(nn.Module):
     """Two blocks and an attention at one resolution; with tokens, also an attention to them."""
 
-    def __init__(self, a: int, b: int, attention: type[LinearAttention] | type[Attention], time: int, vector: int, tokens: int):
+    def __init__(
+        self,
+        a: int,
+        b: int,
+        attention: type[LinearAttention] | type[Attention],
+        time: int,
+        vector: int,
+        tokens: int,
+    ):
         super().__init__()
-        middle = attention is Attention  # published: the middle attends between its blocks, the others after them
+        # published: the middle attends between its blocks, the others after them
+        middle = attention is Attention
         self.blocks = nn.ModuleList([Block(a, b, time, vector), Block(b, b, time, vector)])
         self.attention = attention(b)
         self.cross = CrossAttention(b, tokens) if tokens else None
@@ -134,7 +162,8 @@ class Stage(nn.Module):
 class UNet(nn.Module):
     """The noise in an image: x [B, channels, H, W], time [B], context -> [B, 1, H, W].
 
-    8,488,721 parameters at n 48 with 2 channels, 13,123,221 at n 60. Sides that are no multiple of 4 are padded by zeros inside.
+    8,488,721 parameters at n 48 with 2 channels, 13,123,221 at n 60. Sides that are no multiple of
+    4 are padded by zeros inside.
     time: any real number; context: [B, vector] if `vector`, [B, P, tokens] if `tokens`, else None.
     """
 
@@ -146,11 +175,20 @@ class UNet(nn.Module):
         self.frequencies: Tensor
         self.first = nn.Conv2d(channels, first, 7, padding=3)
         self.time = nn.Sequential(nn.Linear(n, embedded), nn.GELU(), nn.Linear(embedded, embedded))
-        self.down = nn.ModuleList([Stage(a, b, LinearAttention, *more) for a, b in zip([first, *widths], widths)])
+        self.down = nn.ModuleList(
+            [Stage(a, b, LinearAttention, *more) for a, b in zip([first, *widths], widths)]
+        )
         self.shrink = nn.ModuleList([nn.Conv2d(c, c, 4, stride=2, padding=1) for c in widths[:-1]])
         self.middle = Stage(widths[-1], widths[-1], Attention, *more)
-        self.up = nn.ModuleList([Stage(2 * b, a, LinearAttention, *more) for a, b in reversed(list(itertools.pairwise(widths)))])
-        self.grow = nn.ModuleList([nn.ConvTranspose2d(c, c, 4, stride=2, padding=1) for c in reversed(widths[:-1])])
+        self.up = nn.ModuleList(
+            [
+                Stage(2 * b, a, LinearAttention, *more)
+                for a, b in reversed(list(itertools.pairwise(widths)))
+            ]
+        )
+        self.grow = nn.ModuleList(
+            [nn.ConvTranspose2d(c, c, 4, stride=2, padding=1) for c in reversed(widths[:-1])]
+        )
         self.last = Block(n, n)
         self.out = nn.Conv2d(n, 1, 1)
 
@@ -173,6 +211,8 @@ class UNet(nn.Module):
 
 
 def _frequencies(n: int) -> Tensor:
-    """Those of a sinusoidal embedding of n numbers: n / 2, from 1 down to 1e-4 (Vaswani et al. 2017)."""
+    """Those of a sinusoidal embedding of n numbers: n / 2, from 1 down to 1e-4 (Vaswani et al.
+    2017).
+    """
     half = n // 2
     return torch.exp(-math.log(1e4) * torch.arange(half) / (half - 1))

@@ -1,8 +1,10 @@
-"""grade_likelihood: how well a trained set family predicts sets of images of classes it never saw, in nats per image.
+"""grade_likelihood: how well a trained set family predicts sets of images of classes it never saw,
+in nats per image.
 
-The bound takes one sample of the latents and analytic KLs, as published for these models (arXiv 2110.12279); the log-likelihood takes K
-samples of all latents of a set together (importance sampling, arXiv 1509.00519), so it is looser for larger sets. The images of a set and
-its noise are the same for every model, and no result depends on how the work is cut into batches.
+The bound takes one sample of the latents and analytic KLs, as published for these models (arXiv
+2110.12279); the log-likelihood takes K samples of all latents of a set together (importance
+sampling, arXiv 1509.00519), so it is looser for larger sets. The images of a set and its noise are
+the same for every model, and no result depends on how the work is cut into batches.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ Grades = tuple[dict[str, float], dict[str, Columns]]
 
 @dataclass(frozen=True, eq=False)
 class Bounds:
-    """The one-sample bound of n sets, in nats per image: reconstruction [n], kl_c [n, levels of c], kl_z [n, levels of z]; float64."""
+    """The one-sample bound of n sets, in nats per image: reconstruction [n], kl_c [n, levels of c],
+    kl_z [n, levels of z]; float64.
+    """
 
     reconstruction: np.ndarray
     kl_c: np.ndarray
@@ -51,7 +55,8 @@ class Bounds:
 class Evaluation:
     """One family on one collection of images.
 
-    budget: most images in a forward pass (at least one set). tick: told (what, done, total) after each batch; may raise.
+    budget: most images in a forward pass (at least one set). tick: told (what, done, total) after
+    each batch; may raise.
     """
 
     family: SetFamily
@@ -61,9 +66,14 @@ class Evaluation:
     budget: int
 
     def noise(self, numbers: np.ndarray, set_size: int) -> Tensor:
-        """Noise of the bound of the sets with these numbers: float32 [B, noise_size], the same on every device."""
+        """Noise of the bound of the sets with these numbers: float32 [B, noise_size], the same on
+        every device.
+        """
         purpose, size = ("elbo", self.images.name, set_size), self.family.noise_size(set_size)
-        drawn = [rng.generator(SEED, *purpose, i).standard_normal(size, np.float32) for i in numbers.tolist()]
+        drawn = [
+            rng.generator(SEED, *purpose, i).standard_normal(size, np.float32)
+            for i in numbers.tolist()
+        ]
         return torch.from_numpy(np.stack(drawn)).to(self.device)
 
     def bounds(self, sets: np.ndarray) -> Bounds:
@@ -71,14 +81,17 @@ class Evaluation:
         n, size = sets.shape
         found = []
         for numbers in _cut(n, self.budget // size):
-            terms = self.family.terms(self.images.batch(sets[numbers], self.device), self.noise(numbers, size))
+            terms = self.family.terms(
+                self.images.batch(sets[numbers], self.device), self.noise(numbers, size)
+            )
             parts = (-terms.log_likelihood.mean(1), terms.kl_c / size, terms.kl_z.mean(1))
             found.append([part.double().cpu().numpy() for part in parts])
             self.tick(f"bound of {self.images.name} in sets of {size}", int(numbers[-1]) + 1, n)
         return Bounds(*(np.concatenate(parts) for parts in zip(*found)))
 
     def nll(self, sets: np.ndarray, samples: int) -> np.ndarray:
-        """-(log of the mean importance weight of `samples` samples) / S of each set: an upper bound of -log p(set) / S; float64 [n].
+        """-(log of the mean importance weight of `samples` samples) / S of each set: an upper bound
+        of -log p(set) / S; float64 [n].
 
         A set is encoded once. A GPU draws noise of its own.
         """
@@ -88,41 +101,59 @@ class Evaluation:
             images = self.images.batch(sets[numbers], self.device)
             total = self._log_weight(images, numbers, samples)
             result[numbers] = ((math.log(samples) - total) / size).cpu().numpy()
-            self.tick(f"likelihood of {self.images.name} in sets of {size}", int(numbers[-1]) + 1, n)
+            self.tick(
+                f"likelihood of {self.images.name} in sets of {size}", int(numbers[-1]) + 1, n
+            )
         return result
 
     def _log_weight(self, images: Tensor, numbers: np.ndarray, samples: int) -> Tensor:
-        """Log of the sum of the importance weights of each set, images [B, S, C, H, W] -> float64 [B]; the sum runs on, none is kept."""
+        """Log of the sum of the importance weights of each set, images [B, S, C, H, W] -> float64
+        [B]; the sum runs on, none is kept.
+        """
         features, size = self.family.encode(images), images.shape[1]
         total = torch.full((len(images),), -torch.inf, dtype=torch.float64, device=self.device)
         for block in range(math.ceil(samples / SAMPLES)):
             noise = self._sample_noise(numbers, size, block)[:, : samples - block * SAMPLES]
             for part in noise.split(max(self.budget // (len(images) * size), 1), 1):
-                total = torch.logaddexp(total, self._log_weights(images, part, features).logsumexp(1))
+                total = torch.logaddexp(
+                    total, self._log_weights(images, part, features).logsumexp(1)
+                )
                 self.tick("", 0, 0)
         return total
 
     def _sample_noise(self, numbers: np.ndarray, set_size: int, block: int) -> Tensor:
-        """Noise of the samples of one block, drawn on the device: [B, SAMPLES, noise_size]; it depends on the numbers of set and block."""
+        """Noise of the samples of one block, drawn on the device: [B, SAMPLES, noise_size]; it
+        depends on the numbers of set and block.
+        """
         size, drawn = self.family.noise_size(set_size), []
         for i in numbers.tolist():
-            seeded = torch.Generator(self.device).manual_seed(rng.key(SEED, "samples", self.images.name, set_size, i, block))
+            seeded = torch.Generator(self.device).manual_seed(
+                rng.key(SEED, "samples", self.images.name, set_size, i, block)
+            )
             drawn.append(torch.randn(SAMPLES, size, generator=seeded, device=self.device))
         return torch.stack(drawn)
 
     def _log_weights(self, images: Tensor, noise: Tensor, features: Features) -> Tensor:
-        """log p(set, latents) - log q(latents) at k samples of the latents of each set: noise [B, k, noise_size] -> float64 [B, k]."""
+        """log p(set, latents) - log q(latents) at k samples of the latents of each set: noise [B,
+        k, noise_size] -> float64 [B, k].
+        """
         k = noise.shape[1]
         repeated = {resolution: f.repeat_interleave(k, 0) for resolution, f in features.items()}
         terms = self.family.terms(images.repeat_interleave(k, 0), noise.flatten(0, 1), repeated)
         return (terms.log_likelihood.double().sum(1) + terms.log_ratio.double()).view(-1, k)
 
     def attention(self, sets: np.ndarray) -> Columns:
-        """The `attention` table: the weight of each member of each set in each head of each level, in the walk that `bounds` takes."""
-        columns: Columns = {name: [] for name in ("set", "class_name", "level", "head", "member", "weight")}
+        """The `attention` table: the weight of each member of each set in each head of each level,
+        in the walk that `bounds` takes.
+        """
+        columns: Columns = {
+            name: [] for name in ("set", "class_name", "level", "head", "member", "weight")
+        }
         for number in range(len(sets)):
             own = sets[number : number + 1]
-            weights = self.family.attention(self.images.batch(own, self.device), self.noise(np.array([number]), sets.shape[1]))
+            weights = self.family.attention(
+                self.images.batch(own, self.device), self.noise(np.array([number]), sets.shape[1])
+            )
             class_name = self.images.class_names[self.images.label[own[0, 0]]]
             for level, values in weights.items():
                 for (head, member), weight in np.ndenumerate(values[0].double().cpu().numpy()):
@@ -147,25 +178,43 @@ def _extend(columns: Columns, more: Columns) -> None:
 
 def _mean(values: np.ndarray) -> tuple[float, float]:
     """Mean over sets and its standard error (NaN for one set)."""
-    return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
+    return float(values.mean()), (
+        float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
+    )
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How log-likelihoods are estimated: importance samples a set; of how many sets (0: all); of what set size (0: all sizes)."""
+    """How log-likelihoods are estimated: importance samples a set; of how many sets (0: all); of
+    what set size (0: all sizes).
+    """
 
     samples: int
     sets: int = 0
     size: int = 0
 
 
-def evaluate(task: Evaluation, trained_size: int, most: int, sampling: Sampling | None = None) -> Grades:
-    """(row columns at the set size of training, tables `likelihood` and `layers`); no sampling: no log-likelihood (NaN).
+def evaluate(
+    task: Evaluation, trained_size: int, most: int, sampling: Sampling | None = None
+) -> Grades:
+    """(row columns at the set size of training, tables `likelihood` and `layers`); no sampling: no
+    log-likelihood (NaN).
 
-    Set sizes are SET_SIZES and that of training, as far as a class has the images; `most` as in test_sets. Without a set of the size of
-    training there are no row columns and no layers.
+    Set sizes are SET_SIZES and that of training, as far as a class has the images; `most` as in
+    test_sets. Without a set of the size of training there are no row columns and no layers.
     """
-    names = ("dataset", "set_size", "sets", "nelbo", "nelbo_se", "reconstruction", "kl_c", "kl_z", "nll", "nll_se")
+    names = (
+        "dataset",
+        "set_size",
+        "sets",
+        "nelbo",
+        "nelbo_se",
+        "reconstruction",
+        "kl_c",
+        "kl_z",
+        "nll",
+        "nll_se",
+    )
     table: Columns = {name: [] for name in names}
     layers: Columns = {"latent": [], "level": [], "kl": []}
     row: dict[str, float] = {}
@@ -175,20 +224,33 @@ def evaluate(task: Evaluation, trained_size: int, most: int, sampling: Sampling 
         if not len(sets):
             continue
         bounds = task.bounds(sets)
-        parts = [float(values.sum(-1).mean()) for values in (bounds.reconstruction[:, None], bounds.kl_c, bounds.kl_z)]
+        parts = [
+            float(values.sum(-1).mean())
+            for values in (bounds.reconstruction[:, None], bounds.kl_c, bounds.kl_z)
+        ]
         sampled = sampling is not None and sampling.size in (0, size)
-        nll = _nll(task, sets, bounds.nelbo, sampling) if sampling is not None and sampled else (math.nan, math.nan)
+        nll = (
+            _nll(task, sets, bounds.nelbo, sampling)
+            if sampling is not None and sampled
+            else (math.nan, math.nan)
+        )
         _append(table, (task.images.name, size, len(sets), *_mean(bounds.nelbo), *parts, *nll))
         if size == trained_size:
-            row = {name: table[name][-1] for name in ("nelbo", "reconstruction", "kl_c", "kl_z") + ("nll",) * sampled}
+            row = {
+                name: table[name][-1]
+                for name in ("nelbo", "reconstruction", "kl_c", "kl_z") + ("nll",) * sampled
+            }
             for latent, kl in (("c", bounds.kl_c), ("z", bounds.kl_z)):
                 for level, value in enumerate(kl.mean(0).tolist(), 1):
                     _append(layers, (latent, level, value))
     return row, {"likelihood": table, "layers": layers}
 
 
-def _nll(task: Evaluation, sets: np.ndarray, nelbo: np.ndarray, sampling: Sampling) -> tuple[float, float]:
-    """Mean NLL of the sets and its standard error. Where fewer sets are sampled, the mean bound of all less the mean gap of those.
+def _nll(
+    task: Evaluation, sets: np.ndarray, nelbo: np.ndarray, sampling: Sampling
+) -> tuple[float, float]:
+    """Mean NLL of the sets and its standard error. Where fewer sets are sampled, the mean bound of
+    all less the mean gap of those.
 
     So the hardness of the sets that happen to be sampled cancels.
     """
@@ -210,30 +272,45 @@ def grade_likelihood(
     tick: Tick,
     budget: int = 0,
 ) -> Grades:
-    """(row columns, tables by name) of a trained family, as the score settings of its Config ask; nothing where they ask for nothing.
+    """(row columns, tables by name) of a trained family, as the score settings of its Config ask;
+    nothing where they ask for nothing.
 
-    greys: uint8 [N, H, W] in step with data.images, which a model whose binarisation is "stochastic" sees as fixed draws; other models, and
-    where it is None, see data.images. Digits are drawn or cut at one half likewise. budget: images in a forward pass (0: as suits device
-    and image size). tick: told (what, done, total) after each batch; may raise. The family is left in evaluation mode, on the device.
+    greys: uint8 [N, H, W] in step with data.images, which a model whose binarisation is
+    "stochastic" sees as fixed draws; other models, and where it is None, see data.images. Digits
+    are drawn or cut at one half likewise. budget: images in a forward pass (0: as suits device and
+    image size). tick: told (what, done, total) after each batch; may raise. The family is left in
+    evaluation mode, on the device.
     """
     family.to(device).eval()
     drawn = config.binarisation == "stochastic"
     side = data.images.shape[-1]
-    budget = budget or max((CPU_BUDGET if device.type == "cpu" else GPU_BUDGET) * 28**2 // side**2, 1)
+    budget = budget or max(
+        (CPU_BUDGET if device.type == "cpu" else GPU_BUDGET) * 28**2 // side**2, 1
+    )
     row: dict[str, float] = {}
     tables: dict[str, Columns] = {}
     if config.likelihood != "none":
         task = Evaluation(family, HeldOut.of(data, greys if drawn else None), device, tick, budget)
-        sampling = Sampling(config.nll_samples, config.nll_sets, config.nll_size) if config.likelihood == "nll" else None
+        sampling = (
+            Sampling(config.nll_samples, config.nll_sets, config.nll_size)
+            if config.likelihood == "nll"
+            else None
+        )
         row, tables = evaluate(task, config.set_size, config.test_sets, sampling)
-        tables["attention"] = task.attention(test_sets(task.images.label, data.test, config.set_size, ATTENTION_SETS))
+        tables["attention"] = task.attention(
+            test_sets(task.images.label, data.test, config.set_size, ATTENTION_SETS)
+        )
     for count in TRANSFER[config.transfer]:
-        task = Evaluation(family, HeldOut.of_digits(count, *digits.load(count, side), drawn), device, tick, budget)
+        task = Evaluation(
+            family, HeldOut.of_digits(count, *digits.load(count, side), drawn), device, tick, budget
+        )
         found, more = evaluate(task, config.set_size, config.test_sets)
         row |= {"mnist_nelbo": found["nelbo"]} if count == 1 and found else {}
         _extend(tables.setdefault("likelihood", {}), more["likelihood"])
     if config.classify:
         images = HeldOut.of_digits(1, *digits.load(1, side), drawn)
-        percent, tables["confusion"] = classify(family, images.pixels[:, 0], images.label, device, tick, budget=budget)
+        percent, tables["confusion"] = classify(
+            family, images.pixels[:, 0], images.label, device, tick, budget=budget
+        )
         row |= {f"classified_{scorer}": value for scorer, value in percent.items()}
     return row, {name: columns for name, columns in tables.items() if any(columns.values())}

@@ -27,23 +27,30 @@ def draw(
     batch: int = 0,
     tick: Tick = unwatched,
 ) -> Drawings:
-    """`n` drawings for the exemplar of each test class, standardised to bits, or in colour as bytes.
+    """`n` drawings for the exemplar of each test class, standardised to bits, or in colour as
+    bytes.
 
-    exemplars: image index of each class's exemplar. The noise of a drawing depends on (seed, class, its number) alone, so it is the same
-    drawing at any batch size (0: as suits the device). tick: told of each batch; may raise. Raises Diverged if the model draws
-    non-finite pixels.
+    exemplars: image index of each class's exemplar. The noise of a drawing depends on (seed, class,
+    its number) alone, so it is the same drawing at any batch size (0: as suits the device). tick:
+    told of each batch; may raise. Raises Diverged if the model draws non-finite pixels.
     """
     model.eval()
     size = batch or (model.cached_batch if device.type == "cpu" else model.drawing_batch)
     classes, numbers = data.test.repeat(n), np.tile(np.arange(n), len(data.test))
     sources = np.asarray(data.images[exemplars[data.test]])
-    on_device = torch.from_numpy(sources).to(device).view(len(sources), -1, data.image_size, data.image_size)
+    on_device = (
+        torch.from_numpy(sources)
+        .to(device)
+        .view(len(sources), -1, data.image_size, data.image_size)
+    )
     bits = np.empty((len(classes), *sources.shape[1:]), np.uint8)
     constant = broken = 0
     for start in range(0, len(classes), size):
         tick("drawing", start, len(classes))
         rows = np.arange(start, min(start + size, len(classes)))
-        noise = torch.from_numpy(rng.normal_per_drawing(seed, classes[rows], numbers[rows], model.drawing_noise_shape)).to(device)
+        noise = torch.from_numpy(
+            rng.normal_per_drawing(seed, classes[rows], numbers[rows], model.drawing_noise_shape)
+        ).to(device)
         source = on_device[torch.from_numpy(rows // n).to(device)].float()
         if data.colour:
             ink, flat, finite = _bytes(model.sample(source / 255, noise))
@@ -66,17 +73,20 @@ def none(data: DataSet) -> Drawings:
 
 
 def _bytes(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Colour images [B, 3, S, S] in [0, 1] as (uint8 0 .. 255, bool [B]: constant, bool [B]: finite)."""
+    """Colour images [B, 3, S, S] in [0, 1] as (uint8 0 .. 255, bool [B]: constant, bool [B]:
+    finite).
+    """
     flat = images.flatten(1)
     finite, constant = torch.isfinite(flat).all(1), (flat == flat[:, :1]).all(1)
     return (images.nan_to_num().clamp(0, 1) * 255).round().to(torch.uint8), constant, finite
 
 
 def _standardised(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """What metrics.images.standardise makes of square images, on their device, so that one byte a pixel leaves it.
+    """What metrics.images.standardise makes of square images, on their device, so that one byte a
+    pixel leaves it.
 
-    images: float [B, S, S]. Returns (uint8 [B, S, S] of 0 and 1, bool [B]: constant, bool [B]: finite). Raises ValueError for finite values
-    outside [0, 1].
+    images: float [B, S, S]. Returns (uint8 [B, S, S] of 0 and 1, bool [B]: constant, bool [B]:
+    finite). Raises ValueError for finite values outside [0, 1].
     """
     flat = images.flatten(1).double()
     low, high = flat.aminmax(dim=1, keepdim=True)
@@ -90,7 +100,8 @@ def _standardised(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def to_bytes(drawings: Drawings) -> bytes:
     """An npz with a checksum behind it, which readers of npz pass over.
 
-    Arrays: `packed` and `exemplars` (np.packbits of each image), `label`, `shape`, `class_names`, `constant`. Colour is not
+    Arrays: `packed` and `exemplars` (np.packbits of each image), `label`, `shape`, `class_names`,
+    `constant`. Colour is not
     packed: `images` and `exemplars` as they are.
     """
     buffer, colour = io.BytesIO(), drawings.images.ndim == 4
@@ -98,9 +109,17 @@ def to_bytes(drawings: Drawings) -> bytes:
         images: dict[str, Any] = dict(images=drawings.images, exemplars=drawings.exemplars)
     else:
         shape = np.array(drawings.images.shape[1:])
-        images = dict(packed=_pack(drawings.images), exemplars=_pack(drawings.exemplars), shape=shape)
+        images = dict(
+            packed=_pack(drawings.images), exemplars=_pack(drawings.exemplars), shape=shape
+        )
     names, constant = np.array(drawings.class_names), np.array(drawings.constant)
-    np.savez_compressed(buffer, label=drawings.label.astype(np.int64), class_names=names, constant=constant, **images)
+    np.savez_compressed(
+        buffer,
+        label=drawings.label.astype(np.int64),
+        class_names=names,
+        constant=constant,
+        **images,
+    )
     return with_checksum(buffer.getvalue())
 
 
@@ -119,8 +138,12 @@ def from_bytes(data: bytes, where: str = "a file of drawings") -> Drawings:
             else:
                 shape = tuple(file["shape"])
                 images, exemplars = _unpack(file["packed"], shape), _unpack(exemplars, shape)
-        if len(label) != len(images) or (len(label) and not 0 <= label.min() <= label.max() < len(exemplars)):
-            raise ValueError(f"{len(label)} labels, {len(images)} images, {len(exemplars)} exemplars")
+        if len(label) != len(images) or (
+            len(label) and not 0 <= label.min() <= label.max() < len(exemplars)
+        ):
+            raise ValueError(
+                f"{len(label)} labels, {len(images)} images, {len(exemplars)} exemplars"
+            )
     except MemoryError:
         raise
     except Exception as error:  # zip, deflate, header and pickle errors of many kinds

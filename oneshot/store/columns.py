@@ -1,7 +1,7 @@
 """The columns of all result tables, and what a value in them may be. No torch, no Ray, no Arrow.
 
-A record is somebody's file: it may come from another version, another machine or an editor. `check_row` keeps what fits
-its column, so that one odd value costs that value alone, never a table.
+A record is somebody's file: it may come from another version, another machine or an editor.
+`check_row` keeps what fits its column, so that one odd value costs that value alone, never a table.
 """
 
 from __future__ import annotations
@@ -17,35 +17,91 @@ from oneshot.sweep.expansion import COMMON
 
 STATUSES = ("done", "diverged", "failed")
 METRICS = (
-    "diversity", "diversity_se", "recognizability", "recognizability_se", "originality", "originality_se",
-    "human_diversity", "human_recognizability", "human_originality", "human_distance",
-    "generalization_area", "generalization_coverage",
-)  # fmt: skip
+    "diversity",
+    "diversity_se",
+    "recognizability",
+    "recognizability_se",
+    "originality",
+    "originality_se",
+    "human_diversity",
+    "human_recognizability",
+    "human_originality",
+    "human_distance",
+    "generalization_area",
+    "generalization_coverage",
+)
 LIKELIHOODS = (
-    "nelbo", "nll", "reconstruction", "kl_c", "kl_z", "mnist_nelbo",
-    "classified_kl", "classified_elbo", "classified_reconstruction",
-)  # fmt: skip
+    "nelbo",
+    "nll",
+    "reconstruction",
+    "kl_c",
+    "kl_z",
+    "mnist_nelbo",
+    "classified_kl",
+    "classified_elbo",
+    "classified_reconstruction",
+)
 IMPORTANCE = ("importance_sparsity",)
 COUNTS = ("drawings", "constant_drawings", "parameters", "epochs_done")
 COST = ("train_seconds", "draw_seconds", "score_seconds", "peak_memory_mb")
 PROVENANCE = (
-    "sweep", "train_id", "sample_id", "simclr_id", "protonet_id", "data_fingerprint", "family_version", "metric_versions",
-    "git_revision", "python", "torch", "host", "device", "trained_as", "finished_at", "error_type", "error", "log",
-)  # fmt: skip
-ARRAYS = ("classes", "curves", "generalization", "importance", "likelihood", "layers", "attention", "confusion")
+    "sweep",
+    "train_id",
+    "sample_id",
+    "simclr_id",
+    "protonet_id",
+    "data_fingerprint",
+    "family_version",
+    "metric_versions",
+    "git_revision",
+    "python",
+    "torch",
+    "host",
+    "device",
+    "trained_as",
+    "finished_at",
+    "error_type",
+    "error",
+    "log",
+)
+ARRAYS = (
+    "classes",
+    "curves",
+    "generalization",
+    "importance",
+    "likelihood",
+    "layers",
+    "attention",
+    "confusion",
+)
 TEXTS = {"class_name", "dataset", "latent", "scorer"}
 WHOLE = {
-    "epoch", "bin", "drawings", "set_size", "sets", "level", "set", "head", "member", "digit", "predicted", "count",
-}  # fmt: skip
+    "epoch",
+    "bin",
+    "drawings",
+    "set_size",
+    "sets",
+    "level",
+    "set",
+    "head",
+    "member",
+    "digit",
+    "predicted",
+    "count",
+}
 INT64 = 2**63
 
 
 class OddRecord(ValueError):
-    """A record that is whole and yet cannot be a row: no such family or status, or the row of another point."""
+    """A record that is whole and yet cannot be a row: no such family or status, or the row of
+    another point.
+    """
 
 
 class ForeignFamily(OddRecord):
-    """A record of a family that this version does not have. It stays where it is and is no part of any table."""
+    """A record of a family that this version does not have. It stays where it is and is no part of
+    any table.
+    """
 
     def __init__(self, family: str):
         super().__init__(f"there is no family {family!r} here")
@@ -76,12 +132,16 @@ def check_row(row: Any, point_id: str) -> tuple[dict[str, Any], list[str]]:
         The row, and in words each value that was left out.
 
     Raises:
-        OddRecord: the row is that of another point, or of no status; ForeignFamily: of no family here.
+        OddRecord: the row is that of another point, or of no status; ForeignFamily: of no family
+            here.
     """
     if not isinstance(row, dict):
         raise OddRecord("it holds no row")
     if row.get("point_id") != point_id:
-        raise OddRecord(f"it is the record of point {str(row.get('point_id'))[:40]}, as copies under another name are")
+        raise OddRecord(
+            f"it is the record of point {str(row.get('point_id'))[:40]}, as copies under another"
+            " name are"
+        )
     if row.get("status") not in STATUSES:
         raise OddRecord(f"status {row.get('status')!r} is none of {', '.join(STATUSES)}")
     model = row.get("model")
@@ -101,8 +161,12 @@ def check_row(row: Any, point_id: str) -> tuple[dict[str, Any], list[str]]:
 
 _EXACT = {"float": float, "str": str, "bool": bool}
 _WORDS = {
-    "int": "whole number", "float": "number", "bool": "true or false", "str": "text", "time": "time",
-}  # fmt: skip
+    "int": "whole number",
+    "float": "number",
+    "bool": "true or false",
+    "str": "text",
+    "time": "time",
+}
 
 
 @functools.cache
@@ -113,7 +177,13 @@ def _families() -> frozenset[str]:
 def _as_kind(value: Any, kind: str) -> tuple[Any, bool]:
     """The value as this kind; (None, False) where it is none."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if kind == "int" and number and math.isfinite(value) and value == int(value) and -INT64 <= value < INT64:
+    if (
+        kind == "int"
+        and number
+        and math.isfinite(value)
+        and value == int(value)
+        and -INT64 <= value < INT64
+    ):
         return int(value), True
     if kind == "float" and number:
         try:
@@ -136,8 +206,12 @@ def _as_kind(value: Any, kind: str) -> tuple[Any, bool]:
 
 
 def uneven(columns: Mapping[str, Sequence[Any]]) -> str:
-    """What is wrong with the columns of one array of a record if they differ in length, in words; "" if they do not."""
+    """What is wrong with the columns of one array of a record if they differ in length, in words;
+    "" if they do not.
+    """
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) <= 1:
         return ""
-    return "its columns differ in length: " + ", ".join(f"{n} {count:,}" for n, count in lengths.items())
+    return "its columns differ in length: " + ", ".join(
+        f"{n} {count:,}" for n, count in lengths.items()
+    )

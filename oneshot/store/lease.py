@@ -38,7 +38,9 @@ _now, _wall, _sleep = time.monotonic, time.time, time.sleep  # tests have a time
 
 
 class Taken(RuntimeError):
-    """Another driver runs this sweep; `wait` is after how many seconds it would be taken for dead."""
+    """Another driver runs this sweep; `wait` is after how many seconds it would be taken for
+    dead.
+    """
 
     def __init__(self, sweep: str, holder: dict[str, Any], age: float):
         super().__init__(f"{sweep} is being run by {_name(holder)} (last sign {age:.0f} s ago)")
@@ -64,7 +66,8 @@ class Look:
         self._since, self._is_known = 0.0, False  # since when it is so, if we saw it change
 
     def holder(self) -> tuple[dict[str, Any], float] | None:
-        """The note of the driver and the seconds since its last sign; None if nobody runs the sweep.
+        """The note of the driver and the seconds since its last sign; None if nobody runs the
+        sweep.
 
         The first look goes by the time in the note: a driver whose clock is wrong by more than the
         expiry is not seen. Later ones know a living driver by a note that changes. On an object
@@ -96,7 +99,8 @@ class Lease:
     Args:
         store: where the results lie.
         sweep: the sweep's name.
-        tell: what the note says beside who signed it, asked at each renewal; its errors are ignored.
+        tell: what the note says beside who signed it, asked at each renewal; its errors are
+            ignored.
         lost: called once, from the lease's own thread, with a sentence, if this driver was taken
             for dead (it slept, or was cut off from the store) and another one may run the sweep.
         say: called with a sentence where entering has to wait.
@@ -141,7 +145,9 @@ class Lease:
         _held.discard(self.token)
 
     def held(self) -> bool:
-        """Whether no other driver can hold the sweep now. Asks the store only after long silence."""
+        """Whether no other driver can hold the sweep now. Asks the store only after long
+        silence.
+        """
         if self._silent() > EXPIRY_SECONDS / 2:
             with contextlib.suppress(OSError):
                 self.renew()
@@ -210,7 +216,9 @@ class Lease:
         self.leave()
 
     def _await_end(self, number: int) -> None:
-        """Return once a generation has ended, by its own word or ours; Taken if its note changes."""
+        """Return once a generation has ended, by its own word or ours; Taken if its note
+        changes.
+        """
         key, seen, since = _key(self.sweep, number), b"", 0.0
         while True:
             asked = _now()
@@ -244,7 +252,9 @@ class Lease:
         self._why = f"{reason}: this driver gave no sign for {self._silent():.0f} s"
 
     def _silent(self) -> float:
-        """Seconds since the note was ours; a machine that slept knows them by the wall clock only."""
+        """Seconds since the note was ours; a machine that slept knows them by the wall clock
+        only.
+        """
         return max(_now() - self._signed[0], _wall() - self._signed[1])
 
 

@@ -1,4 +1,6 @@
-"""Files made once per machine and mapped by every process: lock, write-then-rename, check before use."""
+"""Files made once per machine and mapped by every process: lock, write-then-rename, check before
+use.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +20,29 @@ import numpy as np
 from oneshot.paths import DataError, cache_dir
 
 
-def cached(name: str, shape: tuple[int, ...], chunks: Callable[[], Iterator[np.ndarray]]) -> np.ndarray:
-    """The uint8 array cache_dir()/name, read-only and memory-mapped; built from `chunks()` if it is absent or damaged.
+def cached(
+    name: str, shape: tuple[int, ...], chunks: Callable[[], Iterator[np.ndarray]]
+) -> np.ndarray:
+    """The uint8 array cache_dir()/name, read-only and memory-mapped; built from `chunks()` if it is
+    absent or damaged.
 
-    chunks: yields uint8 arrays [n, *shape[1:]] that together make up `shape`. One process builds while the others wait. A damaged file
-    is named in a RuntimeWarning and built again. Raises DataError if the folder cannot be written, and whatever `chunks` raises.
+    chunks: yields uint8 arrays [n, *shape[1:]] that together make up `shape`. One process builds
+    while the others wait. A damaged file is named in a RuntimeWarning and built again. Raises
+    DataError if the folder cannot be written, and whatever `chunks` raises.
     """
     path = cache_dir() / name
     with writing(path):
         if _problem(path, shape) is None:
             return _map(path)
         with lock(path):
-            problem = _problem(path, shape)  # another process may have built it while this one waited for the lock
+            # another process may have built it while this one waited for the lock
+            problem = _problem(path, shape)
             if problem and path.exists():
-                warnings.warn(f"{path} is damaged ({problem}); it is built again", RuntimeWarning, stacklevel=2)
+                warnings.warn(
+                    f"{path} is damaged ({problem}); it is built again",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
             if problem:
                 _write(path, shape, chunks())
         return _map(path)
@@ -39,18 +50,24 @@ def cached(name: str, shape: tuple[int, ...], chunks: Callable[[], Iterator[np.n
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """What raises OSError in this context raises DataError, which says that `path` cannot be written and what to do."""
+    """What raises OSError in this context raises DataError, which says that `path` cannot be
+    written and what to do.
+    """
     try:
         yield
     except OSError as error:
-        raise DataError(f"cannot write {path} ({error.strerror or error})\n  help: set ONESHOT_CACHE to a folder with room") from error
+        raise DataError(
+            f"cannot write {path} ({error.strerror or error})\n  help: set ONESHOT_CACHE to a"
+            " folder with room"
+        ) from error
 
 
 @contextlib.contextmanager
 def lock(path: Path) -> Iterator[None]:
     """Hold the lock of `path` against all other processes and threads of this machine.
 
-    The kernel drops it when its owner dies, so none is ever stale. The empty lock file stays: removing it would let two in.
+    The kernel drops it when its owner dies, so none is ever stale. The empty lock file stays:
+    removing it would let two in.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with (path.parent / f".{path.name}.lock").open("ab") as handle:
@@ -60,10 +77,12 @@ def lock(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes the place of `path` once it is complete and on disk; after an error `path` is as it was.
+    """A file to write that takes the place of `path` once it is complete and on disk; after an
+    error `path` is as it was.
 
-    The caller holds `lock(path)`. What a killed process left under the temporary name is overwritten. The host is part of that name because
-    locks may not reach across the machines that share a home folder.
+    The caller holds `lock(path)`. What a killed process left under the temporary name is
+    overwritten. The host is part of that name because locks may not reach across the machines that
+    share a home folder.
     """
     part = path.parent / f".{path.name}.{platform.node()}.part"
     try:
@@ -82,7 +101,9 @@ def _note(path: Path) -> Path:
 
 
 def _problem(path: Path, shape: tuple[int, ...]) -> str | None:
-    """Why the file cannot be used, or None. Its content is only hashed if its time is not the noted one, which a copy or damage changes."""
+    """Why the file cannot be used, or None. Its content is only hashed if its time is not the noted
+    one, which a copy or damage changes.
+    """
     try:
         note = json.loads(_note(path).read_text(encoding="utf-8"))
         array, stat = _map(path), path.stat()
@@ -111,13 +132,20 @@ def sha256(path: Path) -> str:
 
 
 def _write(path: Path, shape: tuple[int, ...], chunks: Iterator[np.ndarray]) -> None:
-    """Write the array, then the note beside it. Plain writes, no map: on a full disk they raise, where a map kills the process."""
+    """Write the array, then the note beside it. Plain writes, no map: on a full disk they raise,
+    where a map kills the process.
+    """
     count = 0
     with replacing(path) as handle:
-        np.lib.format.write_array_header_1_0(handle, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        np.lib.format.write_array_header_1_0(
+            handle, {"descr": "|u1", "fortran_order": False, "shape": shape}
+        )
         for chunk in chunks:
             if chunk.dtype != np.uint8 or chunk.shape[1:] != shape[1:]:
-                raise ValueError(f"a chunk is {chunk.dtype} {chunk.shape}, not uint8 (n, {', '.join(map(str, shape[1:]))})")
+                raise ValueError(
+                    f"a chunk is {chunk.dtype} {chunk.shape}, not uint8 (n,"
+                    f" {', '.join(map(str, shape[1:]))})"
+                )
             handle.write(np.ascontiguousarray(chunk).tobytes())
             count += len(chunk)
         if count != shape[0]:

@@ -1,11 +1,14 @@
-"""Sealed artefacts of a store as files of this machine: fetched and verified once a node, mapped by all its processes.
+"""Sealed artefacts of a store as files of this machine: fetched and verified once a node, mapped by
+all its processes.
 
-A node's copy is named by the checksum that stands in the header of the artefact. So it needs no note beside it, the same weights under two
-ids or in two stores are one file, and it follows the store by itself: a critic that was trained again has another checksum and
-is another file. A process reads the 40 bytes of the header when it first needs an artefact, and hashes the node's copy.
+A node's copy is named by the checksum that stands in the header of the artefact. So it needs no
+note beside it, the same weights under two ids or in two stores are one file, and it follows the
+store by itself: a critic that was trained again has another checksum and is another file. A process
+reads the 40 bytes of the header when it first needs an artefact, and hashes the node's copy.
 
-A results folder on this machine's own disk is copied like an object store. To map its files in place would save two megabytes of disk
-a critic, but torch maps whole files only, and a header lies before the weights; a folder may also be a network file system.
+A results folder on this machine's own disk is copied like an object store. To map its files in
+place would save two megabytes of disk a critic, but torch maps whole files only, and a header lies
+before the weights; a folder may also be a network file system.
 """
 
 from __future__ import annotations
@@ -21,14 +24,17 @@ from oneshot.store.machine_cache import cache_dir, lock, replacing, sha256, writ
 from oneshot.store.store import MAGIC, DamagedFile, Store
 
 MOST_BYTES = 2 * 10**9  # of all copies together
-IN_USE = 7 * 86400.0  # seconds since a process began to use a copy, in which it stays: other machines may map it through a network folder
+# seconds since a process began to use a copy, in which it stays: other machines may map it through
+# a network folder
+IN_USE = 7 * 86400.0
 
 
 def node_file(store: Store, key: str) -> Path:
     """What a sealed artefact holds, as a file of this machine that is verified and never altered.
 
-    One process of the machine fetches it while the others wait. A damaged copy is named in a RuntimeWarning and fetched again.
-    Raises FileNotFoundError or DamagedFile as `Store.unseal`, and DataError if the cache folder cannot be written.
+    One process of the machine fetches it while the others wait. A damaged copy is named in a
+    RuntimeWarning and fetched again. Raises FileNotFoundError or DamagedFile as `Store.unseal`, and
+    DataError if the cache folder cannot be written.
     """
     while True:
         checksum = _checksum(store, key)
@@ -38,17 +44,21 @@ def node_file(store: Store, key: str) -> Path:
         with contextlib.ExitStack() as held:
             with writing(path):
                 held.enter_context(lock(path.parent))
-            if _whole(path, checksum):  # another process may have fetched it while this one waited for the lock
+            # another process may have fetched it while this one waited for the lock
+            if _whole(path, checksum):
                 return path
             body = store.unseal(key)
-            if hashlib.sha256(body).hexdigest() == checksum:  # else it was replaced since its header was read
+            # else it was replaced since its header was read
+            if hashlib.sha256(body).hexdigest() == checksum:
                 with writing(path):
                     _keep(path, body)
                 return path
 
 
 def _checksum(store: Store, key: str) -> str:
-    """The checksum in the header of a sealed artefact, in hex. Raises FileNotFoundError, or DamagedFile if there is no whole header."""
+    """The checksum in the header of a sealed artefact, in hex. Raises FileNotFoundError, or
+    DamagedFile if there is no whole header.
+    """
     head: bytes = store.read_with(key, lambda file: file.read(len(MAGIC) + 32))
     if len(head) < len(MAGIC) + 32 or not head.startswith(MAGIC):
         raise DamagedFile(f"{store.path(key)} is damaged (no header)")
@@ -77,8 +87,12 @@ def _keep(path: Path, body: bytes) -> None:
 
 
 def _prune(folder: Path) -> None:
-    """Remove the copies that were not used for longest, beyond MOST_BYTES, and what killed processes left; nothing that may be in use."""
-    found = sorted(((status := path.stat()).st_mtime, status.st_size, path) for path in folder.iterdir())
+    """Remove the copies that were not used for longest, beyond MOST_BYTES, and what killed
+    processes left; nothing that may be in use.
+    """
+    found = sorted(
+        ((status := path.stat()).st_mtime, status.st_size, path) for path in folder.iterdir()
+    )
     total = 0
     for used, size, path in reversed(found):
         total += size

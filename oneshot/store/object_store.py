@@ -1,4 +1,5 @@
-"""Object stores by URI: s3:// (Amazon and servers that speak its protocol), gs:// (Google) and az:// (Azure).
+"""Object stores by URI: s3:// (Amazon and servers that speak its protocol), gs:// (Google) and
+az:// (Azure).
 
 All requests go through obstore, which asks again for a minute while an error may pass. They run on
 the event loop of one thread a process, so that whoever waits for an answer hears a signal at once,
@@ -40,11 +41,16 @@ SCHEMES = {
     "az": {"account", "scheme", "endpoint_override"},
 }
 CREDENTIALS = {
-    "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN), and AWS_ENDPOINT_URL for another server",
+    "s3": (
+        "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN), and AWS_ENDPOINT_URL for"
+        " another server"
+    ),
     "gs": "GOOGLE_APPLICATION_CREDENTIALS",
     "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY (or AZURE_STORAGE_SAS_TOKEN)",
 }
-SECRET = re.compile(r"key|secret|token|password|passwd|credential|signature|session|^sas|sig$|user|auth", re.I)
+SECRET = re.compile(
+    r"key|secret|token|password|passwd|credential|signature|session|^sas|sig$|user|auth", re.I
+)
 
 T = TypeVar("T")
 _loop: asyncio.AbstractEventLoop | None = None
@@ -102,7 +108,8 @@ def parse(uri: str) -> tuple[str, str, dict[str, str]]:
     if re.search("[@:]", bucket) or at or any(map(SECRET.search, options)):
         raise StoreError(
             f"this {scheme}:// address carries credentials, which would end in logs",
-            f"take them out and set {CREDENTIALS[scheme]} in the environment, on every machine that computes",
+            f"take them out and set {CREDENTIALS[scheme]} in the environment, on every machine that"
+            " computes",
         )
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]+", bucket):
         what = "container" if scheme == "az" else "bucket"
@@ -111,9 +118,11 @@ def parse(uri: str) -> tuple[str, str, dict[str, str]]:
     if parts.fragment or wrong:
         plain = wrong and re.fullmatch(r"[a-z_]{1,30}", wrong[0])
         raise StoreError(
-            "a # in an address is not understood"
-            if parts.fragment
-            else f"{scheme}:// has no option {repr(wrong[0]) if plain else 'of that name'}",
+            (
+                "a # in an address is not understood"
+                if parts.fragment
+                else f"{scheme}:// has no option {repr(wrong[0]) if plain else 'of that name'}"
+            ),
             f"options are {', '.join(sorted(SCHEMES[scheme]))}",
         )
     folder = "/".join(part for part in unquote(parts.path).split("/") if part)
@@ -244,7 +253,9 @@ class Bucket:
         return _ask(get)
 
     def read_with(self, key: str, reader: Callable[[IO[bytes]], T]) -> T:
-        """What a reader makes of an open file, from the start if the file was replaced meanwhile."""
+        """What a reader makes of an open file, from the start if the file was replaced
+        meanwhile.
+        """
         from obstore import exceptions
 
         while True:
@@ -487,7 +498,9 @@ def was_used() -> bool:
 
 
 def _end(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
-    """End the loop before the interpreter does, which aborts if an answer comes to it while it ends."""
+    """End the loop before the interpreter does, which aborts if an answer comes to it while it
+    ends.
+    """
     if not _forked:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(CONNECT_SECONDS)

@@ -1,6 +1,8 @@
-"""What a run is about to do: the points of a sweep held against the records that are there. No torch, no Ray; writes nothing but tables.
+"""What a run is about to do: the points of a sweep held against the records that are there. No
+torch, no Ray; writes nothing but tables.
 
-Records may be older than this version of the code: settings may be missing in them, and families may be gone.
+Records may be older than this version of the code: settings may be missing in them, and families
+may be gone.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from oneshot.sweep.definition import Sweep
 from oneshot.sweep.expansion import COMMON, Point, expand
 from oneshot.sweep.settings import SettingError
 
-CPU_RATE = 2.5e10  # multiply-adds a second and core: a first guess, until rows of this results folder say better
+# multiply-adds a second and core: a first guess, until rows of this results folder say better
+CPU_RATE = 2.5e10
 REFERENCE_WORK = 1e9
 
 
@@ -36,7 +39,9 @@ class NothingSelected(ValueError):
 
 @dataclass
 class Plan:
-    """points: those selected, references first. to_run: those of them that are run: without a result, or to be run again."""
+    """points: those selected, references first. to_run: those of them that are run: without a
+    result, or to be run again.
+    """
 
     sweep: Sweep
     store: Store
@@ -62,7 +67,9 @@ class Plan:
         return sum(p.point_id not in again and self.status(p) != "missing" for p in self.points)
 
     def trainings(self) -> tuple[set[str], set[str]]:
-        """The train_ids of finished trainings, and of those that left a checkpoint, by one listing of the store."""
+        """The train_ids of finished trainings, and of those that left a checkpoint, by one listing
+        of the store.
+        """
         ended, begun = set(), set()
         for key in self.store.keys("store/trainings"):
             train_id, _, name = key.removeprefix("store/trainings/").partition("/")
@@ -73,39 +80,61 @@ class Plan:
         return ended, begun
 
     def current_records(self) -> list[rows.Record]:
-        """The records of this sweep's settings: any axis value and seed, but the same fixed settings, critics and versions."""
+        """The records of this sweep's settings: any axis value and seed, but the same fixed
+        settings, critics and versions.
+        """
         if not self._kinds:
             self._kinds = {s for p in self.all_points if (s := signature(p.row(), self.sweep.axes))}
         order = {p.point_id: i for i, p in enumerate(self.all_points)}
-        chosen = [r for r in list(self.log.records.values()) if signature(r.row, self.sweep.axes) in self._kinds]
-        return sorted(chosen, key=lambda r: (order.get(r.row["point_id"], len(order)), r.row["point_id"]))
+        chosen = [
+            r
+            for r in list(self.log.records.values())
+            if signature(r.row, self.sweep.axes) in self._kinds
+        ]
+        return sorted(
+            chosen, key=lambda r: (order.get(r.row["point_id"], len(order)), r.row["point_id"])
+        )
 
     def fold(self, records: Sequence[rows.Record] | None = None, whole: bool = True) -> None:
-        """Write the tables of these records, or of all current ones; not whole: large tables of arrays may wait for a later fold."""
+        """Write the tables of these records, or of all current ones; not whole: large tables of
+        arrays may wait for a later fold.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         records = self.current_records() if records is None else records
         latest = max(records, key=lambda r: r.row.get("finished_at") or "", default=None)
-        meta = {"question": self.sweep.question, "model": self.sweep.model, "revision": latest.row.get("git_revision") if latest else ""}
+        meta = {
+            "question": self.sweep.question,
+            "model": self.sweep.model,
+            "revision": latest.row.get("git_revision") if latest else "",
+        }
         rows.fold(self.store, self.sweep.name, records, self.sweep.axes, meta, whole=whole)
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pylist(self.critic_rows()), sink)
         self.store.write(f"{self.sweep.name}/critics.parquet", sink.getvalue().to_pybytes())
 
     def measure(self) -> str:
-        """By which column points are better, the lower the better: distance to people, or NELBO where no critic scores."""
+        """By which column points are better, the lower the better: distance to people, or NELBO
+        where no critic scores.
+        """
         return "human_distance" if any(p.scored for p in self.points) else "nelbo"
 
     def critic_rows(self) -> list[dict[str, Any]]:
         """The quality of every critic of the sweep that is in the store, one row each."""
         specs = {spec.id: spec for p in self.points for spec in (p.simclr, p.protonet) if spec.id}
-        found = [row for s in specs.values() if (row := notes.stored(self.store, s.quality_key)) is not None]
+        found = [
+            row
+            for s in specs.values()
+            if (row := notes.stored(self.store, s.quality_key)) is not None
+        ]
         names = dict.fromkeys(k for row in found for k in row if k not in ("curve", "settings"))
         return [{k: row.get(k) for k in names} for row in found]
 
     def stale(self) -> list[str]:
-        """Why rows of the same assignment are not reused, with counts: the reason users miss most."""
+        """Why rows of the same assignment are not reused, with counts: the reason users miss
+        most.
+        """
         here = {_assignment(p.row(), self.sweep.axes): p.row() for p in self.all_points}
         reasons: Counter[str] = Counter()
         for point_id, record in self.log.records.items():
@@ -119,11 +148,16 @@ class Plan:
         pairs = [
             (seconds, work, r.row.get("device"))
             for r in self.log.records.values()
-            if r.row["status"] == "done" and (seconds := r.row.get("train_seconds")) and (work := row_work(r.row))
+            if r.row["status"] == "done"
+            and (seconds := r.row.get("train_seconds"))
+            and (work := row_work(r.row))
         ]
         if pairs:
             device = next((d for _, _, d in pairs if d), "a device not told")
-            return sum(s for s, _, _ in pairs) / sum(w for _, w, _ in pairs), f"from {len(pairs):,} rows on {device}"
+            return (
+                sum(s for s, _, _ in pairs) / sum(w for _, w, _ in pairs),
+                f"from {len(pairs):,} rows on {device}",
+            )
         return 1 / CPU_RATE, "a rough guess from operation counts; run --limit 2 for a better one"
 
 
@@ -148,8 +182,8 @@ def make(
         rows_only: for a plan that is looked at and never folded.
 
     Raises:
-        SweepError, WhereError, NewerFormat: a mistake in the sweep or the condition; results of a newer version.
-        NothingSelected: the condition holds for no point of the model.
+        SweepError, WhereError, NewerFormat: a mistake in the sweep or the condition; results of a
+            newer version. NothingSelected: the condition holds for no point of the model.
     """
     rows.check_format(store, chosen.name)
     everything = expand(chosen)
@@ -164,9 +198,16 @@ def make(
     if condition:
         known = {**everything[-1].row(), "status": ""}
         test = where.compile(condition, known)
-        points = [p for p in everything if p.model != chosen.model or test({**p.row(), "status": status(p)})]
+        points = [
+            p
+            for p in everything
+            if p.model != chosen.model or test({**p.row(), "status": status(p)})
+        ]
         if not any(p.model == chosen.model for p in points):
-            raise NothingSelected(condition, _held(condition, [p for p in everything if p.model == chosen.model], status))
+            raise NothingSelected(
+                condition,
+                _held(condition, [p for p in everything if p.model == chosen.model], status),
+            )
     wanted = {"missing", "failed"} if retry_failed else {"missing"}
     to_run = [p for p in points if status(p) in wanted]
     if limit is not None:
@@ -180,8 +221,15 @@ def _held(condition: str, points: Sequence[Point], status: Callable[[Point], str
     rows = [{**p.row(), "status": status(p)} for p in points]
     parts = []
     for name in sorted(where.names(condition)):
-        values = [f"{v:g}" if isinstance(v, float) else str(v) for v in dict.fromkeys(row[name] for row in rows)]
-        few = ", ".join(values) if len(values) <= 5 else f"{values[0]} .. {values[-1]} ({len(values)} values)"
+        values = [
+            f"{v:g}" if isinstance(v, float) else str(v)
+            for v in dict.fromkeys(row[name] for row in rows)
+        ]
+        few = (
+            ", ".join(values)
+            if len(values) <= 5
+            else f"{values[0]} .. {values[-1]} ({len(values)} values)"
+        )
         parts.append(f"{name} is {few}")
     return "; ".join(parts) or "leave --where out for all points"
 
@@ -191,13 +239,17 @@ def critic_text(row: Mapping[str, Any]) -> str:
     name = f"{row['critic']} {row['critic_id'][:6]}"
     if row["critic"] == "protonet":
         percent = f"{row['test_recognizability']:.1f} % of real test drawings"
-        return f"{name} recognises {percent}, {row['test_ways']}-way one-shot (chance {row['chance_recognizability']:.0f} %)"
+        return (
+            f"{name} recognises {percent}, {row['test_ways']}-way one-shot (chance"
+            f" {row['chance_recognizability']:.0f} %)"
+        )
     levels = f"knowing nothing {row['chance_loss']:.2f}, perfect {row['orthogonal_loss']:.2f}"
     return f"{name} has test NT-Xent {row['test_loss']:.2f} (batch {row['test_batch']}: {levels})"
 
 
 def signature(row: Mapping[str, Any], axes: Sequence[str]) -> tuple[Any, ...] | None:
-    """What rows of one table share: the family, everything fixed, the critics and the versions of the code.
+    """What rows of one table share: the family, everything fixed, the critics and the versions of
+    the code.
 
     None for a row of a family that this version does not have.
     """
@@ -232,13 +284,20 @@ def _difference(now: Mapping[str, Any], old: Mapping[str, Any]) -> str:
     if now["metric_versions"] != old.get("metric_versions"):
         theirs = old.get("metric_versions")
         return f"metrics are {now['metric_versions']}, theirs {theirs}: scored again"
-    changed = [n for n in now if n not in ("point_id", "train_id", "sample_id") and now[n] != old.get(n)]
-    parts = [f"{n} is {now[n]}, theirs {old[n]}" if n in old else f"{n} is {now[n]}, unknown to theirs" for n in changed[:3]]
+    changed = [
+        n for n in now if n not in ("point_id", "train_id", "sample_id") and now[n] != old.get(n)
+    ]
+    parts = [
+        f"{n} is {now[n]}, theirs {old[n]}" if n in old else f"{n} is {now[n]}, unknown to theirs"
+        for n in changed[:3]
+    ]
     return ", ".join(parts) or "made with another version"
 
 
 def trial_work(points: Sequence[Point]) -> float:
-    """Multiply-adds of all trainings of these points; a constant each for families that do not tell their work."""
+    """Multiply-adds of all trainings of these points; a constant each for families that do not tell
+    their work.
+    """
     distinct = {p.train_id: p for p in points}.values()
     return sum(_work(p.model, p.settings) or REFERENCE_WORK for p in distinct)
 
@@ -246,7 +305,8 @@ def trial_work(points: Sequence[Point]) -> float:
 def row_work(row: Mapping[str, Any]) -> float | None:
     """Multiply-adds of the training of a row; None where it cannot be known.
 
-    A setting that is younger than the row counts as its default. Rows of families that are gone or do not tell their work have none.
+    A setting that is younger than the row counts as its default. Rows of families that are gone or
+    do not tell their work have none.
     """
     return _work(row["model"], row)
 
@@ -259,25 +319,38 @@ def _work(model: str, values: Mapping[str, Any]) -> float | None:
         made = config(**{n: v for n in names if (v := values.get(n)) is not None})
         images = settings.constant("data", values["dataset"], "TRAIN_IMAGES")[values["split"]]
         return float(made.work(images, values["image_size"])) + REFERENCE_WORK
-    except (KeyError, TypeError, ValueError, ArithmeticError, FileNotFoundError):  # an old row, perhaps of a data set that is gone
+    except (KeyError, TypeError, ValueError, ArithmeticError, FileNotFoundError):
+        # an old row, perhaps of a data set that is gone
         return None
 
 
 @functools.cache
 def _worker(model: str) -> tuple[Any, tuple[str, ...]]:
-    """The Config of a family that tells its work, and the names of its settings; (None, ()) for all others."""
+    """The Config of a family that tells its work, and the names of its settings; (None, ()) for all
+    others.
+    """
     try:
         config = settings.head("models", model).config
     except SettingError:
         return None, ()
-    return (config, tuple(f.name for f in dataclasses.fields(config))) if hasattr(config, "work") else (None, ())
+    return (
+        (config, tuple(f.name for f in dataclasses.fields(config)))
+        if hasattr(config, "work")
+        else (None, ())
+    )
 
 
 def estimate(plan: Plan) -> tuple[float | None, str]:
-    """Seconds that the trainings still to run take on this machine, and the basis of the figure; None and why where there is none."""
+    """Seconds that the trainings still to run take on this machine, and the basis of the figure;
+    None and why where there is none.
+    """
     trainings = {p.train_id: w for p in plan.to_run if (w := _work(p.model, p.settings))}
     if not trainings:
-        return None, f"{plan.sweep.model} does not tell the work of its trainings" if plan.to_run else "nothing is to run"
+        return None, (
+            f"{plan.sweep.model} does not tell the work of its trainings"
+            if plan.to_run
+            else "nothing is to run"
+        )
     rate, basis = plan.seconds_per_work()
     stored, _ = plan.trainings()
     work = sum(w if i not in stored else REFERENCE_WORK for i, w in trainings.items())

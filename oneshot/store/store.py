@@ -36,7 +36,14 @@ LOCAL_PAUSES = (0.05, 0.3, 1.0)  # seconds, where a network file system stumbles
 STALE_SECONDS = 86400.0  # after which an unfinished file is nobody's
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 STUMBLES = {errno.ESTALE, errno.EIO, errno.ETIMEDOUT, errno.EREMOTEIO}
-NO_PLACE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP}
+NO_PLACE = {
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+}
 NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 READING = ("read", "list", "look for")
 
@@ -55,7 +62,10 @@ class Unavailable(OSError):
     """
 
     operation = "use"
-    help = "see whether the store can be reached; finished points are safe, and running the same command again continues"
+    help = (
+        "see whether the store can be reached; finished points are safe, and running the same"
+        " command again continues"
+    )
 
     @classmethod
     def during(cls, operation: str, number: int, text: str, path: str) -> Unavailable:
@@ -72,7 +82,10 @@ class Unwritable(Unavailable):
     """A folder that takes no files now: disk full, quota used up, read-only, no permission."""
 
     operation = "write"
-    help = "make room or choose another folder with --results; finished points are safe, and running the same command again continues"
+    help = (
+        "make room or choose another folder with --results; finished points are safe, and running"
+        " the same command again continues"
+    )
 
 
 def sealed(data: bytes) -> bytes:
@@ -89,7 +102,9 @@ def unsealed(data: bytes, where: str) -> bytes:
 
 
 def with_checksum(data: bytes) -> bytes:
-    """The data with a checksum behind it, where readers of zip files (npz are some) pass it over."""
+    """The data with a checksum behind it, where readers of zip files (npz are some) pass it
+    over.
+    """
     return data + MAGIC + hashlib.sha256(data).digest()
 
 
@@ -131,7 +146,9 @@ class Store:
             except NoHomeError as error:
                 raise StoreError(str(error), error.help) from None
         self.base = place if self._scheme else str(Path(place).absolute())
-        self._place: Any = Bucket(self._scheme, self.base, options) if self._scheme else _Folder(self.base)
+        self._place: Any = (
+            Bucket(self._scheme, self.base, options) if self._scheme else _Folder(self.base)
+        )
 
     def __reduce__(self) -> tuple[type[Store], tuple[str]]:
         return (Store, (self.root if self._scheme else self.base,))

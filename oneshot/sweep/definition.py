@@ -1,4 +1,5 @@
-"""Sweeps: a question, a model family and axes expand to points with stable ids. Data only: no torch, no Ray.
+"""Sweeps: a question, a model family and axes expand to points with stable ids. Data only: no
+torch, no Ray.
 
     sweep = Sweep(
         question="What does beta do?",
@@ -30,14 +31,18 @@ from oneshot.sweep.settings import SettingError, plain, shown
 
 FIRST_SEED = 44
 REFERENCES = ("human", "copy", "noise")
-MOST = 1_000_000  # values of an axis, points of a part, seeds: more is a slip, such as an endless generator
+# values of an axis, points of a part, seeds: more is a slip, such as an endless generator
+MOST = 1_000_000
 SEEDS = "needs a count of at least 1, or different whole numbers from 0 to 2**63 - 1"
 NAMES = "letters, digits, _ . - only, at most 100 of them, no dot in front, and not 'store'"
-PARENT = "oneshot_sweep_files"  # the package that a sweep file believes to be in, so that `from . import` works
+# the package that a sweep file believes to be in, so that `from . import` works
+PARENT = "oneshot_sweep_files"
 
 
 class SweepError(ValueError):
-    """A sweep file is wrong. `problems` holds one (message, place) per mistake, place being "file:line  first line of code" or ""."""
+    """A sweep file is wrong. `problems` holds one (message, place) per mistake, place being
+    "file:line  first line of code" or "".
+    """
 
     def __init__(self, problems: Sequence[tuple[str, str]]):
         super().__init__("\n".join(message for message, _ in problems))
@@ -46,7 +51,9 @@ class SweepError(ValueError):
 
 @dataclass(frozen=True)
 class Part:
-    """A set of assignments made by grid, line or points; `place` is where the sweep file made it."""
+    """A set of assignments made by grid, line or points; `place` is where the sweep file made
+    it.
+    """
 
     kind: str
     axes: dict[str, list[Any]]
@@ -55,10 +62,15 @@ class Part:
 
 
 def steps(first: float, last: float, step: float) -> list[float]:
-    """The decimal values first, first + step, ... up to last (included when it is on the grid), free of binary rounding noise."""
+    """The decimal values first, first + step, ... up to last (included when it is on the grid),
+    free of binary rounding noise.
+    """
     first, last, step = plain(first), plain(last), plain(step)
     call = f"steps({shown(first)}, {shown(last)}, {shown(step)})"
-    if any(isinstance(v, bool) or not isinstance(v, (int, float)) or not math.isfinite(v) for v in (first, last, step)):
+    if any(
+        isinstance(v, bool) or not isinstance(v, (int, float)) or not math.isfinite(v)
+        for v in (first, last, step)
+    ):
         raise SweepError([(f"{call}: needs three numbers", _place())])
     if step <= 0 or last < first:
         raise SweepError([(f"{call}: needs step > 0 and last >= first", _place())])
@@ -74,18 +86,33 @@ def grid(**axes: Iterable[Any]) -> Part:
     count = math.prod(map(len, lists.values()))
     if count > MOST:
         raise SweepError([(f"the grid has {count:,} points; at most {MOST:,} can be", place)])
-    rows = [dict(zip(lists, combination)) for combination in itertools.product(*lists.values())] if lists else []
+    rows = (
+        [dict(zip(lists, combination)) for combination in itertools.product(*lists.values())]
+        if lists
+        else []
+    )
     return Part("grid", lists, rows, place)
 
 
 def line(base: Mapping[str, Any] | None = None, **axes: Iterable[Any]) -> Part:
-    """One axis at a time: each axis runs through its values while the others stay at `base` (default: the sweep's fixed settings).
+    """One axis at a time: each axis runs through its values while the others stay at `base`
+    (default: the sweep's fixed settings).
 
     A value at which two lines cross (the base itself) is one point.
     """
     place = _place()
     if not isinstance(base, (Mapping, type(None))):
-        raise SweepError([(f"base = {shown(base)}: needs a mapping of settings, as in line(base=dict(beta=1.0), ...)", place)])
+        raise SweepError(
+            [
+                (
+                    (
+                        f"base = {shown(base)}: needs a mapping of settings, as in"
+                        " line(base=dict(beta=1.0), ...)"
+                    ),
+                    place,
+                )
+            ]
+        )
     lists = _axes("line", axes, place)
     start = {name: plain(value) for name, value in (base or {}).items()}
     rows = [{**start, name: value} for name, values in lists.items() for value in values]
@@ -94,7 +121,10 @@ def line(base: Mapping[str, Any] | None = None, **axes: Iterable[Any]) -> Part:
 
 def points(rows: Iterable[Mapping[str, Any]]) -> Part:
     """Explicit points: one mapping of settings each."""
-    place, wanted = _place(), "needs a list of mappings, as in points([dict(beta=1.0), dict(beta=2.0)])"
+    place, wanted = (
+        _place(),
+        "needs a list of mappings, as in points([dict(beta=1.0), dict(beta=2.0)])",
+    )
     listed, problem = _listed(rows)
     if problem:
         raise SweepError([(f"points({shown(rows)}): {wanted}", place)])
@@ -119,7 +149,15 @@ def _axes(kind: str, axes: Mapping[str, Any], place: str) -> dict[str, list[Any]
     for name, values in axes.items():
         lists[name], problem = _listed(values)
         if problem:
-            problems.append((f"{name} = {shown(values)} of {kind} {problem}, as in {name}=[{_example(values)}]", place))
+            problems.append(
+                (
+                    (
+                        f"{name} = {shown(values)} of {kind} {problem}, as in"
+                        f" {name}=[{_example(values)}]"
+                    ),
+                    place,
+                )
+            )
     if problems:
         raise SweepError(problems)
     return lists
@@ -131,9 +169,12 @@ def _example(values: Any) -> str:
 
 
 def _listed(values: Any) -> tuple[list[Any], str]:
-    """The items of a list, range, array, generator, ... as Python values; or [] and why they cannot be had."""
+    """The items of a list, range, array, generator, ... as Python values; or [] and why they cannot
+    be had.
+    """
     values = plain(values)
-    if isinstance(values, (set, frozenset)):  # the order of texts in a set differs from process to process
+    # the order of texts in a set differs from process to process
+    if isinstance(values, (set, frozenset)):
         try:
             values = sorted(values)
         except TypeError:
@@ -145,13 +186,18 @@ def _listed(values: Any) -> tuple[list[Any], str]:
     if given is None:
         return [], "is not a list of values: it needs one"
     items = [plain(value) for value in itertools.islice(given, MOST + 1)]
-    return (items, "") if len(items) <= MOST else ([], f"has more than {MOST:,} values: it needs a list of fewer")
+    return (
+        (items, "")
+        if len(items) <= MOST
+        else ([], f"has more than {MOST:,} values: it needs a list of fewer")
+    )
 
 
 def _place() -> str:
     """The line of the sweep file that called a function of this module."""
     frame = sys._getframe(0)
-    ours = (frame.f_code.co_filename, dataclasses.__file__, "<string>")  # the last is where a dataclass is made
+    # the last is where a dataclass is made
+    ours = (frame.f_code.co_filename, dataclasses.__file__, "<string>")
     while frame.f_back is not None and frame.f_code.co_filename in ours:
         frame = frame.f_back
     return f"{_short(Path(frame.f_code.co_filename))}:{frame.f_lineno}"
@@ -167,9 +213,12 @@ def _short(path: Path) -> str:
 class Sweep:
     """One question put to a model family.
 
-    points: what varies (scientific settings): one part or several. fixed: settings that differ from the family's defaults and stay.
-    seeds: how many seeds, or which (nuisance: averaged over). references: families scored beside the models on the same data.
-    variant: the named set of defaults of the family to start from. critics: settings of the critics, by critic.
+    points: what varies (scientific settings): one part or several. fixed: settings that differ from
+    the family's defaults and stay.
+    seeds: how many seeds, or which (nuisance: averaged over). references: families scored beside
+    the models on the same data.
+    variant: the named set of defaults of the family to start from. critics: settings of the
+    critics, by critic.
     """
 
     question: str
@@ -185,7 +234,8 @@ class Sweep:
     path: str = ""
 
     def __post_init__(self) -> None:
-        """Take every field in the forms people write it; whoever holds a Sweep holds one of the right types.
+        """Take every field in the forms people write it; whoever holds a Sweep holds one of the
+        right types.
 
         Raises:
             SweepError: with every field that is of no use.
@@ -195,7 +245,10 @@ class Sweep:
             try:
                 object.__setattr__(self, name, take(getattr(self, name)))
             except SettingError as error:
-                problems += [f"{name} = {shown(getattr(self, name))}: {problem}" for problem in error.problems]
+                problems += [
+                    f"{name} = {shown(getattr(self, name))}: {problem}"
+                    for problem in error.problems
+                ]
         if problems:
             place = self.path if isinstance(self.path, str) and self.path else _place()
             raise SweepError([(problem, place) for problem in problems])
@@ -210,7 +263,11 @@ class Sweep:
         return list(dict.fromkeys(name for part in self.parts for name in part.axes))
 
     def seed_list(self) -> list[int]:
-        return list(range(FIRST_SEED, FIRST_SEED + self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
+        return (
+            list(range(FIRST_SEED, FIRST_SEED + self.seeds))
+            if isinstance(self.seeds, int)
+            else list(self.seeds)
+        )
 
 
 def _text(value: Any) -> str:
@@ -225,7 +282,10 @@ def _parts(value: Any) -> Part | list[Part]:
         return value
     parts, problem = _listed(value)
     if isinstance(value, Mapping) or (parts and all(isinstance(part, Mapping) for part in parts)):
-        problem = "settings alone are no points; write points=points([...]) around mappings, or points=grid(...)"
+        problem = (
+            "settings alone are no points; write points=points([...]) around mappings, or"
+            " points=grid(...)"
+        )
     elif problem or not all(isinstance(part, Part) for part in parts):
         problem = "needs grid(...), line(...) or points([...]), or a list of them"
     if problem:
@@ -243,7 +303,8 @@ def _critics(value: Any) -> dict[str, dict[str, Any]]:
     example = "dict(simclr=dict(epochs=20))"
     critics = _mapping(value, example)
     problems = [
-        f"the settings of {name} are {shown(inner)}; it needs a mapping of mappings, as in {example}"
+        f"the settings of {name} are {shown(inner)}; it needs a mapping of mappings, as in"
+        f" {example}"
         for name, inner in critics.items()
         if not isinstance(inner, Mapping) or not all(isinstance(setting, str) for setting in inner)
     ]
@@ -263,7 +324,12 @@ def _seeds(value: Any) -> int | list[int]:
             raise SettingError([SEEDS if value < 1 else f"more than {MOST:,} seeds"])
         return int(value)
     seeds, problem = _listed(value)
-    if problem or not seeds or len({repr(seed) for seed in seeds}) < len(seeds) or any(not _whole(s) or not 0 <= s < 2**63 for s in seeds):
+    if (
+        problem
+        or not seeds
+        or len({repr(seed) for seed in seeds}) < len(seeds)
+        or any(not _whole(s) or not 0 <= s < 2**63 for s in seeds)
+    ):
         raise SettingError([SEEDS])
     return seeds
 
@@ -292,7 +358,9 @@ def _name(value: Any) -> str:
 
 
 def is_name(text: str) -> bool:
-    """Whether this can name a sweep, and so the folder of its results beside those of others and the `store` that they share."""
+    """Whether this can name a sweep, and so the folder of its results beside those of others and
+    the `store` that they share.
+    """
     return re.fullmatch(r"(?!\.)[\w.-]{1,100}", text) is not None and text.casefold() != "store"
 
 
@@ -312,7 +380,9 @@ TAKEN: dict[str, Callable[[Any], Any]] = {
 
 
 def load(path: str | Path) -> Sweep:
-    """Run a sweep file and return its `sweep`. Raises SweepError if the file is missing, broken or defines none."""
+    """Run a sweep file and return its `sweep`. Raises SweepError if the file is missing, broken or
+    defines none.
+    """
     path = find(path)
     module = _run(path)
     found = getattr(module, "sweep", None)
@@ -326,9 +396,11 @@ def load(path: str | Path) -> Sweep:
 
 
 def _run(path: Path) -> ModuleType:
-    """Run a Python file as a module that may do all that modules do: import files beside it, define dataclasses, ask for `__file__`.
+    """Run a Python file as a module that may do all that modules do: import files beside it, define
+    dataclasses, ask for `__file__`.
 
-    What it prints goes to stderr, as stdout may be read as JSON. Raises SweepError for whatever it raises, except Ctrl-C.
+    What it prints goes to stderr, as stdout may be read as JSON. Raises SweepError for whatever it
+    raises, except Ctrl-C.
     """
     path = path.absolute()
     module = ModuleType(f"{PARENT}.{path.stem}")
@@ -341,18 +413,25 @@ def _run(path: Path) -> ModuleType:
         with _as_module(module, path.parent), contextlib.redirect_stdout(sys.stderr):
             exec(compile(source, str(path), "exec", dont_inherit=True), module.__dict__)
     except SweepError as error:
-        raise SweepError([(message, place or _short(path)) for message, place in error.problems]) from error
+        raise SweepError(
+            [(message, place or _short(path)) for message, place in error.problems]
+        ) from error
     except Exception as error:
-        raise SweepError([(f"{type(error).__name__}: {_said(error)}", _line_of(error, path))]) from error
+        raise SweepError(
+            [(f"{type(error).__name__}: {_said(error)}", _line_of(error, path))]
+        ) from error
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # SystemExit, and what others have made to pass through `except Exception`
+    except BaseException as error:
+        # SystemExit, and what others have made to pass through `except Exception`
         said = _said(error)
         if not isinstance(error, SystemExit):
             said = f"{type(error).__name__}: {said}"
         elif error.code is None or isinstance(error.code, int):
             said = f"exit status {error.code or 0}"
-        raise SweepError([(f"the sweep file ended the program: {said}", _line_of(error, path))]) from error
+        raise SweepError(
+            [(f"the sweep file ended the program: {said}", _line_of(error, path))]
+        ) from error
     return module
 
 
@@ -366,9 +445,11 @@ def _said(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _as_module(module: ModuleType, folder: Path) -> Iterator[None]:
-    """While this holds, a module is one of the program's, and Python files of a folder can be imported; afterwards all is as before.
+    """While this holds, a module is one of the program's, and Python files of a folder can be
+    imported; afterwards all is as before.
 
-    Modules of the folder are forgotten again, so that a file of that name in another folder is not taken for them.
+    Modules of the folder are forgotten again, so that a file of that name in another folder is not
+    taken for them.
     """
     before, paths = set(sys.modules), list(sys.path)
     try:
@@ -393,23 +474,32 @@ def _as_module(module: ModuleType, folder: Path) -> Iterator[None]:
 
 
 def find(path: str | Path) -> Path:
-    """A sweep by file name or by bare name in `sweeps/`. Raises SweepError with near names if there is none."""
+    """A sweep by file name or by bare name in `sweeps/`. Raises SweepError with near names if there
+    is none.
+    """
     folder, given = Path("sweeps"), os.path.expanduser(path)
     candidates = [Path(given), folder / f"{given}.py", folder / given]
     files = [candidate for candidate in candidates if os.path.isfile(candidate)]
     if chosen := next((file for file in files if file.suffix == ".py"), None):
         return chosen
     if files:
-        raise SweepError([(f"{_short(files[0])} is not a Python file; a sweep is a file ending in .py", "")])
+        raise SweepError(
+            [(f"{_short(files[0])} is not a Python file; a sweep is a file ending in .py", "")]
+        )
     known = [f.stem for f in sorted(folder.glob("*.py"))]
     near = settings.did_you_mean(str(path), known)
-    what = f"{str(path)!r} is a folder, not a sweep" if os.path.isdir(given) else f"there is no sweep {str(path)!r}"
+    what = (
+        f"{str(path)!r} is a folder, not a sweep"
+        if os.path.isdir(given)
+        else f"there is no sweep {str(path)!r}"
+    )
     raise SweepError([(f"{what}.{near} In sweeps/: {', '.join(known) or 'nothing'}", "")])
 
 
 def _line_of(error: BaseException, path: Path) -> str:
     """Where in the sweep file an error arose."""
-    if isinstance(error, SyntaxError) and error.lineno is not None:  # of the file itself, or of one that it imports
+    # of the file itself, or of one that it imports
+    if isinstance(error, SyntaxError) and error.lineno is not None:
         return f"{_short(Path(error.filename or path))}:{error.lineno}"
     lines, trace = [], error.__traceback__
     while trace is not None:
@@ -420,7 +510,8 @@ def _line_of(error: BaseException, path: Path) -> str:
 
 
 def override(sweep: Sweep, assignments: Mapping[str, Any], seeds: int | None = None) -> Sweep:
-    """The sweep with `--set` assignments (`name` for a setting, `critic.name` for a critic's) and another number of seeds.
+    """The sweep with `--set` assignments (`name` for a setting, `critic.name` for a critic's) and
+    another number of seeds.
 
     Raises:
         SweepError: with every assignment that cannot be, each blamed on its `--set`.
@@ -433,24 +524,41 @@ def override(sweep: Sweep, assignments: Mapping[str, Any], seeds: int | None = N
         if dot:
             critics.setdefault(owner, {})[rest] = value
         elif name in sweep.axes:
-            problems.append((f"{name} is an axis of this sweep: --set would overrule all its values. Use --where to choose among them", ""))
+            problems.append(
+                (
+                    (
+                        f"{name} is an axis of this sweep: --set would overrule all its values. Use"
+                        " --where to choose among them"
+                    ),
+                    "",
+                )
+            )
         else:
             fixed[name] = value
-        if (dot or name not in sweep.axes) and (problem := _refused(sweep, owner if dot else "", rest or name, value)):
+        if (dot or name not in sweep.axes) and (
+            problem := _refused(sweep, owner if dot else "", rest or name, value)
+        ):
             problems.append((problem, place))
     if problems:
         raise SweepError(problems)
     try:
         chosen = sweep.seeds if seeds is None else _seeds(seeds)
     except SettingError as error:
-        raise SweepError([(f"seeds = {seeds}: {problem}", f"--seeds {seeds}") for problem in error.problems]) from error
+        raise SweepError(
+            [(f"seeds = {seeds}: {problem}", f"--seeds {seeds}") for problem in error.problems]
+        ) from error
     return dataclasses.replace(sweep, fixed=fixed, critics=critics, seeds=chosen)
 
 
 def _refused(sweep: Sweep, critic: str, name: str, value: Any) -> str | None:
-    """Why a setting of the model, or of a critic, cannot be this; None if it can, or if the model itself is not known."""
+    """Why a setting of the model, or of a critic, cannot be this; None if it can, or if the model
+    itself is not known.
+    """
     if critic and critic not in (known := settings.names("critics")):
-        return f"there is no critic {critic!r}.{settings.did_you_mean(critic, known)} Known: {', '.join(known)}"
+        return (
+            f"there is no critic {critic!r}.{settings.did_you_mean(critic, known)} Known:"
+            f" {', '.join(known)}"
+        )
     try:
         head = settings.head("critics", critic) if critic else settings.head("models", sweep.model)
     except SettingError:
@@ -460,7 +568,8 @@ def _refused(sweep: Sweep, critic: str, name: str, value: Any) -> str | None:
 
 
 def other_origin(sweep: Sweep, manifest: Mapping[str, Any]) -> str:
-    """What to warn of where the results folder of this name was made from another sweep file that asks something else; "" if nothing.
+    """What to warn of where the results folder of this name was made from another sweep file that
+    asks something else; "" if nothing.
 
     Args:
         sweep: that is to be run.
@@ -469,5 +578,11 @@ def other_origin(sweep: Sweep, manifest: Mapping[str, Any]) -> str:
     path, model, axes = (manifest.get(key) for key in ("path", "model", "axes"))
     if path is None or path == sweep.path or (model, axes) == (sweep.model, sweep.axes):
         return ""
-    theirs, ours = (f"{a} over {', '.join(map(str, b or [])) or 'no axis'}" for a, b in ((model, axes), (sweep.model, sweep.axes)))
-    return f"the results {sweep.name!r} were made from {path} ({theirs}), not from {sweep.path} ({ours}); Sweep(name=...) keeps them apart"
+    theirs, ours = (
+        f"{a} over {', '.join(map(str, b or [])) or 'no axis'}"
+        for a, b in ((model, axes), (sweep.model, sweep.axes))
+    )
+    return (
+        f"the results {sweep.name!r} were made from {path} ({theirs}), not from"
+        f" {sweep.path} ({ours}); Sweep(name=...) keeps them apart"
+    )

@@ -1,7 +1,8 @@
-"""Points: a sweep expanded, every setting checked, with ids that are the same on every machine. No torch, no Ray.
+"""Points: a sweep expanded, every setting checked, with ids that are the same on every machine. No
+torch, no Ray.
 
-Ids nest as the stages do (`data`, `model`, `train` | `sample` | `score`): points that share a `train_id` share one training, points that
-share a `sample_id` share their drawings.
+Ids nest as the stages do (`data`, `model`, `train` | `sample` | `score`): points that share a
+`train_id` share one training, points that share a `sample_id` share their drawings.
 """
 
 from __future__ import annotations
@@ -22,8 +23,11 @@ from oneshot.sweep import settings
 from oneshot.sweep.definition import Part, Sweep, SweepError
 from oneshot.sweep.settings import Common, SettingError
 
-METRIC_VERSIONS_TEXT = " ".join(f"{name} {version}" for name, version in settings.METRIC_VERSIONS.items())
-# Most trainings in a stack. A GPU is bound by kernel launches, which a stack shares; on a CPU the gain levels off and rows would be late.
+METRIC_VERSIONS_TEXT = " ".join(
+    f"{name} {version}" for name, version in settings.METRIC_VERSIONS.items()
+)
+# Most trainings in a stack. A GPU is bound by kernel launches, which a stack shares; on a CPU the
+# gain levels off and rows would be late.
 STACK_ON_GPU, STACK_ON_CPU = 64, 8
 COMMON = {f.name: f for f in dataclasses.fields(Common)}
 
@@ -71,7 +75,9 @@ class Point:
 
     @property
     def scored(self) -> bool:
-        """Whether critics score drawings of it; in colour, or without drawings, there are likelihoods only."""
+        """Whether critics score drawings of it; in colour, or without drawings, there are
+        likelihoods only.
+        """
         return bool(self.simclr.id)
 
     def config(self) -> dict[str, Any]:
@@ -104,13 +110,17 @@ class Point:
 
 
 def digest(*parts: Any) -> str:
-    """A 16-digit hexadecimal content hash of canonical JSON: equal on every machine and Python version."""
+    """A 16-digit hexadecimal content hash of canonical JSON: equal on every machine and Python
+    version.
+    """
     return _hash(canonical_json(parts))
 
 
 def canonical_json(value: Any) -> str:
     """The one way in which a value is written where it enters an id."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
 
 
 def _hash(text: str) -> str:
@@ -149,7 +159,11 @@ def expand(sweep: Sweep) -> list[Point]:
     reader.clashes(rows)
     reader.refuse()
     maker, seeds = _PointMaker(sweep, reader.critics), sweep.seed_list()
-    made = [maker.make(reader.head, base, given, seed, reader.axes, place) for base, given, place in rows for seed in seeds]
+    made = [
+        maker.make(reader.head, base, given, seed, reader.axes, place)
+        for base, given, place in rows
+        for seed in seeds
+    ]
     if problems := _duplicates(sweep, made):
         raise SweepError(problems[:10])
     shared = [n for n in COMMON if n != "variant"]
@@ -186,7 +200,11 @@ def count(sweep: Sweep) -> int:
 def _defaults(head: settings.Head) -> dict[str, Any]:
     """The defaults of all settings of a family, with floats as floats."""
     defaults: dict[str, Any] = {n: f.default for n, f in {**COMMON, **head.fields}.items()}
-    return defaults | {n: float(defaults[n]) for n, f in {**COMMON, **head.fields}.items() if str(f.type) == "float"}
+    return defaults | {
+        n: float(defaults[n])
+        for n, f in {**COMMON, **head.fields}.items()
+        if str(f.type) == "float"
+    }
 
 
 def _check_sweep(sweep: Sweep) -> list[tuple[str, str]]:
@@ -194,21 +212,44 @@ def _check_sweep(sweep: Sweep) -> list[tuple[str, str]]:
     problems: list[tuple[str, str]] = []
     for name in (sweep.model, *sweep.references):
         try:
-            needed = [n for n, f in settings.head("models", name).fields.items() if f.metadata["file"]]
+            needed = [
+                n for n, f in settings.head("models", name).fields.items() if f.metadata["file"]
+            ]
             if needed and name != sweep.model:
-                problems.append((f"{name} cannot be a reference: it needs the setting {needed[0]!r}", sweep.path))
+                problems.append(
+                    (
+                        f"{name} cannot be a reference: it needs the setting {needed[0]!r}",
+                        sweep.path,
+                    )
+                )
         except SettingError as error:
             problems += [(problem, sweep.path) for problem in error.problems]
     if problems:
         return problems
     head = settings.head("models", sweep.model)
     if sweep.variant and sweep.variant not in head.variants:
-        problems.append((f"{sweep.model} has no variant {sweep.variant!r}. It has: {', '.join(head.variants) or 'none'}", sweep.path))
+        problems.append(
+            (
+                (
+                    f"{sweep.model} has no variant {sweep.variant!r}. It has:"
+                    f" {', '.join(head.variants) or 'none'}"
+                ),
+                sweep.path,
+            )
+        )
     if not any(part.rows for part in sweep.parts):
         problems.append(("the sweep has no points", sweep.path))
     for part in sweep.parts:
-        problems += [(f"axis {name!r} has no values", f"{part.place}  {part.kind}({name}=...)") for name, v in part.axes.items() if not v]
-        problems += [(f"{n!r} is both an axis and fixed", f"{part.place}  {part.kind}({n}=...)") for n in part.axes if n in sweep.fixed]
+        problems += [
+            (f"axis {name!r} has no values", f"{part.place}  {part.kind}({name}=...)")
+            for name, v in part.axes.items()
+            if not v
+        ]
+        problems += [
+            (f"{n!r} is both an axis and fixed", f"{part.place}  {part.kind}({n}=...)")
+            for n in part.axes
+            if n in sweep.fixed
+        ]
     return problems
 
 
@@ -219,10 +260,16 @@ class _Reader:
     """The settings of a sweep, checked: each distinct value once, each mistake reported once."""
 
     def __init__(self, sweep: Sweep):
-        """Check the sweep itself, what is fixed and the critics. Raises SweepError where the rest could not be read."""
+        """Check the sweep itself, what is fixed and the critics. Raises SweepError where the rest
+        could not be read.
+        """
         if problems := _check_sweep(sweep):
             raise SweepError(problems)
-        self.sweep, self.head, self.axes = sweep, settings.head("models", sweep.model), tuple(sweep.axes)
+        self.sweep, self.head, self.axes = (
+            sweep,
+            settings.head("models", sweep.model),
+            tuple(sweep.axes),
+        )
         self.fields = {**COMMON, **self.head.fields}
         self.floats = {n for n, f in self.fields.items() if str(f.type) == "float"}
         self.files = {n for n, f in self.fields.items() if f.metadata["file"]}
@@ -257,14 +304,19 @@ class _Reader:
                 seen.add(same)
             for name in self.files:
                 if not given.get(name, base[name]):
-                    needed = f"{self.head.name} needs the setting {name!r}: {self.fields[name].metadata['help']}"
+                    needed = (
+                        f"{self.head.name} needs the setting {name!r}:"
+                        f" {self.fields[name].metadata['help']}"
+                    )
                     self.problems.setdefault(needed, part.place)
             found.append((base, given, part.place))
         self._splits(found)
         return found
 
     def ends_of(self, part: Part) -> list[Row]:
-        """The first and the last row of a grid, or all rows of explicit points, after a look at every value."""
+        """The first and the last row of a grid, or all rows of explicit points, after a look at
+        every value.
+        """
         if part.kind != "grid" or len(part.rows) < 3:
             return self.rows_of(part)
         for name, values in part.axes.items():
@@ -273,7 +325,9 @@ class _Reader:
         return self.rows_of(dataclasses.replace(part, rows=[part.rows[0], part.rows[-1]]))
 
     def value(self, name: str, value: Any, place: str) -> Any:
-        """A value in the form that points have it: numbers of a float setting as floats, files as they are found from here."""
+        """A value in the form that points have it: numbers of a float setting as floats, files as
+        they are found from here.
+        """
         kind = type(value)
         if kind not in settings.PLAIN or (name, kind, value) not in self._sound:
             reason = settings.problem(self.head, name, value, self.fields)
@@ -295,20 +349,32 @@ class _Reader:
         if type(variant) not in settings.PLAIN:
             variant = ""  # already a problem
         if variant not in self._bases:
-            values = {n: self.value(n, v, self.sweep.path) for n, v in self.head.variants.get(variant, {}).items()}
+            values = {
+                n: self.value(n, v, self.sweep.path)
+                for n, v in self.head.variants.get(variant, {}).items()
+            }
             values = {**_defaults(self.head), **values, **self.fixed, "variant": variant}
             self._bases[variant] = {n: values[n] for n in self.fields}
         return self._bases[variant]
 
     def _splits(self, rows: Sequence[Row]) -> None:
         """Note class splits that a data set does not have."""
-        pairs: dict[tuple[Any, Any], None] = {(g.get("dataset", b["dataset"]), g.get("split", b["split"])): None for b, g, _ in rows}
+        pairs: dict[tuple[Any, Any], None] = {
+            (g.get("dataset", b["dataset"]), g.get("split", b["split"])): None for b, g, _ in rows
+        }
         for dataset, split in pairs:
-            if dataset in COMMON["dataset"].metadata["choices"] and split not in (allowed := settings.constant("data", dataset, "SPLITS")):
-                self.problems.setdefault(f"split = {split!r} is not a split of {dataset}: {', '.join(allowed)}", self.sweep.path)
+            if dataset in COMMON["dataset"].metadata["choices"] and split not in (
+                allowed := settings.constant("data", dataset, "SPLITS")
+            ):
+                self.problems.setdefault(
+                    f"split = {split!r} is not a split of {dataset}: {', '.join(allowed)}",
+                    self.sweep.path,
+                )
 
     def clashes(self, rows: Sequence[Row]) -> None:
-        """Note what the settings of these rows, each of them allowed, exclude together; nothing where some are not allowed."""
+        """Note what the settings of these rows, each of them allowed, exclude together; nothing
+        where some are not allowed.
+        """
         if self.problems:
             return
         found: dict[str, str] = {}
@@ -322,12 +388,17 @@ class _Reader:
         full, known, place = {}, ("simclr", "protonet"), f"{self.sweep.path}  critics"
         for name in self.sweep.critics:
             if name not in known:
-                told = f"there is no critic {name!r}.{settings.did_you_mean(name, list(known))} Known: {', '.join(known)}"
+                told = (
+                    f"there is no critic {name!r}.{settings.did_you_mean(name, list(known))} Known:"
+                    f" {', '.join(known)}"
+                )
                 self.problems.setdefault(told, self.sweep.path)
         for name in known:
             try:
                 config = settings.head("critics", name).config
-                full[name] = dataclasses.asdict(settings.resolve(name, config, dict(self.sweep.critics.get(name, {}))))
+                full[name] = dataclasses.asdict(
+                    settings.resolve(name, config, dict(self.sweep.critics.get(name, {})))
+                )
             except SettingError as error:
                 self.problems.update({message: place for message in error.problems})
                 continue
@@ -343,13 +414,20 @@ def _clashes(head: settings.Head, values: dict[str, Any]) -> list[str]:
     """What the settings of a point, each of them allowed, exclude together."""
     planes, drawn = channels(values["dataset"]), values["drawings_per_class"]
     if drawn == 1 or (drawn == 0 and values.get("likelihood", "none") == "none"):
-        return [f"drawings_per_class = {drawn} of {head.name}: " + ("diversity needs 2" if drawn else "nothing would be scored")]
+        return [
+            f"drawings_per_class = {drawn} of {head.name}: "
+            + ("diversity needs 2" if drawn else "nothing would be scored")
+        ]
     if planes != 1 and not settings.constant("models", head.name, "COLOUR", False):
         return [f"{head.name} models binary images, {values['dataset']} holds colour ones"]
     if not hasattr(head.config, "problems"):
         return []
     config = head.config(**{n: values[n] for n in head.fields})
-    found: list[str] = config.problems(values["image_size"], planes, settings.constant("data", values["dataset"], "DRAWINGS_PER_CLASS"))
+    found: list[str] = config.problems(
+        values["image_size"],
+        planes,
+        settings.constant("data", values["dataset"], "DRAWINGS_PER_CLASS"),
+    )
     return found
 
 
@@ -359,26 +437,41 @@ def _duplicates(sweep: Sweep, made: list[Point]) -> list[tuple[str, str]]:
     for point in made:
         other = first.setdefault(point.point_id, point)
         if other is not point:
-            places = point.place if other.place == point.place else f"{other.place} and {point.place}"
+            places = (
+                point.place if other.place == point.place else f"{other.place} and {point.place}"
+            )
             problems.append((f"one point is given twice: {point.label(sweep.axes)}", places))
     return problems
 
 
 class _Template:
-    """The canonical JSON of each stage of points of one family that differ in the same few settings.
+    """The canonical JSON of each stage of points of one family that differ in the same few
+    settings.
 
-    It is the text that `digest` would make of {setting: value}, put together from fragments: 2 or 3 of
-    40 values differ from point to point, and most stages are alike in many points.
+    It is the text that `digest` would make of {setting: value}, put together from fragments: 2 or 3
+    of 40 values differ from point to point, and most stages are alike in many points.
     """
 
-    def __init__(self, head: settings.Head, base: dict[str, Any], varied: Collection[str], text: Callable[[Any, bool], str]):
+    def __init__(
+        self,
+        head: settings.Head,
+        base: dict[str, Any],
+        varied: Collection[str],
+        text: Callable[[Any, bool], str],
+    ):
         fields = {**COMMON, **head.fields}
         self.base, self.family = base, f"{canonical_json(head.name)},{head.version}"
         self._text, self._known = text, dict[tuple[str, ...], str]()
         self._files = {n for n, f in fields.items() if f.metadata["file"]}
         self._fixed = {n: text(v, n in self._files) for n, v in base.items() if n not in varied}
-        of_stage = {stage: sorted(n for n, f in fields.items() if f.metadata["stage"] == stage) for stage in settings.STAGES}
-        self._names = {**of_stage, "shapes": [n for n in of_stage["train"] if fields[n].metadata["shapes"]]}
+        of_stage = {
+            stage: sorted(n for n, f in fields.items() if f.metadata["stage"] == stage)
+            for stage in settings.STAGES
+        }
+        self._names = {
+            **of_stage,
+            "shapes": [n for n in of_stage["train"] if fields[n].metadata["shapes"]],
+        }
         self._varied = {g: [n for n in names if n in varied] for g, names in self._names.items()}
 
     def texts(self, given: dict[str, Any]) -> dict[str, str]:
@@ -388,7 +481,14 @@ class _Template:
         for group, varied in self._varied.items():
             key = (group, *[values[n] for n in varied])
             if (text := self._known.get(key)) is None:
-                text = "{" + ",".join(f"{json.dumps(n)}:{values[n] if n in values else self._fixed[n]}" for n in self._names[group]) + "}"
+                text = (
+                    "{"
+                    + ",".join(
+                        f"{json.dumps(n)}:{values[n] if n in values else self._fixed[n]}"
+                        for n in self._names[group]
+                    )
+                    + "}"
+                )
                 self._known[key] = text
             found[group] = text
         return found
@@ -419,7 +519,12 @@ class _PointMaker:
         values, seed = self.critics[kind], self.sweep.critic_seed
         published = values.get("weights", "")
         what = self._content(published) if published else values
-        return CriticSpec(kind, values, seed, digest(kind, settings.head("critics", kind).version, data, what, seed, after))
+        return CriticSpec(
+            kind,
+            values,
+            seed,
+            digest(kind, settings.head("critics", kind).version, data, what, seed, after),
+        )
 
     def _data_of(self, full: dict[str, Any], stage: str) -> tuple[str, CriticSpec, CriticSpec, str]:
         """The fingerprint of the images, the critics, and what both mean for an id, as JSON."""
@@ -429,13 +534,30 @@ class _PointMaker:
         else:
             simclr, protonet = NO_CRITICS
         exemplars = simclr.id if full["exemplar"] == "medoid" else ""
-        return fingerprint, simclr, protonet, f"[{stage},{canonical_json(fingerprint)},{canonical_json(exemplars)}]"
+        return (
+            fingerprint,
+            simclr,
+            protonet,
+            f"[{stage},{canonical_json(fingerprint)},{canonical_json(exemplars)}]",
+        )
 
     def _text(self, value: Any, file: bool) -> str:
         """A value of a setting as it enters an id; a file counts by its content."""
-        return repr(value) if type(value) in (int, float) else canonical_json(self._content(value) if file and value else value)
+        return (
+            repr(value)
+            if type(value) in (int, float)
+            else canonical_json(self._content(value) if file and value else value)
+        )
 
-    def make(self, head: settings.Head, base: dict[str, Any], given: dict[str, Any], seed: int, axes: Sequence[str], place: str) -> Point:
+    def make(
+        self,
+        head: settings.Head,
+        base: dict[str, Any],
+        given: dict[str, Any],
+        seed: int,
+        axes: Sequence[str],
+        place: str,
+    ) -> Point:
         """One point.
 
         Args:
@@ -447,19 +569,23 @@ class _PointMaker:
             place: where the sweep file gives it.
         """
         key = (head.name, id(base), tuple(given))
-        if (template := self._templates.get(key)) is None:  # which keeps `base`, so that its id is not given to another
+        # which keeps `base`, so that its id is not given to another
+        if (template := self._templates.get(key)) is None:
             template = self._templates[key] = _Template(head, base, given.keys(), self._text)
         text, full = template.texts(given), {**base, **given}
         shared = (head.name, text["data"], bool(full["drawings_per_class"]))
         if shared not in self._data:
             self._data[shared] = self._data_of(full, text["data"])
         fingerprint, simclr, protonet, data = self._data[shared]
-        # What `digest` would hash: [family, version, [data, fingerprint, exemplars], model, train or shapes, seed], and so on.
+        # What `digest` would hash: [family, version, [data, fingerprint, exemplars], model, train
+        # or shapes, seed], and so on.
         start = f"[{template.family},{data},{text['model']},"
         train_id = _hash(f"{start}{text['train']},{seed}]")
         sample_id = _hash(f'["{train_id}",{text["sample"]}]')
         likelihood = f",{settings.LIKELIHOOD_VERSION}" if "likelihood" in head.fields else ""
-        point_id = _hash(f'["{sample_id}",{text["score"]},{self._metrics},"{simclr.id}","{protonet.id}"{likelihood}]')
+        point_id = _hash(
+            f'["{sample_id}",{text["score"]},{self._metrics},"{simclr.id}","{protonet.id}"{likelihood}]'
+        )
         return Point(
             model=head.name,
             settings=full,
@@ -477,10 +603,14 @@ class _PointMaker:
         )
 
 
-def stacks(chosen: Sequence[Point], max_stack: int = STACK_ON_GPU, slots: int = 1) -> list[list[str]]:
-    """Trainings in groups that train as one stacked model: train_ids that differ only in train-stage settings which keep all tensor shapes.
+def stacks(
+    chosen: Sequence[Point], max_stack: int = STACK_ON_GPU, slots: int = 1
+) -> list[list[str]]:
+    """Trainings in groups that train as one stacked model: train_ids that differ only in
+    train-stage settings which keep all tensor shapes.
 
-    max_stack: most trainings in a group. slots: how many trials run side by side; groups stay small enough to give each of them work.
+    max_stack: most trainings in a group. slots: how many trials run side by side; groups stay small
+    enough to give each of them work.
     """
     by_shape: dict[str, dict[str, None]] = {}
     for point in chosen:

@@ -1,10 +1,12 @@
-"""The filter language of `--where`: conditions on the columns of a row, as in `beta <= 1 and status == 'failed'`.
+"""The filter language of `--where`: conditions on the columns of a row, as in `beta <= 1 and status
+== 'failed'`.
 
-Grammar: names, numbers, texts, True, False, None, comparisons (also chained), `in` and `not in` a list of literals, `and`, `or`,
-`not`, parentheses. Nothing else, so that a filter from a job script or a web form can do no more than compare: it is parsed by `ast`,
-never evaluated as Python.
+Grammar: names, numbers, texts, True, False, None, comparisons (also chained), `in` and `not in` a
+list of literals, `and`, `or`, `not`, parentheses. Nothing else, so that a filter from a job script
+or a web form can do no more than compare: it is parsed by `ast`, never evaluated as Python.
 
-A comparison with an empty value (None, NaN) is False, whatever the operator; `x == None` and `x != None` ask whether it is empty.
+A comparison with an empty value (None, NaN) is False, whatever the operator; `x == None` and `x !=
+None` ask whether it is empty.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from typing import Any
 Test = Callable[[Mapping[str, Any]], bool]
 Value = Callable[[Mapping[str, Any]], Any]
 
-LONGEST = 1000  # characters; longer than any filter a person writes, short enough that nesting cannot exhaust the stack
+# characters; longer than any filter a person writes, short enough that nesting cannot exhaust the
+# stack
+LONGEST = 1000
 SINGLE_EQUALS = re.compile(r"(?<![=<>!:])=(?![=<>])")
 QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 ORDERINGS = {ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge}
@@ -36,7 +40,9 @@ HINTS = {
 
 
 class WhereError(ValueError):
-    """A filter cannot be read or does not fit the columns; the message names the piece and its position."""
+    """A filter cannot be read or does not fit the columns; the message names the piece and its
+    position.
+    """
 
 
 def names(text: str) -> set[str]:
@@ -47,10 +53,11 @@ def names(text: str) -> set[str]:
 def compile(text: str, known: Iterable[str] | None = None, absent: Iterable[str] = ()) -> Test:
     """Turn a filter into a test of one row (a mapping from column to value).
 
-    known: the columns there are; names outside it are refused at once, with near names. Without it, and for rows that lack a column, the
-    test itself raises. absent: columns that say nothing of these rows, as the settings of a model say nothing of people: conditions on
-    them do not refuse a row, only what the rest of the filter says of it can; `x == None` still asks. Raises WhereError; the test raises
-    it too, when a text is compared with a number.
+    known: the columns there are; names outside it are refused at once, with near names. Without it,
+    and for rows that lack a column, the test itself raises. absent: columns that say nothing of
+    these rows, as the settings of a model say nothing of people: conditions on them do not refuse a
+    row, only what the rest of the filter says of it can; `x == None` still asks. Raises WhereError;
+    the test raises it too, when a text is compared with a number.
     """
     tree = _granted(_parse(text), frozenset(absent), True)
     wanted = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
@@ -67,7 +74,9 @@ def compile(text: str, known: Iterable[str] | None = None, absent: Iterable[str]
 
 
 def _granted(node: ast.expr, absent: frozenset[str], wanted: bool) -> ast.expr:
-    """The condition with those on absent columns replaced by `wanted`: the truth that helps the row, which `not` turns round."""
+    """The condition with those on absent columns replaced by `wanted`: the truth that helps the
+    row, which `not` turns round.
+    """
     if isinstance(node, ast.BoolOp):
         return ast.BoolOp(node.op, [_granted(part, absent, wanted) for part in node.values])
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
@@ -84,7 +93,9 @@ def _parse(text: str) -> ast.expr:
         raise WhereError(f"the filter has {len(text)} characters; at most {LONGEST} are read")
     for number, letter in enumerate(text, 1):
         if letter == "\0" or "\ud800" <= letter <= "\udfff":
-            raise WhereError(f"cannot read {text!r} at position {number}: {letter!r} is no character of a text")
+            raise WhereError(
+                f"cannot read {text!r} at position {number}: {letter!r} is no character of a text"
+            )
     try:
         tree = ast.parse(text.strip() or "(", mode="eval").body
         _condition(tree, text)
@@ -101,31 +112,47 @@ def _parse(text: str) -> ast.expr:
 
 
 def _place_of(error: SyntaxError, text: str) -> int:
-    """The 1-based character at which Python stopped to understand a filter; one past the end if something is missing there."""
+    """The 1-based character at which Python stopped to understand a filter; one past the end if
+    something is missing there.
+    """
     if "f-string" in error.msg:  # counted from somewhere inside it
-        return next((found.start() + 1 for found in re.finditer(r"\b[fF][rR]?['\"]|\b[rR][fF]['\"]", text)), 1)
+        return next(
+            (found.start() + 1 for found in re.finditer(r"\b[fF][rR]?['\"]|\b[rR][fF]['\"]", text)),
+            1,
+        )
     lines = _lines(text)
     before = sum(len(line) for line in lines[: (error.lineno or 1) - 1])
-    within = before + error.offset if error.offset else len(text.strip()) + 1  # 0: at the end of what was given
+    # 0: at the end of what was given
+    within = before + error.offset if error.offset else len(text.strip()) + 1
     return len(text) - len(text.lstrip()) + min(within, len(text.strip()) + 1)
 
 
 def _condition(node: ast.expr, text: str) -> Test:
     """Something that is true or false of a row."""
     if isinstance(node, ast.BoolOp):
-        parts, join = [_condition(part, text) for part in node.values], any if isinstance(node.op, ast.Or) else all
+        parts, join = (
+            [_condition(part, text) for part in node.values],
+            (any if isinstance(node.op, ast.Or) else all),
+        )
         return lambda row: join(part(row) for part in parts)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         inner = _condition(node.operand, text)
         return lambda row: not inner(row)
     if isinstance(node, ast.Compare):
         sides = [node.left, *node.comparators]
-        links = [_comparison(left, op, right, text) for left, op, right in zip(sides, node.ops, sides[1:])]
+        links = [
+            _comparison(left, op, right, text)
+            for left, op, right in zip(sides, node.ops, sides[1:])
+        ]
         return lambda row: all(link(row) for link in links)
-    if isinstance(node, ast.Name) or (isinstance(node, ast.Constant) and isinstance(node.value, bool)):
+    if isinstance(node, ast.Name) or (
+        isinstance(node, ast.Constant) and isinstance(node.value, bool)
+    ):
         value, piece = _value(node, text), _piece(node, text)
         return lambda row: _truth(value(row), piece)
-    raise _refused(node, text, "compare it with something" if isinstance(node, ast.Constant) else "")
+    raise _refused(
+        node, text, "compare it with something" if isinstance(node, ast.Constant) else ""
+    )
 
 
 def _comparison(left: ast.expr, op: ast.cmpop, right: ast.expr, text: str) -> Test:
@@ -141,8 +168,14 @@ def _comparison(left: ast.expr, op: ast.cmpop, right: ast.expr, text: str) -> Te
     if order is not None:
         return lambda row: _ordered(order, value(row), other(row), piece)
     if not isinstance(op, (ast.Eq, ast.NotEq)):
-        raise WhereError(f"cannot use {piece!r} at position {_position(left, text)} of the filter: {HINTS[type(op)]}")
-    wanted, asks_empty = isinstance(op, ast.Eq), any(isinstance(side, ast.Constant) and side.value is None for side in (left, right))
+        raise WhereError(
+            f"cannot use {piece!r} at position {_position(left, text)} of the filter:"
+            f" {HINTS[type(op)]}"
+        )
+    wanted, asks_empty = (
+        isinstance(op, ast.Eq),
+        any(isinstance(side, ast.Constant) and side.value is None for side in (left, right)),
+    )
     return lambda row: _equal(value(row), other(row), wanted, asks_empty, piece)
 
 
@@ -155,11 +188,17 @@ def _value(node: ast.expr, text: str) -> Value:
 
 
 def _literal(node: ast.expr, text: str) -> Any:
-    if isinstance(node, ast.Constant) and (node.value is None or isinstance(node.value, (bool, int, float, str))):
+    if isinstance(node, ast.Constant) and (
+        node.value is None or isinstance(node.value, (bool, int, float, str))
+    ):
         return node.value
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         number = node.operand
-        if isinstance(number, ast.Constant) and isinstance(number.value, (int, float)) and not isinstance(number.value, bool):
+        if (
+            isinstance(number, ast.Constant)
+            and isinstance(number.value, (int, float))
+            and not isinstance(number.value, bool)
+        ):
             return -number.value
     raise _refused(node, text, "")
 
@@ -190,7 +229,9 @@ def _equal(a: Any, b: Any, wanted: bool, asks_empty: bool, piece: str) -> bool:
 
 
 def _among(value: Any, items: list[Any], wanted: bool, piece: str) -> bool:
-    """A text among numbers is a mistake; an empty value is among the items only if None is, and never `not in` them."""
+    """A text among numbers is a mistake; an empty value is among the items only if None is, and
+    never `not in` them.
+    """
     if _empty(value):
         return wanted and any(_empty(item) for item in items)
     for item in items:
@@ -212,26 +253,45 @@ def _piece(node: ast.AST, text: str) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    """The lines of the stripped text as Python counts them: `splitlines` knows more ends of a line."""
+    """The lines of the stripped text as Python counts them: `splitlines` knows more ends of a
+    line.
+    """
     return re.split(r"(?<=\n)|(?<=\r)(?!\n)", text.strip())
 
 
 def _position(node: ast.expr, text: str) -> int:
-    """The 1-based character at which a node starts (ast counts lines, and UTF-8 bytes within a line, of the stripped text)."""
+    """The 1-based character at which a node starts (ast counts lines, and UTF-8 bytes within a
+    line, of the stripped text).
+    """
     lines = _lines(text)
-    before = "".join(lines[: node.lineno - 1]) + lines[node.lineno - 1].encode()[: node.col_offset].decode(errors="ignore")
+    before = "".join(lines[: node.lineno - 1]) + lines[node.lineno - 1].encode()[
+        : node.col_offset
+    ].decode(errors="ignore")
     return len(text) - len(text.lstrip()) + len(before) + 1
 
 
 def _refused(node: ast.expr, text: str, hint: str) -> WhereError:
     kinds = (type(node), type(getattr(node, "op", None)))
-    hint = hint or next((HINTS[kind] for kind in kinds if kind in HINTS), "only columns, literals, comparisons, in, and, or, not")
-    return WhereError(f"cannot use {_piece(node, text)!r} at position {_position(node, text)} of the filter: {hint}")
+    hint = hint or next(
+        (HINTS[kind] for kind in kinds if kind in HINTS),
+        "only columns, literals, comparisons, in, and, or, not",
+    )
+    return WhereError(
+        f"cannot use {_piece(node, text)!r} at position {_position(node, text)} of the filter:"
+        f" {hint}"
+    )
 
 
 def _refuse_unknown(wanted: list[ast.Name], known: list[str], text: str) -> None:
     for node in wanted:
         if node.id not in known:
             near = difflib.get_close_matches(node.id, known, 3)
-            meant = f" Did you mean {' or '.join(near)}?" if near else f" A text needs quotes: '{node.id}'."
-            raise WhereError(f"there is no column {node.id!r} (position {_position(node, text)} of the filter).{meant}")
+            meant = (
+                f" Did you mean {' or '.join(near)}?"
+                if near
+                else f" A text needs quotes: '{node.id}'."
+            )
+            raise WhereError(
+                f"there is no column {node.id!r} (position {_position(node, text)} of the"
+                f" filter).{meant}"
+            )

@@ -1,9 +1,10 @@
 """Settings: typed, bounded hyperparameters, each with the stage where it enters a point.
 
-A family (a model or a critic) declares its settings once, as the fields of a frozen dataclass called `Config` in its own file.
-They are read here *without importing that file*, because it imports torch, and `--help` and `--check` must answer at once:
-`head` executes only the definitions of `Config`, `VARIANTS` and `VERSION`, which therefore may use nothing but the
-standard library and `setting`.
+A family (a model or a critic) declares its settings once, as the fields of a frozen dataclass
+called `Config` in its own file. They are read here *without importing that file*, because it
+imports torch, and `--help` and `--check` must answer at once: `head` executes only the definitions
+of `Config`, `VARIANTS` and `VERSION`, which therefore may use nothing but the standard library and
+`setting`.
 """
 
 from __future__ import annotations
@@ -26,16 +27,40 @@ STAGES = ("data", "model", "train", "sample", "score")
 NAME = "name"  # not a stage: a setting that only says where values come from, and enters no id
 PACKAGE = Path(__file__).parents[1]
 
-# Raised whenever a change moves the numbers of a metric, so that rows scored by different code never share an id.
-METRIC_VERSIONS = {"standardise": 1, "diversity": 1, "recognizability": 1, "originality": 1, "generalization": 1}
+# Raised whenever a change moves the numbers of a metric, so that rows scored by different code
+# never share an id.
+METRIC_VERSIONS = {
+    "standardise": 1,
+    "diversity": 1,
+    "recognizability": 1,
+    "originality": 1,
+    "generalization": 1,
+}
 LIKELIHOOD_VERSION = 1  # the same of the likelihoods of sets, for the families that have them
 
-# Names that a column of the result tables must not have: reserved words of DuckDB, attributes of a pandas frame.
-RESERVED = {"desc", "end", "group", "limit", "offset", "order", "T", "count", "index", "rank", "sample", "size", "values"}
+# Names that a column of the result tables must not have: reserved words of DuckDB, attributes of a
+# pandas frame.
+RESERVED = {
+    "desc",
+    "end",
+    "group",
+    "limit",
+    "offset",
+    "order",
+    "T",
+    "count",
+    "index",
+    "rank",
+    "sample",
+    "size",
+    "values",
+}
 
 
 class SettingError(ValueError):
-    """A user's setting is unknown, of the wrong type or out of range. `problems` holds one message per mistake."""
+    """A user's setting is unknown, of the wrong type or out of range. `problems` holds one message
+    per mistake.
+    """
 
     def __init__(self, problems: list[str]):
         super().__init__("\n".join(problems))
@@ -56,39 +81,67 @@ def setting(
 ) -> Any:
     """Declare one field of a `Config`.
 
-    stage: where the value enters (one of STAGES). low, high: inclusive bounds. choices: the only values allowed.
-    shapes: a train-stage setting that changes tensor shapes, so that points that differ in it cannot train as one stack.
+    stage: where the value enters (one of STAGES). low, high: inclusive bounds. choices: the only
+    values allowed.
+    shapes: a train-stage setting that changes tensor shapes, so that points that differ in it
+    cannot train as one stack.
     file: the value is a path; the content of the file, not its name, enters the id of a point.
     """
     if stage not in (*STAGES, NAME):
         raise ValueError(f"stage {stage!r} is not one of {STAGES}")
-    metadata = dict(stage=stage, help=help, low=low, high=high, choices=choices, unit=unit, shapes=shapes, file=file)
+    metadata = dict(
+        stage=stage,
+        help=help,
+        low=low,
+        high=high,
+        choices=choices,
+        unit=unit,
+        shapes=shapes,
+        file=file,
+    )
     return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class Common:
-    """Settings that every model family has: which images, which exemplars, how much is drawn and how it is scored."""
+    """Settings that every model family has: which images, which exemplars, how much is drawn and
+    how it is scored.
+    """
 
     variant: str = setting("", NAME, "named set of the family's defaults that a point starts from")
-    dataset: str = setting("omniglot", "data", "data set", choices=("omniglot", "quickdraw", "celeba", "cifar10"))
+    dataset: str = setting(
+        "omniglot", "data", "data set", choices=("omniglot", "quickdraw", "celeba", "cifar10")
+    )
     split: str = setting(
         "weak",
         "data",
         "class split: weak, strong or random (omniglot), identities (celeba), fixed (others)",
         choices=("weak", "strong", "random", "fixed", "identities"),
     )
-    image_size: int = setting(50, "data", "height and width of the images", low=16, high=105, unit="pixels")
-    exemplar: str = setting("medoid", "data", "which image of a class is its exemplar", choices=("medoid", "first", "random"))
+    image_size: int = setting(
+        50, "data", "height and width of the images", low=16, high=105, unit="pixels"
+    )
+    exemplar: str = setting(
+        "medoid",
+        "data",
+        "which image of a class is its exemplar",
+        choices=("medoid", "first", "random"),
+    )
     drawings_per_class: int = setting(
         20,
         "sample",
-        "drawings for the exemplar of each test class, at least 2; 0 for none, where likelihoods are all that is asked",
+        "drawings for the exemplar of each test class, at least 2; 0 for none, where likelihoods"
+        " are all that is asked",
         low=0,
         high=1000,
     )
     diversity_drawings: int = setting(
-        20, "score", "most drawings of a class that diversity and originality rest on, as the former grows with it", low=2, high=1000
+        20,
+        "score",
+        "most drawings of a class that diversity and originality rest on, as the former grows"
+        " with it",
+        low=2,
+        high=1000,
     )
     protocol: str = setting(
         "expected",
@@ -147,14 +200,26 @@ NEEDED: dict[str, dict[str, Needed]] = {
     "TrainedFamily": {
         "epochs": Needed("int", "train", "passes over the training images", alike=True),
         "batch_size": Needed("int", "train", "images or sets a step", alike=True),
-        "plateau": Needed("int", "train", "epochs without progress before the step size halves; 0: never"),
-        "schedule_classes": Needed("str", "train", "classes whose loss drives schedule and best epoch", ("validation", "test"), alike=True),
+        "plateau": Needed(
+            "int", "train", "epochs without progress before the step size halves; 0: never"
+        ),
+        "schedule_classes": Needed(
+            "str",
+            "train",
+            "classes whose loss drives schedule and best epoch",
+            ("validation", "test"),
+            alike=True,
+        ),
         "weights": Needed("str", "sample", "draw from the last or the best epoch", ("end", "best")),
     },
     "SetFamily": {
         "set_size": Needed("int", "train", "images of a training set", alike=True, property=True),
-        "augmented_copies": Needed("int", "train", "altered copies of each set in an epoch", alike=True, property=True),
-        "binarisation": Needed("str", "data", "how grey images become bits", ("stochastic", "threshold")),
+        "augmented_copies": Needed(
+            "int", "train", "altered copies of each set in an epoch", alike=True, property=True
+        ),
+        "binarisation": Needed(
+            "str", "data", "how grey images become bits", ("stochastic", "threshold")
+        ),
         "likelihood": Needed("str", "score", "of test sets", ("none", "elbo", "nll")),
         "nll_samples": Needed("int", "score", "importance samples a set"),
         "nll_sets": Needed("int", "score", "test sets that are importance-sampled; 0: all"),
@@ -164,7 +229,9 @@ NEEDED: dict[str, dict[str, Needed]] = {
         "classify": Needed("bool", "score", "few-shot classification of digits"),
     },
     "ExplainedFamily": {
-        "importance_seeds": Needed("int", "score", "noise draws a map is averaged over; 0: no maps"),
+        "importance_seeds": Needed(
+            "int", "score", "noise draws a map is averaged over; 0: no maps"
+        ),
     },
 }
 DERIVED = {
@@ -173,14 +240,16 @@ DERIVED = {
     "LikelihoodFamily": ("TrainedFamily",),
     "SetFamily": ("TrainedFamily", "SetFamily"),
 }
-# A setting may enter earlier than it is needed, never later: it would be missing in an id that depends on it.
+# A setting may enter earlier than it is needed, never later: it would be missing in an id that
+# depends on it.
 RANKS = {"data": 0, "model": 0, "train": 0, "sample": 1, "score": 2, NAME: 3}
 # Settings that a family may have, and which a stack takes from its first member.
 OPTIONAL_ALIKE = ("precision", "set_size", "augmented_copies")
 TYPES = ("int", "float", "bool", "str")
 
 
-# What is read of the package's own files stays; keys are texts, as making a Path takes longer than to look one up.
+# What is read of the package's own files stays; keys are texts, as making a Path takes longer than
+# to look one up.
 @functools.cache
 def _text(path: str) -> str:
     return Path(path).read_text(encoding="utf-8")
@@ -192,7 +261,9 @@ def _tree(path: str) -> ast.Module:
 
 
 def names(kind: str) -> list[str]:
-    """The families of a kind ("models", "critics"): the files of that folder that define a `Config`."""
+    """The families of a kind ("models", "critics"): the files of that folder that define a
+    `Config`.
+    """
     return list(_names(f"{PACKAGE}/{kind}"))
 
 
@@ -210,8 +281,8 @@ def head(kind: str, name: str) -> Head:
         name: of the family, that is of its file.
 
     Raises:
-        SettingError: there is no such family (with near names), or its file does not say what it must
-            (with all that is missing or wrong at once).
+        SettingError: there is no such family (with near names), or its file does not say what it
+            must (with all that is missing or wrong at once).
     """
     return _head(f"{PACKAGE}/{kind}", name)
 
@@ -220,26 +291,42 @@ def head(kind: str, name: str) -> Head:
 def _head(folder: str, name: str) -> Head:
     kind, known = Path(folder).name, _names(folder)
     if name not in known:
-        raise SettingError([f"there is no {kind.rstrip('s')} {name!r}.{did_you_mean(name, list(known))} Known: {', '.join(known)}"])
+        raise SettingError(
+            [
+                f"there is no {kind.rstrip('s')} {name!r}.{did_you_mean(name, list(known))} Known:"
+                f" {', '.join(known)}"
+            ]
+        )
     path, short = f"{folder}/{name}.py", f"{kind}/{name}.py"
     try:
         tree = _tree(path)
     except SyntaxError as error:
         raise SettingError([f"{short}, line {error.lineno}: {error.msg}"]) from error
     wanted = [node for node in tree.body if _defines(node) in {"Config", "VARIANTS", "VERSION"}]
-    space: dict[str, Any] = {"__name__": __name__, "dataclass": dataclass, "setting": setting, "math": math}
+    space: dict[str, Any] = {
+        "__name__": __name__,
+        "dataclass": dataclass,
+        "setting": setting,
+        "math": math,
+    }
     future = ast.ImportFrom(module="__future__", names=[ast.alias(name="annotations")], level=0)
     module = ast.fix_missing_locations(ast.Module(body=[future, *wanted], type_ignores=[]))
     try:
-        exec(compile(module, path, "exec"), space)  # our own source file, the part that needs no torch
+        # our own source file, the part that needs no torch
+        exec(compile(module, path, "exec"), space)
     except Exception as error:
-        told = f"{short}: Config, VARIANTS and VERSION are read without the rest of the file, and may use nothing of it"
+        told = (
+            f"{short}: Config, VARIANTS and VERSION are read without the rest of the file, and may"
+            " use nothing of it"
+        )
         raise SettingError([f"{told}. {type(error).__name__}: {error}"]) from error
     problems = _incomplete(tree, space)
     if problems:
         raise SettingError([f"{short}: {problem}" for problem in problems])
     summary = (ast.get_docstring(tree) or "").split("\n")[0]
-    return Head(name, space["Config"], space["VERSION"], space.get("VARIANTS", {}), summary, Path(path))
+    return Head(
+        name, space["Config"], space["VERSION"], space.get("VARIANTS", {}), summary, Path(path)
+    )
 
 
 def _incomplete(tree: ast.Module, space: Mapping[str, Any]) -> list[str]:
@@ -247,7 +334,9 @@ def _incomplete(tree: ast.Module, space: Mapping[str, Any]) -> list[str]:
     problems = []
     version, config = space.get("VERSION"), space.get("Config")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        problems.append("VERSION must be a whole number from 1, raised whenever a change moves numbers")
+        problems.append(
+            "VERSION must be a whole number from 1, raised whenever a change moves numbers"
+        )
     if not isinstance(config, type) or not dataclasses.is_dataclass(config):
         return [*problems, "Config must be a class with @dataclass(frozen=True)"]
     fields = {f.name: f for f in dataclasses.fields(config)}
@@ -259,7 +348,10 @@ def _incomplete(tree: ast.Module, space: Mapping[str, Any]) -> list[str]:
         elif str(field.type) not in TYPES:
             problems.append(f"{name} has the type {field.type}; settings are {', '.join(TYPES)}")
         elif name in RESERVED or name in common:
-            problems.append(f"{name} cannot be the name of a setting: tables have such a column, or all families such a setting")
+            problems.append(
+                f"{name} cannot be the name of a setting: tables have such a column, or all"
+                " families such a setting"
+            )
         elif not field.metadata["file"] and (reason := check_value(field, field.default)):
             problems.append(f"the default {reason}")
         else:
@@ -267,14 +359,19 @@ def _incomplete(tree: ast.Module, space: Mapping[str, Any]) -> list[str]:
     for variant, values in space.get("VARIANTS", {}).items():
         for name, value in values.items():
             if name not in fields:
-                problems.append(f"variant {variant!r}: there is no setting {name!r}.{did_you_mean(name, list(fields))}")
+                problems.append(
+                    f"variant {variant!r}: there is no setting"
+                    f" {name!r}.{did_you_mean(name, list(fields))}"
+                )
             elif name in sound and (reason := check_value(sound[name], value)):
                 problems.append(f"variant {variant!r}: {reason}")
     return problems + _unmet(_needs(tree), config, sound)
 
 
 def _needs(tree: ast.Module) -> dict[str, Needed]:
-    """The settings that the code around the family of this file reads; none if it learns nothing."""
+    """The settings that the code around the family of this file reads; none if it learns
+    nothing.
+    """
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     family = next((node for node in tree.body if _defines(node) == "FAMILY"), None)
     value = family.value if isinstance(family, (ast.Assign, ast.AnnAssign)) else None
@@ -286,11 +383,17 @@ def _needs(tree: ast.Module) -> dict[str, Needed]:
             waiting += [base.partition("[")[0] for base in bases]
         seen.add(name)
     groups = dict.fromkeys(group for name in seen for group in DERIVED.get(name, ()))
-    return {name: need for group in NEEDED if group in groups for name, need in NEEDED[group].items()}
+    return {
+        name: need for group in NEEDED if group in groups for name, need in NEEDED[group].items()
+    }
 
 
-def _unmet(needs: Mapping[str, Needed], config: type, fields: Mapping[str, dataclasses.Field[Any]]) -> list[str]:
-    """The needed settings that Config lacks, in one text, and those that are not what they must be."""
+def _unmet(
+    needs: Mapping[str, Needed], config: type, fields: Mapping[str, dataclasses.Field[Any]]
+) -> list[str]:
+    """The needed settings that Config lacks, in one text, and those that are not what they must
+    be.
+    """
     missing, problems = [], []
     for name, need in needs.items():
         if need.property and isinstance(getattr(config, name, None), property):
@@ -302,10 +405,14 @@ def _unmet(needs: Mapping[str, Needed], config: type, fields: Mapping[str, datac
         odd = need.choices and not (meta["choices"] and set(meta["choices"]) <= set(need.choices))
         if kind != need.kind or odd or RANKS[meta["stage"]] > RANKS[need.stage]:
             problems.append(f"{name} must be {need.words()}")
-    alike = {*(name for name, need in needs.items() if need.alike), *OPTIONAL_ALIKE} if needs else set()
+    alike = (
+        {*(name for name, need in needs.items() if need.alike), *OPTIONAL_ALIKE} if needs else set()
+    )
     for name, field in fields.items():
         if name in alike and field.metadata["stage"] == "train" and not field.metadata["shapes"]:
-            problems.append(f"{name} needs shapes=True: all members of a stack take it from the first")
+            problems.append(
+                f"{name} needs shapes=True: all members of a stack take it from the first"
+            )
     if missing:
         told = "Config lacks settings that training, drawing or scoring read. It needs"
         problems.insert(0, "\n  ".join([told, *missing]))
@@ -316,7 +423,9 @@ _REQUIRED = object()
 
 
 def constant(kind: str, name: str, variable: str, default: Any = _REQUIRED) -> Any:
-    """The literal value of a module-level name in oneshot/<kind>/<name>.py, read without importing the file, or the default."""
+    """The literal value of a module-level name in oneshot/<kind>/<name>.py, read without importing
+    the file, or the default.
+    """
     found = _literal(f"{PACKAGE}/{kind}/{name}.py", variable)
     if found is not _REQUIRED:
         return found
@@ -328,7 +437,11 @@ def constant(kind: str, name: str, variable: str, default: Any = _REQUIRED) -> A
 @functools.cache
 def _literal(path: str, variable: str) -> Any:
     for node in _tree(path).body:
-        if _defines(node) == variable and isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
+        if (
+            _defines(node) == variable
+            and isinstance(node, (ast.Assign, ast.AnnAssign))
+            and node.value is not None
+        ):
             return ast.literal_eval(node.value)
     return _REQUIRED
 
@@ -338,7 +451,11 @@ def _defines(node: ast.stmt) -> str | None:
         return node.name
     if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
         return node.targets[0].id
-    return node.target.id if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) else None
+    return (
+        node.target.id
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+        else None
+    )
 
 
 PLAIN = (int, float, bool, str, type(None))
@@ -347,7 +464,8 @@ PLAIN = (int, float, bool, str, type(None))
 def plain(value: Any) -> Any:
     """The Python value of what stands for one: a numpy scalar, a member of an Enum, a path.
 
-    Exact: `np.float32(0.1)` is 0.10000000149011612. Whatever is not such a value is returned as it is.
+    Exact: `np.float32(0.1)` is 0.10000000149011612. Whatever is not such a value is returned as it
+    is.
     """
     if type(value) in PLAIN:
         return value
@@ -355,7 +473,8 @@ def plain(value: Any) -> Any:
         return plain(value.value)
     if hasattr(value, "dtype") and hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
         found = value.item()
-        return float(found) if hasattr(found, "dtype") else found  # item() of a long double is itself
+        # item() of a long double is itself
+        return float(found) if hasattr(found, "dtype") else found
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, (int, float)):
@@ -404,7 +523,9 @@ def check_value(field: dataclasses.Field[Any], value: Any) -> str | None:
     return None
 
 
-def problem(head: Head, name: str, value: Any, fields: Mapping[str, dataclasses.Field[Any]]) -> str | None:
+def problem(
+    head: Head, name: str, value: Any, fields: Mapping[str, dataclasses.Field[Any]]
+) -> str | None:
     """Why a family cannot have this setting, or not with this value; None if it can.
 
     Args:
@@ -425,8 +546,8 @@ def find_file(value: str, folder: Path | None) -> str:
     """The file that a setting names, as a path that holds from the working directory.
 
     Args:
-        value: what was given; `~` is the home folder. What is not absolute is looked for in `folder`,
-            then in the working directory.
+        value: what was given; `~` is the home folder. What is not absolute is looked for in
+            `folder`, then in the working directory.
         folder: of the sweep file; None if there is none.
 
     Returns:
@@ -440,7 +561,15 @@ def find_file(value: str, folder: Path | None) -> str:
     tried = list(dict.fromkeys(os.path.abspath(place / path) for place in [*places, Path()]))
     found = next((place for place in tried if os.path.lexists(place)), None)
     if found is None:
-        raise SettingError([f"there is no such file: neither {' nor '.join(tried)}" if tried[1:] else f"there is no such file: {tried[0]}"])
+        raise SettingError(
+            [
+                (
+                    f"there is no such file: neither {' nor '.join(tried)}"
+                    if tried[1:]
+                    else f"there is no such file: {tried[0]}"
+                )
+            ]
+        )
     try:
         if os.path.isdir(found):
             raise SettingError([f"{found} is a folder, not a file"])
@@ -471,7 +600,9 @@ def range_text(field: dataclasses.Field[Any]) -> str:
 
 
 def canonical(field: dataclasses.Field[Any], value: Any) -> Any:
-    """The form of a value that enters an id: 1 and 1.0 of a float setting are one value; a file counts by its content."""
+    """The form of a value that enters an id: 1 and 1.0 of a float setting are one value; a file
+    counts by its content.
+    """
     if field.metadata["file"]:
         return content(value)
     return float(value) if str(field.type) == "float" else value
@@ -484,7 +615,9 @@ def unknown_setting(owner: str, name: str, allowed: dict[str, dataclasses.Field[
         for stage in STAGES
         if any(f.metadata["stage"] == stage for f in allowed.values())
     ]
-    return f"{owner} has no setting {name!r}.{did_you_mean(name, list(allowed))}\n  " + "\n  ".join(by_stage)
+    return f"{owner} has no setting {name!r}.{did_you_mean(name, list(allowed))}\n  " + "\n  ".join(
+        by_stage
+    )
 
 
 def did_you_mean(name: str, known: list[str]) -> str:
@@ -493,11 +626,17 @@ def did_you_mean(name: str, known: list[str]) -> str:
 
 
 def resolve(owner: str, config: type, values: dict[str, Any]) -> Any:
-    """Make `config(**values)`, after checking every value. Raises SettingError with all mistakes at once."""
+    """Make `config(**values)`, after checking every value. Raises SettingError with all mistakes at
+    once.
+    """
     fields = {f.name: f for f in dataclasses.fields(config)}
     problems = [unknown_setting(owner, n, fields) for n in values if n not in fields]
     reasons = (check_value(fields[n], v) for n, v in values.items() if n in fields)
-    problems += [f"{reason} of {owner} ({fields[n].type})" for n, reason in zip([n for n in values if n in fields], reasons) if reason]
+    problems += [
+        f"{reason} of {owner} ({fields[n].type})"
+        for n, reason in zip([n for n in values if n in fields], reasons)
+        if reason
+    ]
     if problems:
         raise SettingError(problems)
     return config(**values)

@@ -1,8 +1,9 @@
-"""A whole training round of a stack as one CUDA graph, replayed for every batch, because launching thousands of small kernels takes longer
+"""A whole training round of a stack as one CUDA graph, replayed for every batch, because launching
+thousands of small kernels takes longer
 than running them.
 
-A round is recorded once for each batch size and set of moving players. Everything it reads lies at fixed addresses: the images, and the
-inputs that are copied in before each replay.
+A round is recorded once for each batch size and set of moving players. Everything it reads lies at
+fixed addresses: the images, and the inputs that are copied in before each replay.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class _Graph:
 
 
 class Rounds:
-    """Plays the rounds of a stack: by graph on a GPU, directly elsewhere, or where recording fails, which it says once.
+    """Plays the rounds of a stack: by graph on a GPU, directly elsewhere, or where recording fails,
+    which it says once.
 
     batch: Material.batch, from an item to its images. `by_graph` tells which way is taken.
     """
@@ -44,7 +46,8 @@ class Rounds:
         self._graphs: dict[tuple[int, tuple[int, ...]], _Graph] = {}
 
     def play(self, item: Item, noise: Tensor, hyper: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """One round on this batch, of which peers play a part each; the batch means of the losses, each [K].
+        """One round on this batch, of which peers play a part each; the batch means of the losses,
+        each [K].
 
         On a GPU they are overwritten by the next round.
         """
@@ -59,15 +62,25 @@ class Rounds:
             except torch.OutOfMemoryError:
                 raise
             except RuntimeError as error:  # slower, but right; the row says how it was trained
-                warnings.warn(f"training without a CUDA graph: {error} {error.__context__ or ''}", stacklevel=2)
+                warnings.warn(
+                    f"training without a CUDA graph: {error} {error.__context__ or ''}",
+                    stacklevel=2,
+                )
                 self.by_graph = False
                 self._graphs.clear()
-                self.stack.template.accelerate(lambda function: function)  # it may have been the compilation that failed
+                # it may have been the compilation that failed
+                self.stack.template.accelerate(lambda function: function)
         return self.stack.play(self.batch(item), noise, hyper, moving, share)
 
-    def _record(self, item: Item, noise: Tensor, hyper: Mapping[str, Tensor], moving: tuple[int, ...]) -> _Graph:
+    def _record(
+        self, item: Item, noise: Tensor, hyper: Mapping[str, Tensor], moving: tuple[int, ...]
+    ) -> _Graph:
         """Warm up on a side stream, take the moves of the warm-up back, and record."""
-        held = ({n: v.clone() for n, v in item.items()}, noise.clone(), {n: v.clone() for n, v in hyper.items()})
+        held = (
+            {n: v.clone() for n, v in item.items()},
+            noise.clone(),
+            {n: v.clone() for n, v in hyper.items()},
+        )
         before, here, side = self.stack.snapshot(), torch.cuda.current_stream(), _side_stream()
         try:
             side.wait_stream(here)
@@ -86,7 +99,9 @@ class Rounds:
             raise
         return _Graph(graph, *held, means)
 
-    def _replay(self, recorded: _Graph, item: Item, noise: Tensor, hyper: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _replay(
+        self, recorded: _Graph, item: Item, noise: Tensor, hyper: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
         recorded.noise.copy_(noise, non_blocking=True)
         for held, new in ((recorded.item, item), (recorded.hyper, hyper)):
             for name, value in new.items():
@@ -97,5 +112,7 @@ class Rounds:
 
 @functools.cache
 def _side_stream() -> torch.cuda.Stream:
-    """The stream on which this process warms up and records; each stream of a GPU keeps workspace of its own for good."""
+    """The stream on which this process warms up and records; each stream of a GPU keeps workspace
+    of its own for good.
+    """
     return torch.cuda.Stream()

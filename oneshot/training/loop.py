@@ -1,4 +1,5 @@
-"""fit: the one training loop, for one model or a stack of them. Batches and noise come from (seed, epoch, step), so that a resumed training
+"""fit: the one training loop, for one model or a stack of them. Batches and noise come from (seed,
+epoch, step), so that a resumed training
 equals an unbroken one and a stacked training the same point trained alone.
 """
 
@@ -31,7 +32,9 @@ WRITERS = 8  # checkpoints of a stack that are written side by side
 
 
 class Diverged(RuntimeError):
-    """The loss, the weights or the drawings became non-finite. A result, not a failure; `training` is what went before."""
+    """The loss, the weights or the drawings became non-finite. A result, not a failure; `training`
+    is what went before.
+    """
 
     def __init__(self, message: str, training: Training | None = None):
         super().__init__(message)
@@ -43,7 +46,8 @@ class Stopped(RuntimeError):
 
 
 def watch(report: Tick, stop: Callable[[], bool]) -> Tick:
-    """What long work calls with (what, done, total) batch by batch: it passes that on, if it is named, and raises Stopped within a second
+    """What long work calls with (what, done, total) batch by batch: it passes that on, if it is
+    named, and raises Stopped within a second
     of stop()."""
     asked = -math.inf
 
@@ -65,10 +69,12 @@ def unwatched(what: str, done: int, total: int, loss: float = math.nan) -> None:
 
 @dataclass
 class Training:
-    """The state of a training: weights at the end and at the lowest validation loss (or of what else the family monitors: `best_loss`), and
+    """The state of a training: weights at the end and at the lowest validation loss (or of what
+    else the family monitors: `best_loss`), and
     the curve, one value a column and epoch.
 
-    seconds: its share of the time of its stack. game: what a resume needs besides the weights. how: in words, as in "stack of 17, graph".
+    seconds: its share of the time of its stack. game: what a resume needs besides the weights. how:
+    in words, as in "stack of 17, graph".
     """
 
     end: dict[str, Tensor]
@@ -90,28 +96,39 @@ class Training:
 
     @staticmethod
     def from_bytes(data: bytes, where: str = "a training") -> Training:
-        """The training in the bytes of `to_bytes`. Raises DamagedFile, which names `where`, if there is none in them."""
+        """The training in the bytes of `to_bytes`. Raises DamagedFile, which names `where`, if
+        there is none in them.
+        """
         try:
             return Training(**torch.load(io.BytesIO(data), weights_only=True, map_location="cpu"))
         except MemoryError:
             raise
-        except Exception as error:  # whatever torch meets in bytes of another version or another program
+        except Exception as error:
+            # whatever torch meets in bytes of another version or another program
             what = str(error).strip().split("\n")[0]
-            raise DamagedFile(f"{where} holds no training of this version ({type(error).__name__}: {what})") from None
+            raise DamagedFile(
+                f"{where} holds no training of this version ({type(error).__name__}: {what})"
+            ) from None
 
 
-def noise(seed: int, purpose: tuple[object, ...], count: int, shape: tuple[int, ...], device: torch.device) -> Tensor:
-    """Standard normal [count, *shape], drawn on the device it is used on: a GPU sees other numbers than a CPU, but always the same."""
+def noise(
+    seed: int, purpose: tuple[object, ...], count: int, shape: tuple[int, ...], device: torch.device
+) -> Tensor:
+    """Standard normal [count, *shape], drawn on the device it is used on: a GPU sees other numbers
+    than a CPU, but always the same.
+    """
     generator = torch.Generator(device).manual_seed(rng.key(seed, *purpose))
     return torch.randn((count, *shape), generator=generator, device=device)
 
 
 class Checkpoint:
-    """Where an unfinished training lies in the store. A damaged file is set aside with a warning and training starts afresh.
+    """Where an unfinished training lies in the store. A damaged file is set aside with a warning
+    and training starts afresh.
 
-    A checkpoint never gives way to one of fewer epochs. So a worker that was given up, and still trains somewhere, cannot undo
-    what the one that took over has saved: each save replaces the version that this worker read or wrote itself, and if another
-    is there, the one that is further stays. Both are the same training, as it depends on its seed alone.
+    A checkpoint never gives way to one of fewer epochs. So a worker that was given up, and still
+    trains somewhere, cannot undo what the one that took over has saved: each save replaces the
+    version that this worker read or wrote itself, and if another is there, the one that is further
+    stays. Both are the same training, as it depends on its seed alone.
 
     Args:
         store: where.
@@ -121,7 +138,14 @@ class Checkpoint:
         finished: the key of the finished training; once it is there, no checkpoint is needed.
     """
 
-    def __init__(self, store: Store, key: str, every_seconds: float = 60.0, writes: bool = True, finished: str = ""):
+    def __init__(
+        self,
+        store: Store,
+        key: str,
+        every_seconds: float = 60.0,
+        writes: bool = True,
+        finished: str = "",
+    ):
         self.store, self.key, self.every_seconds, self.writes = store, key, every_seconds, writes
         self.finished = finished
         self._version = ""
@@ -137,7 +161,9 @@ class Checkpoint:
             if not self.writes:
                 return None
             aside = self.store.set_aside(self.key)
-            warnings.warn(f"{error}; kept as {aside}, this training starts from its beginning", stacklevel=2)
+            warnings.warn(
+                f"{error}; kept as {aside}, this training starts from its beginning", stacklevel=2
+            )
             return None
 
     def _there(self) -> tuple[Training, str]:
@@ -163,7 +189,8 @@ class Checkpoint:
             try:
                 if self._there()[0].epochs_done >= training.epochs_done:
                     break
-            except FileNotFoundError:  # another worker has finished and deleted it, or it was set aside
+            except FileNotFoundError:
+                # another worker has finished and deleted it, or it was set aside
                 self._version = ""
                 if self.finished and self.store.exists(self.finished):
                     break
@@ -182,11 +209,13 @@ def fit(
     stop: Callable[[], bool] = lambda: False,
     accelerated: bool = False,
 ) -> list[Training | Diverged]:
-    """Train models of one shape as one stack for config.epochs epochs, each continuing from its own checkpoint if there is one.
+    """Train models of one shape as one stack for config.epochs epochs, each continuing from its own
+    checkpoint if there is one.
 
-    report(epoch, epochs, curve row of the first model at work) is called after every epoch; stop() is asked after every epoch and at most
-    every second within one. accelerated: compiled, and as a CUDA graph; needs a GPU. Returns the training of each model, or the Diverged of
-    one whose loss or gradient became non-finite. Raises Stopped (checkpoints saved) when asked to stop.
+    report(epoch, epochs, curve row of the first model at work) is called after every epoch; stop()
+    is asked after every epoch and at most every second within one. accelerated: compiled, and as a
+    CUDA graph; needs a GPU. Returns the training of each model, or the Diverged of one whose loss
+    or gradient became non-finite. Raises Stopped (checkpoints saved) when asked to stop.
     """
     slices = [_Slice.begin(model, checkpoint) for model, checkpoint in zip(models, checkpoints)]
     agree = data_parallel.now().agree
@@ -235,7 +264,9 @@ class _Slice:
 
 
 def _next(slices: Sequence[_Slice], epochs: int) -> list[_Slice]:
-    """Who trains next: those that have done the fewest epochs, so that slices resumed at different epochs fall into step."""
+    """Who trains next: those that have done the fewest epochs, so that slices resumed at different
+    epochs fall into step.
+    """
     alive = [s for s in slices if s.diverged is None and s.training.epochs_done < epochs]
     least = min((s.training.epochs_done for s in alive), default=0)
     return [s for s in alive if s.training.epochs_done == least]
@@ -250,26 +281,35 @@ class _Crew:
         for k, one in enumerate(members):
             if one.training.game:
                 self.stack.restore(k, one.training.game)
-        self.rounds = Rounds(self.stack, material.batch, by_graph=accelerated and self.stack.peers.size == 1)
+        self.rounds = Rounds(
+            self.stack, material.batch, by_graph=accelerated and self.stack.peers.size == 1
+        )
         self.end = self.best = self.stack.snapshot()
         self.fresh_best = torch.zeros(len(members), dtype=torch.bool)
         self.hyper_names = list(members[0].model.hyper(0))
         self.monitor = f"validation_{self.stack.sides[0].player.monitor}"
 
     def outdated(self, members: Sequence[_Slice]) -> bool:
-        """A new stack pays when others have come up to this epoch, or when a third of the slices only take up room."""
+        """A new stack pays when others have come up to this epoch, or when a third of the slices
+        only take up room.
+        """
         left = [s for s in self.members if any(s is m for m in members)]
         return len(left) < len(members) or 3 * len(left) <= 2 * len(self.members)
 
     def epoch(self, stop: Callable[[], bool]) -> dict[str, float] | None:
-        """One pass over the training images, evaluation and schedule for every member; None if it was broken off."""
+        """One pass over the training images, evaluation and schedule for every member; None if it
+        was broken off.
+        """
         begun, epoch = time.monotonic(), self.alive()[0][1].training.epochs_done
         means = self._train(epoch, stop)
-        if means is None:  # a broken-off epoch is repeated on resume: self.end still holds the end of the one before
+        # a broken-off epoch is repeated on resume: self.end still holds the end of the one before
+        if means is None:
             return None
         columns = {f"train_{n}": v for n, v in means.items()} | self._evaluate()
         monitored, epochs = columns[self.monitor], self.members[0].model.config.epochs
-        columns["learning_rate"] = self.stack.end_epoch(monitored, (epochs - epoch - 1) / (epochs - epoch))
+        columns["learning_rate"] = self.stack.end_epoch(
+            monitored, (epochs - epoch - 1) / (epochs - epoch)
+        )
         values = {n: v.double().cpu().tolist() for n, v in columns.items()}
         finite = self.stack.alive.cpu().tolist()
         self.end = self.stack.snapshot()
@@ -289,16 +329,27 @@ class _Crew:
     def alive(self) -> list[tuple[int, _Slice]]:
         return [(k, s) for k, s in enumerate(self.members) if s.diverged is None]
 
-    def _record(self, one: _Slice, epoch: int, row: dict[str, float], finite: bool, seconds: float) -> bool:
-        """Take the end of an epoch into the training of a slice, or its divergence; True for a new best epoch."""
+    def _record(
+        self, one: _Slice, epoch: int, row: dict[str, float], finite: bool, seconds: float
+    ) -> bool:
+        """Take the end of an epoch into the training of a slice, or its divergence; True for a new
+        best epoch.
+        """
         training = one.training
         if not finite or not math.isfinite(row["train_loss"]):
-            what = f"the loss is {row['train_loss']}" if not math.isfinite(row["train_loss"]) else "the gradient is not finite"
+            what = (
+                f"the loss is {row['train_loss']}"
+                if not math.isfinite(row["train_loss"])
+                else "the gradient is not finite"
+            )
             one.diverged = Diverged(f"{what} in epoch {epoch}", training)
             return False
         row = {"epoch": epoch, **row}
-        for name in {**training.curve, **row}:  # a player that did not move in an epoch has no losses of it
-            training.curve.setdefault(name, [math.nan] * training.epochs_done).append(row.get(name, math.nan))
+        # a player that did not move in an epoch has no losses of it
+        for name in {**training.curve, **row}:
+            training.curve.setdefault(name, [math.nan] * training.epochs_done).append(
+                row.get(name, math.nan)
+            )
         training.epochs_done, training.how = epoch + 1, self.how()
         training.seconds += seconds
         if row[self.monitor] < training.best_loss:
@@ -314,7 +365,9 @@ class _Crew:
         return way if len(self.members) == 1 else f"stack of {len(self.members)}, {way}"
 
     def write_back(self, last: bool = False) -> None:
-        """Bring weights and state from the stack into the trainings; the state is not needed after the last epoch."""
+        """Bring weights and state from the stack into the trainings; the state is not needed after
+        the last epoch.
+        """
         for k, one in self.alive():
             one.training.end = self.end.weights(k)
             if self.fresh_best[k]:
@@ -324,7 +377,9 @@ class _Crew:
     def save(self) -> None:
         """Checkpoint every member that has done an epoch."""
         self.write_back()
-        due = [one for _, one in self.alive() if 0 < one.training.epochs_done < one.model.config.epochs]
+        due = [
+            one for _, one in self.alive() if 0 < one.training.epochs_done < one.model.config.epochs
+        ]
         if len(due) <= 1:
             for one in due:
                 one.checkpoint.save(one.training)
@@ -333,13 +388,18 @@ class _Crew:
             list(pool.map(lambda one: one.checkpoint.save(one.training), due))
 
     def _train(self, epoch: int, stop: Callable[[], bool]) -> dict[str, Tensor] | None:
-        """The means of the losses over the training items with finite ones, each [K], or None if broken off."""
+        """The means of the losses over the training items with finite ones, each [K], or None if
+        broken off.
+        """
         template, device = self.stack.template, self.material.device
         hyper = self._hyper([s.model.hyper(epoch) for s in self.members])
         sums: dict[str, Tensor] = {}
-        counts: dict[str, Tensor] = {}  # a player who moves at every fifth batch has losses of as many
+        # a player who moves at every fifth batch has losses of as many
+        counts: dict[str, Tensor] = {}
         asked = time.monotonic()
-        for step, item in enumerate(self.material.epoch(self.seed, epoch, template.config.batch_size)):
+        for step, item in enumerate(
+            self.material.epoch(self.seed, epoch, template.config.batch_size)
+        ):
             size = len(item["index"])
             given = noise(self.seed, ("noise", epoch, step), size, template.noise_shape, device)
             means = self.rounds.play(item, given, hyper)
@@ -354,7 +414,9 @@ class _Crew:
         return {name: value / counts[name] for name, value in sums.items()}
 
     def _evaluate(self) -> dict[str, Tensor]:
-        """Losses on the classes that drive the schedule, every train-stage weight at 1, the same noise at each epoch: means, each [K]."""
+        """Losses on the classes that drive the schedule, every train-stage weight at 1, the same
+        noise at each epoch: means, each [K].
+        """
         material = self.material
         ones = self._hyper([dict.fromkeys(self.hyper_names, 1.0)] * len(self.members))
         sums: dict[str, Tensor] = {}
@@ -362,7 +424,13 @@ class _Crew:
         for step, item in enumerate(material.validation()):
             count += len(item["index"])
             size = len(item["index"])
-            given = noise(self.seed, ("validation", step), size, self.stack.template.noise_shape, material.device)
+            given = noise(
+                self.seed,
+                ("validation", step),
+                size,
+                self.stack.template.noise_shape,
+                material.device,
+            )
             mine, given, share = self.stack.peers.cut(item, given)
             for name, value in self.stack.losses(material.batch(mine), given, ones).items():
                 sums[name] = sums.get(name, 0) + value.mean(1) * (share * size)
@@ -371,4 +439,7 @@ class _Crew:
     def _hyper(self, values: Sequence[dict[str, float]]) -> dict[str, Tensor]:
         """Hyperparameters by name, each [K], on the device."""
         device = self.material.device
-        return {n: torch.tensor([one[n] for one in values], dtype=torch.float32, device=device) for n in self.hyper_names}
+        return {
+            n: torch.tensor([one[n] for one in values], dtype=torch.float32, device=device)
+            for n in self.hyper_names
+        }

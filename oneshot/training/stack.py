@@ -1,8 +1,9 @@
 """Training K models of one family and one shape as a single stacked model.
 
-The parameters of each player are rows of one [K, N] tensor; the losses of all rows come from one pass, through the family's own stacked
-form or through vmap. Batches and noise are shared; weights, moments, step size, schedule, clipping and divergence are a row's own, so that
-row k ends where point k would end alone, up to rounding. A single model is a stack of one.
+The parameters of each player are rows of one [K, N] tensor; the losses of all rows come from one
+pass, through the family's own stacked form or through vmap. Batches and noise are shared; weights,
+moments, step size, schedule, clipping and divergence are a row's own, so that row k ends where
+point k would end alone, up to rounding. A single model is a stack of one.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ State = dict[str, Any]
 
 @dataclass
 class Side:
-    """One player of the stack: its parameters [K, N] with names and shapes, and the rules by which they move.
+    """One player of the stack: its parameters [K, N] with names and shapes, and the rules by which
+    they move.
 
     sizes: how many of the N numbers each parameter has, and, after each, how many are padding.
     """
@@ -56,7 +58,9 @@ class Side:
         return Side(players[0], mine, shapes, sizes, flat.requires_grad_(), moves, plateau)
 
     def weights(self) -> dict[str, Tensor]:
-        """The parameters by name, each [K, *shape]; their gradient arrives as one [K, N] tensor at `flat`."""
+        """The parameters by name, each [K, *shape]; their gradient arrives as one [K, N] tensor at
+        `flat`.
+        """
         parts = self.flat.split(self.sizes, 1)[::2]
         return {n: part.unflatten(1, s) for n, s, part in zip(self.names, self.shapes, parts)}
 
@@ -65,18 +69,27 @@ class Side:
         m, p = self.moves, self.plateau
         return dict(
             flat=self.flat.detach(),
-            first=m.first, second=m.second, steps=m.steps, rate=m.rate, passed=m.passed, alive=m.alive, best=p.best, bad=p.bad,
-        )  # fmt: skip
+            first=m.first,
+            second=m.second,
+            steps=m.steps,
+            rate=m.rate,
+            passed=m.passed,
+            alive=m.alive,
+            best=p.best,
+            bad=p.bad,
+        )
 
 
 class Stack:
     """K models that train together, on `device`.
 
-    models: of one family, image size and player count, with equal settings but for train-stage ones that keep all shapes; their weights are
-    copied. accelerated: compile the family's hot functions.
+    models: of one family, image size and player count, with equal settings but for train-stage ones
+    that keep all shapes; their weights are copied. accelerated: compile the family's hot functions.
     """
 
-    def __init__(self, models: Sequence[TrainedFamily], device: torch.device, accelerated: bool = False):
+    def __init__(
+        self, models: Sequence[TrainedFamily], device: torch.device, accelerated: bool = False
+    ):
         self.size = len(models)
         self.template = models[0].to(device)
         if accelerated:
@@ -98,12 +111,19 @@ class Stack:
         return tuple(i for i, side in enumerate(self.sides) if self.rounds % side.player.every == 0)
 
     def play(
-        self, items: Pairs | Sets, noise: Tensor, hyper: Mapping[str, Tensor], moving: Sequence[int], share: float = 1.0
+        self,
+        items: Pairs | Sets,
+        noise: Tensor,
+        hyper: Mapping[str, Tensor],
+        moving: Sequence[int],
+        share: float = 1.0,
     ) -> dict[str, Tensor]:
-        """One batch: the players whose turn it is move, one after the other. Returns the batch means of their losses, each [K].
+        """One batch: the players whose turn it is move, one after the other. Returns the batch
+        means of their losses, each [K].
 
-        The first player's go by their own names, the others' by theirs with the player's before it, as in "generator_loss". Of a batch
-        that a row passes over nothing stays: its buffers are as before. share: of the batch that the peers play, the part of these items.
+        The first player's go by their own names, the others' by theirs with the player's before it,
+        as in "generator_loss". Of a batch that a row passes over nothing stays: its buffers are as
+        before. share: of the batch that the peers play, the part of these items.
         """
         self.template.train()
         means: dict[str, Tensor] = {}
@@ -111,12 +131,18 @@ class Stack:
             side = self.sides[i]
             before = {n: b.clone() for n, b in self.buffers.items()} if side.player.skips else {}
             losses = {n: v.mean(1) * share for n, v in self._losses(i, items, noise, hyper).items()}
-            # The rows do not touch each other, so the gradient of the sum holds each row's own, whatever the others' values.
+            # The rows do not touch each other, so the gradient of the sum holds each row's own,
+            # whatever the others' values.
             (gradient,) = torch.autograd.grad(losses["loss"].sum(), side.flat)
-            gradient, losses = self.peers.add(gradient), {n: self.peers.add(v.detach()) for n, v in losses.items()}
+            gradient, losses = (
+                self.peers.add(gradient),
+                {n: self.peers.add(v.detach()) for n, v in losses.items()},
+            )
             moved = side.moves.move(side.flat, gradient, losses["loss"])
             for name, old in before.items():
-                self.buffers[name].copy_(torch.where(moved.view(-1, *[1] * (old.dim() - 1)), self.buffers[name], old))
+                self.buffers[name].copy_(
+                    torch.where(moved.view(-1, *[1] * (old.dim() - 1)), self.buffers[name], old)
+                )
             means |= {f"{side.player.name}_{n}" if i else n: v for n, v in losses.items()}
         return means
 
@@ -126,17 +152,22 @@ class Stack:
         self.template.eval()
         return self._losses(0, items, noise, hyper)
 
-    def _losses(self, turn: int, items: Pairs | Sets, noise: Tensor, hyper: Mapping[str, Tensor]) -> Losses:
+    def _losses(
+        self, turn: int, items: Pairs | Sets, noise: Tensor, hyper: Mapping[str, Tensor]
+    ) -> Losses:
         weights: dict[str, Tensor] = {}
         for i, side in enumerate(self.sides):
-            weights |= side.weights() if i == turn else {n: w.detach() for n, w in side.weights().items()}
+            weights |= (
+                side.weights() if i == turn else {n: w.detach() for n, w in side.weights().items()}
+            )
         player = self.sides[turn].player
         if player.stacked is not None:
             return player.stacked(weights, items, noise, hyper)
         return by_vmap(self.template, turn, {**weights, **self.buffers}, items, noise, hyper)
 
     def end_epoch(self, monitored: Tensor, left: float) -> Tensor:
-        """Move the schedules by what is monitored [K] (less is better); returns the first player's step sizes for the next epoch, [K].
+        """Move the schedules by what is monitored [K] (less is better); returns the first player's
+        step sizes for the next epoch, [K].
 
         left: the next epoch's share of the step size of this one, where it fades.
         """
@@ -148,7 +179,9 @@ class Stack:
 
     def snapshot(self) -> Snapshot:
         """A copy, on the device, of all that training changes."""
-        sides = {side.player.name: {n: t.clone() for n, t in side.state().items()} for side in self.sides}
+        sides = {
+            side.player.name: {n: t.clone() for n, t in side.state().items()} for side in self.sides
+        }
         return Snapshot(self, sides, {n: b.clone() for n, b in self.buffers.items()}, self.rounds)
 
     @torch.no_grad()
@@ -188,13 +221,22 @@ class Snapshot:
         found: dict[str, Tensor] = {}
         for side in self.stack.sides:
             parts = self.sides[side.player.name]["flat"][k].cpu().split(side.sizes)[::2]
-            found |= {n: part.reshape(s).clone() for n, s, part in zip(side.names, side.shapes, parts)}
+            found |= {
+                n: part.reshape(s).clone() for n, s, part in zip(side.names, side.shapes, parts)
+            }
         return found | {n: b[k].cpu().clone() for n, b in self.buffers.items()}
 
     def state(self, k: int) -> State:
         """Everything that a resume of model k needs, on the CPU."""
-        sides = {name: {n: t[k].cpu().clone() for n, t in tensors.items()} for name, tensors in self.sides.items()}
-        return {"sides": sides, "buffers": {n: b[k].cpu().clone() for n, b in self.buffers.items()}, "rounds": self.rounds}
+        sides = {
+            name: {n: t[k].cpu().clone() for n, t in tensors.items()}
+            for name, tensors in self.sides.items()
+        }
+        return {
+            "sides": sides,
+            "buffers": {n: b[k].cpu().clone() for n, b in self.buffers.items()},
+            "rounds": self.rounds,
+        }
 
     @torch.no_grad()
     def take(self, other: Snapshot, rows: Tensor) -> None:
@@ -206,16 +248,25 @@ class Snapshot:
 
 
 def by_vmap(
-    template: TrainedFamily, turn: int, state: Mapping[str, Tensor], items: Pairs | Sets, noise: Tensor, hyper: Mapping[str, Tensor]
+    template: TrainedFamily,
+    turn: int,
+    state: Mapping[str, Tensor],
+    items: Pairs | Sets,
+    noise: Tensor,
+    hyper: Mapping[str, Tensor],
 ) -> Losses:
-    """The losses of player `turn` for each row of the state (parameters and buffers by name, [K, ...]), each [K, B], for any family.
+    """The losses of player `turn` for each row of the state (parameters and buffers by name, [K,
+    ...]), each [K, B], for any family.
 
-    Raises RuntimeError if an operator has no batching rule; one that has only a slow fallback warns.
+    Raises RuntimeError if an operator has no batching rule; one that has only a slow fallback
+    warns.
     """
     caller = _Caller(template, lambda values: template.players()[turn].loss(items, noise, values))
 
     def one(row: dict[str, Tensor], values: dict[str, Tensor]) -> Losses:
-        return torch.func.functional_call(caller, {f"model.{n}": t for n, t in row.items()}, (values,))
+        return torch.func.functional_call(
+            caller, {f"model.{n}": t for n, t in row.items()}, (values,)
+        )
 
     if len(next(iter(state.values()))) == 1:
         single = one({n: t[0] for n, t in state.items()}, {n: v[0] for n, v in hyper.items()})
@@ -238,16 +289,22 @@ _compilations: dict[Any, Any] = {}
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function compiled for fixed shapes, once a process; a worker meets many shapes, each worth its compilation."""
+    """The function compiled for fixed shapes, once a process; a worker meets many shapes, each
+    worth its compilation.
+    """
     if function not in _compilations:
-        torch._dynamo.config.recompile_limit = torch._dynamo.config.accumulated_recompile_limit = 1000
+        torch._dynamo.config.recompile_limit = torch._dynamo.config.accumulated_recompile_limit = (
+            1000
+        )
         _compilations[function] = torch.compile(function, dynamic=False)
     return _compilations[function]
 
 
 @contextmanager
 def matrix_products(precision: str) -> Iterator[None]:
-    """Matrix products of float32 on GPUs in tf32 or float32, as a family's `precision` asks, and as before afterwards."""
+    """Matrix products of float32 on GPUs in tf32 or float32, as a family's `precision` asks, and as
+    before afterwards.
+    """
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if precision in ("tf32", "bfloat16") else "highest")
     try:

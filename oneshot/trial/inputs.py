@@ -1,10 +1,13 @@
-"""What all trials of a data set share: images, critics, exemplars, the human point. Stored under ids, loaded once a node.
+"""What all trials of a data set share: images, critics, exemplars, the human point. Stored under
+ids, loaded once a node.
 
-`prepare` computes what is missing, in order: SimCLR, the exemplars (medoids in its space), ProtoNet (whose support images they are),
-people. All sweeps of a results folder share these, so each is made by one process, under a lease of its own: others wait for it, and take
-its work over where it dies. What is stored is never replaced while it is whole, and what is stored is what is used. `load` only reads:
-images, exemplars and weights are memory maps of files that a node has once, so all its processes share them. People's point is a file of
-a kilobyte, as cheap to read as to ask whether it changed.
+`prepare` computes what is missing, in order: SimCLR, the exemplars (medoids in its space), ProtoNet
+(whose support images they are), people. All sweeps of a results folder share these, so each is made
+by one process, under a lease of its own: others wait for it, and take its work over where it dies.
+What is stored is never replaced while it is whole, and what is stored is what is used. `load` only
+reads: images, exemplars and weights are memory maps of files that a node has once, so all its
+processes share them. People's point is a file of a kilobyte, as cheap to read as to ask whether it
+changed.
 """
 
 from __future__ import annotations
@@ -42,7 +45,8 @@ from oneshot.sweep import settings
 from oneshot.sweep.expansion import CriticSpec, Point, digest
 from oneshot.types import DataSet
 
-LOOK_SECONDS, SAY_SECONDS = 1.0, 60.0  # while another process makes an input: between two looks, and two words about it
+# while another process makes an input: between two looks, and two words about it
+LOOK_SECONDS, SAY_SECONDS = 1.0, 60.0
 TITLES = {"simclr": "SimCLR", "protonet": "ProtoNet"}
 
 Report = Callable[[str, int, int, dict[str, Any]], None]
@@ -55,9 +59,11 @@ class MissingInput(RuntimeError):
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """Everything a trial needs besides its own point. exemplars: int64 [classes], the image index of each class's exemplar.
+    """Everything a trial needs besides its own point. exemplars: int64 [classes], the image index
+    of each class's exemplar.
 
-    Critics and people are absent (None) where they do not score: of images in colour, of points without drawings.
+    Critics and people are absent (None) where they do not score: of images in colour, of points
+    without drawings.
     """
 
     data: DataSet
@@ -66,17 +72,28 @@ class Inputs:
     human: Human | None
 
     def greys(self, config: Any) -> np.ndarray | None:
-        """The images in levels of ink, index by index, if this configuration of a family binarises at random; they are mapped."""
+        """The images in levels of ink, index by index, if this configuration of a family binarises
+        at random; they are mapped.
+        """
         wanted = getattr(config, "binarisation", "") == "stochastic"
         return datasets.greys(self.data.name, self.data.image_size) if wanted else None
 
 
 def keys(point: Point) -> dict[str, str]:
-    """The store keys of a point's inputs, in the order in which they are made; without critics there are none."""
+    """The store keys of a point's inputs, in the order in which they are made; without critics
+    there are none.
+    """
     if not point.scored:
         return {}
     exemplars = _exemplars_id(point, point.settings["exemplar"])
-    human = digest("human", exemplars, point.simclr.id, point.protonet.id, settings.METRIC_VERSIONS, _scoring(point))
+    human = digest(
+        "human",
+        exemplars,
+        point.simclr.id,
+        point.protonet.id,
+        settings.METRIC_VERSIONS,
+        _scoring(point),
+    )
     return {
         "simclr": point.simclr.weights_key,
         "protonet": point.protonet.weights_key,
@@ -86,8 +103,15 @@ def keys(point: Point) -> dict[str, str]:
 
 
 def _exemplars_id(point: Point, kind: str) -> str:
-    """What identifies the exemplars of this kind for the images, the critic and the seed of a point."""
-    data = [point.settings["dataset"], point.settings["split"], point.settings["image_size"], point.data_fingerprint]
+    """What identifies the exemplars of this kind for the images, the critic and the seed of a
+    point.
+    """
+    data = [
+        point.settings["dataset"],
+        point.settings["split"],
+        point.settings["image_size"],
+        point.data_fingerprint,
+    ]
     chosen_by = {"medoid": point.simclr.id, "first": "", "random": str(point.seed)}[kind]
     return digest("exemplars", 1, data, kind, chosen_by)
 
@@ -98,7 +122,8 @@ def _scoring(point: Point) -> dict[str, Any]:
 
 
 def missing(point: Point, store: Store) -> list[str]:
-    """The names of the inputs that are not in the store, or not whole there, which is told in a warning.
+    """The names of the inputs that are not in the store, or not whole there, which is told in a
+    warning.
 
     A critic is missing also where its quality is, as that is written last.
     """
@@ -107,14 +132,20 @@ def missing(point: Point, store: Store) -> list[str]:
     def lacks(name: str, key: str) -> bool:
         if name == "human":
             return not _is_whole(key, store, lambda: _read_human(key, store, point))
-        return not _whole(key, store) or (name in specs and not _whole(specs[name].quality_key, store))
+        return not _whole(key, store) or (
+            name in specs and not _whole(specs[name].quality_key, store)
+        )
 
     return [name for name, key in keys(point).items() if lacks(name, key)]
 
 
 def _whole(key: str, store: Store) -> bool:
     """Whether there is an undamaged file; a damaged one is named in a warning."""
-    return _is_whole(key, store, lambda: notes.decode(store.read(key)) if key.endswith(".json") else store.unseal(key))
+    return _is_whole(
+        key,
+        store,
+        lambda: notes.decode(store.read(key)) if key.endswith(".json") else store.unseal(key),
+    )
 
 
 def _is_whole(key: str, store: Store, read: Callable[[], object]) -> bool:
@@ -151,20 +182,28 @@ def _read_human(key: str, store: Store, point: Point | None = None) -> Human:
 def _checksums(point: Point, store: Store) -> list[str]:
     """The first digits of the checksums in the headers of both critics."""
     size = len(MAGIC) + 32
-    heads = (store.read_with(spec.weights_key, lambda file: file.read(size)) for spec in (point.simclr, point.protonet))
+    heads = (
+        store.read_with(spec.weights_key, lambda file: file.read(size))
+        for spec in (point.simclr, point.protonet)
+    )
     return [bytes(head)[len(MAGIC) :].hex()[:16] for head in heads]
 
 
 def images_beside(point: Point) -> dict[str, Any]:
-    """The settings that ask for other images than those that critics see; a run makes sure of them before its first trial."""
+    """The settings that ask for other images than those that critics see; a run makes sure of them
+    before its first trial.
+    """
     asked = {n: point.settings.get(n) for n in ("binarisation", "transfer", "classify")}
     if not point.scored:
         asked["dataset"] = point.settings["dataset"]
     return {n: v for n, v in asked.items() if v not in (None, False, "none", "threshold")}
 
 
-def prepare(point: Point, store: Store, device: torch.device, report: Report = lambda *_: None) -> None:
-    """Compute what is missing of a point's inputs. report(what, epoch, epochs, losses) follows the training of the critics.
+def prepare(
+    point: Point, store: Store, device: torch.device, report: Report = lambda *_: None
+) -> None:
+    """Compute what is missing of a point's inputs. report(what, epoch, epochs, losses) follows the
+    training of the critics.
 
     Raises DataError if images that the point needs are not to be had.
     """
@@ -175,7 +214,8 @@ def prepare(point: Point, store: Store, device: torch.device, report: Report = l
         datasets.greys(point.settings["dataset"], size)
     if "transfer" in asked or "classify" in asked:
         digits.load(1, size)
-    for _ in range(2):  # people whose critics were just made again are found to be others' at the second look
+    # people whose critics were just made again are found to be others' at the second look
+    for _ in range(2):
         maker = _Maker(point, store, device, report)
         for name in missing(point, store):  # in the order in which one rests on the other
             getattr(maker, name)
@@ -194,11 +234,20 @@ class _Maker:
 
     @functools.cached_property
     def simclr(self) -> nn.Module:
-        return _critic(self.point.simclr, lambda: self.data, lambda: None, self.store, self.device, self.report)
+        return _critic(
+            self.point.simclr, lambda: self.data, lambda: None, self.store, self.device, self.report
+        )
 
     @functools.cached_property
     def protonet(self) -> nn.Module:
-        return _critic(self.point.protonet, lambda: self.data, self._supports, self.store, self.device, self.report)
+        return _critic(
+            self.point.protonet,
+            lambda: self.data,
+            self._supports,
+            self.store,
+            self.device,
+            self.report,
+        )
 
     @functools.cached_property
     def exemplars(self) -> np.ndarray:
@@ -216,7 +265,15 @@ class _Maker:
             self.store.create(key, notes.encode({**dataclasses.asdict(human), **scored_by}))
 
         place = key.removesuffix(".json")
-        return _once("people", place, key, lambda: _read_human(key, self.store, self.point), make, self.store, self.report)
+        return _once(
+            "people",
+            place,
+            key,
+            lambda: _read_human(key, self.store, self.point),
+            make,
+            self.store,
+            self.report,
+        )
 
     def _chosen(self, kind: str) -> np.ndarray:
         """The exemplars of a kind. Medoids are stored once for all that rest on them."""
@@ -232,13 +289,23 @@ class _Maker:
             chosen: np.ndarray = np.load(io.BytesIO(self.store.unseal(key)), allow_pickle=False)
             return chosen
 
-        return _once("exemplars", key.removesuffix(".npy"), key, read, make, self.store, self.report)
+        return _once(
+            "exemplars", key.removesuffix(".npy"), key, read, make, self.store, self.report
+        )
 
     def _supports(self) -> np.ndarray:
-        """The support images of ProtoNet: the medoids; of an imported one, those of the test classes, by which its quality is known."""
+        """The support images of ProtoNet: the medoids; of an imported one, those of the test
+        classes, by which its quality is known.
+        """
         imported = bool(self.point.protonet.settings.get("weights"))
-        if imported and self.point.settings["exemplar"] != "medoid" and not _whole(self._medoids_key, self.store):
-            return choose_exemplars(self.data, "medoid", self.simclr, 0, self.device, self.data.test)
+        if (
+            imported
+            and self.point.settings["exemplar"] != "medoid"
+            and not _whole(self._medoids_key, self.store)
+        ):
+            return choose_exemplars(
+                self.data, "medoid", self.simclr, 0, self.device, self.data.test
+            )
         return self._chosen("medoid")
 
     @property
@@ -246,7 +313,15 @@ class _Maker:
         return f"store/exemplars/{_exemplars_id(self.point, 'medoid')}.npy"
 
 
-def _once(what: str, place: str, key: str, read: Callable[[], T], make: Callable[[], None], store: Store, report: Report) -> T:
+def _once(
+    what: str,
+    place: str,
+    key: str,
+    read: Callable[[], T],
+    make: Callable[[], None],
+    store: Store,
+    report: Report,
+) -> T:
     """What is stored under a key, made by one process at a time if it is not there whole.
 
     Args:
@@ -281,7 +356,8 @@ def _once(what: str, place: str, key: str, read: Callable[[], T], make: Callable
             with Lease(store, place, lambda: {"makes": what}):
                 if (found := look()) is not None:  # another one has made it since
                     break
-                if damaged:  # nobody else puts it aside, or a good one in its place, while we hold the lease
+                # nobody else puts it aside, or a good one in its place, while we hold the lease
+                if damaged:
                     store.set_aside(key)
                 report(what, 0, 1, {})
                 make()
@@ -307,9 +383,18 @@ _cache: dict[tuple[str, ...], Inputs] = {}
 
 
 def load(point: Point, store: Store, device: torch.device) -> Inputs:
-    """The inputs of a point, from the store; the last four are kept in this process. Raises MissingInput or DamagedFile."""
+    """The inputs of a point, from the store; the last four are kept in this process. Raises
+    MissingInput or DamagedFile.
+    """
     asked = [str(point.settings[n]) for n in ("dataset", "split", "image_size", "exemplar")]
-    name = (store.root, *keys(point).values(), *asked, point.data_fingerprint, str(point.seed), str(device))
+    name = (
+        store.root,
+        *keys(point).values(),
+        *asked,
+        point.data_fingerprint,
+        str(point.seed),
+        str(device),
+    )
     if name not in _cache:
         given = _read(point, store, device)
         while len(_cache) >= 4:
@@ -322,30 +407,52 @@ def _read(point: Point, store: Store, device: torch.device) -> Inputs:
     where, size = keys(point), point.settings["image_size"]
     if not point.scored:
         data = _data(point)
-        kind = point.settings["exemplar"].replace("medoid", "first")  # there is no critic in whose space a medoid lies
+        # there is no critic in whose space a medoid lies
+        kind = point.settings["exemplar"].replace("medoid", "first")
         return Inputs(data, choose_exemplars(data, kind, None, point.seed, device), None, None)
     try:
         exemplars = np.load(node_file(store, where["exemplars"]), mmap_mode="r", allow_pickle=False)
         human = _read_human(where["human"], store)
-        critics = Critics(_read_critic(point.simclr, size, store, device), _read_critic(point.protonet, size, store, device), device)
+        critics = Critics(
+            _read_critic(point.simclr, size, store, device),
+            _read_critic(point.protonet, size, store, device),
+            device,
+        )
     except FileNotFoundError as error:
-        raise MissingInput(f"an input of this sweep is not in {store.root}: {error.filename or error}. Run the sweep again") from error
+        raise MissingInput(
+            f"an input of this sweep is not in {store.root}: {error.filename or error}. Run the"
+            " sweep again"
+        ) from error
     return Inputs(_data(point), exemplars, critics, human)
 
 
 def _data(point: Point) -> DataSet:
     """The images of a point. Raises DataError if they are not those by which its ids were made."""
-    data = datasets.load(point.settings["dataset"], point.settings["split"], point.settings["image_size"])
+    data = datasets.load(
+        point.settings["dataset"], point.settings["split"], point.settings["image_size"]
+    )
     if data.fingerprint != point.data_fingerprint:
-        what = f"{data.name} on this machine ({data.fingerprint}) is not what the run began with ({point.data_fingerprint})"
-        raise DataError(f"{what}\n  help: bring the same files to all machines, and leave them as they are while a sweep runs")
+        what = (
+            f"{data.name} on this machine ({data.fingerprint}) is not what the run began with"
+            f" ({point.data_fingerprint})"
+        )
+        raise DataError(
+            f"{what}\n  help: bring the same files to all machines, and leave them as they are"
+            " while a sweep runs"
+        )
     return data
 
 
 def choose_exemplars(
-    data: DataSet, kind: str, simclr: nn.Module | None, seed: int, device: torch.device, classes: np.ndarray | None = None
+    data: DataSet,
+    kind: str,
+    simclr: nn.Module | None,
+    seed: int,
+    device: torch.device,
+    classes: np.ndarray | None = None,
 ) -> np.ndarray:
-    """One image a class, int64 [classes]: the medoid (nearest to the class mean in SimCLR's space), the first, or one at random by seed.
+    """One image a class, int64 [classes]: the medoid (nearest to the class mean in SimCLR's space),
+    the first, or one at random by seed.
 
     classes: those whose medoids are wanted, None for all; the others are -1.
     """
@@ -359,7 +466,10 @@ def choose_exemplars(
     rows = np.arange(len(data.label)) if classes is None else data.rows(classes)
     label = data.label[rows]
     features = embed_all(simclr, data.images[rows], device).astype(np.float64)
-    means = np.stack([np.bincount(label, column, len(sizes)) for column in features.T], 1) / sizes[:, None]
+    means = (
+        np.stack([np.bincount(label, column, len(sizes)) for column in features.T], 1)
+        / sizes[:, None]
+    )
     far = ((features - means[label]) ** 2).sum(1)
     chosen = np.full(len(sizes), -1, np.int64)
     at = 0
@@ -381,7 +491,8 @@ def _critic(
     device: torch.device,
     report: Report,
 ) -> nn.Module:
-    """A critic from the store, else imported from its published file, else trained; stored with its quality.
+    """A critic from the store, else imported from its published file, else trained; stored with its
+    quality.
 
     Weights are written before their quality. Where a process died between the two, the quality is
     computed from the stored weights, without the curve of the training.
@@ -393,7 +504,8 @@ def _critic(
         report(spec.kind, epoch, config.epochs, losses)
 
     def read() -> nn.Module:
-        store.unseal(spec.weights_key)  # a node's own copy may be whole where the stored file is not
+        # a node's own copy may be whole where the stored file is not
+        store.unseal(spec.weights_key)
         return _read_critic(spec, data().image_size, store, device)
 
     def make() -> None:
@@ -410,8 +522,17 @@ def _critic(
 
     def note(quality: dict[str, Any], curve: list[dict[str, Any]]) -> None:
         images = data()
-        about = {"critic": spec.kind, "critic_id": spec.id, "dataset": images.name, "split": images.split, "image_size": images.image_size}
-        store.create(spec.quality_key, notes.encode({**about, **quality, "settings": spec.settings, "curve": curve}))
+        about = {
+            "critic": spec.kind,
+            "critic_id": spec.id,
+            "dataset": images.name,
+            "split": images.split,
+            "image_size": images.image_size,
+        }
+        store.create(
+            spec.quality_key,
+            notes.encode({**about, **quality, "settings": spec.settings, "curve": curve}),
+        )
 
     place, title = f"store/critics/{spec.id}", TITLES[spec.kind]
     module = _once(title, place, spec.weights_key, read, make, store, report)
@@ -426,9 +547,13 @@ def _critic(
     return module
 
 
-def _read_critic(spec: CriticSpec, image_size: int, store: Store, device: torch.device) -> nn.Module:
+def _read_critic(
+    spec: CriticSpec, image_size: int, store: Store, device: torch.device
+) -> nn.Module:
     """A critic from the store. On a CPU its weights are the pages of the node's file."""
-    state = torch.load(node_file(store, spec.weights_key), weights_only=True, map_location="cpu", mmap=True)
+    state = torch.load(
+        node_file(store, spec.weights_key), weights_only=True, map_location="cpu", mmap=True
+    )
     with torch.device("meta"):  # no weights of its own
         module = _module(spec.kind).FAMILY(image_size)
     module.load_state_dict(state, assign=True)

@@ -14,7 +14,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def rows_of(name: str) -> list[dict[str, object]]:
-    """Run benchmarks/NAME.py --quick and return the rows that it wrote; figures of a whole run that lie there are put back."""
+    """Run benchmarks/NAME.py --quick and return the rows that it wrote; figures of a whole run that
+    lie there are put back.
+    """
     out = ROOT / f"benchmarks/out/{name}.json"
     before = out.read_bytes() if out.exists() else None
     try:

@@ -1,4 +1,6 @@
-"""Every benchmark can be imported and asked for its flags, so that none rots unseen; the simulation of a cluster runs."""
+"""Every benchmark can be imported and asked for its flags, so that none rots unseen; the simulation
+of a cluster runs.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,17 @@ FILES = sorted(path.stem for path in FOLDER.glob("*.py"))
 
 @pytest.fixture(autouse=True)
 def beside_each_other(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """They import each other by name, as scripts of one folder do; what they import or set goes with the test."""
+    """They import each other by name, as scripts of one folder do; what they import or set goes
+    with the test.
+    """
     monkeypatch.syspath_prepend(str(FOLDER))
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:
-        if getattr(sys.modules[name], "__file__", None) and Path(str(sys.modules[name].__file__)).parent == FOLDER:
+        if (
+            getattr(sys.modules[name], "__file__", None)
+            and Path(str(sys.modules[name].__file__)).parent == FOLDER
+        ):
             del sys.modules[name]
 
 
@@ -54,10 +61,18 @@ def test_a_benchmark_is_imported_and_tells_its_flags(
 
 
 def test_a_small_cluster_is_simulated() -> None:
-    """Every design ends with all points done, not faster than an ideal one, and leaves the project's constants as they were."""
+    """Every design ends with all points done, not faster than an ideal one, and leaves the
+    project's constants as they were.
+    """
     module, before = loaded("cluster_simulation"), (queue.TURN_SECONDS, queue.TURNS_A_SECOND)
     cluster, costs = module.Cluster(2, 4), module.Costs()
     for design in module.designs(cluster, costs):
         found = module.simulate(10.0, 100, cluster, design, costs)
-        assert found["ideal"] < found["makespan"] < 100 * found["ideal"] and 0 < found["efficiency"] < 1 and found["turns"] >= 8
-    assert before == (queue.TURN_SECONDS, queue.TURNS_A_SECOND) and math.isfinite(queue.TURNS_A_SECOND)
+        assert (
+            found["ideal"] < found["makespan"] < 100 * found["ideal"]
+            and 0 < found["efficiency"] < 1
+            and found["turns"] >= 8
+        )
+    assert before == (queue.TURN_SECONDS, queue.TURNS_A_SECOND) and math.isfinite(
+        queue.TURNS_A_SECOND
+    )

@@ -1,4 +1,6 @@
-"""A dozen rounds of the campaign: a small sweep that is killed, cut, filled, flipped and started twice loses nothing."""
+"""A dozen rounds of the campaign: a small sweep that is killed, cut, filled, flipped and started
+twice loses nothing.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ import chaos
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("engine, rounds", [("local", 8), ("s3", 2), ("ray", 2)])
-def test_a_sweep_survives_what_is_done_to_it(engine: str, rounds: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sweep_survives_what_is_done_to_it(
+    engine: str, rounds: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     played = chaos.campaign(rounds, seed=7, engines=[engine], keep=tmp_path / "rounds")
     assert len(played) == rounds and any(one.did for one in played)
     assert not [wrong for one in played for wrong in one.wrong], capsys.readouterr().out
@@ -32,15 +36,23 @@ def test_what_a_campaign_checks_it_finds(tmp_path: Path) -> None:
     points = made_runs.planned(tmp_path).points
     expected = {p.point_id: made_runs.record(p, epochs_done=2).row for p in points}
     (tmp_path / "prepared/store").mkdir(parents=True)
-    round = chaos.Round(0, "local", tmp_path / "round", tmp_path / "prepared", random.Random(0), None)
+    round = chaos.Round(
+        0, "local", tmp_path / "round", tmp_path / "prepared", random.Random(0), None
+    )
     folder = Path(round.results) / "chaos/records"
     folder.mkdir(parents=True)
     for point in points:
-        (folder / f"{point.point_id}.json").write_bytes(records.encode(made_runs.record(point, epochs_done=2)))
+        (folder / f"{point.point_id}.json").write_bytes(
+            records.encode(made_runs.record(point, epochs_done=2))
+        )
     round.look()
     assert not round.wrong
-    (folder / f"{points[0].point_id}.json").write_bytes(records.encode(made_runs.record(points[0], "failed")))
-    (folder / f"{points[1].point_id}.json").write_bytes(records.encode(made_runs.record(points[1], diversity=0.75, epochs_done=2)))
+    (folder / f"{points[0].point_id}.json").write_bytes(
+        records.encode(made_runs.record(points[0], "failed"))
+    )
+    (folder / f"{points[1].point_id}.json").write_bytes(
+        records.encode(made_runs.record(points[1], diversity=0.75, epochs_done=2))
+    )
     round.look()
     assert sum("was done and changed" in w for w in round.wrong) == 2
     log = tmp_path / "run.txt"

@@ -1,4 +1,6 @@
-"""The cluster files are ones that Ray takes, and mistakes in them are explained. No cloud is asked."""
+"""The cluster files are ones that Ray takes, and mistakes in them are explained. No cloud is
+asked.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +31,23 @@ ANSWERS = {
 
 
 @pytest.fixture(autouse=True)
-def in_the_project(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Paths of file_mounts begin where the command is run; nothing may find credentials or a cloud; a home with a token, returned."""
+def in_the_project(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Paths of file_mounts begin where the command is run; nothing may find credentials or a cloud;
+    a home with a token, returned.
+    """
     monkeypatch.chdir(small.ROOT)
     home = tmp_path_factory.mktemp("home")
     (home / ".ray").mkdir()
     (home / ".ray/auth_token").touch(0o600)
     monkeypatch.setenv("HOME", str(home))
-    for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "GOOGLE_APPLICATION_CREDENTIALS"):
+    for name in (
+        "AWS_PROFILE",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+    ):
         monkeypatch.delenv(name, raising=False)
     return home
 
@@ -56,7 +67,9 @@ def written(folder: Path, text: str) -> Path:
 
 
 def told(folder: Path, text: str) -> tuple[str, int]:
-    """The report on a text, as one line of words, and the status; every line fits, but for those of a long file name."""
+    """The report on a text, as one line of words, and the status; every line fits, but for those of
+    a long file name.
+    """
     path = written(folder, text)
     out, status = check.report(path)
     assert all(len(line) < 80 for line in out.splitlines() if str(path) not in line), out
@@ -85,7 +98,9 @@ def test_a_file_as_it_is_lacks_nothing_but_what_people_must_fill_in(name: str) -
 
 def test_every_placeholder_of_the_files_is_answered_in_these_tests() -> None:
     assert not any(
-        rules.PLACEHOLDER.search(value) for name in FILES for _, value in rules.texts(yaml.safe_load(filled(name)))
+        rules.PLACEHOLDER.search(value)
+        for name in FILES
+        for _, value in rules.texts(yaml.safe_load(filled(name)))
     )
 
 
@@ -94,20 +109,46 @@ def test_every_placeholder_of_the_files_is_answered_in_these_tests() -> None:
     [
         (
             "cluster.yaml",
-            ["oneshot on aws, us-west-2", "m5.large, runs no trials", "0..8 of g5.xlarge spot, 1 GPU each", "s3://", "10 minutes"],
+            [
+                "oneshot on aws, us-west-2",
+                "m5.large, runs no trials",
+                "0..8 of g5.xlarge spot, 1 GPU each",
+                "s3://",
+                "10 minutes",
+            ],
         ),
         (
             "oneshot/cluster/gcp.yaml",
-            ["gcp, us-west1-a", "n2-standard-2, runs no trials", "0..8 of g2-standard-8 spot, 1 GPU each", "gs://"],
+            [
+                "gcp, us-west1-a",
+                "n2-standard-2, runs no trials",
+                "0..8 of g2-standard-8 spot, 1 GPU each",
+                "gs://",
+            ],
         ),
-        ("oneshot/cluster/local.yaml", ["oneshot on local", "head 10.0.0.1", "2..2 of 2 machines: 10.0.0.2, 10.0.0.3", "/SHARED/FOLDER"]),
+        (
+            "oneshot/cluster/local.yaml",
+            [
+                "oneshot on local",
+                "head 10.0.0.1",
+                "2..2 of 2 machines: 10.0.0.2, 10.0.0.3",
+                "/SHARED/FOLDER",
+            ],
+        ),
     ],
 )
 def test_a_file_that_is_filled_in_is_summed_up(tmp_path: Path, name: str, facts: list[str]) -> None:
     text, status = told(tmp_path, filled(name))
     assert status == 0 and "hint:" not in text and "No cloud was contacted" in text
     assert all(fact in text for fact in facts), text
-    assert all(command in text for command in ("ray up ", "ray dashboard ", "ray job submit --address http://127.0.0.1:8265"))
+    assert all(
+        command in text
+        for command in (
+            "ray up ",
+            "ray dashboard ",
+            "ray job submit --address http://127.0.0.1:8265",
+        )
+    )
 
 
 def edited(change: Callable[[dict[str, Any]], Any], name: str = "cluster.yaml") -> str:
@@ -134,50 +175,112 @@ def put(place: str, value: Any) -> Callable[[dict[str, Any]], None]:
 
 WORKER = "available_node_types.gpu_worker"
 AWS: list[tuple[Callable[[dict[str, Any]], None], list[str]]] = [
-    (put("idle_timeout_minuts", 5), ["no key 'idle_timeout_minuts' at the top of the file", "help: write idle_timeout_minutes"]),
-    (put(f"{WORKER}.max_worker", 5), [f"no key 'max_worker' in {WORKER}.", f"{WORKER}.max_worker", "help: write max_workers"]),
-    (put(f"{WORKER}.spot", True), ["no key 'spot'", "take it out; known", "node_config, priority, resources"]),
-    (put("idle_timeout_minutes", "ten"), ["idle_timeout_minutes is ten (text), a number is needed", "help: give a number"]),
-    (put("cluster_name", 7), ["cluster_name is 7 (a whole number), text is needed", 'in quotes: "7"']),
-    (put("setup_commands", "pip install ."), ["setup_commands is pip install . (text), a list is needed", "after a dash"]),
+    (
+        put("idle_timeout_minuts", 5),
+        ["no key 'idle_timeout_minuts' at the top of the file", "help: write idle_timeout_minutes"],
+    ),
+    (
+        put(f"{WORKER}.max_worker", 5),
+        [f"no key 'max_worker' in {WORKER}.", f"{WORKER}.max_worker", "help: write max_workers"],
+    ),
+    (
+        put(f"{WORKER}.spot", True),
+        ["no key 'spot'", "take it out; known", "node_config, priority, resources"],
+    ),
+    (
+        put("idle_timeout_minutes", "ten"),
+        ["idle_timeout_minutes is ten (text), a number is needed", "help: give a number"],
+    ),
+    (
+        put("cluster_name", 7),
+        ["cluster_name is 7 (a whole number), text is needed", 'in quotes: "7"'],
+    ),
+    (
+        put("setup_commands", "pip install ."),
+        ["setup_commands is pip install . (text), a list is needed", "after a dash"],
+    ),
     (put("cluster_name", None), ["cluster_name is missing", "add a name"]),
     (put("max_workers", -1), ["max_workers is -1, below 0", "give 0 or more"]),
-    (put("head_node_type", "haed"), ["head_node_type is 'haed'", "Did you mean 'head'?", "help: write one of head, gpu_worker"]),
+    (
+        put("head_node_type", "haed"),
+        ["head_node_type is 'haed'", "Did you mean 'head'?", "help: write one of head, gpu_worker"],
+    ),
     (put("head_node_type", None), ["head_node_type is missing", "write one of head, gpu_worker"]),
     (put(f"{WORKER}.min_workers", 8), ["8 of gpu_worker stay even when idle"]),
     (
         put(f"{WORKER}.resources", {"GPU": 0.5}),
-        [f"{WORKER}.resources.GPU is 0.5 (a fraction)", "help: give what the whole", "--gpus-per-trial .5"],
+        [
+            f"{WORKER}.resources.GPU is 0.5 (a fraction)",
+            "help: give what the whole",
+            "--gpus-per-trial .5",
+        ],
     ),
     (put(f"{WORKER}.resources", None), [f"{WORKER}.resources is missing", "add resources: {}"]),
-    (put(f"{WORKER}.max_workers", 0), ["max_workers of gpu_worker is 0: none can start", "give 1 or more"]),
+    (
+        put(f"{WORKER}.max_workers", 0),
+        ["max_workers of gpu_worker is 0: none can start", "give 1 or more"],
+    ),
     (put(f"{WORKER}.min_workers", -2), ["min_workers of gpu_worker is -2", "give 0 or more"]),
     (put("max_workers", 0), ["max_workers is 0: no worker can start", "give the most workers"]),
     (put(WORKER, None), ["no node type besides the head's", "help: add one"]),
-    (put("file_mounts", {"~/oneshot": "./onshot"}), ["there is no ./onshot to copy to ~/oneshot", f"this is {small.ROOT}"]),
-    (put("rsync_exclude", ["data"]), ["rsync_exclude 'data' also keeps data of this project", '"/data" means']),
+    (
+        put("file_mounts", {"~/oneshot": "./onshot"}),
+        ["there is no ./onshot to copy to ~/oneshot", f"this is {small.ROOT}"],
+    ),
+    (
+        put("rsync_exclude", ["data"]),
+        ["rsync_exclude 'data' also keeps data of this project", '"/data" means'],
+    ),
     (put("rsync_exclude", ["*.txt"]), ["keeps constraints.txt of this project", '"/*.txt"']),
     (
         put("setup_commands", ["pip install boto3", "cd ~/oneshot"]),
         ["setup_commands: no command installs this project", "-c constraints.txt -e"],
     ),
-    (put("head_start_ray_commands", ["ray stop", "ray start --head"]), ["no --autoscaling-config", "add --autoscaling-config="]),
-    (put("auth.ssh_private_key", "~/.ssh/none.pem"), ["there is no file ~/.ssh/none.pem", "take the line out", "has no KeyName"]),
-    (put("provider.type", "awss"), ["there is no provider 'awss'", "Did you mean 'aws'?", "write one of aws, gcp, local"]),
+    (
+        put("head_start_ray_commands", ["ray stop", "ray start --head"]),
+        ["no --autoscaling-config", "add --autoscaling-config="],
+    ),
+    (
+        put("auth.ssh_private_key", "~/.ssh/none.pem"),
+        ["there is no file ~/.ssh/none.pem", "take the line out", "has no KeyName"],
+    ),
+    (
+        put("provider.type", "awss"),
+        ["there is no provider 'awss'", "Did you mean 'aws'?", "write one of aws, gcp, local"],
+    ),
     (
         put("provider", {"type": "aws", "regoin": "us-west-2"}),
         ["provider.regoin is no key that aws knows", "help: write region", "region is missing"],
     ),
-    (put(f"{WORKER}.node_config.instance_type", "g5.xlarge"), []),  # beside InstanceType nothing is missing, and Ray lets it pass
-    (put(f"{WORKER}.node_config", {"instance_type": "g5.xlarge"}), ["instance_type is no key that aws knows", "help: write InstanceType"]),
-    (put(f"{WORKER}.node_config.InstanceType", None), [f"{WORKER}.node_config.InstanceType is missing", "say which machine"]),
-    (put(f"{WORKER}.node_config.ImageId", None), ["gpu_worker has no ImageId", "Ubuntu 18.04", "how to find one"]),
-    (put("provider.region", "YOUR-REGION"), ["YOUR-REGION is still to be filled in", "provider.region", "help: replace it"]),
+    # beside InstanceType nothing is missing, and Ray lets it pass
+    (put(f"{WORKER}.node_config.instance_type", "g5.xlarge"), []),
+    (
+        put(f"{WORKER}.node_config", {"instance_type": "g5.xlarge"}),
+        ["instance_type is no key that aws knows", "help: write InstanceType"],
+    ),
+    (
+        put(f"{WORKER}.node_config.InstanceType", None),
+        [f"{WORKER}.node_config.InstanceType is missing", "say which machine"],
+    ),
+    (
+        put(f"{WORKER}.node_config.ImageId", None),
+        ["gpu_worker has no ImageId", "Ubuntu 18.04", "how to find one"],
+    ),
+    (
+        put("provider.region", "YOUR-REGION"),
+        ["YOUR-REGION is still to be filled in", "provider.region", "help: replace it"],
+    ),
 ]
 
 
-@pytest.mark.parametrize(("change", "words"), [case for case in AWS if case[1]], ids=[case[1][0][:40] for case in AWS if case[1]])
-def test_a_mistake_is_named_with_a_remedy(tmp_path: Path, change: Callable[[dict[str, Any]], None], words: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [case for case in AWS if case[1]],
+    ids=[case[1][0][:40] for case in AWS if case[1]],
+)
+def test_a_mistake_is_named_with_a_remedy(
+    tmp_path: Path, change: Callable[[dict[str, Any]], None], words: list[str]
+) -> None:
     text, status = told(tmp_path, edited(change))
     assert all(word in text for word in words), text
     assert status == (0 if "stay even" in words[0] else 2) and " help: " in text
@@ -189,18 +292,34 @@ def test_more_workers_at_least_than_at_most(tmp_path: Path) -> None:
         config["available_node_types"]["gpu_worker"]["min_workers"] = 4
 
     text, status = told(tmp_path, edited(change))
-    assert status == 2 and "max_workers is 3, less than the min_workers of all types: 4 of gpu_worker" in text and "raise it" in text
+    assert (
+        status == 2
+        and "max_workers is 3, less than the min_workers of all types: 4 of gpu_worker" in text
+        and "raise it" in text
+    )
     text, status = told(tmp_path, edited(put(f"{WORKER}.min_workers", 9)))
     assert status == 2 and "min_workers of gpu_worker is 9, above its max_workers 8" in text
 
 
 LOCAL: list[tuple[Callable[[dict[str, Any]], None], list[str]]] = [
     (put("provider.head_ip", None), ["provider.head_ip is missing", "the address of the machine"]),
-    (put("provider.worker_ips", None), ["provider.worker_ips is missing", "list the other machines"]),
-    (put("provider.worker_ips", "10.0.0.2"), ["provider.worker_ips is 10.0.0.2 (text), a list is needed", "after a dash"]),
-    (put("provider.worker_ips", ["10.0.0.1"]), ["10.0.0.1 is there twice", "take it out: the head"]),
+    (
+        put("provider.worker_ips", None),
+        ["provider.worker_ips is missing", "list the other machines"],
+    ),
+    (
+        put("provider.worker_ips", "10.0.0.2"),
+        ["provider.worker_ips is 10.0.0.2 (text), a list is needed", "after a dash"],
+    ),
+    (
+        put("provider.worker_ips", ["10.0.0.1"]),
+        ["10.0.0.1 is there twice", "take it out: the head"],
+    ),
     (put("auth", {}), ["auth.ssh_user is missing", "the user's name"]),
-    (put("head_node_type", "x"), ["provider local has no head_node_type", "take it out: Ray finds"]),
+    (
+        put("head_node_type", "x"),
+        ["provider local has no head_node_type", "take it out: Ray finds"],
+    ),
 ]
 
 
@@ -240,68 +359,142 @@ def test_in_all_files_every_node_asks_for_the_token_that_travels(name: str) -> N
     starts = [c for key in STARTS for c in config[key] if "ray start" in c]
     assert len(starts) == 2 and all("RAY_AUTH_MODE=token" in c for c in starts)
     assert config["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
-    assert any("export RAY_AUTH_MODE=token" in c for c in config["setup_commands"]), "`ray status` over ssh needs it"
+    assert any("export RAY_AUTH_MODE=token" in c for c in config["setup_commands"]), (
+        "`ray status` over ssh needs it"
+    )
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_cluster_without_a_token_is_explained(tmp_path: Path, in_the_project: Path, name: str) -> None:
+def test_a_cluster_without_a_token_is_explained(
+    tmp_path: Path, in_the_project: Path, name: str
+) -> None:
     for mode in ("RAY_AUTH_MODE=disabled ", ""):
         text, status = told(tmp_path, edited(with_mode(mode, *STARTS), name))
-        assert status == 0 and "hint: no token is asked for" in text and "ray get-auth-token --generate" in text, text
+        assert (
+            status == 0
+            and "hint: no token is asked for" in text
+            and "ray get-auth-token --generate" in text
+        ), text
         assert "export RAY_AUTH_MODE" not in text
     for key in STARTS:
         text, status = told(tmp_path, edited(with_mode("", key), name))
-        assert status == 2 and "differ in RAY_AUTH_MODE" in text and "before each `ray start`" in text, text
+        assert (
+            status == 2 and "differ in RAY_AUTH_MODE" in text and "before each `ray start`" in text
+        ), text
     text, status = told(tmp_path, edited(lambda c: c["file_mounts"].pop("~/.ray/auth_token"), name))
-    assert status == 2 and "no token goes to the nodes" in text and "~/.ray/auth_token: ~/.ray/auth_token" in text, text
+    assert (
+        status == 2
+        and "no token goes to the nodes" in text
+        and "~/.ray/auth_token: ~/.ray/auth_token" in text
+    ), text
     (in_the_project / ".ray/auth_token").chmod(0o644)
     text, status = told(tmp_path, filled(name))
-    assert status == 0 and "hint: others on this machine may read" in text and "chmod 600" in text, text
+    assert (
+        status == 0 and "hint: others on this machine may read" in text and "chmod 600" in text
+    ), text
     assert "export RAY_AUTH_MODE=token" in text, "whoever submits needs it too"
     (in_the_project / ".ray/auth_token").unlink()
     text, status = told(tmp_path, filled(name))
-    assert status == 2 and "there is no ~/.ray/auth_token" in text and "make it, once: (umask 077; ray get-auth-token" in text, text
+    assert (
+        status == 2
+        and "there is no ~/.ray/auth_token" in text
+        and "make it, once: (umask 077; ray get-auth-token" in text
+    ), text
 
 
 def test_on_google_cloud_gpus_must_be_named_and_project_and_zone_given(tmp_path: Path) -> None:
-    text, status = told(tmp_path, edited(put(f"{WORKER}.resources", {"CPU": 8}), "oneshot/cluster/gcp.yaml"))
+    text, status = told(
+        tmp_path, edited(put(f"{WORKER}.resources", {"CPU": 8}), "oneshot/cluster/gcp.yaml")
+    )
     assert status == 2 and "gpu_worker has guestAccelerators but no GPU in its resources" in text
-    text, status = told(tmp_path, edited(put("provider", {"type": "gcp", "region": "us-west1"}), "oneshot/cluster/gcp.yaml"))
-    assert status == 2 and "provider.project_id is missing" in text and "provider.availability_zone is missing" in text
+    text, status = told(
+        tmp_path,
+        edited(put("provider", {"type": "gcp", "region": "us-west1"}), "oneshot/cluster/gcp.yaml"),
+    )
+    assert (
+        status == 2
+        and "provider.project_id is missing" in text
+        and "provider.availability_zone is missing" in text
+    )
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (put(f"{WORKER}.node_config.InstanceMarketOptions", None), ["paid on demand, not spot", "MarketType: spot", "g5.xlarge on demand"]),
-        (put(f"{WORKER}.node_config.InstanceType", "m5.4xlarge"), ["gpu_worker has no GPU", "m5.4xlarge spot, 0 GPUs each"]),
-        (put(f"{WORKER}.node_config.IamInstanceProfile", None), ["its trials cannot write to a bucket"]),
-        (put("available_node_types.head.resources", {}), ["the head has processors for trials", "m5.large, runs trials too"]),
-        (put("setup_commands", ["cd ~/oneshot && pip install ."]), ["install no pinned versions", "ray[default] is not installed"]),
         (
-            put("head_start_ray_commands", ["RAY_AUTH_MODE=token ray start --head --autoscaling-config=x"]),
+            put(f"{WORKER}.node_config.InstanceMarketOptions", None),
+            ["paid on demand, not spot", "MarketType: spot", "g5.xlarge on demand"],
+        ),
+        (
+            put(f"{WORKER}.node_config.InstanceType", "m5.4xlarge"),
+            ["gpu_worker has no GPU", "m5.4xlarge spot, 0 GPUs each"],
+        ),
+        (
+            put(f"{WORKER}.node_config.IamInstanceProfile", None),
+            ["its trials cannot write to a bucket"],
+        ),
+        (
+            put("available_node_types.head.resources", {}),
+            ["the head has processors for trials", "m5.large, runs trials too"],
+        ),
+        (
+            put("setup_commands", ["cd ~/oneshot && pip install ."]),
+            ["install no pinned versions", "ray[default] is not installed"],
+        ),
+        (
+            put(
+                "head_start_ray_commands",
+                ["RAY_AUTH_MODE=token ray start --head --autoscaling-config=x"],
+            ),
             ["kill after 3 seconds", "RAY_JOB_STOP_WAIT_TIME_S=60"],
         ),
     ],
 )
-def test_what_works_but_is_hardly_meant_is_a_hint(tmp_path: Path, change: Callable[[dict[str, Any]], None], words: list[str]) -> None:
+def test_what_works_but_is_hardly_meant_is_a_hint(
+    tmp_path: Path, change: Callable[[dict[str, Any]], None], words: list[str]
+) -> None:
     text, status = told(tmp_path, edited(change))
     assert status == 0 and "is in order" in text and "hint: " in text and "error:" not in text
     assert all(word in text for word in words), text
 
 
 def test_mistakes_of_yaml_are_told_with_line_and_column(tmp_path: Path) -> None:
-    text, status = told(tmp_path, filled("cluster.yaml").replace("provider:\n  type: aws", "provider:\n\ttype: aws"))
-    line = next(n for n, s in enumerate(filled("cluster.yaml").splitlines(), 1) if s.startswith("provider:")) + 1
+    text, status = told(
+        tmp_path, filled("cluster.yaml").replace("provider:\n  type: aws", "provider:\n\ttype: aws")
+    )
+    line = (
+        next(
+            n
+            for n, s in enumerate(filled("cluster.yaml").splitlines(), 1)
+            if s.startswith("provider:")
+        )
+        + 1
+    )
     assert status == 2 and f"c.yaml:{line} column 1" in text and "replace the tab by spaces" in text
     text, status = told(tmp_path, "cluster_name: [oneshot\nprovider: {type: aws}\n")
-    assert status == 2 and "this is not YAML" in text and "c.yaml:2 column 9" in text and "look at indentation" in text
+    assert (
+        status == 2
+        and "this is not YAML" in text
+        and "c.yaml:2 column 9" in text
+        and "look at indentation" in text
+    )
     text, status = told(tmp_path, filled("cluster.yaml") + "\nmax_workers: 9\n")
     assert status == 2 and "max_workers is given twice" in text and "keep one of them" in text
 
 
 @pytest.mark.parametrize(
-    "text", ["", "- a\n", "just words\n", "&a [*a]\n", "a: &a [*a]\n", "provider: 3\n", "1: 2\n", "a: 2026-02-31\n", "\x00"]
+    "text",
+    [
+        "",
+        "- a\n",
+        "just words\n",
+        "&a [*a]\n",
+        "a: &a [*a]\n",
+        "provider: 3\n",
+        "1: 2\n",
+        "a: 2026-02-31\n",
+        "\x00",
+    ],
 )
 def test_nothing_that_a_file_may_hold_raises(tmp_path: Path, text: str) -> None:
     out, status = told(tmp_path, text)
@@ -319,15 +512,26 @@ def test_a_key_of_a_wrong_kind_never_raises(tmp_path: Path, key: str) -> None:
 def test_a_missing_file_is_named_with_a_near_one(tmp_path: Path) -> None:
     (tmp_path / "cluster.yaml").write_text("")
     out, status = check.report(tmp_path / "clustr.yaml")
-    assert status == 2 and "there is no file" in out and "did you mean" in out and "cluster.yaml?" in out
+    assert (
+        status == 2
+        and "there is no file" in out
+        and "did you mean" in out
+        and "cluster.yaml?" in out
+    )
     out, status = check.report(tmp_path)
     assert status == 2 and "Is a directory" in " ".join(out.split())
 
 
 def test_ray_has_the_last_word(tmp_path: Path) -> None:
-    """What only Ray knows about is told in its words; here, what it raises for a docker part that lacks a name."""
+    """What only Ray knows about is told in its words; here, what it raises for a docker part that
+    lacks a name.
+    """
     text, status = told(tmp_path, edited(put("docker", {"image": "rayproject/ray"})))
-    assert status == 2 and "error: Ray refuses this file: " in text and "compare it with cluster.yaml" in text
+    assert (
+        status == 2
+        and "error: Ray refuses this file: " in text
+        and "compare it with cluster.yaml" in text
+    )
 
 
 def test_the_text_fits_80_columns_in_the_project() -> None:
@@ -349,26 +553,48 @@ def test_looking_at_a_file_starts_no_ray_and_asks_no_cloud(tmp_path: Path) -> No
         "assert status == 0 and not ray.is_initialized(), out\n"
         "assert not {'torch', 'boto3', 'googleapiclient'} & set(sys.modules)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=small.ROOT, env=small.environment(), capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=small.ROOT,
+        env=small.environment(),
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
 
 
 def test_the_command_to_submit_reaches_the_other_shell_whole(tmp_path: Path) -> None:
-    """The words that `ray job submit` joins for the shell of the head (as in its source) are the command that was meant."""
+    """The words that `ray job submit` joins for the shell of the head (as in its source) are the
+    command that was meant.
+    """
     out, _ = check.report(written(tmp_path, filled("cluster.yaml")))
     command = out[out.index("ray job submit") :].replace("ray job submit", "printf '%s\\0'")
-    words = subprocess.run(command, shell=True, capture_output=True, text=True).stdout.split("\0")[:-1]
+    words = subprocess.run(command, shell=True, capture_output=True, text=True).stdout.split("\0")[
+        :-1
+    ]
     assert words[:4] == ["--address", "http://127.0.0.1:8265", "--", "bash"] and len(words) == 6
-    entrypoint = shlex.join(words[3:]).replace("exec .venv/bin/python", "echo").replace("cd ~/oneshot", "true")
+    entrypoint = (
+        shlex.join(words[3:])
+        .replace("exec .venv/bin/python", "echo")
+        .replace("cd ~/oneshot", "true")
+    )
     meant = ["run_sweep.py", "SWEEP", "--address", "auto", "--results", "s3://BUCKET/results"]
-    assert subprocess.run(entrypoint, shell=True, capture_output=True, text=True).stdout.split() == meant
+    assert (
+        subprocess.run(entrypoint, shell=True, capture_output=True, text=True).stdout.split()
+        == meant
+    )
 
 
 def test_what_stays_behind_is_no_part_of_the_project() -> None:
-    """The patterns of rsync_exclude begin at the top of the folder, where no part of the package lies."""
+    """The patterns of rsync_exclude begin at the top of the folder, where no part of the package
+    lies.
+    """
     for name in FILES:
         kept = yaml.safe_load((small.ROOT / name).read_text())["rsync_exclude"]
-        assert ".venv" in kept and all(p == ".venv" or (p.startswith("/") and not p.startswith(("/oneshot", "/sweeps"))) for p in kept)
+        assert ".venv" in kept and all(
+            p == ".venv" or (p.startswith("/") and not p.startswith(("/oneshot", "/sweeps")))
+            for p in kept
+        )
 
 
 def test_the_flag_prints_the_report(tmp_path: Path) -> None:
@@ -376,4 +602,8 @@ def test_the_flag_prints_the_report(tmp_path: Path) -> None:
     done = small.run("--check-cluster", good)
     assert (done.stdout.strip(), done.returncode) == (check.report(good)[0], 0), done.stderr
     done = small.run("--check-cluster", bad)
-    assert done.returncode == 2 and done.stdout.strip() == check.report(bad)[0] and "Traceback" not in done.stderr
+    assert (
+        done.returncode == 2
+        and done.stdout.strip() == check.report(bad)[0]
+        and "Traceback" not in done.stderr
+    )

@@ -17,7 +17,9 @@ from oneshot.sweep import settings
 ROOT = Path(__file__).parents[2]
 
 
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+def call(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> tuple[int, str, str]:
     monkeypatch.chdir(ROOT)
     try:
         status = cli.main(list(arguments))
@@ -27,7 +29,9 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *a
     return status, shown.out, shown.err
 
 
-def test_help_fits_and_its_examples_work(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_help_fits_and_its_examples_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("ONESHOT_RESULTS", str(tmp_path))
     status, out, _ = call(monkeypatch, capsys, "--help")
@@ -35,19 +39,32 @@ def test_help_fits_and_its_examples_work(monkeypatch: pytest.MonkeyPatch, capsys
     examples = re.findall(r"^  python run_sweep.py (.*)$", out, re.M)
     assert len(examples) == 5
     for example in examples:
-        status, out, err = call(monkeypatch, capsys, *shlex.split(example), *([] if "--status" in example else ["--check"]))
+        status, out, err = call(
+            monkeypatch,
+            capsys,
+            *shlex.split(example),
+            *([] if "--status" in example else ["--check"]),
+        )
         assert status == 0, (example, err)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message", "help"),
     [
-        (["quickstrat", "--check"], "there is no sweep 'quickstrat'. Did you mean 'quickstart'?", ""),
+        (
+            ["quickstrat", "--check"],
+            "there is no sweep 'quickstrat'. Did you mean 'quickstart'?",
+            "",
+        ),
         ([], "which sweep?", "run_sweep.py --list"),
         (["quickstart", "--chekc"], "unrecognized arguments: --chekc", "did you mean --check?"),
         (["quickstart", "--limit", "0"], "0 is not a whole number of at least 1", "--help"),
         (["quickstart", "--check", "--set", "epochs"], "is not NAME=VALUE", "--set epochs=20"),
-        (["quickstart", "--check", "--set", "epochs=1,2"], "gives several values", "grid(epochs=[...])"),
+        (
+            ["quickstart", "--check", "--set", "epochs=1,2"],
+            "gives several values",
+            "grid(epochs=[...])",
+        ),
         (["quickstart", "--check", "--set", "epoch=1"], "Did you mean 'epochs'?", ""),
         (["quickstart", "--check", "--set", "beta=1"], "beta is an axis of this sweep", ""),
         (["quickstart", "--check", "--set", "simclr.epoch=1"], "simclr has no setting 'epoch'", ""),
@@ -56,13 +73,26 @@ def test_help_fits_and_its_examples_work(monkeypatch: pytest.MonkeyPatch, capsys
         (["quickstart", "--ret"], "unrecognized arguments: --ret", ""),
         (["quickstart", "--watch"], "--watch goes with --status", "quickstart --status --watch"),
         (["quickstart", "--status", "--watch", "0"], "0 is outside 0.1 .. 86400 seconds", "--help"),
-        (["--status", "--watch", "quickstart"], "'quickstart' is not a number of seconds; SWEEP stands before --watch", "--help"),
-        (["quickstrat", "--status", "--watch"], "there is no sweep 'quickstrat'. Did you mean 'quickstart'?", ""),
+        (
+            ["--status", "--watch", "quickstart"],
+            "'quickstart' is not a number of seconds; SWEEP stands before --watch",
+            "--help",
+        ),
+        (
+            ["quickstrat", "--status", "--watch"],
+            "there is no sweep 'quickstrat'. Did you mean 'quickstart'?",
+            "",
+        ),
         (["--settings", "vae_snt"], "Did you mean 'vae_stn'?", ""),
     ],
 )
 def test_mistakes_are_refused_in_words(
-    arguments: list[str], message: str, help: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    arguments: list[str],
+    message: str,
+    help: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("ONESHOT_RESULTS", str(tmp_path))
     status, _, err = call(monkeypatch, capsys, *arguments)
@@ -70,22 +100,39 @@ def test_mistakes_are_refused_in_words(
     assert err.startswith("error: ")
 
 
-def test_check_shows_the_stacks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_check_shows_the_stacks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     def check(*more: str) -> str:
-        return " ".join(call(monkeypatch, capsys, "vae_stn", "--check", "--results", str(tmp_path), *more)[1].split())
+        return " ".join(
+            call(monkeypatch, capsys, "vae_stn", "--check", "--results", str(tmp_path), *more)[
+                1
+            ].split()
+        )
 
     monkeypatch.setattr("os.cpu_count", lambda: 2)
-    assert "trainings 2,176, trained as stacks: 128 of 17 on a GPU; 256 of 6 and 128 of 5 on 2 cores" in check()
-    assert "2,176, trained as stacks: 128 of 9 and 128 of 8 on a GPU; 128 of 9 and 128 of 8 on 2 cores" in check("--max-stack", "9")
+    assert (
+        "trainings 2,176, trained as stacks: 128 of 17 on a GPU; 256 of 6 and 128 of 5 on 2 cores"
+        in check()
+    )
+    assert (
+        "2,176, trained as stacks: 128 of 9 and 128 of 8 on a GPU; 128 of 9 and 128 of 8 on 2 cores"
+        in check("--max-stack", "9")
+    )
     assert "trainings 2,176, each on its own" in check("--max-stack", "1")
 
 
-def test_a_newer_results_folder_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_newer_results_folder_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     (tmp_path / "quickstart").mkdir()
-    pq.write_table(pa.table({"a": [1]}).replace_schema_metadata({b"oneshot": b'{"format": 7}'}), tmp_path / "quickstart/points.parquet")
+    pq.write_table(
+        pa.table({"a": [1]}).replace_schema_metadata({b"oneshot": b'{"format": 7}'}),
+        tmp_path / "quickstart/points.parquet",
+    )
     status, _, err = call(monkeypatch, capsys, "quickstart", "--check", "--results", str(tmp_path))
     assert status == 2 and "table format 7" in err and "Nothing was changed" in err
 
@@ -93,23 +140,49 @@ def test_a_newer_results_folder_is_refused(monkeypatch: pytest.MonkeyPatch, caps
 def test_absent_images_are_named_with_every_folder_looked_in(tmp_path: Path) -> None:
     """Omniglot nowhere, and a network that answers nothing."""
     closed = dict.fromkeys(("https_proxy", "HTTPS_PROXY", "all_proxy"), "http://127.0.0.1:9")
-    environment = {**small.environment(), **closed, "ONESHOT_CACHE": str(tmp_path / "cache"), "HOME": str(tmp_path)}
+    environment = {
+        **small.environment(),
+        **closed,
+        "ONESHOT_CACHE": str(tmp_path / "cache"),
+        "HOME": str(tmp_path),
+    }
     environment.pop("ONESHOT_DATA", None)
-    command = [sys.executable, str(ROOT / "run_sweep.py"), str(ROOT / "sweeps/vae_stn.py"), "--local", "--results", str(tmp_path / "r")]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 2 and "error: Omniglot is not here and cannot be downloaded" in done.stderr, done.stderr
-    assert all(place in done.stderr for place in ("images_background.zip", "$ONESHOT_DATA", "./data/omniglot", "cache"))
+    command = [
+        sys.executable,
+        str(ROOT / "run_sweep.py"),
+        str(ROOT / "sweeps/vae_stn.py"),
+        "--local",
+        "--results",
+        str(tmp_path / "r"),
+    ]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert (
+        done.returncode == 2
+        and "error: Omniglot is not here and cannot be downloaded" in done.stderr
+    ), done.stderr
+    assert all(
+        place in done.stderr
+        for place in ("images_background.zip", "$ONESHOT_DATA", "./data/omniglot", "cache")
+    )
     assert "Traceback" not in done.stderr and not list((tmp_path / "r/vae_stn").glob("records/*"))
 
 
 @pytest.mark.parametrize("family", [*settings.names("models"), *settings.names("critics")])
-def test_every_family_lists_its_settings(family: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_family_lists_its_settings(
+    family: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     status, out, _ = call(monkeypatch, capsys, "--settings", family)
     kind = "models" if family in settings.names("models") else "critics"
     assert status == 0 and all(name in out for name in settings.head(kind, family).fields)
 
 
-def test_the_list_of_sweeps_names_each_file(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_of_sweeps_names_each_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     status, out, _ = call(monkeypatch, capsys, "--list")
     assert status == 0 and ["vae_stn", "2,176"] in [line.split()[:2] for line in out.splitlines()]
-    assert {line.split()[0] for line in out.splitlines()} == {p.stem for p in (ROOT / "sweeps").glob("*.py")}
+    assert {line.split()[0] for line in out.splitlines()} == {
+        p.stem for p in (ROOT / "sweeps").glob("*.py")
+    }

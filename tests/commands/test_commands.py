@@ -1,4 +1,6 @@
-"""What the commands say and return: readers that leave, printed commands, paths, selections, counts, old results."""
+"""What the commands say and return: readers that leave, printed commands, paths, selections,
+counts, old results.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,14 @@ def planned(asked: Sequence[str], *more: str) -> Plan:
 def record(made: Plan, points: Sequence[Point], status: str = "done", **more: Any) -> None:
     """Leave a record of these points."""
     for p in points:
-        row = {**p.row(), "status": status, "train_seconds": 1.0, "device": "a lamp", "error": None, **more}
+        row = {
+            **p.row(),
+            "status": status,
+            "train_seconds": 1.0,
+            "device": "a lamp",
+            "error": None,
+            **more,
+        }
         if status == "failed":
             row |= dict(error_type="RuntimeError", error="the lamp went out", log="log.txt")
         made.store.write(records.key(made.sweep.name, p.point_id), records.encode(Record(row)))
@@ -62,7 +71,9 @@ def record(made: Plan, points: Sequence[Point], status: str = "done", **more: An
 # Readers that leave
 
 
-@pytest.mark.parametrize("look", [["--list"], ["--check"], ["--status", "--json"], ["--settings", "copy"], ["--help"]])
+@pytest.mark.parametrize(
+    "look", [["--list"], ["--check"], ["--status", "--json"], ["--settings", "copy"], ["--help"]]
+)
 def test_a_look_whose_reader_leaves_ends_quietly(
     look: list[str], asked: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
@@ -79,12 +90,21 @@ def test_a_look_into_a_closed_pipe_ends_quietly_as_a_process(asked: list[str]) -
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, str(small.ROOT / "run_sweep.py"), *asked, "--list"]
-    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, env=small.environment(), timeout=120)
+    done = subprocess.run(
+        command,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=small.environment(),
+        timeout=120,
+    )
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_run_whose_reader_has_left_does_not_begin(asked: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_run_whose_reader_has_left_does_not_begin(
+    asked: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(sys, "stderr", Closed())
     assert cli.main([*asked, "--local"]) == 141
     assert not (tmp_path / "results").exists()
@@ -92,7 +112,9 @@ def test_a_run_whose_reader_has_left_does_not_begin(asked: list[str], monkeypatc
 
 @pytest.mark.parametrize("unread", [False, True])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE])
-def test_a_stopped_run_tells_by_what(number: signal.Signals, unread: bool, asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_run_tells_by_what(
+    number: signal.Signals, unread: bool, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def run(made: Plan, *_: Any) -> driver.Outcome:
         if unread:
             monkeypatch.setattr(sys, "stderr", Closed())
@@ -102,14 +124,20 @@ def test_a_stopped_run_tells_by_what(number: signal.Signals, unread: bool, asked
     assert cli.main([*asked, "--local"]) == 128 + number
 
 
-def test_a_run_whose_summary_nobody_reads_is_no_success(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_whose_summary_nobody_reads_is_no_success(
+    asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
 
-    monkeypatch.setattr(driver, "run", lambda made, *_: driver.Outcome(dict(done=6, diverged=0, failed=0), 0, 1.0))
+    monkeypatch.setattr(
+        driver, "run", lambda made, *_: driver.Outcome(dict(done=6, diverged=0, failed=0), 0, 1.0)
+    )
     monkeypatch.setattr(sys, "stdout", Closed())
     assert cli.main([*asked, "--local"]) == 141
 
 
-def test_a_broken_socket_is_not_taken_for_a_missing_cluster(asked: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+def test_a_broken_socket_is_not_taken_for_a_missing_cluster(
+    asked: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
 
     def fail(error: Exception) -> Callable[..., Any]:
         def run(*_: Any) -> Any:
@@ -122,7 +150,9 @@ def test_a_broken_socket_is_not_taken_for_a_missing_cluster(asked: list[str], mo
         cli.main([*asked, "--local"])
     monkeypatch.setattr(driver, "run", fail(ConnectionError("no Ray cluster answers at there")))
     assert cli.main([*asked, "--local"]) == 2
-    assert "no Ray cluster answers at there\n  help: start one with ray up" in capsys.readouterr().err
+    assert (
+        "no Ray cluster answers at there\n  help: start one with ray up" in capsys.readouterr().err
+    )
 
 
 def load_analyze() -> Any:
@@ -133,13 +163,20 @@ def load_analyze() -> Any:
     return module
 
 
-def test_tables_are_written_to_files_though_nobody_reads_the_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_tables_are_written_to_files_though_nobody_reads_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     import pandas as pd
 
     analyze, frame = load_analyze(), pd.DataFrame({"a": [1, 2]})
-    monkeypatch.setattr(analyze, "run", lambda args: (analyze.show(frame, True), frame.to_csv(args.csv), 0)[2])
+    monkeypatch.setattr(
+        analyze, "run", lambda args: (analyze.show(frame, True), frame.to_csv(args.csv), 0)[2]
+    )
     monkeypatch.setattr(sys, "stdout", Closed())
-    assert analyze.main(["results", "--csv", str(tmp_path / "t.csv")]) == 0 and (tmp_path / "t.csv").exists()
+    assert (
+        analyze.main(["results", "--csv", str(tmp_path / "t.csv")]) == 0
+        and (tmp_path / "t.csv").exists()
+    )
 
 
 # Ctrl-C
@@ -171,7 +208,11 @@ def words_of(action: argparse.Action) -> list[str]:
         return [flag]
     if action.type is not None:
         return [flag, "3"] if action.type is cli._positive else [flag, ".25"]
-    return [flag, AWKWARD] * (2 if isinstance(action, argparse._AppendAction) else 1) if flag else [AWKWARD]
+    return (
+        [flag, AWKWARD] * (2 if isinstance(action, argparse._AppendAction) else 1)
+        if flag
+        else [AWKWARD]
+    )
 
 
 def flags_of_runs() -> list[argparse.Action]:
@@ -182,7 +223,9 @@ def flags_of_runs() -> list[argparse.Action]:
 
 def pasted(command: str) -> list[str]:
     """The words that bash makes of a command line."""
-    done = subprocess.run(["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True, text=True, check=True
+    )
     return done.stdout.split("\0")[:-1]
 
 
@@ -195,8 +238,12 @@ def test_a_printed_command_is_the_command(dest: str) -> None:
     words = pasted(printed)
     assert words[:2] == ["python", "run_sweep.py"] and words == shlex.split(printed)
     assert cli.parser().parse_args(words[2:]) == options
-    assert all(n == 1 for w, n in Counter(words).items() if w.startswith("--") and w != "--set"), "a flag twice"
-    assert len(flags_of_runs()) > 12 and {"address", "drop_weights", "where"} <= {a.dest for a in flags_of_runs()}
+    assert all(n == 1 for w, n in Counter(words).items() if w.startswith("--") and w != "--set"), (
+        "a flag twice"
+    )
+    assert len(flags_of_runs()) > 12 and {"address", "drop_weights", "where"} <= {
+        a.dest for a in flags_of_runs()
+    }
 
 
 def test_values_that_look_like_flags_stay_values() -> None:
@@ -204,11 +251,22 @@ def test_values_that_look_like_flags_stay_values() -> None:
     assert cli.parser().parse_args(pasted(cli.command(options))[2:]) == options
 
 
-def test_the_commands_in_last_words_can_be_pasted(asked: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+def test_the_commands_in_last_words_can_be_pasted(
+    asked: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
     """Those of a dry run, of a stop, of trouble, of failures, and where nothing is left to run."""
 
     monkeypatch.setattr(driver, "Outcome", driver.Outcome)
-    given = [*asked, "--where", 'model == "vae_stn" and beta <= 1', "--address", "auto", "--gpus-per-trial", ".25", "--drop-weights"]
+    given = [
+        *asked,
+        "--where",
+        'model == "vae_stn" and beta <= 1',
+        "--address",
+        "auto",
+        "--gpus-per-trial",
+        ".25",
+        "--drop-weights",
+    ]
     options = cli.parser().parse_args(given)
 
     def said(mark: str, text: str) -> argparse.Namespace:
@@ -219,7 +277,9 @@ def test_the_commands_in_last_words_can_be_pasted(asked: list[str], monkeypatch:
     assert said("Run:", capsys.readouterr().out) == options
     for outcome, mark in [(dict(signal=2), "Continue:"), (dict(trouble="no room"), "Continue:")]:
         with monkeypatch.context() as patch:
-            patch.setattr(driver, "run", lambda made, *_, o=outcome: driver.Outcome({}, 1, 1.0, **o))
+            patch.setattr(
+                driver, "run", lambda made, *_, o=outcome: driver.Outcome({}, 1, 1.0, **o)
+            )
             assert cli.main(given) in (1, 130)
         assert said(mark, capsys.readouterr().err) == options
     made = planned(given)
@@ -228,7 +288,11 @@ def test_the_commands_in_last_words_can_be_pasted(asked: list[str], monkeypatch:
     assert cli.main(given) == 1
     assert said("Run the failed ones again:", capsys.readouterr().err) == retry
     made.log.update()
-    text = messages.finished(made, driver.Outcome(dict(done=0, diverged=0, failed=1), 0, 1.0), cli.command(retry, retry_failed=True))
+    text = messages.finished(
+        made,
+        driver.Outcome(dict(done=0, diverged=0, failed=1), 0, 1.0),
+        cli.command(retry, retry_failed=True),
+    )
     assert cli.parser().parse_args(pasted(text.splitlines()[-1].strip())[2:]) == retry
     assert pasted(text.splitlines()[-2].removeprefix("next"))[:2] == ["python", "analyze.py"]
 
@@ -236,7 +300,9 @@ def test_the_commands_in_last_words_can_be_pasted(asked: list[str], monkeypatch:
 # Paths
 
 
-def test_a_home_folder_is_meant_in_every_path(asked: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_home_folder_is_meant_in_every_path(
+    asked: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("ONESHOT_RESULTS", "~/from_env")
     assert planned(["~/small.py"]).store.base == str(tmp_path / "from_env")
@@ -244,14 +310,28 @@ def test_a_home_folder_is_meant_in_every_path(asked: list[str], monkeypatch: pyt
     analyze, seen = load_analyze(), []
     monkeypatch.setattr(analyze, "run", lambda args: seen.append(args) or 0)
     flags = ["--csv", "--parquet", "--figures", "--importance"]
-    assert analyze.main(["~/a", "~/b", *(word for flag in flags for word in (flag, f"~/{flag}"))]) == 0
+    assert (
+        analyze.main(["~/a", "~/b", *(word for flag in flags for word in (flag, f"~/{flag}"))]) == 0
+    )
     assert seen[0].results == [str(tmp_path / "a"), str(tmp_path / "b")]
-    assert [getattr(seen[0], flag[2:]) for flag in flags] == [str(tmp_path / flag) for flag in flags]
-    assert analyze.main(["~/a", "--importance"]) == 0 and (seen[1].importance, seen[1].csv) == ("", None)
+    assert [getattr(seen[0], flag[2:]) for flag in flags] == [
+        str(tmp_path / flag) for flag in flags
+    ]
+    assert analyze.main(["~/a", "--importance"]) == 0 and (seen[1].importance, seen[1].csv) == (
+        "",
+        None,
+    )
 
 
-def test_other_paths_stay_and_an_unknown_home_is_an_error(asked: list[str], capsys: Capture) -> None:
-    assert [paths.user_path(p) for p in ("a~b", "s3://b/~c", "/d", "")] == ["a~b", "s3://b/~c", "/d", ""]
+def test_other_paths_stay_and_an_unknown_home_is_an_error(
+    asked: list[str], capsys: Capture
+) -> None:
+    assert [paths.user_path(p) for p in ("a~b", "s3://b/~c", "/d", "")] == [
+        "a~b",
+        "s3://b/~c",
+        "/d",
+        "",
+    ]
     assert cli.main([asked[0], "--check", "--results", "~nobody-of-this-name/x"]) == 2
     assert "the home folder ~nobody-of-this-name is not known\n  help: " in capsys.readouterr().err
 
@@ -259,13 +339,27 @@ def test_other_paths_stay_and_an_unknown_home_is_an_error(asked: list[str], caps
 # Selections
 
 
-@pytest.mark.parametrize("look", [["--local"], ["--check"], ["--status"], ["--list"], ["--check", "--json"], ["--list", "--json"]])
+@pytest.mark.parametrize(
+    "look",
+    [
+        ["--local"],
+        ["--check"],
+        ["--status"],
+        ["--list"],
+        ["--check", "--json"],
+        ["--list", "--json"],
+    ],
+)
 @pytest.mark.parametrize("condition", ["beta > 100", "model == 'human'", "status == 'done'"])
-def test_a_selection_without_points_is_refused(look: list[str], condition: str, asked: list[str], tmp_path: Path, capsys: Capture) -> None:
+def test_a_selection_without_points_is_refused(
+    look: list[str], condition: str, asked: list[str], tmp_path: Path, capsys: Capture
+) -> None:
     """References do not count; nothing is written."""
     assert cli.main([*asked, "--where", condition, *look]) == 2
     shown = capsys.readouterr()
-    assert shown.out == "" and shown.err.startswith(f"error: no point fulfils {condition!r}\n  help: ")
+    assert shown.out == "" and shown.err.startswith(
+        f"error: no point fulfils {condition!r}\n  help: "
+    )
     held = dict(beta="beta is 0, 1, 2", model="model is vae_stn", status="status is missing")
     assert held[condition.split()[0]] in shown.err and not (tmp_path / "results").exists()
 
@@ -274,7 +368,9 @@ def test_a_selection_without_points_is_refused(look: list[str], condition: str, 
 
 
 def test_counts_are_those_of_the_points_that_a_run_is_about(asked: list[str]) -> None:
-    """--limit, --where and --retry-failed: what is not selected is not done, and what is retried is not done yet."""
+    """--limit, --where and --retry-failed: what is not selected is not done, and what is retried is
+    not done yet.
+    """
 
     seen: list[tuple[int, int]] = []
 
@@ -307,23 +403,36 @@ def test_the_words_after_a_stop_count_what_goes_on(asked: list[str]) -> None:
     from oneshot.engine.driver import Outcome
 
     def words(made: Plan, new: Sequence[Point] = ()) -> str:
-        return messages.stopped(made, Outcome({}, 0, 1.0, 2, new_rows=[dict(point_id=p.point_id) for p in new]), "again").splitlines()[0]
+        return messages.stopped(
+            made, Outcome({}, 0, 1.0, 2, new_rows=[dict(point_id=p.point_id) for p in new]), "again"
+        ).splitlines()[0]
 
     made = planned(asked)
     own = messages.own(made)
     assert words(made) == "Stopped: 0 finished, 0 continue from checkpoints, 6 not started."
     record(made, own[:1], "failed")
-    for p, name in [(own[0], "checkpoint.pt"), (own[1], "training.pt"), (own[2], ".checkpoint.pt.1.2.tmp")]:
+    for p, name in [
+        (own[0], "checkpoint.pt"),
+        (own[1], "training.pt"),
+        (own[2], ".checkpoint.pt.1.2.tmp"),
+    ]:
         made.store.write(f"store/trainings/{p.train_id}/{name}", b"x")
-    assert words(planned(asked)) == "Stopped: 1 finished, 1 continue from checkpoints, 4 not started."
+    assert (
+        words(planned(asked)) == "Stopped: 1 finished, 1 continue from checkpoints, 4 not started."
+    )
     retried = planned(asked, "--retry-failed")
     assert words(retried) == "Stopped: 0 finished, 2 continue from checkpoints, 4 not started."
-    assert words(retried, own[:1]) == "Stopped: 1 finished, 1 continue from checkpoints, 4 not started."
+    assert (
+        words(retried, own[:1])
+        == "Stopped: 1 finished, 1 continue from checkpoints, 4 not started."
+    )
     limited = planned(asked, "--limit", "1")
     assert words(limited) == "Stopped: 1 finished, 1 continue from checkpoints, 3 not started."
 
 
-def test_words_after_a_stop_come_without_the_store(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_words_after_a_stop_come_without_the_store(
+    asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from oneshot.engine.driver import Outcome
     from oneshot.store.store import Unavailable
 
@@ -332,11 +441,16 @@ def test_words_after_a_stop_come_without_the_store(asked: list[str], monkeypatch
 
     made = planned(asked)
     monkeypatch.setattr(Store, "keys", silent)
-    assert "6 left (which of them continue from checkpoints cannot be seen: no answer)" in messages.stopped(made, Outcome({}, 6, 1.0, 2), "x")
+    assert (
+        "6 left (which of them continue from checkpoints cannot be seen: no answer)"
+        in messages.stopped(made, Outcome({}, 6, 1.0, 2), "x")
+    )
 
 
 @pytest.mark.parametrize("look", ["--check", "--status", "--list", "stopped"])
-def test_a_look_costs_one_listing_of_the_trainings(look: str, asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_look_costs_one_listing_of_the_trainings(
+    look: str, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from oneshot.engine.driver import Outcome
 
     asks: Counter[str] = Counter()
@@ -365,7 +479,11 @@ def test_keys_are_all_below_a_folder_but_temporary_files(tmp_path: Path) -> None
     store = Store(tmp_path)
     for key in ("a/c/2", "a/b/1", "a/0", "ab/3", "a/b/.1.9.9.tmp"):
         store.write(key, b"")
-    assert store.keys("a") == ["a/0", "a/b/1", "a/c/2"] and store.keys("a/b") == ["a/b/1"] and store.keys("nowhere") == []
+    assert (
+        store.keys("a") == ["a/0", "a/b/1", "a/c/2"]
+        and store.keys("a/b") == ["a/b/1"]
+        and store.keys("nowhere") == []
+    )
 
 
 # Old and odd results
@@ -376,7 +494,11 @@ def test_rows_from_before_a_setting_do_not_break_a_look(asked: list[str], capsys
     made = planned(asked)
     first, second, third = messages.own(made)
     old = {n: v for n, v in first.row().items() if n != "time_steps"}
-    for p, row in [(first, old), (second, {**second.row(), "dataset": "gone"}), (third, {**third.row(), "split": "gone"})]:
+    for p, row in [
+        (first, old),
+        (second, {**second.row(), "dataset": "gone"}),
+        (third, {**third.row(), "split": "gone"}),
+    ]:
         whole = {**row, "status": "done", "train_seconds": 2.0, "device": "a lamp"}
         made.store.write(records.key("small", p.point_id), records.encode(Record(whole)))
     for look in ("--check", "--status", "--list"):
@@ -390,7 +512,10 @@ def test_rows_of_a_family_that_is_gone_are_passed_over(asked: list[str]) -> None
     record(made, made.points[:1])
     made.log.update()
     (record_of_person,) = made.log.records.values()
-    gone = dataclasses.replace(record_of_person, row={**record_of_person.row, "model": "my_old_family", "point_id": "0" * 16})
+    gone = dataclasses.replace(
+        record_of_person,
+        row={**record_of_person.row, "model": "my_old_family", "point_id": "0" * 16},
+    )
     made.log.records["0" * 16] = gone
     assert plan.signature(gone.row, []) is None and plan.row_work(gone.row) is None
     assert [r.row["model"] for r in made.current_records()] == ["human"]
@@ -399,7 +524,9 @@ def test_rows_of_a_family_that_is_gone_are_passed_over(asked: list[str]) -> None
 
 def test_a_damaged_quality_of_a_critic_costs_its_row_alone(asked: list[str]) -> None:
     made = planned(asked)
-    (simclr, protonet) = {spec.id: spec for p in made.points for spec in (p.simclr, p.protonet)}.values()
+    (simclr, protonet) = {
+        spec.id: spec for p in made.points for spec in (p.simclr, p.protonet)
+    }.values()
     made.store.write(simclr.quality_key, b'{"critic": "simclr"')
     made.store.write(protonet.quality_key, b'{"critic": "protonet"}')
     with pytest.warns(UserWarning, match=r"quality\.json is damaged"):
@@ -410,13 +537,25 @@ def test_a_damaged_quality_of_a_critic_costs_its_row_alone(asked: list[str]) -> 
 
 
 def test_a_family_that_tells_no_work_has_no_estimate(tmp_path: Path, capsys: Capture) -> None:
-    text = small.write_sweep(tmp_path).read_text().replace('model="vae_stn"', 'model="copy"').replace('variant="tiny",', "")
-    text = text.replace("grid(beta=[0.0, 1.0, 2.0])", "grid(drawings_per_class=[2, 3])").replace(" drawings_per_class=4", "")
+    text = (
+        small.write_sweep(tmp_path)
+        .read_text()
+        .replace('model="vae_stn"', 'model="copy"')
+        .replace('variant="tiny",', "")
+    )
+    text = text.replace("grid(beta=[0.0, 1.0, 2.0])", "grid(drawings_per_class=[2, 3])").replace(
+        " drawings_per_class=4", ""
+    )
     (tmp_path / "copy.py").write_text(text.replace("epochs=2, batch_size=512,", ""))
     asked = [str(tmp_path / "copy.py"), "--results", str(tmp_path / "r"), "--check"]
     assert cli.main(asked) == 0
-    assert "estimate    none: copy does not tell the work of its trainings" in capsys.readouterr().out
-    assert cli.main([*asked, "--json"]) == 0 and json.loads(capsys.readouterr().out)["estimate_seconds"] is None
+    assert (
+        "estimate    none: copy does not tell the work of its trainings" in capsys.readouterr().out
+    )
+    assert (
+        cli.main([*asked, "--json"]) == 0
+        and json.loads(capsys.readouterr().out)["estimate_seconds"] is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -431,7 +570,9 @@ def test_a_family_that_tells_no_work_has_no_estimate(tmp_path: Path, capsys: Cap
         (0.5, 1e-12, 2, "0.5000 +- 0.0000"),
     ],
 )
-def test_digits_follow_the_standard_error(value: float, error: float | None, digits: int, text: str) -> None:
+def test_digits_follow_the_standard_error(
+    value: float, error: float | None, digits: int, text: str
+) -> None:
     assert messages.measured(value, error, digits) == text
 
 
@@ -439,14 +580,20 @@ def test_warnings_are_lines_without_code(asked: list[str], monkeypatch: pytest.M
     shown: list[str] = []
 
     def dispatch(options: argparse.Namespace) -> int:
-        for file in (plan.__file__, str(small.ROOT / "analyze.py"), "/usr/lib/python3/site-packages/numpy/core.py"):
+        for file in (
+            plan.__file__,
+            str(small.ROOT / "analyze.py"),
+            "/usr/lib/python3/site-packages/numpy/core.py",
+        ):
             shown.append(warnings.formatwarning("p1.json is damaged", UserWarning, file, 7))
         return 0
 
     before = warnings.formatwarning
     monkeypatch.setattr(cli, "_dispatch", dispatch)
     assert cli.main(asked) == 0 and warnings.formatwarning is before
-    assert shown[:2] == ["warning: p1.json is damaged\n"] * 2 and "core.py:7: UserWarning" in shown[2]
+    assert (
+        shown[:2] == ["warning: p1.json is damaged\n"] * 2 and "core.py:7: UserWarning" in shown[2]
+    )
 
 
 @pytest.mark.parametrize(
@@ -461,7 +608,9 @@ def test_warnings_are_lines_without_code(asked: list[str], monkeypatch: pytest.M
         ("--set=epochs=1,2", "gives several values"),
     ],
 )
-def test_numbers_are_refused_in_words(value: str, message: str, asked: list[str], capsys: Capture) -> None:
+def test_numbers_are_refused_in_words(
+    value: str, message: str, asked: list[str], capsys: Capture
+) -> None:
     try:
         status = cli.main([*asked, "--check", value])
     except SystemExit as end:
@@ -470,7 +619,11 @@ def test_numbers_are_refused_in_words(value: str, message: str, asked: list[str]
 
 
 def test_a_quoted_text_may_hold_a_comma() -> None:
-    assert cli._assignments(["file='a,b.npz'", "epochs=3", "variant=tiny"]) == {"file": "a,b.npz", "epochs": 3, "variant": "tiny"}
+    assert cli._assignments(["file='a,b.npz'", "epochs=3", "variant=tiny"]) == {
+        "file": "a,b.npz",
+        "epochs": 3,
+        "variant": "tiny",
+    }
 
 
 def test_looks_fit_80_columns(asked: list[str], capsys: Capture) -> None:
@@ -483,8 +636,17 @@ def test_looks_fit_80_columns(asked: list[str], capsys: Capture) -> None:
 
 
 def test_looks_import_nothing_heavy(asked: list[str]) -> None:
-    code = f"import sys; from oneshot import cli; cli.main({[*asked, '--check']!r}); print(sorted(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=small.environment(), timeout=120)
+    code = (
+        f"import sys; from oneshot import cli; cli.main({[*asked, '--check']!r});"
+        " print(sorted(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=small.environment(),
+        timeout=120,
+    )
     loaded = eval(done.stdout.splitlines()[-1])
     assert done.returncode == 0 and "oneshot.console.messages" in loaded
     assert not {"torch", "ray", "pandas", "matplotlib", "scipy"} & set(loaded)

@@ -1,4 +1,6 @@
-"""What the README shows is run: its sweep, its commands, its five pandas questions. What it says in tables and captions is compared."""
+"""What the README shows is run: its sweep, its commands, its five pandas questions. What it says in
+tables and captions is compared.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +16,35 @@ from oneshot.sweep import definition, settings
 from oneshot.sweep.expansion import expand
 
 README = (small.ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.M | re.S)  # fences pair up, so each match is one block
+# fences pair up, so each match is one block
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.M | re.S)
 PYTHON = [text for language, text in BLOCKS if language == "python"]
-LINES = [line.split("#")[0].strip() for language, text in BLOCKS if not language for line in text.splitlines()]
-ON_CLUSTERS = [m.group(1) for line in LINES if (m := re.search(r"run_sweep\.py(?: --)? (.*(?:cluster\.yaml|BUCKET/results))'?$", line))]
-SWEEPS = [line for line in LINES if line.startswith("python run_sweep.py") and "BUCKET" not in line and "cluster.yaml" not in line]
+LINES = [
+    line.split("#")[0].strip()
+    for language, text in BLOCKS
+    if not language
+    for line in text.splitlines()
+]
+ON_CLUSTERS = [
+    m.group(1)
+    for line in LINES
+    if (m := re.search(r"run_sweep\.py(?: --)? (.*(?:cluster\.yaml|BUCKET/results))'?$", line))
+]
+SWEEPS = [
+    line
+    for line in LINES
+    if line.startswith("python run_sweep.py")
+    and "BUCKET" not in line
+    and "cluster.yaml" not in line
+]
 ANALYSES = [line for line in LINES if line.startswith("python analyze.py results/quickstart")]
 
 
 def test_every_kind_of_block_was_found() -> None:
-    assert (len(PYTHON), len(SWEEPS), len(ANALYSES), len(ON_CLUSTERS)) == (6, 7, 3, 7) and {"make sweep", "make test"} <= set(LINES)
+    assert (len(PYTHON), len(SWEEPS), len(ANALYSES), len(ON_CLUSTERS)) == (6, 7, 3, 7) and {
+        "make sweep",
+        "make test",
+    } <= set(LINES)
 
 
 def test_the_sweep_shown_is_valid(tmp_path: Path) -> None:
@@ -36,7 +57,11 @@ def test_the_sweep_shown_is_valid(tmp_path: Path) -> None:
 def test_commands_on_sweeps_are_accepted(command: str, tmp_path: Path) -> None:
     words = shlex.split(command)[2:]
     looks = {"--check", "--status", "--list", "--settings"} & set(words)
-    done = small.main(*words, *([] if looks else ["--check"]), *([] if "--settings" in words else ["--results", tmp_path]))
+    done = small.main(
+        *words,
+        *([] if looks else ["--check"]),
+        *([] if "--settings" in words else ["--results", tmp_path]),
+    )
     assert done.returncode == 0 and done.stdout, done.stderr
 
 
@@ -44,7 +69,9 @@ def test_commands_on_sweeps_are_accepted(command: str, tmp_path: Path) -> None:
 def test_commands_for_clusters_are_understood(arguments: str) -> None:
     """They are parsed here; on a cluster and on object stores their kind is run by other tests."""
     options = cli.parser().parse_args(shlex.split(arguments))
-    assert options.check_cluster == "cluster.yaml" or (options.results == "s3://BUCKET/results" and definition.load(options.sweep))
+    assert options.check_cluster == "cluster.yaml" or (
+        options.results == "s3://BUCKET/results" and definition.load(options.sweep)
+    )
 
 
 @pytest.mark.parametrize("command", ANALYSES)
@@ -58,37 +85,49 @@ def test_commands_on_results_run(command: str, finished: Path, tmp_path: Path) -
         assert {"human", "copy", "noise"} <= set(done.stdout.split())
 
 
-def test_the_five_questions_have_answers(finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_five_questions_have_answers(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(finished)
     space: dict[str, object] = {}
     answers = []
     for block in PYTHON[1:]:
         exec(block.replace("results/quickstart", "results/small"), space)
         answers.append(capsys.readouterr().out)
-    assert len(answers) == 5 and all(len(a.splitlines()) >= 3 and "Empty" not in a for a in answers), answers
+    assert len(answers) == 5 and all(
+        len(a.splitlines()) >= 3 and "Empty" not in a for a in answers
+    ), answers
 
 
 def test_the_table_of_sweeps_has_the_counts() -> None:
     for name, count in re.findall(r"^\| `(\w+)` \| ([\d,]+) \|", README, re.M):
         loaded = definition.load(small.ROOT / "sweeps" / f"{name}.py")
-        assert sum(p.model == loaded.model for p in expand(loaded)) == int(count.replace(",", "")), name
+        assert sum(p.model == loaded.model for p in expand(loaded)) == int(
+            count.replace(",", "")
+        ), name
 
 
 # ---- tables and captions
 
 PAGES = sorted(
-    path for path in small.ROOT.rglob("*.md") if not {".venv", "results", "node_modules"} & set(path.relative_to(small.ROOT).parts)
+    path
+    for path in small.ROOT.rglob("*.md")
+    if not {".venv", "results", "node_modules"} & set(path.relative_to(small.ROOT).parts)
 )
 
 
 def tables(text: str) -> list[list[list[str]]]:
-    """The tables of a page, cells in rows: lines that begin with a bar, outside blocks of code, in one piece."""
+    """The tables of a page, cells in rows: lines that begin with a bar, outside blocks of code, in
+    one piece.
+    """
     found: list[list[list[str]]] = [[]]
     fenced = False
     for line in text.splitlines():
         fenced ^= line.startswith("```")
         if line.startswith("|") and not fenced:
-            cells = re.sub(r"`[^`]*`", lambda code: code[0].replace("|", "/"), line).replace("\\|", "/")
+            cells = re.sub(r"`[^`]*`", lambda code: code[0].replace("|", "/"), line).replace(
+                "\\|", "/"
+            )
             found[-1].append([cell.strip() for cell in cells.strip().strip("|").split("|")])
         elif found[-1]:
             found.append([])
@@ -110,36 +149,65 @@ def test_tables_have_a_head_and_rows_of_one_length(page: Path) -> None:
 
 
 def test_the_pages_have_their_tables() -> None:
-    assert {"README.md", "CHANGELOG.md", "oneshot/README.md", "benchmarks/RESULTS.md"} <= {str(p.relative_to(small.ROOT)) for p in PAGES}
-    assert len(tables(README)) == 5 and len(tables((small.ROOT / "benchmarks/RESULTS.md").read_text())) > 8
+    assert {"README.md", "CHANGELOG.md", "oneshot/README.md", "benchmarks/RESULTS.md"} <= {
+        str(p.relative_to(small.ROOT)) for p in PAGES
+    }
+    assert (
+        len(tables(README)) == 5
+        and len(tables((small.ROOT / "benchmarks/RESULTS.md").read_text())) > 8
+    )
 
 
 def test_every_family_stands_in_the_table_of_models_with_variants_that_there_are() -> None:
     table = next(table for table in tables(README) if any(row[0] == "`set_vae`" for row in table))
     named = {name: row[1] for row in table for name in re.findall(r"`(\w+)`", row[0])}
-    families = {path.stem for path in (small.ROOT / "oneshot" / "models").glob("*.py")} - {"__init__"}
+    families = {path.stem for path in (small.ROOT / "oneshot" / "models").glob("*.py")} - {
+        "__init__"
+    }
     assert set(named) == families
     for name, told in named.items():
         for text in re.findall(r"variants ((?:`\w+`(?: \([^)]*\))?(?:, and |, | and )?)+)", told):
             variants = re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", text))
-            assert len(variants) > 1 and set(variants) <= set(settings.head("models", name).variants), (name, variants)
+            assert len(variants) > 1 and set(variants) <= set(
+                settings.head("models", name).variants
+            ), (name, variants)
 
 
 def test_the_caption_of_the_first_figure_says_what_was_measured() -> None:
-    """The published curve turns back and ours does not: the caption must say so, with the figures of RESULTS."""
+    """The published curve turns back and ours does not: the caption must say so, with the figures
+    of RESULTS.
+    """
     found = tables((small.ROOT / "benchmarks" / "RESULTS.md").read_text())
     ours = next(table for table in found if table[0][0] == "beta" and "diversity" in table[0])
     column = {name: i for i, name in enumerate(ours[0])}
     recognizability = [float(row[column["recognizability %"]].split()[0]) for row in ours[2:]]
     distances = [float(row[column["distance"]]) for row in ours[2:]]
     published = {row[0]: row[1] for row in found[0]}
-    best, last = (float(re.search(r"(\d+) %", published[name])[1]) for name in ("best recognizability", "beta 4"))  # type: ignore[index]
-    caption = " ".join(
-        re.search(r"^!\[.*?\]\(benchmarks/figures/vae_stn_beta_trajectory.png\)\n\n\*(.*?)\*$", README, re.M | re.S)[1].split()
+    best, last = (
+        float(re.search(r"(\d+) %", published[name])[1])
+        for name in ("best recognizability", "beta 4")
     )  # type: ignore[index]
-    assert len(recognizability) == 12 and recognizability == sorted(recognizability) and min(distances) > 2 and last < best
-    assert "Twelve" in caption and f"falls again from {best:.0f} % to {last:.0f} % at beta 4" in caption
-    assert f"rises to the end, to {recognizability[-1]:.0f} %" in caption and "People stay ahead" in caption
+    caption = " ".join(
+        re.search(
+            r"^!\[.*?\]\(benchmarks/figures/vae_stn_beta_trajectory.png\)\n\n\*(.*?)\*$",
+            README,
+            re.M | re.S,
+        )[1].split()
+    )  # type: ignore[index]
+    assert (
+        len(recognizability) == 12
+        and recognizability == sorted(recognizability)
+        and min(distances) > 2
+        and last < best
+    )
+    assert (
+        "Twelve" in caption
+        and f"falls again from {best:.0f} % to {last:.0f} % at beta 4" in caption
+    )
+    assert (
+        f"rises to the end, to {recognizability[-1]:.0f} %" in caption
+        and "People stay ahead" in caption
+    )
 
 
 def test_every_exit_status_is_told() -> None:

@@ -18,11 +18,16 @@ from oneshot.console.progress import Progress, Running, State, duration, lines, 
 
 def state() -> State:
     made = State("vae_stn", 100, before=40, work=60.0)
-    made.running = {"a": Running("beta=1", 17, 1.0, done=61, total=200), "b": Running("beta=2", 1, 1.0)}
+    made.running = {
+        "a": Running("beta=1", 17, 1.0, done=61, total=200),
+        "b": Running("beta=2", 1, 1.0),
+    }
     return made
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(8, "8 s"), (150, "2 min"), (31800, "8 h 50 m"), (273600, "3 d 4 h")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(8, "8 s"), (150, "2 min"), (31800, "8 h 50 m"), (273600, "3 d 4 h")]
+)
 def test_durations_as_people_say_them(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
@@ -59,17 +64,33 @@ def test_a_trial_that_did_not_finish_does_not_count() -> None:
     assert (made.work_done, made.trials_ended, made.running) == (0, 0, {})
 
 
-def test_a_log_has_whole_lines_without_control_codes_and_few_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_has_whole_lines_without_control_codes_and_few_failures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
     stream, made = io.StringIO(), state()
     with Progress(made, stream) as shown:
         for i in range(8):
             made.end_point("failed")
-            shown.failure("failed", dict(point_id=f"{i:016d}", model="vae_stn", beta=1.0, seed=44, error_type="E", log="l.txt"), ["beta"])
+            shown.failure(
+                "failed",
+                dict(
+                    point_id=f"{i:016d}",
+                    model="vae_stn",
+                    beta=1.0,
+                    seed=44,
+                    error_type="E",
+                    log="l.txt",
+                ),
+                ["beta"],
+            )
         time.sleep(1.3)
     text = stream.getvalue()
     assert "\x1b" not in text and "\r" not in text and text.endswith("\n")
-    assert text.count(" failed 0000000") == progress.SHOWN_FAILURES and "3 more failed or diverged points" in text
+    assert (
+        text.count(" failed 0000000") == progress.SHOWN_FAILURES
+        and "3 more failed or diverged points" in text
+    )
     assert "vae_stn 48/100 48% running=18 failed=8" in text
     assert "left=" in summary(made)
 
@@ -101,7 +122,9 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_a_log_hears_of_a_run_each_minute_though_no_point_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_hears_of_a_run_each_minute_though_no_point_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.05)
     stream, made = io.StringIO(), State("small", 100)
     made.running["a"] = Running("beta=1.75 seed=44", 1, 1.0, done=37, total=100, loss=1.2345678)
@@ -115,7 +138,9 @@ def test_a_log_hears_what_is_prepared_or_waited_for(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.05)
     stream, made = io.StringIO(), State("small", 100, phase="preparing simclr epoch 3/10  loss=2.1")
     with Progress(made, stream):
-        wait_until(lambda: "small now: preparing simclr epoch 3/10  loss=2.1\n" in stream.getvalue())
+        wait_until(
+            lambda: "small now: preparing simclr epoch 3/10  loss=2.1\n" in stream.getvalue()
+        )
 
 
 def test_a_heartbeat_is_due_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,12 +158,20 @@ def test_the_trials_of_a_heartbeat_fit_a_line() -> None:
     made = State("vae_stn", 100)
     assert progress.heartbeat(made) == [summary(made)]
     for i in range(9):
-        made.running[str(i)] = Running(f"beta={i} time_steps=40 z=85 seed=44", 1, 1.0, done=i, total=8 if i > 1 else 0)
+        made.running[str(i)] = Running(
+            f"beta={i} time_steps=40 z=85 seed=44", 1, 1.0, done=i, total=8 if i > 1 else 0
+        )
     line = progress.heartbeat(made)[-1]
     assert line == "vae_stn at: beta=2 time_steps=40 z=85 seed=44 epoch 2/8; 8 more"
-    made.running = {str(i): Running(f"beta={i}", 1, 1.0, "drawing" if i else "epoch", i, 4, math.inf) for i in range(5)}
+    made.running = {
+        str(i): Running(f"beta={i}", 1, 1.0, "drawing" if i else "epoch", i, 4, math.inf)
+        for i in range(5)
+    }
     line = progress.heartbeat(made)[-1]
-    assert line == "vae_stn at: beta=0 epoch 0/4; beta=1 drawing 25%; beta=2 drawing 50%; 2 more" and len(line) < 90
+    assert (
+        line == "vae_stn at: beta=0 epoch 0/4; beta=1 drawing 25%; beta=2 drawing 50%; 2 more"
+        and len(line) < 90
+    )
     made.running = {"x": Running("a" * 200, 1, 1.0)}
     assert progress.heartbeat(made)[-1] == f"vae_stn at: {'a' * 200} starts"
 
@@ -217,7 +250,9 @@ def screen(text: str) -> list[str]:
     return rows
 
 
-def test_a_signal_that_speaks_in_the_middle_of_a_frame_leaves_frames_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_that_speaks_in_the_middle_of_a_frame_leaves_frames_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(progress, "REPAINT_SECONDS", 1000.0)  # this thread alone paints
@@ -227,10 +262,20 @@ def test_a_signal_that_speaks_in_the_middle_of_a_frame_leaves_frames_whole(monke
             stream.shown.say(word)
             assert len(screen(stream.getvalue())[-5:-1]) == 4
     assert stream.writes >= 5
-    assert screen(stream.getvalue()) == ["one", "two", "three", "Stopping: no new trials", "   Ctrl-C again stops at once", "four", ""]
+    assert screen(stream.getvalue()) == [
+        "one",
+        "two",
+        "three",
+        "Stopping: no new trials",
+        "   Ctrl-C again stops at once",
+        "four",
+        "",
+    ]
 
 
-def test_an_interrupt_in_the_middle_of_a_frame_leaves_no_half_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_in_the_middle_of_a_frame_leaves_no_half_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(progress, "REPAINT_SECONDS", 1000.0)
@@ -268,7 +313,9 @@ class Leaving(io.StringIO):
         return super().write(text)
 
 
-@pytest.mark.parametrize("error", [BrokenPipeError(32, "Broken pipe"), OSError(5, "Input/output error")])
+@pytest.mark.parametrize(
+    "error", [BrokenPipeError(32, "Broken pipe"), OSError(5, "Input/output error")]
+)
 def test_a_reader_that_leaves_is_told_once_and_hurts_nobody(error: OSError) -> None:
     left: list[str] = []
     stream = Leaving(error)
@@ -296,7 +343,9 @@ def test_a_closed_stderr_is_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
         shown.say("one")
 
 
-def test_a_mistake_in_what_is_shown_is_told_once_and_the_lines_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mistake_in_what_is_shown_is_told_once_and_the_lines_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.01)
     calls: list[int] = []
 
@@ -307,7 +356,10 @@ def test_a_mistake_in_what_is_shown_is_told_once_and_the_lines_go_on(monkeypatch
     stream = io.StringIO()
     with Progress(state(), stream, tick):
         wait_until(lambda: len(calls) > 3)
-    assert stream.getvalue().count("progress cannot be shown: IndexError: pop from an empty deque") == 1
+    assert (
+        stream.getvalue().count("progress cannot be shown: IndexError: pop from an empty deque")
+        == 1
+    )
 
 
 def test_a_warning_stays_above_the_live_lines(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,6 @@
-"""Watching a sweep: what is counted, what is shown, what is waited for, and how it ends. Rows come from a helper process."""
+"""Watching a sweep: what is counted, what is shown, what is waited for, and how it ends. Rows come
+from a helper process.
+"""
 
 from __future__ import annotations
 
@@ -40,9 +42,18 @@ from oneshot.sweep import definition
 from oneshot.sweep.expansion import Point, expand
 
 NOTE = dict(
-    pid=4711, host="node7", machine="m", token="t", running={"beta": {"0": 1, "1.5": 3}}, running_points=4, trials=2, left="8 h 50 m",
-    machines={"node7": 1, "node8": 1}, per_minute=9.4, phase="",
-)  # fmt: skip
+    pid=4711,
+    host="node7",
+    machine="m",
+    token="t",
+    running={"beta": {"0": 1, "1.5": 3}},
+    running_points=4,
+    trials=2,
+    left="8 h 50 m",
+    machines={"node7": 1, "node8": 1},
+    per_minute=9.4,
+    phase="",
+)
 
 HELPER = """
 import sys, time
@@ -61,7 +72,9 @@ with Lease(store, "wide", lambda: {"running_points": 2, "machines": {"node7": 2}
 
 def sweep_file(folder: Path, values: int = 10) -> Path:
     path = folder / "wide.py"
-    text = small.SWEEP.format(epochs=2, batch=512).replace("[0.0, 1.0, 2.0]", f"[i / 2 for i in range({values})]")
+    text = small.SWEEP.format(epochs=2, batch=512).replace(
+        "[0.0, 1.0, 2.0]", f"[i / 2 for i in range({values})]"
+    )
     path.write_text(text)
     return path
 
@@ -70,11 +83,31 @@ def points_of(path: Path | str) -> list[Point]:
     return [p for p in expand(definition.load(str(path))) if p.model == "vae_stn"]
 
 
-def commit(store: Store, point: Point, status: str = "done", ago: float = 0.0, host: str = "node7", **more: Any) -> None:
+def commit(
+    store: Store,
+    point: Point,
+    status: str = "done",
+    ago: float = 0.0,
+    host: str = "node7",
+    **more: Any,
+) -> None:
     ended = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=ago)
-    row = point.row() | dict(status=status, host=host, finished_at=ended.isoformat(timespec="seconds"), train_seconds=30.0) | more
+    row = (
+        point.row()
+        | dict(
+            status=status,
+            host=host,
+            finished_at=ended.isoformat(timespec="seconds"),
+            train_seconds=30.0,
+        )
+        | more
+    )
     if status != "done":
-        row |= dict(error_type="OutOfMemoryError", error="CUDA out of\nmemory", log=store.path(f"wide/logs/{point.point_id}.txt"))
+        row |= dict(
+            error_type="OutOfMemoryError",
+            error="CUDA out of\nmemory",
+            log=store.path(f"wide/logs/{point.point_id}.txt"),
+        )
     rows.commit(store, "wide", Record(row))
 
 
@@ -83,12 +116,16 @@ def made_of(path: Path, store: Store) -> Plan:
 
 
 def sign(store: Store, ago: float = 0.0, **more: Any) -> None:
-    store.write("wide/driver-1.json", json.dumps(NOTE | dict(time=time.time() - ago) | more).encode())
+    store.write(
+        "wide/driver-1.json", json.dumps(NOTE | dict(time=time.time() - ago) | more).encode()
+    )
 
 
 @pytest.fixture
 def running(tmp_path: Path) -> tuple[Path, Store, list[Point]]:
-    """A sweep of 10 points and 3 references: five done, one failed, one diverged, four at work elsewhere."""
+    """A sweep of 10 points and 3 references: five done, one failed, one diverged, four at work
+    elsewhere.
+    """
     path, store = sweep_file(tmp_path), Store(tmp_path / "results")
     points = points_of(path)
     for i, point in enumerate(points[:5]):
@@ -111,7 +148,9 @@ class Terminal:
         self.columns = columns
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            environment = {k: v for k, v in {**small.environment(), "TERM": "xterm"}.items() if k != "COLUMNS"}
+            environment = {
+                k: v for k, v in {**small.environment(), "TERM": "xterm"}.items() if k != "COLUMNS"
+            }
             command = [sys.executable, str(small.ROOT / "run_sweep.py"), *map(str, arguments)]
             os.chdir(small.ROOT)
             os.execve(sys.executable, command, environment)
@@ -174,28 +213,46 @@ class Terminal:
             self.lines[self.y], self.x = line[: self.x] + letter + line[self.x + 1 :], self.x + 1
 
 
-def test_counts_by_axis_value_are_those_of_the_records(running: tuple[Path, Store, list[Point]]) -> None:
+def test_counts_by_axis_value_are_those_of_the_records(
+    running: tuple[Path, Store, list[Point]],
+) -> None:
     path, store, points = running
     made = made_of(path, store)
     tally = Tally(made)
-    assert dict(tally.counts) == {"missing": 6, "done": 5, "failed": 1, "diverged": 1} and tally.counts == made.counts()
+    assert (
+        dict(tally.counts) == {"missing": 6, "done": 5, "failed": 1, "diverged": 1}
+        and tally.counts == made.counts()
+    )
     commit(store, points[5])  # run again, and done this time
     commit(store, points[7])
     os.utime(store.local(rows.key("wide", points[5].point_id)), (1, 1))  # type: ignore[arg-type]
-    assert tally.take(made.log.update()) == 2 and tally.counts["failed"] == 0 and tally.counts["missing"] == 5
+    assert (
+        tally.take(made.log.update()) == 2
+        and tally.counts["failed"] == 0
+        and tally.counts["missing"] == 5
+    )
     assert tally.failures(3)[0]["status"] == "diverged"
     for value, counts in tally.by_axis["beta"].items():
         assert sum(counts.values()) == 1 and counts[made.status(points[int(2 * value)])] == 1
     assert tally.take([Record({"point_id": "of another sweep", "status": "done"})]) == 0
 
 
-def test_speed_counts_the_last_hour_and_the_whole_run(running: tuple[Path, Store, list[Point]]) -> None:
+def test_speed_counts_the_last_hour_and_the_whole_run(
+    running: tuple[Path, Store, list[Point]],
+) -> None:
     path, store, _ = running
     known = facts.gather(Tally(made_of(path, store)), None, time.time())
-    assert known.per_hour == pytest.approx(4, rel=0.01), "rows of 2,700, 1,200, 60 and 30 s ago in an hour"
+    assert known.per_hour == pytest.approx(4, rel=0.01), (
+        "rows of 2,700, 1,200, 60 and 30 s ago in an hour"
+    )
     assert known.per_hour_overall == pytest.approx(7 / ((7200 + 30 - 30) / 3600), rel=0.01)
-    told = facts.gather(Tally(made_of(path, store)), (NOTE | dict(started=time.time() - 3000), 1.0), time.time())
-    assert told.per_hour_overall == pytest.approx(4 / (3000 / 3600), rel=0.01) and told.left == "8 h 50 m"
+    told = facts.gather(
+        Tally(made_of(path, store)), (NOTE | dict(started=time.time() - 3000), 1.0), time.time()
+    )
+    assert (
+        told.per_hour_overall == pytest.approx(4 / (3000 / 3600), rel=0.01)
+        and told.left == "8 h 50 m"
+    )
     silent = facts.gather(Tally(made_of(path, store)), (NOTE | dict(left="-"), 1.0), time.time())
     assert silent.left == "about 90 min", "six points at four an hour"
     assert (known.left, known.machines, known.told) == ("-", {"node7": 3, "node8": 1}, False)
@@ -209,35 +266,73 @@ def test_the_first_rows_are_no_speed_yet(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bad", [7, "x", None, [], {"beta": 3}, {"beta": {"1": "x"}}, float("inf")])
-def test_a_note_of_any_form_ends_nothing(bad: Any, running: tuple[Path, Store, list[Point]]) -> None:
+def test_a_note_of_any_form_ends_nothing(
+    bad: Any, running: tuple[Path, Store, list[Point]]
+) -> None:
     path, store, _ = running
-    names = ("running", "running_points", "machines", "left", "phase", "started", "trials", "per_minute")
+    names = (
+        "running",
+        "running_points",
+        "machines",
+        "left",
+        "phase",
+        "started",
+        "trials",
+        "per_minute",
+    )
     sign(store, **dict.fromkeys(names, bad))
     view = watched(path, store)
-    assert view.known and len(watch.screen(view)) > 5 and "13 points" in messages.status(made_of(path, store), "", None, False)
+    assert (
+        view.known
+        and len(watch.screen(view)) > 5
+        and "13 points" in messages.status(made_of(path, store), "", None, False)
+    )
     assert watch.summary(view) and json.dumps(watch._object(view, made_of(path, store)))
 
 
-def test_the_screen_says_what_matters_in_23_lines_of_79_columns(running: tuple[Path, Store, list[Point]]) -> None:
+def test_the_screen_says_what_matters_in_23_lines_of_79_columns(
+    running: tuple[Path, Store, list[Point]],
+) -> None:
     path, store, points = running
     shown = watch.screen(watched(path, store))
     text = "\n".join(shown)
     assert len(shown) <= 23 and all(len(line) <= 79 for line in shown)
     assert shown[0].startswith("wide  7/13  54%  [###") and shown[0].endswith("left 8 h 50 m")
-    assert re.search(r"  driver      process 4711 on node7 for 2 h 00 m, last sign \d s ago\n", text), text
-    assert re.search(r"speed       4.0 points/h in the last hour, 3.5 in this run, last row 3[0-5] s ago", text), text
+    assert re.search(
+        r"  driver      process 4711 on node7 for 2 h 00 m, last sign \d s ago\n", text
+    ), text
+    assert re.search(
+        r"speed       4.0 points/h in the last hour, 3.5 in this run, last row 3[0-5] s ago", text
+    ), text
     assert "machines    2 with 2 trials: node7 1, node8 1" in text
-    assert re.search(r"done +diverged +failed +missing +\(running\)\nall +5 +1 +1 +6 +\(4\)\n", text)
-    assert re.search(r"beta 1.5 +1 +0 +0 +0 +\(3\)", text) and re.search(r"beta 2.5 +0 +0 +1 +0 +-", text)
-    assert f"failed {points[5].point_id[:8]} beta=2.5 seed=44: OutOfMemoryError: CUDA out of" in text
+    assert re.search(
+        r"done +diverged +failed +missing +\(running\)\nall +5 +1 +1 +6 +\(4\)\n", text
+    )
+    assert re.search(r"beta 1.5 +1 +0 +0 +0 +\(3\)", text) and re.search(
+        r"beta 2.5 +0 +0 +1 +0 +-", text
+    )
+    assert (
+        f"failed {points[5].point_id[:8]} beta=2.5 seed=44: OutOfMemoryError: CUDA out of" in text
+    )
     assert f"logs/{points[5].point_id}.txt" in text
 
 
 def test_many_values_and_long_names_keep_the_size_and_lose_no_point(tmp_path: Path) -> None:
     path, store = sweep_file(tmp_path, 80), Store(tmp_path / ("long" * 30))
     for i, point in enumerate(points_of(path)[:60]):
-        commit(store, point, "failed" if i % 7 == 3 else "done", ago=60 - i, host=f"ip-10-0-0-{i}.internal")
-    sign(store, machines={f"node{i}." + "x" * 40: i for i in range(300)}, host="h" * 90, phase="p" * 300 + "\x1b[2J\n")
+        commit(
+            store,
+            point,
+            "failed" if i % 7 == 3 else "done",
+            ago=60 - i,
+            host=f"ip-10-0-0-{i}.internal",
+        )
+    sign(
+        store,
+        machines={f"node{i}." + "x" * 40: i for i in range(300)},
+        host="h" * 90,
+        phase="p" * 300 + "\x1b[2J\n",
+    )
     view = watched(path, store)
     for columns, most in ((80, 23), (80, 12), (40, 23), (60, 7)):
         shown = watch.screen(view, columns, most)
@@ -245,7 +340,9 @@ def test_many_values_and_long_names_keep_the_size_and_lose_no_point(tmp_path: Pa
         if columns == 80:
             assert all(len(line) <= 79 for line in shown), shown
     table = [
-        line.split()[-5:-1] for line in watch.screen(view) if line.startswith(("beta", "  ")) and "other values" in line + "other values"
+        line.split()[-5:-1]
+        for line in watch.screen(view)
+        if line.startswith(("beta", "  ")) and "other values" in line + "other values"
     ]
     counted = [row for row in table if len(row) == 4 and all(c.isdigit() for c in row)]
     assert [sum(int(row[i]) for row in counted) for i in range(4)] == [51, 0, 9, 20]
@@ -255,16 +352,30 @@ def test_a_terminal_is_painted_over_itself_and_ends_when_all_is_done(tmp_path: P
     path, results = sweep_file(tmp_path), tmp_path / "results"
     for point in expand(definition.load(str(path)))[:3]:
         commit(Store(results), point)
-    helper = subprocess.Popen([sys.executable, "-c", HELPER, str(results), str(path), "0.2"], cwd=small.ROOT, env=small.environment())
+    helper = subprocess.Popen(
+        [sys.executable, "-c", HELPER, str(results), str(path), "0.2"],
+        cwd=small.ROOT,
+        env=small.environment(),
+    )
     terminal = Terminal(path, "--status", "--watch", "0.3", "--results", results)
     try:
-        terminal.until(lambda: f"process {helper.pid} on" in terminal.text() and "  left 5 s" in terminal.lines[0])
-        terminal.until(lambda: "All 13 points have a result: 12 done, 0 diverged, 1 failed." in terminal.text())
+        terminal.until(
+            lambda: (
+                f"process {helper.pid} on" in terminal.text() and "  left 5 s" in terminal.lines[0]
+            )
+        )
+        terminal.until(
+            lambda: "All 13 points have a result: 12 done, 0 diverged, 1 failed." in terminal.text()
+        )
     finally:
         helper.kill()
         helper.wait()
     assert terminal.end() == 1, "a point failed, as the run itself would say"
-    assert terminal.scrolled == 0 and terminal.lines[0].startswith("wide  13/13  100%") and "failed " in terminal.text()
+    assert (
+        terminal.scrolled == 0
+        and terminal.lines[0].startswith("wide  13/13  100%")
+        and "failed " in terminal.text()
+    )
     assert all(write.count("\x1b[K") >= len(write.split("\n")) - 2 for write in terminal.writes), (
         "every line is written over, none taken away"
     )
@@ -275,7 +386,11 @@ def test_ctrl_c_leaves_the_screen_and_says_130(running: tuple[Path, Store, list[
     terminal = Terminal(path, "--status", "--watch", "--results", store.root)
     terminal.until(lambda: "process 4711" in terminal.text())
     os.kill(terminal.pid, signal.SIGINT)
-    assert terminal.end() == 130 and "Traceback" not in terminal.text() and terminal.lines[0].startswith("wide  7/13")
+    assert (
+        terminal.end() == 130
+        and "Traceback" not in terminal.text()
+        and terminal.lines[0].startswith("wide  7/13")
+    )
 
 
 @pytest.fixture
@@ -319,16 +434,28 @@ def test_a_pipe_gets_whole_lines_from_before_the_folder_is_there_to_the_end(
     text = "".join(shown) + out
     assert process.returncode == 1 and err == "", err
     lines = text.splitlines()
-    assert all(re.match(r"\d\d:\d\d:\d\d \S", line) for line in lines) and "\x1b" not in text and "\r" not in text
+    assert (
+        all(re.match(r"\d\d:\d\d:\d\d \S", line) for line in lines)
+        and "\x1b" not in text
+        and "\r" not in text
+    )
     failed = [line for line in lines if " failed " in line and "log=" in line]
-    assert len(failed) == 1 and "OutOfMemoryError" in failed[0] and f"log={results}/wide/logs/{every[4].point_id}.txt" in failed[0]
+    assert (
+        len(failed) == 1
+        and "OutOfMemoryError" in failed[0]
+        and f"log={results}/wide/logs/{every[4].point_id}.txt" in failed[0]
+    )
     assert lines[-1].endswith("wide All 7 points have a result: 6 done, 0 diverged, 1 failed.")
     shares = [int(found[1]) for line in lines if (found := re.search(r" wide (\d)/7 ", line))]
-    assert shares == sorted(shares) and len(shares) == len(set(shares)) + (shares.count(7) - 1) + (shares.count(3) - 1), "changes only"
+    assert shares == sorted(shares) and len(shares) == len(set(shares)) + (shares.count(7) - 1) + (
+        shares.count(3) - 1
+    ), "changes only"
     assert any("driver=" in line and "sign=" in line for line in lines)
 
 
-def test_json_is_one_object_a_line(tmp_path: Path, follow: Callable[..., subprocess.Popen[str]]) -> None:
+def test_json_is_one_object_a_line(
+    tmp_path: Path, follow: Callable[..., subprocess.Popen[str]]
+) -> None:
     path, store = sweep_file(tmp_path, 3), Store(tmp_path / "results")
     every = expand(definition.load(str(path)))
     for point in every[:5]:
@@ -336,12 +463,26 @@ def test_json_is_one_object_a_line(tmp_path: Path, follow: Callable[..., subproc
     process = follow(path, "--status", "--watch", "0.2", "--json", "--results", store.root)
     assert process.stdout is not None
     first = json.loads(process.stdout.readline())
-    assert (first["done"], first["missing"], first["running"], first["driver"], first["over"]) == (5, 1, None, None, False)
-    assert first["by_axis"]["beta"] == {"0": {"done": 1}, "0.5": {"done": 1}, "1": {"missing": 1}} and first["machines"] == {"node7": 5}
+    assert (first["done"], first["missing"], first["running"], first["driver"], first["over"]) == (
+        5,
+        1,
+        None,
+        None,
+        False,
+    )
+    assert first["by_axis"]["beta"] == {
+        "0": {"done": 1},
+        "0.5": {"done": 1},
+        "1": {"missing": 1},
+    } and first["machines"] == {"node7": 5}
     commit(store, every[5])
     out, err = process.communicate(timeout=20)
     last = [json.loads(line) for line in out.splitlines()][-1]
-    assert process.returncode == 0 and (last["done"], last["over"], last["latest_failures"]) == (6, True, []) and err == ""
+    assert (
+        process.returncode == 0
+        and (last["done"], last["over"], last["latest_failures"]) == (6, True, [])
+        and err == ""
+    )
 
 
 def test_a_reader_that_leaves_ends_it_quietly(running: tuple[Path, Store, list[Point]]) -> None:
@@ -350,7 +491,13 @@ def test_a_reader_that_leaves_ends_it_quietly(running: tuple[Path, Store, list[P
     command = f"'{sys.executable}' run_sweep.py {path} --status --watch 60 --results {store.root}"
     helper = f"{command} | head -1; echo ${{PIPESTATUS[0]}}"
     began = time.monotonic()
-    done = subprocess.run(["bash", "-c", helper], cwd=small.ROOT, env=small.environment(), capture_output=True, text=True)
+    done = subprocess.run(
+        ["bash", "-c", helper],
+        cwd=small.ROOT,
+        env=small.environment(),
+        capture_output=True,
+        text=True,
+    )
     assert done.stdout.splitlines()[-1] == "141" and done.stderr == ""
     assert time.monotonic() - began < 50
 
@@ -452,14 +599,26 @@ ODD = st.recursive(
     | st.text(st.characters(), max_size=8)
     | st.sampled_from(["yesterday", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "3"])
     | st.sampled_from(["done", "failed", "finished", "\ud800", "\x1b[2J\n", "2026-01-01"]),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2)
+    ),
     max_leaves=4,
 )
 TOLD = ("running", "running_points", "machines", "left", "phase", "started", "trials", "token")
 FIELDS = (
-    "status", "point_id", "finished_at", "host", "train_seconds", "draw_seconds", "error", "error_type",
-    "log", "model", "beta", "seed",
-)  # fmt: skip
+    "status",
+    "point_id",
+    "finished_at",
+    "host",
+    "train_seconds",
+    "draw_seconds",
+    "error",
+    "error_type",
+    "log",
+    "model",
+    "beta",
+    "seed",
+)
 
 
 @pytest.fixture(scope="module")
@@ -469,13 +628,17 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     return made_of(sweep_file(folder, 3), Store(folder / "results"))
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
 @given(
     odd=st.lists(st.dictionaries(st.sampled_from(FIELDS), ODD, max_size=4), max_size=6),
     told=st.dictionaries(st.sampled_from(TOLD), ODD) | st.none(),
     sign=st.floats(0, 60),
 )
-def test_odd_rows_and_notes_end_nothing(odd: list[dict[str, Any]], told: dict[str, Any] | None, sign: float, planned: Plan) -> None:
+def test_odd_rows_and_notes_end_nothing(
+    odd: list[dict[str, Any]], told: dict[str, Any] | None, sign: float, planned: Plan
+) -> None:
     made, points = planned, [p for p in planned.points if p.model == "vae_stn"]
     good = dict(finished_at="2026-01-01T00:00:00+00:00", train_seconds=1.0, host="node7")
     good |= dict(error_type="E", error="text", log="log.txt")
@@ -505,7 +668,9 @@ def test_odd_rows_and_notes_end_nothing(odd: list[dict[str, Any]], told: dict[st
     assert all(line.isprintable() for line in told_lines)
 
 
-def test_a_store_that_does_not_answer_is_waited_out(running: tuple[Path, Store, list[Point]]) -> None:
+def test_a_store_that_does_not_answer_is_waited_out(
+    running: tuple[Path, Store, list[Point]],
+) -> None:
     path, store, points = running
     folder = Path(store.root, "wide/records")
 
@@ -520,13 +685,17 @@ def test_a_store_that_does_not_answer_is_waited_out(running: tuple[Path, Store, 
     watcher = watch.Watcher(lambda: made_of(path, store), "wide")
     hide()
     view = watcher.look()
-    assert view.known is None and re.match(r"  trouble     no answer from the results for \d s: Not a directory", watch.screen(view)[1])
+    assert view.known is None and re.match(
+        r"  trouble     no answer from the results for \d s: Not a directory", watch.screen(view)[1]
+    )
     restore()
     assert watcher.look().trouble == ""
     hide()
     view = watcher.look()
     assert view.known and view.known.tally.counts["done"] == 5 and not view.over
-    assert any("trouble     no answer" in line for line in watch.screen(view)) and "no answer" in watch.summary(view)
+    assert any(
+        "trouble     no answer" in line for line in watch.screen(view)
+    ) and "no answer" in watch.summary(view)
     restore()
     commit(store, points[7])
     view = watcher.look()
@@ -547,7 +716,9 @@ def test_ctrl_c_is_heard_while_the_store_does_not_answer(monkeypatch: pytest.Mon
     assert "the results have not answered yet" in stream.getvalue()
 
 
-def test_a_record_that_could_not_be_read_is_read_again(running: tuple[Path, Store, list[Point]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_that_could_not_be_read_is_read_again(
+    running: tuple[Path, Store, list[Point]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A store that fails in the middle of a look: the point does not stay missing for ever."""
     path, store, points = running
     watcher = watch.Watcher(lambda: made_of(path, store), "wide")
@@ -573,14 +744,18 @@ def test_a_record_that_could_not_be_read_is_read_again(running: tuple[Path, Stor
     assert view.damaged == 0 and view.known and view.known.tally.counts["done"] == 6
 
 
-def test_a_look_reads_only_what_is_new(running: tuple[Path, Store, list[Point]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_look_reads_only_what_is_new(
+    running: tuple[Path, Store, list[Point]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     path, store, points = running
     watcher = watch.Watcher(lambda: made_of(path, store), "wide")
     watcher.look()
     read: list[str] = []
     whole, versioned = Store.read, Store.fetch
     monkeypatch.setattr(Store, "read", lambda self, key: (read.append(key), whole(self, key))[1])
-    monkeypatch.setattr(Store, "fetch", lambda self, key: (read.append(key), versioned(self, key))[1])
+    monkeypatch.setattr(
+        Store, "fetch", lambda self, key: (read.append(key), versioned(self, key))[1]
+    )
     watcher.look()
     assert read == ["wide/driver-1.json"]
     commit(store, points[8])
@@ -588,7 +763,9 @@ def test_a_look_reads_only_what_is_new(running: tuple[Path, Store, list[Point]],
     assert sorted(read[1:]) == ["wide/driver-1.json", rows.key("wide", points[8].point_id)]
 
 
-def test_a_quiet_minute_has_a_line(running: tuple[Path, Store, list[Point]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quiet_minute_has_a_line(
+    running: tuple[Path, Store, list[Point]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     path, store, _ = running
     stream = io.StringIO()
     shown = watch.Lines(stream, as_json=False)
@@ -598,28 +775,52 @@ def test_a_quiet_minute_has_a_line(running: tuple[Path, Store, list[Point]], mon
     assert stream.getvalue().count(" wide 7/13 ") == 1
     shown._written -= watch.QUIET_SECONDS
     shown.show(watcher.look(), watcher.made)
-    assert stream.getvalue().count(" wide 7/13 ") == 2 and stream.getvalue().count("beta=2.5 1/1 done=0 running=0 failed=1") == 1
+    assert (
+        stream.getvalue().count(" wide 7/13 ") == 2
+        and stream.getvalue().count("beta=2.5 1/1 done=0 running=0 failed=1") == 1
+    )
 
 
-def test_status_has_the_facts_of_a_driver_that_runs(running: tuple[Path, Store, list[Point]]) -> None:
+def test_status_has_the_facts_of_a_driver_that_runs(
+    running: tuple[Path, Store, list[Point]],
+) -> None:
     path, store, _ = running
     text = messages.status(made_of(path, store), "", None, False)
-    assert re.match(r"wide  13 points, run by process 4711 on node7, last sign \d s ago, last row 3\d s ago\n", text), text
+    assert re.match(
+        r"wide  13 points, run by process 4711 on node7, last sign \d s ago, last row 3\d s ago\n",
+        text,
+    ), text
     assert "  left        8 h 50 m\n  machines    2 with 2 trials: node7 1, node8 1\n" in text
     assert re.search(r"missing +\(running\)\nall +5 +1 +1 +6 +\(4\)\n", text) and "points/h" in text
     facts_now = json.loads(messages.status(made_of(path, store), "", None, True))
-    assert facts_now["by_axis"]["beta"]["1.5"] == {"done": 1, "running": 3} and facts_now["running"] == 4
-    assert facts_now["per_hour"] == pytest.approx(4, rel=0.01) and facts_now["driver"]["pid"] == 4711
+    assert (
+        facts_now["by_axis"]["beta"]["1.5"] == {"done": 1, "running": 3}
+        and facts_now["running"] == 4
+    )
+    assert (
+        facts_now["per_hour"] == pytest.approx(4, rel=0.01) and facts_now["driver"]["pid"] == 4711
+    )
     store.delete("wide/driver-1.json")
     text = messages.status(made_of(path, store), "", None, False)
     assert "no driver running" in text and "(running)" not in text and "points/h" not in text
-    assert "running" not in json.loads(messages.status(made_of(path, store), "", None, True))["by_axis"]["beta"]["1.5"]
+    assert (
+        "running"
+        not in json.loads(messages.status(made_of(path, store), "", None, True))["by_axis"]["beta"][
+            "1.5"
+        ]
+    )
 
 
 def test_watching_imports_neither_torch_nor_ray(running: tuple[Path, Store, list[Point]]) -> None:
     path, store, _ = running
-    code = f"import sys; from oneshot import cli; from oneshot.console import watch; watch.QUIET_SECONDS = 0; watch.Lines.show = lambda *a: sys.exit('torch' in sys.modules or 'ray' in sys.modules); cli.main([{str(path)!r}, '--status', '--watch', '--results', {store.root!r}])"  # noqa: E501
-    done = subprocess.run([sys.executable, "-c", code], cwd=small.ROOT, env=small.environment(), capture_output=True, text=True)
+    code = f"import sys; from oneshot import cli; from oneshot.console import watch; watch.QUIET_SECONDS = 0; watch.Lines.show = lambda *a: sys.exit('torch' in sys.modules or 'ray' in sys.modules); cli.main([{str(path)!r}, '--status', '--watch', '--results', {store.root!r}])"  # noqa: E501, RUF100
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=small.ROOT,
+        env=small.environment(),
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -633,5 +834,10 @@ def test_no_credentials_get_into_the_manifest(tmp_path: Path) -> None:
     )
     written = messages.manifest(made, options, "r")["options"]
     assert "SECRET" not in json.dumps(written) and "KEY" not in json.dumps(written)
-    assert written == dict(results=str(tmp_path), address="ray://head:10001", set=["file=s3://bucket/y"], limit=3)
-    assert messages._without_secrets("s3://KEY:SECRET@bucket/x?region=eu&scheme=http&x=1") == "s3://bucket/x?region=eu&scheme=http"
+    assert written == dict(
+        results=str(tmp_path), address="ray://head:10001", set=["file=s3://bucket/y"], limit=3
+    )
+    assert (
+        messages._without_secrets("s3://KEY:SECRET@bucket/x?region=eu&scheme=http&x=1")
+        == "s3://bucket/x?region=eu&scheme=http"
+    )

@@ -1,6 +1,8 @@
-"""What a sweep on a cluster survives: each fault is caused, with real processes, on a cluster of several nodes and 48 points.
+"""What a sweep on a cluster survives: each fault is caused, with real processes, on a cluster of
+several nodes and 48 points.
 
-After each: one row a point, finished points never computed again, interrupted trainings continued, and words that a person understands.
+After each: one row a point, finished points never computed again, interrupted trainings continued,
+and words that a person understands.
 """
 
 from __future__ import annotations
@@ -41,11 +43,23 @@ def folder(finished: Path, tmp_path: Path) -> Path:
 
 
 def write_sweep(folder: Path, epochs: int) -> tuple[object, ...]:
-    """The sweep of 48 betas, each trained on its own with a checkpoint every epoch; returns the arguments that run it."""
-    text = small.SWEEP.format(epochs=epochs, batch=512).replace("beta=[0.0, 1.0, 2.0]", "beta=[i / 12 for i in range(48)]")
+    """The sweep of 48 betas, each trained on its own with a checkpoint every epoch; returns the
+    arguments that run it.
+    """
+    text = small.SWEEP.format(epochs=epochs, batch=512).replace(
+        "beta=[0.0, 1.0, 2.0]", "beta=[i / 12 for i in range(48)]"
+    )
     text = text.replace("epochs=", "time_steps=1, epochs=", 1)  # a third of the work
     (folder / "small.py").write_text(text)
-    return (folder / "small.py", "--results", folder / "results", "--max-stack", "1", "--checkpoint-seconds", "0")
+    return (
+        folder / "small.py",
+        "--results",
+        folder / "results",
+        "--max-stack",
+        "1",
+        "--checkpoint-seconds",
+        "0",
+    )
 
 
 def records(folder: Path) -> dict[str, tuple[int, int]]:
@@ -71,29 +85,40 @@ def interrupted(folder: Path) -> dict[str, int]:
     found = {}
     for path in (folder / "results/store/trainings").glob("*/checkpoint.pt"):
         with contextlib.suppress(FileNotFoundError, DamagedFile):
-            found[path.parent.name] = Training.from_bytes(Store(path.parent).unseal(path.name)).epochs_done
+            found[path.parent.name] = Training.from_bytes(
+                Store(path.parent).unseal(path.name)
+            ).epochs_done
     return found
 
 
 def check(folder: Path, epochs: int, most_again: int, failed: int = 0) -> pd.DataFrame:
-    """One row a point, whole curves, every epoch trained once but for at most `most_again`; returns the rows."""
+    """One row a point, whole curves, every epoch trained once but for at most `most_again`; returns
+    the rows.
+    """
     frame = pd.read_parquet(folder / "results/small/points.parquet")
     assert len(frame) == ROWS and frame.point_id.is_unique and len(records(folder)) == ROWS
     assert Counter(frame.status) == {"done": ROWS - failed} | ({"failed": failed} if failed else {})
-    curves = pd.read_parquet(folder / "results/small/curves.parquet").merge(frame[["point_id", "status"]])
+    curves = pd.read_parquet(folder / "results/small/curves.parquet").merge(
+        frame[["point_id", "status"]]
+    )
     whole = curves[curves.status == "done"].groupby("point_id").epoch.apply(list)
     assert len(whole) == POINTS - failed and (whole.map(lambda e: e == list(range(epochs)))).all()
     trained = clusters.epochs(folder / "notes")
     again = {key: times for key, times in trained.items() if times > 1}
-    print(f"{len(trained)} epochs, trained again: {sum(again.values()) - len(again)} of {len({t for t, _ in again})} trainings")
+    print(
+        f"{len(trained)} epochs, trained again: {sum(again.values()) - len(again)} of"
+        f" {len({t for t, _ in again})} trainings"
+    )
     assert sum(again.values()) - len(again) <= most_again, f"epochs trained again: {again}"
     return frame
 
 
 def test_two_drivers_at_once_a_raising_trial_a_full_gpu_and_killed_workers(folder: Path) -> None:
-    """The second driver is refused; the point that raises is a row; two workers killed with -9 cost an epoch each at most.
+    """The second driver is refused; the point that raises is a row; two workers killed with -9 cost
+    an epoch each at most.
 
-    Of two points that run out of a GPU's memory while four share it, one finds enough where two do; the other becomes a row.
+    Of two points that run out of a GPU's memory while four share it, one finds enough where two do;
+    the other becomes a row.
     """
     arguments, notes = (*write_sweep(folder, epochs=2), "--gpus-per-trial", ".25"), folder / "notes"
     full = dict(do="oom", message="CUDA out of memory")
@@ -107,12 +132,24 @@ def test_two_drivers_at_once_a_raising_trial_a_full_gpu_and_killed_workers(folde
     (notes / "faults.json").write_text(json.dumps(faults))
     with clusters.cluster(notes) as nodes:
         both = [clusters.start(nodes, *arguments) for _ in range(2)]
-        clusters.wait_for(lambda: any(p.poll() is not None for p in both), 120, min(both, key=lambda p: p.poll() is not None))
+        clusters.wait_for(
+            lambda: any(p.poll() is not None for p in both),
+            120,
+            min(both, key=lambda p: p.poll() is not None),
+        )
         second, first = sorted(both, key=lambda p: p.poll() is None)
-        assert second.wait() == 2 and second.stdout and "is being run by process" in (text := second.stdout.read()), text
+        assert (
+            second.wait() == 2
+            and second.stdout
+            and "is being run by process" in (text := second.stdout.read())
+        ), text
         killed = 0
         for least in (8, 20):
-            clusters.wait_for(lambda: len(records(folder)) >= least and bool(nodes.workers()), 300, first)  # noqa: B023
+            clusters.wait_for(
+                lambda: len(records(folder)) >= least and bool(nodes.workers()),
+                300,
+                first,  # noqa: B023
+            )
             before = records(folder)
             os.kill(nodes.workers()[0], signal.SIGKILL)
             killed += 1
@@ -121,23 +158,51 @@ def test_two_drivers_at_once_a_raising_trial_a_full_gpu_and_killed_workers(folde
     frame = check(folder, 2, most_again=killed, failed=4)
     assert before.items() <= records(folder).items(), "finished points were computed again"
     bad, crowded, left, odd = frame[frame.status == "failed"].sort_values("beta").iloc
-    for row, beta, kind, words in ((left, BETAS[44], "SystemExit", "the family has left"), (odd, BETAS[46], "Odd", "the text is odd")):
-        assert row.beta == pytest.approx(beta) and row.error_type == kind and words in row.error, "told as what it is"
+    for row, beta, kind, words in (
+        (left, BETAS[44], "SystemExit", "the family has left"),
+        (odd, BETAS[46], "Odd", "the text is odd"),
+    ):
+        assert row.beta == pytest.approx(beta) and row.error_type == kind and words in row.error, (
+            "told as what it is"
+        )
         assert "in cause" in Path(row.log).read_text(errors="replace")
     assert crowded.beta == pytest.approx(BETAS[42]) and crowded.error_type == "OutOfMemoryError"
-    shares = [(line["settings"]["beta"], line["share"]) for line in clusters.told(notes) if line["what"] == "oom"]
-    assert Counter(shares)[BETAS[42], 0.25] == Counter(shares)[BETAS[42], 0.5] == 1 and (BETAS[38], 0.5) in shares
-    assert bad.beta == pytest.approx(BETAS[34]) and bad.error == "the lamp went out" and "in cause" in Path(bad.log).read_text()
-    assert text.count("lost worker on") == killed and "(try 1 of 3)" in text and "was killed" in text, text
+    shares = [
+        (line["settings"]["beta"], line["share"])
+        for line in clusters.told(notes)
+        if line["what"] == "oom"
+    ]
+    assert (
+        Counter(shares)[BETAS[42], 0.25] == Counter(shares)[BETAS[42], 0.5] == 1
+        and (BETAS[38], 0.5) in shares
+    )
+    assert (
+        bad.beta == pytest.approx(BETAS[34])
+        and bad.error == "the lamp went out"
+        and "in cause" in Path(bad.log).read_text()
+    )
+    assert (
+        text.count("lost worker on") == killed and "(try 1 of 3)" in text and "was killed" in text
+    ), text
     assert "1 x RuntimeError: the lamp went out" in text and "(raylet)" not in text
 
 
 def test_a_machine_that_dies_and_one_that_comes_late(folder: Path) -> None:
-    """kill -9 of a raylet in mid sweep: its trials run on elsewhere, without a try being counted; a node added later takes its part."""
+    """kill -9 of a raylet in mid sweep: its trials run on elsewhere, without a try being counted; a
+    node added later takes its part.
+    """
     arguments, notes = write_sweep(folder, epochs=8), folder / "notes"
     with clusters.cluster(notes) as nodes:
         run = clusters.start(nodes, *arguments)
-        clusters.wait_for(lambda: len(records(folder)) >= 8 and bool(nodes.workers("n1")) and bool(interrupted(folder)), 300, run)
+        clusters.wait_for(
+            lambda: (
+                len(records(folder)) >= 8
+                and bool(nodes.workers("n1"))
+                and bool(interrupted(folder))
+            ),
+            300,
+            run,
+        )
         before = records(folder)
         nodes.kill_raylet("n1")
         nodes.add("n3")
@@ -147,20 +212,31 @@ def test_a_machine_that_dies_and_one_that_comes_late(folder: Path) -> None:
     assert before.items() <= records(folder).items(), "finished points were computed again"
     by_node = Counter(line["node"] for line in clusters.told(notes) if line["what"] == "epoch")
     assert by_node["n3"] > 0, f"the late node did nothing: {by_node}"
-    assert "lost machine" in text and "run again elsewhere" in text and "lost worker" not in text, text
+    assert "lost machine" in text and "run again elsewhere" in text and "lost worker" not in text, (
+        text
+    )
 
 
 def test_a_driver_killed_twice_a_truncated_checkpoint_and_a_torn_record(folder: Path) -> None:
-    """After two kill -9 of the driver the same command ends the sweep; what was damaged in between is noticed, named and made again."""
+    """After two kill -9 of the driver the same command ends the sweep; what was damaged in between
+    is noticed, named and made again.
+    """
     arguments, notes = write_sweep(folder, epochs=4), folder / "notes"
     finished: set[str] = set()
     with clusters.cluster(notes) as nodes:
         for least in (8, 20):
             run = clusters.start(nodes, *arguments)
-            clusters.wait_for(lambda: len(records(folder)) >= least and bool(interrupted(folder)), 300, run)  # noqa: B023
+            clusters.wait_for(
+                lambda: len(records(folder)) >= least and bool(interrupted(folder)),
+                300,
+                run,  # noqa: B023
+            )
             run.send_signal(signal.SIGKILL)
             run.wait()
-            clusters.wait_for(lambda: not nodes.workers(), 60, subprocess.Popen(["sleep", "90"], text=True))  # Ray ends them with it
+            # Ray ends them with it
+            clusters.wait_for(
+                lambda: not nodes.workers(), 60, subprocess.Popen(["sleep", "90"], text=True)
+            )
             finished = done_trainings(folder)
         open_trainings = interrupted(folder)
         assert open_trainings and max(open_trainings.values()) >= 1
@@ -176,11 +252,19 @@ def test_a_driver_killed_twice_a_truncated_checkpoint_and_a_torn_record(folder: 
         text = clusters.finish(run)
     assert run.returncode == 0, text
     lost = open_trainings[truncated]
-    check(folder, 4, most_again=4 * nodes.slots + lost)  # four trainings under way at each kill, and the truncated one from its beginning
+    # four trainings under way at each kill, and the truncated one from its beginning
+    check(folder, 4, most_again=4 * nodes.slots + lost)
     assert before.items() <= records(folder).items(), "finished points were computed again"
     later = clusters.epochs(notes) - counted
-    assert not {train_id for train_id, _ in later} & (finished | {torn_training}), "a finished training was trained again"
-    assert all(later[train_id, epoch] == 0 for train_id, done in open_trainings.items() if train_id != truncated for epoch in range(done))
+    assert not {train_id for train_id, _ in later} & (finished | {torn_training}), (
+        "a finished training was trained again"
+    )
+    assert all(
+        later[train_id, epoch] == 0
+        for train_id, done in open_trainings.items()
+        if train_id != truncated
+        for epoch in range(done)
+    )
     assert f"{torn.name} is damaged" in text and list(path.parent.glob("checkpoint.pt.damaged-*"))
 
 
@@ -193,21 +277,33 @@ def memory() -> tuple[float, float]:
 
 @pytest.mark.alone  # Ray's limit is one of the whole machine
 def test_a_trial_that_eats_all_memory_fails_alone(folder: Path) -> None:
-    """Ray ends the worker; its point is tried three times and becomes a row that says so, and everything else goes on."""
+    """Ray ends the worker; its point is tried three times and becomes a row that says so, and
+    everything else goes on.
+    """
     arguments, notes = write_sweep(folder, epochs=2), folder / "notes"
     eaten = 5 * 2**30
     used, total = memory()
     if used + eaten + 3 * 2**30 > 0.9 * total:
         pytest.skip(f"needs {(eaten + 3 * 2**30) / 2**30:.0f} GiB of free memory")
-    (notes / "faults.json").write_text(json.dumps([{"where": {"beta": BETAS[5]}, "do": "eat", "most": eaten, "seconds": 60}]))
-    limit = {"RAY_memory_usage_threshold": f"{(used + eaten) / total:.4f}", "RAY_memory_monitor_refresh_ms": "100"}
+    (notes / "faults.json").write_text(
+        json.dumps([{"where": {"beta": BETAS[5]}, "do": "eat", "most": eaten, "seconds": 60}])
+    )
+    limit = {
+        "RAY_memory_usage_threshold": f"{(used + eaten) / total:.4f}",
+        "RAY_memory_monitor_refresh_ms": "100",
+    }
     with clusters.cluster(notes, more=limit) as nodes:
         run = clusters.start(nodes, *arguments)
         text = clusters.finish(run, 500)
     assert run.returncode == 1, text
     frame = check(folder, 2, most_again=8, failed=1)
     bad = frame[frame.status == "failed"].iloc[0]
-    assert bad.beta == pytest.approx(BETAS[5]) and bad.error_type == "WorkerDied" and "memory" in bad.error and "3 rounds" in bad.error
+    assert (
+        bad.beta == pytest.approx(BETAS[5])
+        and bad.error_type == "WorkerDied"
+        and "memory" in bad.error
+        and "3 rounds" in bad.error
+    )
     assert sum(line["what"] == "eats" for line in clusters.told(notes)) >= 3
 
 
@@ -235,7 +331,9 @@ def remount(folder: Path, how: str) -> None:
 
 
 def test_a_full_disk_and_then_a_read_only_one(folder: Path) -> None:
-    """The run ends by itself, says why, and loses nothing; with room again, the same command goes on."""
+    """The run ends by itself, says why, and loses nothing; with room again, the same command goes
+    on.
+    """
     arguments, notes, results = write_sweep(folder, epochs=2), folder / "notes", folder / "results"
     with disk(results, "12m"), clusters.cluster(notes) as nodes:
         run = clusters.start(nodes, *arguments)
@@ -244,7 +342,12 @@ def test_a_full_disk_and_then_a_read_only_one(folder: Path) -> None:
             while file.write(bytes(2**12)):
                 pass
         text = clusters.finish(run, 120)
-        assert run.returncode == 1 and "Stopping: cannot write" in text and "full" in text and "are safe" in text, text
+        assert (
+            run.returncode == 1
+            and "Stopping: cannot write" in text
+            and "full" in text
+            and "are safe" in text
+        ), text
         assert "Continue: python run_sweep.py" in text and "Traceback" not in text
         before = records(folder)
         (results / "filler").unlink()
@@ -253,7 +356,12 @@ def test_a_full_disk_and_then_a_read_only_one(folder: Path) -> None:
         clusters.wait_for(lambda: len(records(folder)) >= len(before) + 8, 300, run)
         remount(results, "ro")
         text = clusters.finish(run, 120)
-        assert run.returncode == 1 and "Stopping: cannot write" in text and "read-only" in text.lower() and "Traceback" not in text, text
+        assert (
+            run.returncode == 1
+            and "Stopping: cannot write" in text
+            and "read-only" in text.lower()
+            and "Traceback" not in text
+        ), text
         assert before.items() <= records(folder).items()
         before = records(folder)
         remount(results, "rw")

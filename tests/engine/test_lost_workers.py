@@ -1,4 +1,6 @@
-"""What the end of a worker means, from the words that Ray has for it; and the machines that an autoscaler may still start."""
+"""What the end of a worker means, from the words that Ray has for it; and the machines that an
+autoscaler may still start.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,18 @@ from oneshot.engine.autoscaler import promised
 from oneshot.engine.lost_workers import Losses, judge
 
 DIED = "The actor died unexpectedly before finishing this task.\n\tclass_name: A\n\tpid: 21542\n"
-NODE = f"{DIED}The actor died because its node has died. Node Id: 05cd\n\tthe actor's node was terminated unexpectedly: health check failed"
-WORKER = f"{DIED}The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker exit detail: "
-MEMORY = "2 worker(s) were killed due to the node running low on memory. Memory on the node was 5.96GB used / 23.54GB limit"
+NODE = (
+    f"{DIED}The actor died because its node has died. Node Id: 05cd\n\tthe actor's node was"
+    " terminated unexpectedly: health check failed"
+)
+WORKER = (
+    f"{DIED}The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR"
+    " Worker exit detail: "
+)
+MEMORY = (
+    "2 worker(s) were killed due to the node running low on memory. Memory on the node was 5.96GB"
+    " used / 23.54GB limit"
+)
 
 
 @pytest.mark.parametrize(
@@ -22,19 +33,29 @@ MEMORY = "2 worker(s) were killed due to the node running low on memory. Memory 
     [
         (NODE, True, "machine was lost"),
         (f"{DIED} preempted", True, "machine was lost"),
-        (f"{WORKER}connection error code 2. Some common causes include: (1) the process was killed by the OOM killer",
-         False, "killed"),
+        (
+            (
+                f"{WORKER}connection error code 2. Some common causes include: (1) the process was"
+                " killed by the OOM killer"
+            ),
+            False,
+            "killed",
+        ),
         (MEMORY, False, "running out of memory"),
         ("", False, "killed"),
     ],
-)  # fmt: skip
+)
 def test_an_error_says_whose_fault_it_was(text: str, lost: bool, words: str) -> None:
     loss = judge("turn", text, False, "node")
     assert loss.lost is lost and words in loss.how
 
 
-def test_a_worker_that_does_not_answer_is_judged_when_its_node_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The node is gone: nobody's fault. It is still there after half a minute: the worker died alone."""
+def test_a_worker_that_does_not_answer_is_judged_when_its_node_is_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The node is gone: nobody's fault. It is still there after half a minute: the worker died
+    alone.
+    """
     now, alive = [0.0], {"n1", "n2"}
     monkeypatch.setattr("oneshot.engine.lost_workers.time.monotonic", lambda: now[0])
     waiting = Losses(lambda: alive)

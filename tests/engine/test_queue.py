@@ -1,4 +1,6 @@
-"""What a worker takes in one turn: nothing twice, nothing lost, short trials together and long ones alone."""
+"""What a worker takes in one turn: nothing twice, nothing lost, short trials together and long ones
+alone.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def test_short_trials_share_turns_and_the_last_turns_are_small() -> None:
     taken = run_all(Turns([1.0] * 2000, slots=2, most=2000), [0.01] * 2000)
     assert [i for turn in taken for i in turn] == list(range(2000))
     assert len(taken) < 60 and max(map(len, taken)) <= 2000 / 6 + 1 and len(taken[-1]) == 1
-    assert [len(t) for t in taken[: queue.LEARNT_FROM]] == [1] * queue.LEARNT_FROM, "nothing is known at the start"
+    assert [len(t) for t in taken[: queue.LEARNT_FROM]] == [1] * queue.LEARNT_FROM, (
+        "nothing is known at the start"
+    )
 
 
 def test_long_trials_are_turns_of_their_own() -> None:
@@ -57,7 +61,11 @@ def test_what_took_its_worker_down_waits_and_the_rest_is_handed_out_again() -> N
 
 
 def test_with_many_slots_turns_are_longer() -> None:
-    assert (Turns([], 100).seconds, Turns([], 8000).seconds, Turns([], 8000).longest) == (5.0, 80.0, 320.0)
+    assert (Turns([], 100).seconds, Turns([], 8000).seconds, Turns([], 8000).longest) == (
+        5.0,
+        80.0,
+        320.0,
+    )
 
 
 @pytest.mark.parametrize("give_back", [True, False])

@@ -1,4 +1,6 @@
-"""Several processes that train one point together: the same losses and checkpoints as one, and a group that loses a worker."""
+"""Several processes that train one point together: the same losses and checkpoints as one, and a
+group that loses a worker.
+"""
 
 from __future__ import annotations
 
@@ -33,13 +35,19 @@ from oneshot.training.stack import Stack
 BATCHED = dict(batch_size=12)
 
 
-def train(family: str, folder: Path, epochs: int = 2, stop_after: int | None = None) -> Training | None:
-    """Train a tiny model with the peers of now; its checkpoint lies in the folder. None if it was stopped."""
+def train(
+    family: str, folder: Path, epochs: int = 2, stop_after: int | None = None
+) -> Training | None:
+    """Train a tiny model with the peers of now; its checkpoint lies in the folder. None if it was
+    stopped.
+    """
     model, data = test_contract.build(family, 3, SIZE, epochs=epochs, **BATCHED), bars()
     exemplars = np.searchsorted(data.label, np.arange(len(data.class_names)))
     material = gather(model, data, exemplars, torch.device("cpu"))
     seen: list[int] = []
-    checkpoint = Checkpoint(Store(folder), "checkpoint.pt", 1e9, writes=data_parallel.now().rank == 0)
+    checkpoint = Checkpoint(
+        Store(folder), "checkpoint.pt", 1e9, writes=data_parallel.now().rank == 0
+    )
     stop = lambda: stop_after is not None and len(seen) >= stop_after  # noqa: E731
     try:
         (ended,) = fit([model], material, 5, [checkpoint], lambda *_: seen.append(1), stop)
@@ -50,7 +58,9 @@ def train(family: str, folder: Path, epochs: int = 2, stop_after: int | None = N
 
 
 class Pair:
-    """Two processes that do together what they are told; starting them and importing torch there is paid once."""
+    """Two processes that do together what they are told; starting them and importing torch there is
+    paid once.
+    """
 
     def __init__(self) -> None:
         context = torch.multiprocessing.get_context("spawn")
@@ -63,7 +73,9 @@ class Pair:
             theirs.close()
 
     def do(self, function: Callable[..., None], *args: Any) -> None:
-        """Call function(rank, *args) in both and wait for both; fails with the traceback of one that raises."""
+        """Call function(rank, *args) in both and wait for both; fails with the traceback of one
+        that raises.
+        """
         for pipe in self.pipes:
             pipe.send((function, args))
         for pipe in self.pipes:
@@ -101,16 +113,25 @@ def pair() -> Iterator[Pair]:
     started.end()
 
 
-def peer(rank: int, size: int, family: str, folder: Path, epochs: int, stop_after: int | None) -> None:
+def peer(
+    rank: int, size: int, family: str, folder: Path, epochs: int, stop_after: int | None
+) -> None:
     """One process of a group, over a file in the folder."""
-    torch.distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=size)
+    torch.distributed.init_process_group(
+        "gloo", f"file://{folder}/meet", rank=rank, world_size=size
+    )
     with data_parallel.together(Peers(rank, size)):
         ended = train(family, folder, epochs, stop_after)
         if ended is not None:
-            torch.save({"curve": ended.curve, "end": ended.end, "how": ended.how}, folder / f"ended-{rank}.pt")
+            torch.save(
+                {"curve": ended.curve, "end": ended.end, "how": ended.how},
+                folder / f"ended-{rank}.pt",
+            )
 
 
-def by_two(pair: Pair, family: str, folder: Path, epochs: int = 2, stop_after: int | None = None) -> list[dict[str, Any]]:
+def by_two(
+    pair: Pair, family: str, folder: Path, epochs: int = 2, stop_after: int | None = None
+) -> list[dict[str, Any]]:
     """The same training by two processes; what each of them holds at the end."""
     folder.mkdir(exist_ok=True)
     (folder / "meet").unlink(missing_ok=True)
@@ -132,14 +153,20 @@ def test_two_processes_have_the_losses_of_one(pair: Pair, family: str, tmp_path:
 
 
 def one_round(family: str) -> dict[str, torch.Tensor]:
-    """Losses, gradients (as the first moments after one move) and running statistics of one batch, in float64."""
+    """Losses, gradients (as the first moments after one move) and running statistics of one batch,
+    in float64.
+    """
     model = test_contract.build(family, 3, SIZE).double()
     items, noise = test_contract.batch(model, 7)
     stack = Stack([model], torch.device("cpu"))
     hyper = {n: torch.tensor([v]) for n, v in model.hyper(0).items()}
-    mine, given, share = data_parallel.now().cut({n: t.double() for n, t in vars(items).items()}, noise.double())
+    mine, given, share = data_parallel.now().cut(
+        {n: t.double() for n, t in vars(items).items()}, noise.double()
+    )
     means = stack.play(type(items)(**mine), given, hyper, range(len(stack.sides)), share)
-    return means | {side.player.name: side.moves.first.clone() for side in stack.sides} | stack.buffers
+    return (
+        means | {side.player.name: side.moves.first.clone() for side in stack.sides} | stack.buffers
+    )
 
 
 def rounds(rank: int, folder: Path) -> None:
@@ -151,8 +178,11 @@ def rounds(rank: int, folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_of_every_family_two_processes_compute_the_gradients_of_one(pair: Pair, tmp_path: Path) -> None:
-    """Batches of seven, which two cannot halve; with batch statistics, dropout and gradient penalties where a family has them.
+def test_of_every_family_two_processes_compute_the_gradients_of_one(
+    pair: Pair, tmp_path: Path
+) -> None:
+    """Batches of seven, which two cannot halve; with batch statistics, dropout and gradient
+    penalties where a family has them.
 
     In float64, as Adam turns roundings of small gradients into whole steps.
     """
@@ -162,14 +192,24 @@ def test_of_every_family_two_processes_compute_the_gradients_of_one(pair: Pair, 
     try:
         for family in test_contract.TRAINED:
             for name, value in one_round(family).items():
-                torch.testing.assert_close(first[family][name], value, rtol=1e-7, atol=1e-9, msg=lambda m: f"{family} {name}: {m}")  # noqa: B023
-                assert torch.equal(first[family][name].nan_to_num(), second[family][name].nan_to_num())
+                torch.testing.assert_close(
+                    first[family][name],
+                    value,
+                    rtol=1e-7,
+                    atol=1e-9,
+                    msg=lambda m: f"{family} {name}: {m}",  # noqa: B023
+                )
+                assert torch.equal(
+                    first[family][name].nan_to_num(), second[family][name].nan_to_num()
+                )
     finally:
         torch.set_default_dtype(torch.float32)
 
 
 @pytest.mark.slow
-def test_checkpoints_of_one_process_and_of_two_are_interchangeable(pair: Pair, tmp_path: Path) -> None:
+def test_checkpoints_of_one_process_and_of_two_are_interchangeable(
+    pair: Pair, tmp_path: Path
+) -> None:
     """One epoch alone, one by two, one alone again: the unbroken training."""
     unbroken = train("vae_stn:tiny", tmp_path / "whole", epochs=3)
     assert unbroken is not None
@@ -187,9 +227,13 @@ def test_a_batch_is_cut_into_rows_that_are_all_of_it() -> None:
     item, noise = {"index": torch.arange(7), "motion": torch.rand(7, 4)}, torch.rand(7, 2)
     parts = [Peers(rank, 3).cut(item, noise) for rank in range(3)]
     assert torch.equal(torch.cat([part["index"] for part, _, _ in parts]), item["index"])
-    assert torch.equal(torch.cat([given for _, given, _ in parts]), noise) and math.isclose(sum(share for *_, share in parts), 1)
+    assert torch.equal(torch.cat([given for _, given, _ in parts]), noise) and math.isclose(
+        sum(share for *_, share in parts), 1
+    )
     few = [Peers(rank, 8).cut(item, noise) for rank in range(8)]
-    assert all(torch.equal(part["motion"], item["motion"]) and share == 1 / 8 for part, _, share in few)
+    assert all(
+        torch.equal(part["motion"], item["motion"]) and share == 1 / 8 for part, _, share in few
+    )
     assert ALONE.cut(item, noise)[2] == 1 and ALONE.agree(True) and data_parallel.now() is ALONE
 
 
@@ -208,8 +252,12 @@ def norms(rank: int, folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_batch_statistics_of_two_processes_are_torch_s_of_the_whole_batch(pair: Pair, tmp_path: Path) -> None:
-    """Values, running statistics, first derivatives, and the second ones that a gradient penalty takes."""
+def test_batch_statistics_of_two_processes_are_torch_s_of_the_whole_batch(
+    pair: Pair, tmp_path: Path
+) -> None:
+    """Values, running statistics, first derivatives, and the second ones that a gradient penalty
+    takes.
+    """
     pair.do(norms, tmp_path)
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(6, 3, 2, 2, generator=generator, dtype=torch.float64).requires_grad_()
@@ -227,15 +275,30 @@ def test_batch_statistics_of_two_processes_are_torch_s_of_the_whole_batch(pair: 
 
 
 @pytest.mark.slow
-def test_a_group_that_loses_a_worker_starts_again_from_its_checkpoint(finished: Path, tmp_path: Path) -> None:
-    """Two points on Ray Train, two workers each; kill -9 of one worker in mid training costs its group an epoch at most."""
+def test_a_group_that_loses_a_worker_starts_again_from_its_checkpoint(
+    finished: Path, tmp_path: Path
+) -> None:
+    """Two points on Ray Train, two workers each; kill -9 of one worker in mid training costs its
+    group an epoch at most.
+    """
     for part in ("critics", "exemplars", "humans"):
         shutil.copytree(finished / "results/store" / part, tmp_path / "results/store" / part)
     notes, epochs = tmp_path / "notes", 6
     notes.mkdir()
-    text = small.SWEEP.format(epochs=epochs, batch=512).replace("beta=[0.0, 1.0, 2.0]", "beta=[1.0, 2.0]")
+    text = small.SWEEP.format(epochs=epochs, batch=512).replace(
+        "beta=[0.0, 1.0, 2.0]", "beta=[1.0, 2.0]"
+    )
     (tmp_path / "small.py").write_text(text.replace("question=", "references=[], question="))
-    arguments = ("--results", tmp_path / "results", "--workers-per-trial", "2", "--gpus-per-trial", "0", "--checkpoint-seconds", "0")
+    arguments = (
+        "--results",
+        tmp_path / "results",
+        "--workers-per-trial",
+        "2",
+        "--gpus-per-trial",
+        "0",
+        "--checkpoint-seconds",
+        "0",
+    )
     with clusters.cluster(notes, nodes=1, slots=2) as nodes:
         run = clusters.start(nodes, tmp_path / "small.py", *arguments)
         clusters.wait_for(lambda: any(epoch >= 1 for _, epoch in clusters.epochs(notes)), 200, run)
@@ -243,9 +306,17 @@ def test_a_group_that_loses_a_worker_starts_again_from_its_checkpoint(finished: 
         out = clusters.finish(run)
     assert run.returncode == 0, out
     frame = pd.read_parquet(tmp_path / "results/small/points.parquet")
-    assert len(frame) == 2 and set(frame.status) == {"done"} and set(frame.trained_as) == {"2 workers, eager"}
+    assert (
+        len(frame) == 2
+        and set(frame.status) == {"done"}
+        and set(frame.trained_as) == {"2 workers, eager"}
+    )
     curves = pd.read_parquet(tmp_path / "results/small/curves.parquet")
-    assert (curves.groupby("point_id").epoch.apply(list).map(lambda e: e == list(range(epochs)))).all()
+    assert (
+        curves.groupby("point_id").epoch.apply(list).map(lambda e: e == list(range(epochs)))
+    ).all()
     trained = clusters.epochs(notes)  # each worker notes each epoch
-    assert set(trained) == {(train_id, epoch) for train_id in frame.train_id for epoch in range(epochs)}
+    assert set(trained) == {
+        (train_id, epoch) for train_id in frame.train_id for epoch in range(epochs)
+    }
     assert 4 * epochs - 1 <= sum(trained.values()) <= 4 * epochs + 2, trained

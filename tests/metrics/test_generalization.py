@@ -1,4 +1,6 @@
-"""Generalization curves: the points against a plain loop, the area against a numerical integral, both against published curves."""
+"""Generalization curves: the points against a plain loop, the area against a numerical integral,
+both against published curves.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +19,20 @@ from oneshot.report.figures import catalog
 from oneshot.report.figures.generalization import label_text
 from oneshot.report.results import AnalysisError, Results
 
-# Read off the figure of Boutin et al. 2023 (Quick, Draw!): originality and recognizability of the ten bins.
-PEOPLE = np.array([
-    [0.342, 0.432, 0.482, 0.526, 0.566, 0.610, 0.661, 0.719, 0.795, 0.970],
-    [99.4, 98.9, 98.5, 98.0, 97.9, 97.6, 97.1, 96.7, 96.0, 94.4],
-])  # fmt: skip
-GAMMA_1 = np.array([
-    [0.299, 0.370, 0.414, 0.451, 0.487, 0.524, 0.564, 0.613, 0.682, 0.842],
-    [99.5, 99.1, 98.8, 98.4, 98.0, 97.6, 97.0, 96.0, 94.6, 91.5],
-])  # fmt: skip
+# Read off the figure of Boutin et al. 2023 (Quick, Draw!): originality and recognizability of the
+# ten bins.
+PEOPLE = np.array(
+    [
+        [0.342, 0.432, 0.482, 0.526, 0.566, 0.610, 0.661, 0.719, 0.795, 0.970],
+        [99.4, 98.9, 98.5, 98.0, 97.9, 97.6, 97.1, 96.7, 96.0, 94.4],
+    ]
+)
+GAMMA_1 = np.array(
+    [
+        [0.299, 0.370, 0.414, 0.451, 0.487, 0.524, 0.564, 0.613, 0.682, 0.842],
+        [99.5, 99.1, 98.8, 98.4, 98.0, 97.6, 97.0, 96.0, 94.6, 91.5],
+    ]
+)
 
 
 def drawn(counts: list[int], seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -35,7 +42,9 @@ def drawn(counts: list[int], seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.
     return rng.integers(0, 9, len(label)) / 8, rng.random(len(label)), label
 
 
-def along(quadratic: tuple[float, float, float], low: float, high: float, count: int = 10) -> tuple[np.ndarray, np.ndarray]:
+def along(
+    quadratic: tuple[float, float, float], low: float, high: float, count: int = 10
+) -> tuple[np.ndarray, np.ndarray]:
     """Points on a quadratic."""
     x = np.linspace(low, high, count)
     return x, np.polyval(quadratic, x)
@@ -44,13 +53,18 @@ def along(quadratic: tuple[float, float, float], low: float, high: float, count:
 # ---------------------------------------------------------------- the points
 
 
-@pytest.mark.parametrize(("counts", "bins"), [([20, 20, 20], 10), ([10, 13, 27, 31], 10), ([7, 3, 5], 3), ([4], 1)])
+@pytest.mark.parametrize(
+    ("counts", "bins"), [([20, 20, 20], 10), ([10, 13, 27, 31], 10), ([7, 3, 5], 3), ([4], 1)]
+)
 def test_the_points_equal_a_plain_loop(counts: list[int], bins: int) -> None:
     originality, recognized, label = drawn(counts)
     across, up = np.zeros(bins), np.zeros(bins)
     for c, n in enumerate(counts):
         members: list[list[int]] = [[] for _ in range(bins)]
-        for rank, i in enumerate(sorted(np.flatnonzero(label == c).tolist(), key=lambda i: originality[i])):  # stable, as it must be
+        # stable, as it must be
+        for rank, i in enumerate(
+            sorted(np.flatnonzero(label == c).tolist(), key=lambda i: originality[i])
+        ):
             members[int(rank * bins / n)].append(i)
         for b, inside in enumerate(members):
             across[b] += sum(originality[i] for i in inside) / len(inside) / len(counts)
@@ -75,12 +89,16 @@ def test_each_class_counts_once_however_many_drawings_it_has() -> None:
 def test_one_bin_is_the_mean_of_the_model() -> None:
     originality, recognized, label = drawn([12, 12, 12])
     across, up = gen.curve(originality, recognized, label, bins=1)
-    assert across == pytest.approx([originality.mean()]) and up == pytest.approx([100 * recognized.mean()])
+    assert across == pytest.approx([originality.mean()]) and up == pytest.approx(
+        [100 * recognized.mean()]
+    )
 
 
 def test_too_few_drawings_and_broken_values_are_refused() -> None:
     originality, recognized, label = drawn([12, 9, 10, 4])
-    with pytest.raises(ValueError, match=r"at least 10 drawings, but 2 of 4 classes have fewer \(class 1 has 9\)"):
+    with pytest.raises(
+        ValueError, match=r"at least 10 drawings, but 2 of 4 classes have fewer \(class 1 has 9\)"
+    ):
         gen.curve(originality, recognized, label)
     assert len(gen.curve(originality, recognized, label, bins=4)[0]) == 4
     with pytest.raises(ValueError, match="finite"):
@@ -94,32 +112,45 @@ def test_too_few_drawings_and_broken_values_are_refused() -> None:
 
 def test_the_fit_is_the_least_squares_quadratic() -> None:
     np.testing.assert_allclose(gen.fit(*PEOPLE), np.polyfit(*PEOPLE, 2), rtol=1e-9)
-    np.testing.assert_allclose(gen.fit(*along((-17.1, 4.2, 100.0), 0.3, 0.84)), (-17.1, 4.2, 100.0), rtol=1e-9)
+    np.testing.assert_allclose(
+        gen.fit(*along((-17.1, 4.2, 100.0), 0.3, 0.84)), (-17.1, 4.2, 100.0), rtol=1e-9
+    )
 
 
 def test_the_fit_of_fewer_than_three_places_is_flat_or_straight() -> None:
     np.testing.assert_allclose(gen.fit(np.zeros(10), np.arange(91, 101)), [0, 0, 95.5], atol=1e-9)
-    assert np.polyval(gen.fit([1.0, 2.0, 2.0], [90.0, 80.0, 82.0]), [1.0, 2.0]) == pytest.approx([90, 81])
+    assert np.polyval(gen.fit([1.0, 2.0, 2.0], [90.0, 80.0, 82.0]), [1.0, 2.0]) == pytest.approx(
+        [90, 81]
+    )
 
 
 def test_people_s_published_quadratic_is_found_within_the_rounding_of_the_points() -> None:
-    """Half a unit of the last digit in each value moves a coefficient by at most the sum of the absolute weights."""
+    """Half a unit of the last digit in each value moves a coefficient by at most the sum of the
+    absolute weights.
+    """
     weights = np.abs(np.linalg.pinv(np.vander(PEOPLE[0], 3))).sum(axis=1)
-    rounding = weights * (0.05 + 0.0005 * 10)  # of recognizability, and of originality times the steepest slope
+    # of recognizability, and of originality times the steepest slope
+    rounding = weights * (0.05 + 0.0005 * 10)
     assert (np.abs(gen.fit(*PEOPLE) - (-2.3, -5.2, 101.6)) < rounding).all()
     x = np.linspace(0.342, 0.970, 50)
-    assert np.abs(np.polyval(gen.fit(*PEOPLE), x) - np.polyval((-2.3, -5.2, 101.6), x)).max() < 0.2  # as exact as the reading
+    # as exact as the reading
+    assert np.abs(np.polyval(gen.fit(*PEOPLE), x) - np.polyval((-2.3, -5.2, 101.6), x)).max() < 0.2
 
 
 def test_the_published_points_give_the_known_areas() -> None:
     area, coverage = gen.compare(GAMMA_1, PEOPLE)  # type: ignore[arg-type]
-    assert area == pytest.approx(0.76, abs=0.03) and coverage == pytest.approx(0.79, abs=0.01)  # 0.05 % of rounding over 0.5: 0.03
+    # 0.05 % of rounding over 0.5: 0.03
+    assert area == pytest.approx(0.76, abs=0.03) and coverage == pytest.approx(0.79, abs=0.01)
 
 
 @pytest.mark.parametrize(
     ("quadratic", "ends", "area", "coverage"),
-    # The coefficients are known to 0.05: over this range up to 0.1 %, which is 0.05 of area; ends to 0.005 of 0.63.
-    [((-17.1, 4.2, 100.0), (0.295, 0.84), 0.76, 0.79), ((-15.2, -15.6, 107.1), (0.40, 1.12), 4.59, 0.91)],
+    # The coefficients are known to 0.05: over this range up to 0.1 %, which is 0.05 of area; ends
+    # to 0.005 of 0.63.
+    [
+        ((-17.1, 4.2, 100.0), (0.295, 0.84), 0.76, 0.79),
+        ((-15.2, -15.6, 107.1), (0.40, 1.12), 4.59, 0.91),
+    ],
 )
 def test_the_published_quadratics_give_the_known_areas(quadratic, ends, area, coverage) -> None:
     got = gen.compare(along(quadratic, *ends), along((-2.3, -5.2, 101.6), 0.339, 0.973))
@@ -129,12 +160,16 @@ def test_the_published_quadratics_give_the_known_areas(quadratic, ends, area, co
 @pytest.mark.parametrize("seed", range(12))
 def test_the_area_equals_a_numerical_integral_however_often_the_curves_cross(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    curves = [(np.sort(rng.random(10)) * rng.uniform(0.5, 2), rng.normal(90, 3, 10)) for _ in range(2)]
+    curves = [
+        (np.sort(rng.random(10)) * rng.uniform(0.5, 2), rng.normal(90, 3, 10)) for _ in range(2)
+    ]
     area, coverage = gen.compare(*curves)
     model, human = (np.polyfit(*curve, 2) for curve in curves)
     low, high = max(c[0][0] for c in curves), min(c[0][-1] for c in curves)
     roots = [r.real for r in np.roots(model - human) if abs(r.imag) < 1e-12 and low < r.real < high]
-    expected = quad(lambda x: abs(np.polyval(model, x) - np.polyval(human, x)), low, high, points=roots or None)[0]
+    expected = quad(
+        lambda x: abs(np.polyval(model, x) - np.polyval(human, x)), low, high, points=roots or None
+    )[0]
     assert area == pytest.approx(expected, rel=1e-7)
     assert coverage == pytest.approx((high - low) / np.ptp(curves[1][0]))
 
@@ -142,8 +177,10 @@ def test_the_area_equals_a_numerical_integral_however_often_the_curves_cross(see
 def test_areas_in_closed_form() -> None:
     flat = along((0.0, 0.0, 90.0), 0.0, 2.0)
     assert gen.compare(along((0.0, 0.0, 87.0), 1.0, 5.0), flat) == pytest.approx((3.0, 0.5))
-    assert gen.compare(along((0.0, 3.0, 87.0), 0.0, 2.0), flat) == pytest.approx((3.0, 1.0))  # crosses once, two triangles
-    assert gen.compare(along((1.0, -2.0, 90.75), 0.0, 2.0), flat) == pytest.approx((0.5, 1.0))  # crosses twice
+    # crosses once, two triangles
+    assert gen.compare(along((0.0, 3.0, 87.0), 0.0, 2.0), flat) == pytest.approx((3.0, 1.0))
+    # crosses twice
+    assert gen.compare(along((1.0, -2.0, 90.75), 0.0, 2.0), flat) == pytest.approx((0.5, 1.0))
     assert gen.compare(flat, flat) == (0.0, 1.0)
 
 
@@ -160,7 +197,9 @@ def loaded(root: Path, settings: list[dict], families: int = 1, **more) -> Resul
     """Synthetic results; of several families the points belong to each in turn."""
     results = plane.load(write_results(root, settings, **more))
     names = [f"family_{k % families}" for k in range(len(results.points))]
-    results.points["model"] = [m if m in LANDMARKS or families == 1 else n for m, n in zip(results.points["model"], names)]
+    results.points["model"] = [
+        m if m in LANDMARKS or families == 1 else n for m, n in zip(results.points["model"], names)
+    ]
     return results
 
 
@@ -170,25 +209,44 @@ def test_the_table_holds_means_over_seeds_with_people_first(tmp_path: Path) -> N
     assert table["setting"].tolist() == np.repeat(["people", "beta 0.5", "beta 2"], 10).tolist()
     assert table["bin"].tolist() == [*range(1, 11)] * 3
     rows = results.models.query("beta == 0.5")
-    expected = np.mean([bins(d, r) for d, r in zip(rows["diversity"], rows["recognizability"])], axis=0)
+    expected = np.mean(
+        [bins(d, r) for d, r in zip(rows["diversity"], rows["recognizability"])], axis=0
+    )
     part = table.query("setting == 'beta 0.5'")
     np.testing.assert_allclose(part[["originality", "recognizability"]].to_numpy().T, expected)
-    np.testing.assert_allclose(part[ag.FIT].iloc[4].astype(float), np.polyfit(*expected, 2), atol=1e-6)
+    np.testing.assert_allclose(
+        part[ag.FIT].iloc[4].astype(float), np.polyfit(*expected, 2), atol=1e-6
+    )
     assert part["generalization_area"].iloc[0] == pytest.approx(rows["generalization_area"].mean())
     assert table.groupby("setting", sort=False)["seeds"].first().tolist() == [1, 3, 2]
 
 
 def test_people_of_two_data_sets_are_two_curves(tmp_path: Path) -> None:
-    results = loaded(tmp_path, grid(dataset=["omniglot", "quickdraw"]), where_is=lambda **_: (1.5, 80.0))
+    results = loaded(
+        tmp_path, grid(dataset=["omniglot", "quickdraw"]), where_is=lambda **_: (1.5, 80.0)
+    )
     people = results.points["model"] == "human"
     other = results.points[people].assign(point_id="other", dataset="quickdraw")
     results.points.loc[people, "dataset"] = "omniglot"
-    bins_of = results.generalization[results.generalization["point_id"].isin(results.points.loc[people, "point_id"])]
+    bins_of = results.generalization[
+        results.generalization["point_id"].isin(results.points.loc[people, "point_id"])
+    ]
     both = Results(
-        pd.concat([results.points, other], ignore_index=True), results.classes, results.curves, results.axes, "q", "", tmp_path,
-        generalization=pd.concat([results.generalization, bins_of.assign(point_id="other")], ignore_index=True),
-    )  # fmt: skip
-    assert set(ag.curves(both)["setting"]) >= {"people, dataset omniglot", "people, dataset quickdraw"}
+        pd.concat([results.points, other], ignore_index=True),
+        results.classes,
+        results.curves,
+        results.axes,
+        "q",
+        "",
+        tmp_path,
+        generalization=pd.concat(
+            [results.generalization, bins_of.assign(point_id="other")], ignore_index=True
+        ),
+    )
+    assert set(ag.curves(both)["setting"]) >= {
+        "people, dataset omniglot",
+        "people, dataset quickdraw",
+    }
     assert len(catalog.FIGURES["generalization"](both).numbers) == 40
 
 
@@ -197,57 +255,109 @@ def test_people_of_two_data_sets_are_two_curves(tmp_path: Path) -> None:
     [
         (grid(beta=np.arange(8) / 2), 1, 8, ""),
         (grid(beta=np.arange(17) / 4), 1, 8, "8 of 17 settings: evenly spaced values of beta"),
-        (grid(beta=[0.0, 1.0, 2.0], time_steps=[20, 60, 90]), 1, 3, "3 of 9 settings: each value of beta, at each the nearest to people"),
-        (grid(beta=np.arange(20) / 5), 4, 4, "4 of 20 settings: the nearest to people of each family"),
+        (
+            grid(beta=[0.0, 1.0, 2.0], time_steps=[20, 60, 90]),
+            1,
+            3,
+            "3 of 9 settings: each value of beta, at each the nearest to people",
+        ),
+        (
+            grid(beta=np.arange(20) / 5),
+            4,
+            4,
+            "4 of 20 settings: the nearest to people of each family",
+        ),
         (grid(exemplar=list("abcdefghij")), 1, 8, "8 of 10 settings: the nearest to people"),
     ],
 )
-def test_at_most_eight_settings_are_chosen_and_the_foot_says_which(tmp_path: Path, settings, families, count, note) -> None:
+def test_at_most_eight_settings_are_chosen_and_the_foot_says_which(
+    tmp_path: Path, settings, families, count, note
+) -> None:
     results = loaded(tmp_path, settings, families)
     chosen, told = ag.choose(results, ag.curves(results))
     assert len(set(chosen)) == count and told == note
     plot = catalog.FIGURES["generalization"](results)
-    assert len(plot.numbers) == 10 * (1 + count) and list(dict.fromkeys(plot.numbers["setting"])) == ["people", *chosen]
+    assert len(plot.numbers) == 10 * (1 + count) and list(
+        dict.fromkeys(plot.numbers["setting"])
+    ) == ["people", *chosen]
     if count == 3:  # nearest at each value
         best = results.models.sort_values("human_distance").groupby("beta").head(1)
-        assert {f"beta {b:g}, time_steps {t:g}" for b, t in zip(best["beta"], best["time_steps"])} == set(chosen)
+        assert {
+            f"beta {b:g}, time_steps {t:g}" for b, t in zip(best["beta"], best["time_steps"])
+        } == set(chosen)
     if len(settings) == 17:
         assert {"beta 0", "beta 4"} < set(chosen)
 
 
 def test_the_title_is_the_smallest_area_and_whether_people_lie_above(tmp_path: Path) -> None:
     below = catalog.FIGURES["generalization"](loaded(tmp_path / "a", grid(beta=[0.5, 2.0, 4.0])))
-    areas = below.numbers.query("model != 'human'").groupby("setting")["generalization_area"].first()
-    assert below.title.startswith(f"Nearest to people's curve: {areas.idxmin()}, area {areas.min():.2f} over ")
+    areas = (
+        below.numbers.query("model != 'human'").groupby("setting")["generalization_area"].first()
+    )
+    assert below.title.startswith(
+        f"Nearest to people's curve: {areas.idxmin()}, area {areas.min():.2f} over "
+    )
     assert below.title.endswith("people's lies above all")
-    results = loaded(tmp_path / "b", grid(beta=[0.0, 1.0]), noise=0.0, where_is=lambda beta: (1.29, 99.0 - 4 * beta))
+    results = loaded(
+        tmp_path / "b",
+        grid(beta=[0.0, 1.0]),
+        noise=0.0,
+        where_is=lambda beta: (1.29, 99.0 - 4 * beta),
+    )
     assert "above" not in catalog.FIGURES["generalization"](results).title
     table = ag.curves(results)
-    assert [ag.people_above(table, s) for s in ("beta 0", "beta 1", "no such")] == [False, True, None]
+    assert [ag.people_above(table, s) for s in ("beta 0", "beta 1", "no such")] == [
+        False,
+        True,
+        None,
+    ]
 
 
 def test_a_small_area_over_little_of_people_s_range_is_no_merit(tmp_path: Path) -> None:
     results = loaded(tmp_path, grid(beta=[0.5, 2.0]))
     models = results.points["model"] == "vae_stn"
-    results.points.loc[models, "generalization_area"] = results.points.loc[models, "beta"].map({0.5: 3.0, 2.0: 0.5})
-    for coverage, nearest in ((0.3, "beta 0.5, area 3.00 over 80 %"), (0.5, "beta 2, area 0.50 over 50 %")):
-        results.points.loc[models, "generalization_coverage"] = results.points.loc[models, "beta"].map({0.5: 0.8, 2.0: coverage})
-        assert catalog.FIGURES["generalization"](results).title.startswith(f"Nearest to people's curve: {nearest}")
+    results.points.loc[models, "generalization_area"] = results.points.loc[models, "beta"].map(
+        {0.5: 3.0, 2.0: 0.5}
+    )
+    for coverage, nearest in (
+        (0.3, "beta 0.5, area 3.00 over 80 %"),
+        (0.5, "beta 2, area 0.50 over 50 %"),
+    ):
+        results.points.loc[models, "generalization_coverage"] = results.points.loc[
+            models, "beta"
+        ].map({0.5: 0.8, 2.0: coverage})
+        assert catalog.FIGURES["generalization"](results).title.startswith(
+            f"Nearest to people's curve: {nearest}"
+        )
 
 
 def test_the_title_is_neutral_where_seeds_differ_as_much_as_settings(tmp_path: Path) -> None:
-    results = loaded(tmp_path, grid(beta=[0.5, 1.0, 2.0, 4.0]), seeds=3, noise=5.0, where_is=lambda **_: (2.0, 60.0))
-    assert catalog.FIGURES["generalization"](results).title == "No curve is nearer to people's than seed noise allows"
+    results = loaded(
+        tmp_path,
+        grid(beta=[0.5, 1.0, 2.0, 4.0]),
+        seeds=3,
+        noise=5.0,
+        where_is=lambda **_: (2.0, 60.0),
+    )
+    assert (
+        catalog.FIGURES["generalization"](results).title
+        == "No curve is nearer to people's than seed noise allows"
+    )
 
 
 def test_curves_apart_and_curves_without_people_are_drawn_and_said_to_be(tmp_path: Path) -> None:
-    apart = catalog.FIGURES["generalization"](loaded(tmp_path / "a", grid(beta=[1.0]), where_is=lambda beta: (40.0, 90.0)))
+    apart = catalog.FIGURES["generalization"](
+        loaded(tmp_path / "a", grid(beta=[1.0]), where_is=lambda beta: (40.0, 90.0))
+    )
     assert apart.title == "No curve shares originality with people's"
     assert label_text(apart.numbers.iloc[-1]).replace("\u00a0", " ") == "vae_stn: no overlap"
     results = loaded(tmp_path / "b", grid(beta=[1.0, 2.0]), references=False)
     results.points[["generalization_area", "generalization_coverage"]] = np.nan
     alone = catalog.FIGURES["generalization"](results)
-    assert "no curve of people" in alone.title and label_text(alone.numbers.iloc[0]).replace("\u00a0", " ") == "beta 1"
+    assert (
+        "no curve of people" in alone.title
+        and label_text(alone.numbers.iloc[0]).replace("\u00a0", " ") == "beta 1"
+    )
 
 
 def test_results_without_curves_say_so(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""Every metric against a second, independent implementation, against closed forms, and refusing what it cannot measure."""
+"""Every metric against a second, independent implementation, against closed forms, and refusing
+what it cannot measure.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,18 @@ from oneshot.metrics.originality import normaliser, originality
 from oneshot.metrics.trajectory import fit_trajectory, golden_section
 
 
-def clusters(classes: int, per_class: int, dimensions: int, spread: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def clusters(
+    classes: int, per_class: int, dimensions: int, spread: float, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gaussian drawings about Gaussian exemplars: (queries, label, prototypes)."""
     rng = np.random.default_rng(seed)
     prototypes = rng.standard_normal((classes, dimensions))
     label = np.repeat(np.arange(classes), per_class)
-    return prototypes[label] + spread * rng.standard_normal((len(label), dimensions)), label, prototypes
+    return (
+        prototypes[label] + spread * rng.standard_normal((len(label), dimensions)),
+        label,
+        prototypes,
+    )
 
 
 # ---------------------------------------------------------------- standardisation
@@ -51,8 +59,13 @@ def test_standardise_resizes_as_pillow_does_before_it_stretches():
     images = rng.random((6, 20, 24)).astype(np.float32) ** 2
     bits, _ = standardise(images, 13)
     for image, result in zip(images, bits):
-        small = np.asarray(Image.fromarray(image, mode="F").resize((13, 13), Image.Resampling.BILINEAR), np.float64)
-        again = [[int((v - small.min()) / (small.max() - small.min()) > 0.5) for v in row] for row in small]
+        small = np.asarray(
+            Image.fromarray(image, mode="F").resize((13, 13), Image.Resampling.BILINEAR), np.float64
+        )
+        again = [
+            [int((v - small.min()) / (small.max() - small.min()) > 0.5) for v in row]
+            for row in small
+        ]
         assert result.tolist() == again
 
 
@@ -85,7 +98,10 @@ def test_diversity_equals_a_loop_with_the_statistics_module():
     features, label, _ = clusters(4, 6, 5, 0.7)
     keep = np.delete(np.arange(len(label)), [1, 8, 9])  # uneven classes
     features, label = features[keep], label[keep]
-    loop = [statistics.mean(statistics.stdev(features[label == c, d].tolist()) for d in range(5)) for c in range(4)]
+    loop = [
+        statistics.mean(statistics.stdev(features[label == c, d].tolist()) for d in range(5))
+        for c in range(4)
+    ]
     assert div.diversity(features, label) == pytest.approx(loop, rel=1e-12)
 
 
@@ -120,7 +136,9 @@ def test_diversity_se_covers_the_spread_over_repetitions():
 
 def test_diversity_refuses():
     features, label, _ = clusters(3, 4, 2, 1.0)
-    with pytest.raises(ValueError, match=r"at least 2 drawings, but 1 of 3 classes .*class 2 has 1"):
+    with pytest.raises(
+        ValueError, match=r"at least 2 drawings, but 1 of 3 classes .*class 2 has 1"
+    ):
         div.diversity(features[:9], label[:9])
     with pytest.raises(ValueError, match="class 1 has 0"):
         div.diversity(features[label != 1], label[label != 1])
@@ -156,21 +174,27 @@ def test_expected_equals_the_enumeration_of_all_orders_when_exemplars_are_equal(
     for query, own, value in zip(queries, label, p):
         near = [sum((query - prototype) ** 2) for prototype in prototypes]
         tasks = [task for task in itertools.permutations(range(6), 3) if own in task]
-        right = sum(task[int(np.argmin([near[c] for c in task]))] == own for task in tasks)  # argmin: the first of the tied
+        # argmin: the first of the tied
+        right = sum(task[int(np.argmin([near[c] for c in task]))] == own for task in tasks)
         assert value == pytest.approx(right / len(tasks), abs=1e-12)
 
 
 def test_expected_with_all_ways_is_the_nearest_neighbour_classifier():
     queries, label, prototypes = clusters(12, 10, 3, 0.8)
     nearest = KNeighborsClassifier(1).fit(prototypes, np.arange(12)).predict(queries)
-    assert np.array_equal(rec.expected(queries, label, prototypes, ways=12), (nearest == label).astype(float))
+    assert np.array_equal(
+        rec.expected(queries, label, prototypes, ways=12), (nearest == label).astype(float)
+    )
 
 
 def test_copies_of_the_exemplar_score_no_diversity_and_exactly_100_per_cent():
     _, label, prototypes = clusters(40, 20, 128, 1.0)
     copies = (1e3 * prototypes.astype(np.float32))[label]
     assert (div.diversity(copies, label) == 0).all() and div.diversity_se(copies, label) == 0
-    assert (rec.per_class(rec.expected(copies, label, 1e3 * prototypes.astype(np.float32)), label) == 100).all()
+    assert (
+        rec.per_class(rec.expected(copies, label, 1e3 * prototypes.astype(np.float32)), label)
+        == 100
+    ).all()
     assert (rec.by_episodes(copies, label, 1e3 * prototypes.astype(np.float32)) == 100).all()
 
 
@@ -187,7 +211,8 @@ def test_expected_and_episodes_agree_within_the_sampling_error_of_the_episodes()
     queries, label, prototypes = clusters(150, 20, 8, 1.0)
     p = rec.expected(queries, label, prototypes)
     exact, played = rec.per_class(p, label), rec.by_episodes(queries, label, prototypes)
-    # Given the drawings, each of 500 queries of a class hits with the probability p of its drawing, 25 times each drawing.
+    # Given the drawings, each of 500 queries of a class hits with the probability p of its drawing,
+    # 25 times each drawing.
     variance = 25 * np.bincount(label, weights=p * (1 - p)) / 500**2 * 1e4
     z = (played - exact) / np.sqrt(variance)
     assert 30 < exact.mean() < 95
@@ -220,16 +245,23 @@ def test_by_episodes_equals_a_loop_over_episodes():
             query = drawings[turn[c] % len(drawings)]
             turn[c] += 1
             hits[c] += task[np.argmin([np.linalg.norm(query - prototypes[d]) for d in task])] == c
-    assert rec.by_episodes(queries, label, prototypes, 4, 8, seed=1).tolist() == [100 * h / 8 for h in hits]
+    assert rec.by_episodes(queries, label, prototypes, 4, 8, seed=1).tolist() == [
+        100 * h / 8 for h in hits
+    ]
     assert 10 < np.mean(hits) / 8 * 100 < 95
 
 
 def test_recognizability_does_not_depend_on_the_order_of_drawings_or_classes():
     queries, label, prototypes = clusters(30, 5, 4, 1.0)
     base = rec.per_class(rec.expected(queries, label, prototypes), label)
-    order, names = np.random.default_rng(7).permutation(len(label)), np.random.default_rng(8).permutation(30)
+    order, names = (
+        np.random.default_rng(7).permutation(len(label)),
+        np.random.default_rng(8).permutation(30),
+    )
     renamed = np.argsort(names)[label]
-    moved = rec.per_class(rec.expected(queries[order], renamed[order], prototypes[names]), renamed[order])
+    moved = rec.per_class(
+        rec.expected(queries[order], renamed[order], prototypes[names]), renamed[order]
+    )
     assert moved == pytest.approx(base[names], abs=1e-10)
 
 
@@ -271,9 +303,13 @@ def test_originality_equals_a_loop_and_its_scale_the_statistics_module():
     assert normaliser(features) == pytest.approx(scale, rel=1e-12)
     values = originality(features, label, prototypes, scale)
     for row, c, value in zip(features, label, values):
-        assert value == pytest.approx(math.dist(row / scale, prototypes[c] / scale) / math.sqrt(5), rel=1e-12)
+        assert value == pytest.approx(
+            math.dist(row / scale, prototypes[c] / scale) / math.sqrt(5), rel=1e-12
+        )
     assert (originality(prototypes, np.arange(3), prototypes, scale) == 0).all()
-    assert originality(7 * features, label, 7 * prototypes, normaliser(7 * features)) == pytest.approx(values)
+    assert originality(
+        7 * features, label, 7 * prototypes, normaliser(7 * features)
+    ) == pytest.approx(values)
 
 
 def test_originality_refuses():
@@ -288,11 +324,14 @@ def test_originality_refuses():
 
 
 def test_human_distance_gives_the_published_extremes():
-    # Boutin et al. 2022: the human point (1.286, 97.56 %), and the base models as read from the figure.
+    # Boutin et al. 2022: the human point (1.286, 97.56 %), and the base models as read from the
+    # figure.
     assert human_distance(1.286, 97.56, 1.286, 97.56) == 0
     assert human_distance(1.286 + 0.775, 97.56 - 13.5, 1.286, 97.56) == pytest.approx(math.sqrt(2))
     table = human_distance(np.array([2.053, np.nan]), np.array([74.9, 80.0]), 1.286, 97.56)
-    assert table[0] == pytest.approx(math.dist((2.053 / 0.775, 74.9 / 13.5), (1.286 / 0.775, 97.56 / 13.5)))
+    assert table[0] == pytest.approx(
+        math.dist((2.053 / 0.775, 74.9 / 13.5), (1.286 / 0.775, 97.56 / 13.5))
+    )
     assert np.isnan(table[1])
     with pytest.raises(ValueError, match="sigmas"):
         human_distance(1.0, 90.0, 1.286, 97.56, sigma_diversity=0.0)
@@ -304,14 +343,20 @@ def test_golden_section_finds_the_minimum_that_scipy_finds():
     def f(v: float) -> float:
         return math.cosh(v - 0.3) + 0.2 * v
 
-    assert golden_section(f, -1, 2) == pytest.approx(minimize_scalar(f, bounds=(-1, 2), method="bounded").x, abs=1e-4)
+    assert golden_section(f, -1, 2) == pytest.approx(
+        minimize_scalar(f, bounds=(-1, 2), method="bounded").x, abs=1e-4
+    )
 
 
 def test_trajectory_recovers_a_polynomial_curve_that_it_can_represent():
     u = np.linspace(0, 1, 9)
     truth = np.stack([4 * u, 2.7 - 0.8 * u + 0.1 * u**2, 36 + 150 * u - 140 * u**2], axis=1)
     fit = fit_trajectory(truth, degree=2)
-    assert fit.coefficients.shape == (3, 3) and fit.at(0.5).shape == (3,) and fit.at(np.ones((2, 4))).shape == (2, 4, 3)
+    assert (
+        fit.coefficients.shape == (3, 3)
+        and fit.at(0.5).shape == (3,)
+        and fit.at(np.ones((2, 4))).shape == (2, 4, 3)
+    )
     assert fit.u[0] == 0 and fit.u[-1] == 1 and (np.diff(fit.u) > 0).all()
     assert fit.error == pytest.approx(np.linalg.norm(truth - fit.at(fit.u), axis=1).sum())
     assert fit.error / 9 < 0.05  # the second coordinate spans 0.7, the third 40
@@ -319,11 +364,15 @@ def test_trajectory_recovers_a_polynomial_curve_that_it_can_represent():
 
 def test_trajectory_improves_on_the_centripetal_start_which_is_numpys_polynomial_fit():
     rng = np.random.default_rng(11)
-    points = np.stack([np.arange(10.0), np.sin(np.arange(10) / 3), 5 * np.cos(np.arange(10) / 4)], axis=1) + 0.3 * rng.random((10, 3))
+    points = np.stack(
+        [np.arange(10.0), np.sin(np.arange(10) / 3), 5 * np.cos(np.arange(10) / 4)], axis=1
+    ) + 0.3 * rng.random((10, 3))
     points[:, 0] = np.arange(10)
     chord = [math.dist(a, b) ** 0.5 for a, b in itertools.pairwise(points)]
     u = np.array([0, *itertools.accumulate(chord)]) / sum(chord)
-    start = np.stack([np.polynomial.polynomial.polyfit(u, points[:, k], 3) for k in range(3)], axis=1)
+    start = np.stack(
+        [np.polynomial.polynomial.polyfit(u, points[:, k], 3) for k in range(3)], axis=1
+    )
     error = np.linalg.norm(points - np.polynomial.polynomial.polyval(u, start).T, axis=1).sum()
     fit = fit_trajectory(points, degree=3)
     assert 0 < fit.error < 0.95 * error
@@ -339,13 +388,18 @@ def test_weights_pin_and_drop_points():
     u = np.linspace(0, 1, 8)
     points = np.stack([u, u**2, np.sin(9 * u)], axis=1)
     pinned = fit_trajectory(points, 2, np.array([1e5, 1, 1, 1, 1, 1, 1, 1e5]))
-    assert pinned.at(1.0) == pytest.approx(points[-1], abs=1e-3) and pinned.at(0.0) == pytest.approx(points[0], abs=1e-3)
+    assert pinned.at(1.0) == pytest.approx(points[-1], abs=1e-3) and pinned.at(
+        0.0
+    ) == pytest.approx(points[0], abs=1e-3)
     assert np.linalg.norm(fit_trajectory(points, 2).at(1.0) - points[-1]) > 0.01
     moved = points.copy()
     line = np.stack([u, 2 * u, 3 * u], axis=1)
     moved[:, :] = line
     moved[3, 2] = 40.0
-    assert fit_trajectory(moved, 1, np.where(np.arange(8) == 3, 0.0, 1.0)).error < fit_trajectory(moved, 1).error / 10
+    assert (
+        fit_trajectory(moved, 1, np.where(np.arange(8) == 3, 0.0, 1.0)).error
+        < fit_trajectory(moved, 1).error / 10
+    )
 
 
 def test_trajectory_refuses():

@@ -1,4 +1,6 @@
-"""What every registered family must do, on its `tiny` variants. A new family file is found here by its name."""
+"""What every registered family must do, on its `tiny` variants. A new family file is found here by
+its name.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,11 @@ FAMILIES = [
     for variant in settings.head("models", family).variants
     if variant.startswith("tiny")
 ]
-TRAINED = [f for f in FAMILIES if importlib.import_module(f"oneshot.models.{f.split(':')[0]}").FAMILY.trained]
+TRAINED = [
+    f
+    for f in FAMILIES
+    if importlib.import_module(f"oneshot.models.{f.split(':')[0]}").FAMILY.trained
+]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +56,17 @@ def data() -> DataSet:
             images[c, i, 3:17, x + dx : x + dx + 2] = 1
     names = tuple(f"class {c}" for c in range(30))
     label = np.arange(30).repeat(6)
-    return DataSet("made", "fixed", "0", images.reshape(-1, SIZE, SIZE), label, names, np.arange(6), np.arange(6, 9), np.arange(9, 30))
+    return DataSet(
+        "made",
+        "fixed",
+        "0",
+        images.reshape(-1, SIZE, SIZE),
+        label,
+        names,
+        np.arange(6),
+        np.arange(6, 9),
+        np.arange(9, 30),
+    )
 
 
 def build(family: str, seed: int = 0, image_size: int = SIZE, **changed: Any) -> Any:
@@ -68,7 +84,14 @@ def batch(family: TrainedFamily, n: int = 5) -> tuple[Pairs | Sets, torch.Tensor
     noise = torch.randn(n, *family.noise_shape, generator=generator)
     side = family.image_size
     if family.trains_on is Sets:
-        return Sets((torch.rand(n, family.config.set_size, 1, side, side, generator=generator) > 0.8).float()), noise
+        return (
+            Sets(
+                (
+                    torch.rand(n, family.config.set_size, 1, side, side, generator=generator) > 0.8
+                ).float()
+            ),
+            noise,
+        )
     x = (torch.rand(n, 1, side, side, generator=generator) > 0.8).float()
     return Pairs(x, x.flip(0)), noise
 
@@ -81,14 +104,20 @@ def part(items: Pairs | Sets, rows: slice) -> Pairs | Sets:
 @pytest.mark.parametrize("family", settings.names("models"))
 def test_a_family_file_is_complete(family: str) -> None:
     head = settings.head("models", family)
-    assert "tiny" in head.variants and head.version >= 1 and head.summary.endswith((".", ")", "definition."))
+    assert (
+        "tiny" in head.variants
+        and head.version >= 1
+        and head.summary.endswith((".", ")", "definition."))
+    )
     for name, values in head.variants.items():
         settings.resolve(name, head.config, values)
     assert all(f.metadata["help"] for f in head.fields.values())
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_drawings_are_binary_images_of_the_test_classes_and_repeat_by_seed(family: str, data: DataSet) -> None:
+def test_drawings_are_binary_images_of_the_test_classes_and_repeat_by_seed(
+    family: str, data: DataSet
+) -> None:
     exemplars = np.arange(0, 180, 6)
     model = build(family)
 
@@ -99,7 +128,11 @@ def test_drawings_are_binary_images_of_the_test_classes_and_repeat_by_seed(famil
 
     one, again = drawn(7), drawn(7)
     assert np.array_equal(one.images, again.images)
-    assert one.images.dtype == np.uint8 and set(np.unique(one.images)) <= {0, 1} and one.images.shape[1:] == (SIZE, SIZE)
+    assert (
+        one.images.dtype == np.uint8
+        and set(np.unique(one.images)) <= {0, 1}
+        and one.images.shape[1:] == (SIZE, SIZE)
+    )
     assert np.array_equal(np.unique(one.label), np.arange(21)) and (np.diff(one.label) >= 0).all()
     assert len(one.exemplars) == len(one.class_names) == 21 and one.class_names[0] == "class 9"
     if family in ("noise:tiny", *TRAINED):
@@ -110,12 +143,24 @@ def test_drawings_are_binary_images_of_the_test_classes_and_repeat_by_seed(famil
 def test_a_drawing_is_the_same_at_any_batch_size(family: str, data: DataSet) -> None:
     model = build(family).eval()
     classes, numbers = np.arange(9, 21), np.arange(12) % 5
-    noise = torch.from_numpy(streams.normal_per_drawing(3, classes, numbers, model.drawing_noise_shape))
-    assert torch.equal(noise[4:5], torch.from_numpy(streams.normal_per_drawing(3, classes[4:5], numbers[4:5], model.drawing_noise_shape)))
-    by_batch = [draw(model, data, np.arange(0, 180, 6), 2, 3, torch.device("cpu"), batch=b).images for b in (1, 7, 500)]
-    for other in by_batch[1:]:  # another batch may take another kernel, and a pixel at one half fall on the other side
+    noise = torch.from_numpy(
+        streams.normal_per_drawing(3, classes, numbers, model.drawing_noise_shape)
+    )
+    assert torch.equal(
+        noise[4:5],
+        torch.from_numpy(
+            streams.normal_per_drawing(3, classes[4:5], numbers[4:5], model.drawing_noise_shape)
+        ),
+    )
+    by_batch = [
+        draw(model, data, np.arange(0, 180, 6), 2, 3, torch.device("cpu"), batch=b).images
+        for b in (1, 7, 500)
+    ]
+    # another batch may take another kernel, and a pixel at one half fall on the other side
+    for other in by_batch[1:]:
         assert by_batch[0].shape == other.shape and np.mean(by_batch[0] != other) <= 1e-3
-    model, noise = model.double(), noise.double()  # else rounding, which a diffusion model divides by what is left of an image, would count
+    # else rounding, which a diffusion model divides by what is left of an image, would count
+    model, noise = model.double(), noise.double()
     exemplars = torch.from_numpy(data.images[classes * 6]).double().unsqueeze(1)
     whole = model.sample(exemplars, noise)
     some = [0, 5, 11]
@@ -128,7 +173,9 @@ def test_samples_are_probabilities_and_losses_are_per_example(family: str) -> No
     """In evaluation mode: in training mode the statistics of a batch may couple its items."""
     model = build(family).eval()
     items, noise = batch(model)
-    exemplars = (torch.rand(5, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(2)) > 0.8).float()
+    exemplars = (
+        torch.rand(5, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(2)) > 0.8
+    ).float()
     images = model.sample(exemplars, torch.randn(5, *model.drawing_noise_shape))
     assert images.shape == exemplars.shape and images.min() >= 0 and images.max() <= 1
     for player in model.players():
@@ -145,15 +192,24 @@ def test_samples_are_probabilities_and_losses_are_per_example(family: str) -> No
 @pytest.mark.parametrize("size", [28, 48, 50])
 @pytest.mark.parametrize("family", TRAINED)
 def test_a_family_learns_and_draws_at_the_published_image_sizes(family: str, size: int) -> None:
-    """28: Quick, Draw! as embedded; 48 and 50: Omniglot. A Config that rules a size out says so in `problems`."""
+    """28: Quick, Draw! as embedded; 48 and 50: Omniglot. A Config that rules a size out says so in
+    `problems`.
+    """
     model = build(family, image_size=size)
     if hasattr(model.config, "problems") and model.config.problems(size, 1, 20):
         return
     items, noise = batch(model, 3)
     for player in model.players():
         assert torch.isfinite(player.loss(items, noise, model.hyper(0))["loss"]).all()
-    exemplars = (torch.rand(2, 1, size, size, generator=torch.Generator().manual_seed(2)) > 0.8).float()
-    assert model.eval().sample(exemplars, torch.randn(2, *model.drawing_noise_shape)).shape == (2, 1, size, size)
+    exemplars = (
+        torch.rand(2, 1, size, size, generator=torch.Generator().manual_seed(2)) > 0.8
+    ).float()
+    assert model.eval().sample(exemplars, torch.randn(2, *model.drawing_noise_shape)).shape == (
+        2,
+        1,
+        size,
+        size,
+    )
 
 
 @pytest.mark.parametrize("family", TRAINED)
@@ -164,7 +220,8 @@ def test_no_hidden_randomness_or_state(family: str) -> None:
     state = torch.random.get_rng_state()
     for training in (False, True):
         model.train(training)
-        kept = dict(model.named_parameters()) if training else model.state_dict()  # buffers may follow the batches in training
+        # buffers may follow the batches in training
+        kept = dict(model.named_parameters()) if training else model.state_dict()
         before = {k: v.clone() for k, v in kept.items()}
         first = [p.loss(items, noise, model.hyper(0))["loss"] for p in model.players()]
         model.eval().sample(*drawing)
@@ -177,26 +234,36 @@ def test_no_hidden_randomness_or_state(family: str) -> None:
 
 @pytest.mark.parametrize("family", TRAINED)
 def test_a_family_stacks_without_a_slow_fallback(family: str) -> None:
-    """K models at once give the losses of each: by vmap, and by the stacked form of the family if it has one.
+    """K models at once give the losses of each: by vmap, and by the stacked form of the family if
+    it has one.
 
-    No operator may lack a batching rule: the warning of a slow fallback fails the test. A family that cannot stack says why in
-    `cannot_stack`, and its points train alone.
+    No operator may lack a batching rule: the warning of a slow fallback fails the test. A family
+    that cannot stack says why in `cannot_stack`, and its points train alone.
     """
     models = [build(family, seed=s) for s in (0, 1, 2)]
     if reason := models[0].cannot_stack:
         assert len(reason) > 20, "say why"
         return
     items, noise = batch(models[0])
-    hyper = {name: torch.tensor([value, value + 0.5, value + 1]) for name, value in models[0].hyper(0).items()}
+    hyper = {
+        name: torch.tensor([value, value + 0.5, value + 1])
+        for name, value in models[0].hyper(0).items()
+    }
     stack = Stack(models, torch.device("cpu"))
     for turn, side in enumerate(stack.sides):
         weights = {n: w for s in stack.sides for n, w in s.weights().items()}
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            ways = [by_vmap(stack.template, turn, {**weights, **stack.buffers}, items, noise, hyper)]
-            ways += [side.player.stacked(weights, items, noise, hyper)] if side.player.stacked else []
+            ways = [
+                by_vmap(stack.template, turn, {**weights, **stack.buffers}, items, noise, hyper)
+            ]
+            ways += (
+                [side.player.stacked(weights, items, noise, hyper)] if side.player.stacked else []
+            )
         for k, model in enumerate(models):
-            own = model.players()[turn].loss(items, noise, {n: float(v[k]) for n, v in hyper.items()})
+            own = model.players()[turn].loss(
+                items, noise, {n: float(v[k]) for n, v in hyper.items()}
+            )
             for together in ways:
                 assert set(together) == set(own)
                 torch.testing.assert_close(together["loss"][k], own["loss"], rtol=1e-4, atol=1e-4)
@@ -218,7 +285,11 @@ def test_the_terms_of_a_set_family_are_those_of_its_bound(family: str) -> None:
         return
     items, noise = batch(model)
     sets = items.images  # type: ignore[union-attr]
-    terms, losses, members = model.terms(sets, noise, model.encode(sets)), model.elbo(items, noise), sets.shape[1]
+    terms, losses, members = (
+        model.terms(sets, noise, model.encode(sets)),
+        model.elbo(items, noise),
+        sets.shape[1],
+    )
     torch.testing.assert_close(losses["reconstruction"], -terms.log_likelihood.mean(1))
     torch.testing.assert_close(losses["kl"], (terms.kl_c.sum(1) + terms.kl_z.sum((1, 2))) / members)
     torch.testing.assert_close(losses["kl"], losses["kl_c"] + losses["kl_z"])
@@ -228,7 +299,11 @@ def test_the_terms_of_a_set_family_are_those_of_its_bound(family: str) -> None:
         assert model.terms(few, given).log_likelihood.shape == (5, size)
         assert model.reconstruct(few, given).shape == few.shape
         assert (
-            model.draw(few, torch.randn(5, *model.drawing_noise_shape[:-1], model.noise_size(size)), model.config.drawing).shape
+            model.draw(
+                few,
+                torch.randn(5, *model.drawing_noise_shape[:-1], model.noise_size(size)),
+                model.config.drawing,
+            ).shape
             == few.shape
         )
         for weights in model.attention(few, given).values():
@@ -239,10 +314,13 @@ def test_noise_has_the_ink_of_the_data_or_the_ink_asked_for(data: DataSet) -> No
     ink = data.images[data.rows(data.train)].mean()
     exemplars = np.arange(0, 180, 6)
     assert build("noise").draw(data, exemplars, 50, 0).images.mean() == pytest.approx(ink, abs=0.01)
-    assert build("noise", ink=0.5).draw(data, exemplars, 50, 0).images.mean() == pytest.approx(0.5, abs=0.01)
+    assert build("noise", ink=0.5).draw(data, exemplars, 50, 0).images.mean() == pytest.approx(
+        0.5, abs=0.01
+    )
 
 
-# --- a family file says all that is read of it -------------------------------------------------------------------------------------------
+# --- a family file says all that is read of it
+# -----------------------------------------------------------------------------
 
 MADE = '''"""mine: a made family."""
 from dataclasses import dataclass
@@ -262,19 +340,30 @@ TRAINING = {
     "epochs": '    epochs: int = setting(5, "train", "passes", low=1, shapes=True)',
     "batch_size": '    batch_size: int = setting(8, "train", "items", low=1, shapes=True)',
     "plateau": '    plateau: int = setting(0, "train", "epochs", low=0)',
-    "schedule_classes": '    schedule_classes: str = setting("test", "train", "which", choices=("validation", "test"), shapes=True)',
+    "schedule_classes": (
+        '    schedule_classes: str = setting("test", "train", "which", choices=("validation",'
+        ' "test"), shapes=True)'
+    ),
     "weights": '    weights: str = setting("end", "sample", "which", choices=("end", "best"))',
 }
 OF_SETS = {
     "set_size": '    set_size: int = setting(5, "train", "images", low=1, shapes=True)',
     "augmented_copies": "    @property\n    def augmented_copies(self): return 0",
-    "binarisation": '    binarisation: str = setting("threshold", "data", "how", choices=("stochastic", "threshold"))',
-    "likelihood": '    likelihood: str = setting("none", "score", "how", choices=("none", "elbo", "nll"))',
+    "binarisation": (
+        '    binarisation: str = setting("threshold", "data", "how", choices=("stochastic",'
+        ' "threshold"))'
+    ),
+    "likelihood": (
+        '    likelihood: str = setting("none", "score", "how", choices=("none", "elbo", "nll"))'
+    ),
     "nll_samples": '    nll_samples: int = setting(9, "score", "samples")',
     "nll_sets": '    nll_sets: int = setting(0, "score", "sets")',
     "nll_size": '    nll_size: int = setting(0, "score", "size")',
     "test_sets": '    test_sets: int = setting(0, "score", "sets")',
-    "transfer": '    transfer: str = setting("none", "score", "digits", choices=("none", "mnist", "digits"))',
+    "transfer": (
+        '    transfer: str = setting("none", "score", "digits", choices=("none", "mnist",'
+        ' "digits"))'
+    ),
     "classify": '    classify: bool = setting(False, "score", "digits")',
 }
 EXPLAINED = {"importance_seeds": '    importance_seeds: int = setting(0, "score", "draws")'}
@@ -306,18 +395,27 @@ BASES = [
 
 
 @pytest.mark.parametrize(("base", "needed"), BASES, ids=[base for base, _ in BASES])
-def test_settings_that_a_made_family_lacks_are_named_all_at_once(base: str, needed: dict[str, str], made_family: MadeFamily) -> None:
+def test_settings_that_a_made_family_lacks_are_named_all_at_once(
+    base: str, needed: dict[str, str], made_family: MadeFamily
+) -> None:
     text = MADE.replace("import {base}", "import *") if "." in base else MADE
     with pytest.raises(settings.SettingError) as caught:
         made_family(text.format(base=base, fields=""))
     (problem,) = caught.value.problems
     first, *lines = problem.split("\n")
-    assert first == "models/mine.py: Config lacks settings that training, drawing or scoring read. It needs"
+    assert (
+        first
+        == "models/mine.py: Config lacks settings that training, drawing or scoring read. It needs"
+    )
     assert [line.split(":")[0].strip() for line in lines] == list(needed)
     assert made_family(text.format(base=base, fields="\n".join(needed.values()))).version == 1
     for name in needed:  # each of them alone is missed
         with pytest.raises(settings.SettingError, match=f"It needs\n  {name}: "):
-            made_family(text.format(base=base, fields="\n".join(line for n, line in needed.items() if n != name)))
+            made_family(
+                text.format(
+                    base=base, fields="\n".join(line for n, line in needed.items() if n != name)
+                )
+            )
 
 
 def test_what_is_told_of_missing_settings_is_what_helps(made_family: MadeFamily) -> None:
@@ -330,7 +428,9 @@ def test_what_is_told_of_missing_settings_is_what_helps(made_family: MadeFamily)
         name, kind, call = re.fullmatch(r"  (\w+): (\w+) = (setting\(.*\)): .*", line).groups()  # type: ignore[union-attr]
         choices = re.search(r"choices=(\(.*?\))", call)
         default = repr(ast.literal_eval(choices[1])[0]) if choices else defaults[kind]
-        fields.append(f"    {name}: {kind} = " + re.sub(r'\.\.\., ("\w+")', rf'{default}, \1, "help"', call))
+        fields.append(
+            f"    {name}: {kind} = " + re.sub(r'\.\.\., ("\w+")', rf'{default}, \1, "help"', call)
+        )
     assert len(fields) == 15 and "shapes=True" in fields[0]
     made_family(MADE.format(base="SetFamily", fields="\n".join(fields)))
 
@@ -339,7 +439,9 @@ def test_a_family_that_learns_nothing_needs_none_of_them(made_family: MadeFamily
     assert list(made_family(MADE.format(base="ReferenceFamily", fields="")).fields) == ["z"]
 
 
-def test_a_family_through_classes_of_its_own_is_known_as_what_it_is(made_family: MadeFamily) -> None:
+def test_a_family_through_classes_of_its_own_is_known_as_what_it_is(
+    made_family: MadeFamily,
+) -> None:
     text = MADE.format(base="TrainedFamily", fields="").replace(
         "class Mine(TrainedFamily): ...", "class A(TrainedFamily): ...\nclass Mine(A): ..."
     )
@@ -355,7 +457,11 @@ def test_a_family_through_classes_of_its_own_is_known_as_what_it_is(made_family:
             '    epochs: float = setting(5.0, "train", "passes", shapes=True)',
             'epochs must be int = setting(..., "train", shapes=True)',
         ),
-        ("epochs", '    epochs: int = setting(5, "sample", "passes")', 'epochs must be int = setting(..., "train", shapes=True)'),
+        (
+            "epochs",
+            '    epochs: int = setting(5, "sample", "passes")',
+            'epochs must be int = setting(..., "train", shapes=True)',
+        ),
         (
             "epochs",
             '    epochs: int = setting(5, "train", "passes")',
@@ -366,24 +472,57 @@ def test_a_family_through_classes_of_its_own_is_known_as_what_it_is(made_family:
             '    weights: str = setting("end", "score", "which", choices=("end", "best"))',
             'weights must be str = setting(..., "sample"',
         ),
-        ("weights", '    weights: str = setting("last", "sample", "which", choices=("last",))', "weights must be"),
+        (
+            "weights",
+            '    weights: str = setting("last", "sample", "which", choices=("last",))',
+            "weights must be",
+        ),
         ("weights", '    weights: str = setting("end", "sample", "which")', "weights must be"),
         (
             "schedule_classes",
-            '    schedule_classes: str = setting("all", "train", "which", choices=("all",), shapes=True)',
+            (
+                '    schedule_classes: str = setting("all", "train", "which", choices=("all",),'
+                " shapes=True)"
+            ),
             "schedule_classes must be",
         ),
-        ("", '    precision: str = setting("tf32", "train", "of products")', "precision needs shapes=True"),
+        (
+            "",
+            '    precision: str = setting("tf32", "train", "of products")',
+            "precision needs shapes=True",
+        ),
         ("", "    depth: int = 3", "depth must be declared by setting(default, stage, help)"),
-        ("", '    depth: list = setting((), "model", "levels")', "depth has the type list; settings are int, float, bool, str"),
-        ("", '    depth: int = setting(0, "model", "levels", low=1)', "the default depth = 0 is outside 1 .. "),
-        ("", '    dataset: str = setting("a", "data", "images")', "dataset cannot be the name of a setting"),
-        ("", '    limit: int = setting(1, "train", "most")', "limit cannot be the name of a setting"),
-        ("", '    depth: int = setting(DEPTH, "model", "levels")', "NameError: name 'DEPTH' is not defined"),
+        (
+            "",
+            '    depth: list = setting((), "model", "levels")',
+            "depth has the type list; settings are int, float, bool, str",
+        ),
+        (
+            "",
+            '    depth: int = setting(0, "model", "levels", low=1)',
+            "the default depth = 0 is outside 1 .. ",
+        ),
+        (
+            "",
+            '    dataset: str = setting("a", "data", "images")',
+            "dataset cannot be the name of a setting",
+        ),
+        (
+            "",
+            '    limit: int = setting(1, "train", "most")',
+            "limit cannot be the name of a setting",
+        ),
+        (
+            "",
+            '    depth: int = setting(DEPTH, "model", "levels")',
+            "NameError: name 'DEPTH' is not defined",
+        ),
         ("", "    depth: int = setting(", "models/mine.py, line "),
     ],
 )
-def test_a_made_family_that_is_not_what_is_needed_is_told_what_is(name: str, line: str, told: str, made_family: MadeFamily) -> None:
+def test_a_made_family_that_is_not_what_is_needed_is_told_what_is(
+    name: str, line: str, told: str, made_family: MadeFamily
+) -> None:
     lines = "\n".join((TRAINING | {name or "more": line}).values())
     with pytest.raises(settings.SettingError) as caught:
         made_family(MADE.format(base="TrainedFamily", fields=lines))
@@ -397,16 +536,25 @@ def test_a_made_family_that_is_not_what_is_needed_is_told_what_is(name: str, lin
         ("VERSION = 1", "", "VERSION must be a whole number from 1"),
         ("VERSION = 1", "VERSION = '1'", "VERSION must be a whole number from 1"),
         ("@dataclass(frozen=True)", "", "Config must be a class with @dataclass(frozen=True)"),
-        ('{"tiny": {}}', '{"tiny": {"zz": 3}}', "variant 'tiny': there is no setting 'zz'. Did you mean 'z'?"),
+        (
+            '{"tiny": {}}',
+            '{"tiny": {"zz": 3}}',
+            "variant 'tiny': there is no setting 'zz'. Did you mean 'z'?",
+        ),
         ('{"tiny": {}}', '{"tiny": {"z": 0}}', "variant 'tiny': z = 0 is outside 1 .. "),
     ],
 )
-def test_the_rest_of_a_family_file_is_checked_when_it_is_read(given: str, instead: str, told: str, made_family: MadeFamily) -> None:
+def test_the_rest_of_a_family_file_is_checked_when_it_is_read(
+    given: str, instead: str, told: str, made_family: MadeFamily
+) -> None:
     text = MADE.format(base="TrainedFamily", fields="\n".join(TRAINING.values()))
     assert given in text and made_family(text)
     with pytest.raises(settings.SettingError) as caught:
         made_family(text.replace(given, instead))
-    assert caught.value.problems == [p for p in caught.value.problems if told in p] and len(caught.value.problems) == 1
+    assert (
+        caught.value.problems == [p for p in caught.value.problems if told in p]
+        and len(caught.value.problems) == 1
+    )
 
 
 def test_an_incomplete_family_is_refused_before_anything_runs(
@@ -414,29 +562,65 @@ def test_an_incomplete_family_is_refused_before_anything_runs(
 ) -> None:
     package = tmp_path / "package"
     shutil.copytree(settings.PACKAGE / "critics", package / "critics")
-    shutil.copytree(settings.PACKAGE / "data", package / "data", ignore=shutil.ignore_patterns("*.npz"))
+    shutil.copytree(
+        settings.PACKAGE / "data", package / "data", ignore=shutil.ignore_patterns("*.npz")
+    )
     (package / "models").mkdir()
-    (package / "models" / "mine.py").write_text(MADE.format(base="TrainedFamily", fields=TRAINING["epochs"]))
+    (package / "models" / "mine.py").write_text(
+        MADE.format(base="TrainedFamily", fields=TRAINING["epochs"])
+    )
     sweep = tmp_path / "ask.py"
-    sweep.write_text("from oneshot.sweep import Sweep, grid\nsweep = Sweep('?', 'mine', grid(z=[1]), references=())\n")
+    sweep.write_text(
+        "from oneshot.sweep import Sweep, grid\nsweep = Sweep('?', 'mine', grid(z=[1]),"
+        " references=())\n"
+    )
     monkeypatch.setattr(settings, "PACKAGE", package)
-    for arguments in ([str(sweep), "--check", "--results", str(tmp_path / "r")], ["--settings", "mine"]):
+    for arguments in (
+        [str(sweep), "--check", "--results", str(tmp_path / "r")],
+        ["--settings", "mine"],
+    ):
         assert cli.main(arguments) == 2
         err = capsys.readouterr().err
-        assert err.startswith("error: models/mine.py: Config lacks settings") and err.count("error: ") == 1
-        assert all(f"  {name}: " in err for name in TRAINING if name != "epochs") and "  epochs: " not in err
+        assert (
+            err.startswith("error: models/mine.py: Config lacks settings")
+            and err.count("error: ") == 1
+        )
+        assert (
+            all(f"  {name}: " in err for name in TRAINING if name != "epochs")
+            and "  epochs: " not in err
+        )
 
 
 def test_all_that_is_read_of_a_config_is_in_the_list_of_needs() -> None:
-    """So that the list cannot fall behind: attributes of `config`, and settings of a point, in the modules around a family."""
-    known = {name for group in settings.NEEDED.values() for name in group} | {"memory", "work", "problems"}
+    """So that the list cannot fall behind: attributes of `config`, and settings of a point, in the
+    modules around a family.
+    """
+    known = {name for group in settings.NEEDED.values() for name in group} | {
+        "memory",
+        "work",
+        "problems",
+    }
     read = set()
-    for file in (file for room in ("training", "scoring", "trial") for file in (settings.PACKAGE / room).glob("*.py")):
+    for file in (
+        file
+        for room in ("training", "scoring", "trial")
+        for file in (settings.PACKAGE / room).glob("*.py")
+    ):
         for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Attribute) and ast.unparse(node.value).split(".")[-1] == "config":
+            if (
+                isinstance(node, ast.Attribute)
+                and ast.unparse(node.value).split(".")[-1] == "config"
+            ):
                 read.add(node.attr)
-            if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "point.settings" and isinstance(node.slice, ast.Constant):
+            if (
+                isinstance(node, ast.Subscript)
+                and ast.unparse(node.value) == "point.settings"
+                and isinstance(node.slice, ast.Constant)
+            ):
                 read.add(node.slice.value)
     common = {f.name for f in dataclasses.fields(settings.Common)}
     compiler = {"recompile_limit", "accumulated_recompile_limit"}  # of torch's own config
-    assert read - common - compiler <= known and {"epochs", "batch_size", "plateau", "schedule_classes", "weights", "set_size"} <= read
+    assert (
+        read - common - compiler <= known
+        and {"epochs", "batch_size", "plateau", "schedule_classes", "weights", "set_size"} <= read
+    )

@@ -1,4 +1,6 @@
-"""Diffusion: counts, the process against Gaussians it can be solved for, guidance, contexts, training, maps, and a sweep over gamma."""
+"""Diffusion: counts, the process against Gaussians it can be solved for, guidance, contexts,
+training, maps, and a sweep over gamma.
+"""
 
 from __future__ import annotations
 
@@ -38,11 +40,17 @@ def count(*modules: torch.nn.Module) -> int:
 
 def model(**changed: Any) -> Diffusion:
     torch.manual_seed(3)
-    return Diffusion(Config(**{**VARIANTS["tiny"], **dict(time_steps=4, ddim_steps=0), **changed}), SIZE)
+    return Diffusion(
+        Config(**{**VARIANTS["tiny"], **dict(time_steps=4, ddim_steps=0), **changed}), SIZE
+    )
 
 
-def spy(family: Diffusion, answer: Callable[[Tensor, Tensor], Tensor] | None = None) -> list[tuple[Tensor, Tensor]]:
-    """Put a network in place of the family's that notes its inputs (image and exemplar channel, time); answers zeros, or as told."""
+def spy(
+    family: Diffusion, answer: Callable[[Tensor, Tensor], Tensor] | None = None
+) -> list[tuple[Tensor, Tensor]]:
+    """Put a network in place of the family's that notes its inputs (image and exemplar channel,
+    time); answers zeros, or as told.
+    """
     seen: list[tuple[Tensor, Tensor]] = []
 
     class Network(torch.nn.Module):
@@ -54,12 +62,22 @@ def spy(family: Diffusion, answer: Callable[[Tensor, Tensor], Tensor] | None = N
     return seen
 
 
-# ---- the network ----------------------------------------------------------------------------------------------------------------------
+# ---- the network
+# -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("n", "parameters"),
-    [(8, 297_753), (12, 614_789), (16, 1_042_689), (24, 2_234_505), (32, 3_871_425), (36, 4_859_149), (48, 8_488_721), (60, 13_123_221)],
+    [
+        (8, 297_753),
+        (12, 614_789),
+        (16, 1_042_689),
+        (24, 2_234_505),
+        (32, 3_871_425),
+        (36, 4_859_149),
+        (48, 8_488_721),
+        (60, 13_123_221),
+    ],
 )
 def test_the_network_has_the_published_number_of_parameters(n: int, parameters: int) -> None:
     assert count(UNet(n, 2)) == parameters
@@ -67,8 +85,14 @@ def test_the_network_has_the_published_number_of_parameters(n: int, parameters: 
 
 def test_each_part_of_the_network_has_the_published_number_of_parameters() -> None:
     net = UNet(48, 2)
-    assert (count(net.first), count(net.time), count(net.down, net.shrink)) == (3_168, 46_464, 3_568_336)
-    assert [count(block) for block in net.middle.blocks] == [1_375_488] * 2 and count(net.middle.attention) == 98_880
+    assert (count(net.first), count(net.time), count(net.down, net.shrink)) == (
+        3_168,
+        46_464,
+        3_568_336,
+    )
+    assert [count(block) for block in net.middle.blocks] == [1_375_488] * 2 and count(
+        net.middle.attention
+    ) == 98_880
     assert (count(net.up, net.grow), count(net.last, net.out)) == (1_935_072, 85_825)
     assert count(Diffusion(Config(), 48)) == 8_488_721
 
@@ -82,12 +106,21 @@ def test_the_encoder_has_the_published_parameters_but_for_the_token_of_time() ->
 @pytest.mark.parametrize("size", [28, 48, 50])
 def test_any_image_size_goes_through_and_comes_out(size: int) -> None:
     net = UNet(6, 2)
-    assert net(torch.randn(2, 2, size, size), torch.tensor([1.0, 900.0])).shape == (2, 1, size, size)
+    assert net(torch.randn(2, 2, size, size), torch.tensor([1.0, 900.0])).shape == (
+        2,
+        1,
+        size,
+        size,
+    )
 
 
 def test_the_network_hears_time_and_its_embedding_tells_times_apart() -> None:
     net = UNet(48, 2).eval()
-    assert net.frequencies[0] == 1 and float(net.frequencies[-1]) == pytest.approx(1e-4, rel=1e-4) and len(net.frequencies) == 24
+    assert (
+        net.frequencies[0] == 1
+        and float(net.frequencies[-1]) == pytest.approx(1e-4, rel=1e-4)
+        and len(net.frequencies) == 24
+    )
     x = torch.randn(1, 2, 12, 12).expand(2, -1, -1, -1)
     with torch.no_grad():
         early, late = net(x, torch.tensor([10.0, 990.0]))
@@ -108,10 +141,14 @@ def test_the_order_of_exemplars_does_not_matter_and_each_of_them_does() -> None:
     torch.testing.assert_close(encoder(changed)[0][1], vector[1])
 
 
-# ---- the process ----------------------------------------------------------------------------------------------------------------------
+# ---- the process
+# -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("steps", "kept"), [(1000, 4.0e-5), (600, 2.3e-3), (500, 6.3e-3), (300, 0.048), (200, 0.131), (100, 0.36)])
+@pytest.mark.parametrize(
+    ("steps", "kept"),
+    [(1000, 4.0e-5), (600, 2.3e-3), (500, 6.3e-3), (300, 0.048), (200, 0.131), (100, 0.36)],
+)
 def test_what_is_kept_at_the_end_as_published(steps: int, kept: float) -> None:
     assert float(Process(steps, published=True).kept[-1]) == pytest.approx(kept, rel=0.03)
 
@@ -119,10 +156,19 @@ def test_what_is_kept_at_the_end_as_published(steps: int, kept: float) -> None:
 @pytest.mark.parametrize("steps", [20, 100, 500, 1000, 4000])
 def test_next_to_nothing_is_kept_at_the_end_whatever_the_steps(steps: int) -> None:
     process = Process(steps, published=False)
-    assert float(process.kept[-1]) < 5e-5 and process.kept[0] == 1 and process.lost[0] == 0 and (process.kept.diff() < 0).all()
+    assert (
+        float(process.kept[-1]) < 5e-5
+        and process.kept[0] == 1
+        and process.lost[0] == 0
+        and (process.kept.diff() < 0).all()
+    )
     torch.testing.assert_close(process.kept + process.lost, torch.ones(steps + 1))
-    betas = (1000 / steps * (1e-4 + (0.02 - 1e-4) * torch.arange(steps) / max(steps - 1, 1))).clamp(max=0.999)
-    torch.testing.assert_close(process.kept[1:], (1 - betas.double()).cumprod(0).float(), rtol=1e-4, atol=1e-9)
+    betas = (1000 / steps * (1e-4 + (0.02 - 1e-4) * torch.arange(steps) / max(steps - 1, 1))).clamp(
+        max=0.999
+    )
+    torch.testing.assert_close(
+        process.kept[1:], (1 - betas.double()).cumprod(0).float(), rtol=1e-4, atol=1e-9
+    )
 
 
 MEAN, SPREAD = 0.1, 0.2  # well within -1 .. 1, where drawing is kept
@@ -142,7 +188,9 @@ def test_both_samplers_draw_the_distribution_the_noise_belongs_to() -> None:
     process, generator = Process(400, published=False), torch.Generator().manual_seed(0)
     noise = torch.randn(40, 400, 16, 16, generator=generator)
     drawn = process.ancestral(best(process), noise)
-    assert float(drawn.mean()) == pytest.approx(MEAN, abs=0.02) and float(drawn.std()) == pytest.approx(SPREAD, rel=0.03)
+    assert float(drawn.mean()) == pytest.approx(MEAN, abs=0.02) and float(
+        drawn.std()
+    ) == pytest.approx(SPREAD, rel=0.03)
     implicit = process.implicit(best(process), noise[:, :1], 400)
     # The path without noise is that of the probability flow, which maps quantile to quantile.
     torch.testing.assert_close(implicit, MEAN + SPREAD * noise[:, :1], atol=0.02, rtol=0)
@@ -152,7 +200,9 @@ def test_both_samplers_draw_the_distribution_the_noise_belongs_to() -> None:
 
 @pytest.mark.parametrize("published", [False, True])
 def test_the_ancestral_sampler_is_that_of_ho(published: bool) -> None:
-    """Independently, in float64: the published one as it is written, x - beta / sqrt(1 - kept) noise; the other bounds the image."""
+    """Independently, in float64: the published one as it is written, x - beta / sqrt(1 - kept)
+    noise; the other bounds the image.
+    """
     process = Process(12, published)
     noise = torch.randn(3, 12, 4, 4, generator=torch.Generator().manual_seed(1))
     if published:
@@ -184,13 +234,19 @@ def test_the_implicit_sampler_visits_as_many_times_as_asked_from_last_to_first()
         return torch.zeros_like(x)
 
     Process(500, published=False).implicit(predict, torch.zeros(1, 1, 2, 2), 50)
-    assert len(visited) == 50 and visited[0] == 500 and visited[-1] == 10 and all(np.diff(visited) == -10)
+    assert (
+        len(visited) == 50
+        and visited[0] == 500
+        and visited[-1] == 10
+        and all(np.diff(visited) == -10)
+    )
     visited.clear()
     Process(7, published=False).implicit(predict, torch.zeros(1, 1, 2, 2), 7)
     assert visited == [7, 6, 5, 4, 3, 2, 1]
 
 
-# ---- training -------------------------------------------------------------------------------------------------------------------------
+# ---- training
+# -----------------------------------------------------------------------------
 
 
 def pairs(n: int = 400) -> Pairs:
@@ -224,13 +280,20 @@ def test_pixels_are_of_both_signs_unless_published() -> None:
         x, noise = family._scaled(pairs(2).target), torch.randn(2, 1, SIZE, SIZE)
         t = torch.tensor([3, 400])
         kept = family.process.kept[t].view(-1, 1, 1, 1)
-        torch.testing.assert_close(family.process.noised(x, noise, t), kept.sqrt() * x + (1 - kept).sqrt() * noise, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            family.process.noised(x, noise, t),
+            kept.sqrt() * x + (1 - kept).sqrt() * noise,
+            atol=1e-4,
+            rtol=1e-4,
+        )
 
 
 def test_exemplars_are_dropped_as_often_as_asked_and_never_in_evaluation() -> None:
     for probability in (0.0, 0.3):
         _, exemplar, _ = asked(model(drop_probability=probability, gamma=0.0), training=True)
-        assert float((exemplar == 0).all(3).all(2).float().mean()) == pytest.approx(probability, abs=0.08 if probability else 0)
+        assert float((exemplar == 0).all(3).all(2).float().mean()) == pytest.approx(
+            probability, abs=0.08 if probability else 0
+        )
     _, exemplar, _ = asked(model(drop_probability=0.3), training=False)
     assert not (exemplar == 0).any()
 
@@ -244,25 +307,47 @@ def test_the_loss_is_the_mean_squared_error_of_the_noise() -> None:
 
 
 def test_each_image_of_a_set_is_drawn_from_the_others_at_one_time() -> None:
-    family = model(conditioning="film", exemplars=3, encoder_width=8, encoder_depth=1, encoder_heads=1, drop_probability=0.0, gamma=0.0)
+    family = model(
+        conditioning="film",
+        exemplars=3,
+        encoder_width=8,
+        encoder_depth=1,
+        encoder_heads=1,
+        drop_probability=0.0,
+        gamma=0.0,
+    )
     images = torch.arange(8.0).view(2, 4, 1, 1, 1).expand(2, 4, 1, SIZE, SIZE)
     targets, contexts = family._task(Sets(images))
     assert targets.shape == (2, 4, 1, SIZE, SIZE) and contexts.shape == (2, 4, 3, 1, SIZE, SIZE)
     for b in range(2):
         for m in range(4):
-            assert {float(targets[b, m, 0, 0, 0])} | set(contexts[b, m, :, 0, 0, 0].tolist()) == {4.0 * b + i for i in range(4)}
+            assert {float(targets[b, m, 0, 0, 0])} | set(contexts[b, m, :, 0, 0, 0].tolist()) == {
+                4.0 * b + i for i in range(4)
+            }
             assert float(targets[b, m, 0, 0, 0]) == 4 * b + m
     times: list[Tensor] = []
     predict = family._predict
     family._predict = lambda x, t, c, k: times.append(t) or predict(x, t, c, k)  # type: ignore[method-assign, func-returns-value]
-    family._loss(Sets(images / 7), torch.randn(2, *family.noise_shape, generator=torch.Generator().manual_seed(2)), family.hyper(0))
+    family._loss(
+        Sets(images / 7),
+        torch.randn(2, *family.noise_shape, generator=torch.Generator().manual_seed(2)),
+        family.hyper(0),
+    )
     assert len(times[0]) == 8 and len(times[0][:4].unique()) == len(times[0][4:].unique()) == 1
 
 
 @pytest.mark.parametrize("conditioning", ["film", "cross_attention"])
-def test_other_conditionings_begin_without_the_exemplar_and_learn_to_use_it(conditioning: str) -> None:
+def test_other_conditionings_begin_without_the_exemplar_and_learn_to_use_it(
+    conditioning: str,
+) -> None:
     family = model(
-        conditioning=conditioning, encoder_width=8, encoder_depth=1, encoder_heads=1, ddim_steps=2, drop_probability=0.0, gamma=0.0
+        conditioning=conditioning,
+        encoder_width=8,
+        encoder_depth=1,
+        encoder_heads=1,
+        ddim_steps=2,
+        drop_probability=0.0,
+        gamma=0.0,
     )
     one, two = (pairs(4).target * v for v in (0, 1))
     noise = torch.randn(4, *family.drawing_noise_shape, generator=torch.Generator().manual_seed(0))
@@ -284,19 +369,37 @@ def train(models: list[Diffusion], folder: Path, stop_after: int | None = None) 
     return fit(models, material, 5, checkpoints, lambda *_: seen.append(1), stop)  # type: ignore[return-value]
 
 
-SETS: dict[str, Any] = dict(conditioning="cross_attention", exemplars=2, encoder_width=8, encoder_depth=1, encoder_heads=1, batch_size=4)
+SETS: dict[str, Any] = dict(
+    conditioning="cross_attention",
+    exemplars=2,
+    encoder_width=8,
+    encoder_depth=1,
+    encoder_heads=1,
+    batch_size=4,
+)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("more", [{}, SETS])
-def test_a_stack_over_step_size_and_drop_probability_is_its_solo_trainings(more: dict[str, Any], tmp_path: Path) -> None:
-    settings = [dict(drop_probability=0.0, gamma=0.0), dict(drop_probability=0.4), dict(learning_rate=1e-3)]
+def test_a_stack_over_step_size_and_drop_probability_is_its_solo_trainings(
+    more: dict[str, Any], tmp_path: Path
+) -> None:
+    settings = [
+        dict(drop_probability=0.0, gamma=0.0),
+        dict(drop_probability=0.4),
+        dict(learning_rate=1e-3),
+    ]
     together = train([model(epochs=2, **more, **s) for s in settings], tmp_path / "stack")
     for k, own in enumerate(settings):
         (alone,) = train([model(epochs=2, **more, **own)], tmp_path / str(k))
         for name in ("train_loss", "validation_loss", "learning_rate"):
-            np.testing.assert_allclose(together[k].curve[name], alone.curve[name], rtol=2e-3, err_msg=f"{name} of {own}")
-    assert together[0].how == "stack of 3, eager" and together[0].curve["train_loss"] != together[1].curve["train_loss"]
+            np.testing.assert_allclose(
+                together[k].curve[name], alone.curve[name], rtol=2e-3, err_msg=f"{name} of {own}"
+            )
+    assert (
+        together[0].how == "stack of 3, eager"
+        and together[0].curve["train_loss"] != together[1].curve["train_loss"]
+    )
 
 
 def test_a_resumed_training_is_the_unbroken_one_and_the_step_size_fades(tmp_path: Path) -> None:
@@ -304,7 +407,9 @@ def test_a_resumed_training_is_the_unbroken_one_and_the_step_size_fades(tmp_path
     with pytest.raises(Stopped):
         train([model(epochs=4, learning_rate=1e-3)], tmp_path / "broken", stop_after=2)
     (resumed,) = train([model(epochs=4, learning_rate=1e-3)], tmp_path / "broken")
-    assert resumed.curve == whole.curve and all(torch.equal(resumed.end[n], w) for n, w in whole.end.items())
+    assert resumed.curve == whole.curve and all(
+        torch.equal(resumed.end[n], w) for n, w in whole.end.items()
+    )
     np.testing.assert_allclose(whole.curve["learning_rate"], [7.5e-4, 5e-4, 2.5e-4, 0], rtol=1e-6)
     (constant,) = train([model(epochs=2, learning_rate=1e-3, fading=False)], tmp_path / "constant")
     np.testing.assert_allclose(constant.curve["learning_rate"], [1e-3, 1e-3])
@@ -328,25 +433,32 @@ def test_training_learns_to_tell_noise_from_images() -> None:
     assert float(loss.detach()) < 0.4
 
 
-# ---- drawing --------------------------------------------------------------------------------------------------------------------------
+# ---- drawing
+# -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("published", [False, True])
 @pytest.mark.parametrize(("steps", "gamma"), [(0, 0.0), (5, 0.0), (0, 1.5)])
-def test_a_network_that_knows_the_noise_draws_the_exemplar(published: bool, steps: int, gamma: float) -> None:
+def test_a_network_that_knows_the_noise_draws_the_exemplar(
+    published: bool, steps: int, gamma: float
+) -> None:
     """Time, range of pixels, both samplers and guidance, together."""
     family = model(time_steps=30, ddim_steps=steps, gamma=gamma, published_process=published)
 
     def knows(x: Tensor, time: Tensor) -> Tensor:
         t = (time * (30 if published else 0.03)).round().long()
-        kept, lost = (table[t].view(-1, 1, 1, 1) for table in (family.process.kept, family.process.lost))
+        kept, lost = (
+            table[t].view(-1, 1, 1, 1) for table in (family.process.kept, family.process.lost)
+        )
         return (x[:, :1] - kept.sqrt() * family_sees) / lost.sqrt()
 
     exemplars = pairs(4).exemplar
     family_sees = family._scaled(exemplars).repeat(2 if gamma else 1, 1, 1, 1)
     spy(family, knows)
     noise = torch.randn(4, *family.drawing_noise_shape, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(family.sample(exemplars, noise), exemplars, atol=0.05 if published else 1e-3, rtol=0)
+    torch.testing.assert_close(
+        family.sample(exemplars, noise), exemplars, atol=0.05 if published else 1e-3, rtol=0
+    )
 
 
 def voices(x: Tensor, time: Tensor) -> Tensor:
@@ -362,13 +474,18 @@ def test_guidance_is_one_plus_gamma_times_with_less_gamma_times_without() -> Non
         seen = spy(family, voices)
         family.process.ancestral = lambda predict, noise: predict(noise[:, :1], torch.full((3,), 2))  # type: ignore[method-assign]
         guided = family._walk(exemplars, noise)
-        torch.testing.assert_close(guided, torch.full_like(guided, (1 + gamma) * 1.0 - gamma * 0.25))
+        torch.testing.assert_close(
+            guided, torch.full_like(guided, (1 + gamma) * 1.0 - gamma * 0.25)
+        )
         assert len(seen[0][0]) == (6 if gamma else 3)  # without guidance nothing is computed twice
 
 
 def test_gamma_draws_from_one_training_and_changes_the_drawings() -> None:
     family = model(time_steps=8).eval()
-    exemplars, noise = pairs(3).target, torch.randn(3, 8, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    exemplars, noise = (
+        pairs(3).target,
+        torch.randn(3, 8, SIZE, SIZE, generator=torch.Generator().manual_seed(0)),
+    )
     drawn = []
     for gamma in (0.0, 2.0):
         family.config = dataclasses.replace(family.config, gamma=gamma)
@@ -382,7 +499,9 @@ def test_published_drawings_are_stretched_and_corrected_ones_are_cut() -> None:
         family._walk = lambda *_: torch.linspace(-3, 1, SIZE * SIZE).view(1, 1, SIZE, SIZE)  # type: ignore[method-assign]
         drawn = family.sample(pairs(1).target, torch.zeros(1, 1, SIZE, SIZE)).flatten()
         assert drawn.min() == 0 and drawn.max() == 1
-        assert float((drawn == 0).float().mean()) == pytest.approx(1 / 256 if published else 0.5, abs=0.01)
+        assert float((drawn == 0).float().mean()) == pytest.approx(
+            1 / 256 if published else 0.5, abs=0.01
+        )
 
 
 def test_an_importance_map_sums_the_disagreement_over_the_steps() -> None:
@@ -393,7 +512,8 @@ def test_an_importance_map_sums_the_disagreement_over_the_steps() -> None:
     torch.testing.assert_close(maps, torch.full((3, SIZE, SIZE), expected))
 
 
-# ---- settings and sweeps --------------------------------------------------------------------------------------------------------------
+# ---- settings and sweeps
+# -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -415,10 +535,18 @@ def test_impossible_combinations_are_refused(settings: dict[str, Any], told: str
 def test_the_published_gammas_share_one_training_and_the_widths_none() -> None:
     from oneshot.sweep.definition import load
 
-    gammas = [p for p in expand(load(str(small.ROOT / "sweeps" / "cfgdm_gamma.py"))) if p.model == "diffusion"]
+    gammas = [
+        p
+        for p in expand(load(str(small.ROOT / "sweeps" / "cfgdm_gamma.py")))
+        if p.model == "diffusion"
+    ]
     assert [p.settings["gamma"] for p in gammas] == [0, 0.2, 0.4, 0.6, 0.8, 1, 1.5, 2]
     assert len({p.train_id for p in gammas}) == 1 and len({p.sample_id for p in gammas}) == 8
-    widths = [p for p in expand(load(str(small.ROOT / "sweeps" / "diffusion_width.py"))) if p.model == "diffusion"]
+    widths = [
+        p
+        for p in expand(load(str(small.ROOT / "sweeps" / "diffusion_width.py")))
+        if p.model == "diffusion"
+    ]
     assert len({p.train_id for p in widths}) == len(widths) == 36
 
 
@@ -444,7 +572,9 @@ sweep = Sweep(
 
 @pytest.fixture(scope="module")
 def gammas(tmp_path_factory: pytest.TempPathFactory, finished: Path) -> Path:
-    """Results of a sweep over gamma, with the critics of the small sweep; each call of `fit` leaves a line in fits.txt."""
+    """Results of a sweep over gamma, with the critics of the small sweep; each call of `fit` leaves
+    a line in fits.txt.
+    """
     folder = tmp_path_factory.mktemp("gammas")
     (folder / "gammas.py").write_text(GAMMAS)
     for part in ("critics", "exemplars"):
@@ -453,7 +583,9 @@ def gammas(tmp_path_factory: pytest.TempPathFactory, finished: Path) -> Path:
 
     def counted(models: Sequence[Any], material: PairMaterial, *rest: Any, **more: Any) -> Any:
         fits.append(len(models))
-        one_batch = dataclasses.replace(material, train=material.train[:500], schedule=material.schedule[:100])
+        one_batch = dataclasses.replace(
+            material, train=material.train[:500], schedule=material.schedule[:100]
+        )
         return fit(models, one_batch, *rest, **more)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -473,18 +605,37 @@ def test_a_sweep_over_gamma_trains_once_and_draws_eight_times(gammas: Path) -> N
     assert (gammas / "fits.txt").read_text().split() == ["1"]
     assert len(list((gammas / "results" / "store" / "trainings").iterdir())) == 1
     rows = table(gammas, "points").query("model == 'diffusion'")
-    assert len(rows) == rows.sample_id.nunique() == 8 and rows.train_id.nunique() == 1 and (rows.status == "done").all()
-    drawings = [np.load(gammas / "results" / "store" / "drawings" / i / "drawings.npz")["packed"] for i in rows.sample_id]
+    assert (
+        len(rows) == rows.sample_id.nunique() == 8
+        and rows.train_id.nunique() == 1
+        and (rows.status == "done").all()
+    )
+    drawings = [
+        np.load(gammas / "results" / "store" / "drawings" / i / "drawings.npz")["packed"]
+        for i in rows.sample_id
+    ]
     assert len({d.tobytes() for d in drawings}) == 8
 
 
 @pytest.mark.slow
 def test_its_curves_of_generalization_and_its_maps_are_in_the_tables(gammas: Path) -> None:
-    points, curve, importance = (table(gammas, name) for name in ("points", "generalization", "importance"))
-    assert curve.groupby("point_id").size().loc[points.query("model != 'copy'").point_id].eq(10).all()
+    points, curve, importance = (
+        table(gammas, name) for name in ("points", "generalization", "importance")
+    )
+    assert (
+        curve.groupby("point_id").size().loc[points.query("model != 'copy'").point_id].eq(10).all()
+    )
     models = points.query("model == 'diffusion'")
-    assert models.generalization_coverage.between(0, 1).all() and set(importance.point_id) == set(models.point_id)
-    np.testing.assert_allclose(importance.groupby("point_id").sparsity.mean().loc[models.point_id], models.importance_sparsity, rtol=1e-5)
+    assert models.generalization_coverage.between(0, 1).all() and set(importance.point_id) == set(
+        models.point_id
+    )
+    np.testing.assert_allclose(
+        importance.groupby("point_id").sparsity.mean().loc[models.point_id],
+        models.importance_sparsity,
+        rtol=1e-5,
+    )
     assert importance.sparsity.between(0, 0.5).all()
-    shown = small.main(gammas / "results" / "gammas", "--importance", "--no-figures", script="analyze.py")
+    shown = small.main(
+        gammas / "results" / "gammas", "--importance", "--no-figures", script="analyze.py"
+    )
     assert shown.returncode == 0 and "sparsity" in shown.stdout

@@ -1,4 +1,6 @@
-"""Set VAEs: published parameter counts, closed forms, symmetries of sets, exact likelihoods by quadrature, drawing modes, stacks."""
+"""Set VAEs: published parameter counts, closed forms, symmetries of sets, exact likelihoods by
+quadrature, drawing modes, stacks.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +30,21 @@ from oneshot.training.stack import Stack, by_vmap
 
 SIZE = 16
 TINY = [name for name in VARIANTS if name.startswith("tiny")]
-MODES = ("conditional", "conditional_prior", "unconditional", "reconstruction", "refined", "refined_union")
+MODES = (
+    "conditional",
+    "conditional_prior",
+    "unconditional",
+    "reconstruction",
+    "refined",
+    "refined_union",
+)
 PYRAMID: dict[str, Any] = dict(latents="pyramid", context="hierarchical", carry="stream")
 
 
 def build(name: str, size: int = SIZE, seed: int = 0, **changed: Any) -> SetVae:
-    """In evaluation mode, with biases and pyramids' priors moved off zero, so that nothing is symmetric by initialisation."""
+    """In evaluation mode, with biases and pyramids' priors moved off zero, so that nothing is
+    symmetric by initialisation.
+    """
     torch.manual_seed(seed)
     model = SetVae(Config(**{**VARIANTS[name], **changed}), size).eval()
     with torch.no_grad():
@@ -53,10 +64,11 @@ def numbers(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-# Published totals at 28x28, hidden 128, c = z = 32, and the weights among them that never receive a gradient. A "1x1" is 32 * 128 + 128.
-# - 1 x 1x1 for each of q and p of the top z, which has no z above: 2 x 4,224 = 8,448.
-# - vae: 7 x 4,224 = 29,568: the c-products of three q(z), two p(z) and the decoder, and the z-product of the top q(z).
-# - multiscale inherits a whole chfsgm: 7,326,273 of other weights in every total, and no top z-product (128 * 128 + 128) either.
+# Published totals at 28x28, hidden 128, c = z = 32, and the weights among them that never receive a
+# gradient. A "1x1" is 32 * 128 + 128. - 1 x 1x1 for each of q and p of the top z, which has no z
+# above: 2 x 4,224 = 8,448. - vae: 7 x 4,224 = 29,568: the c-products of three q(z), two p(z) and
+# the decoder, and the z-product of the top q(z). - multiscale inherits a whole chfsgm: 7,326,273 of
+# other weights in every total, and no top z-product (128 * 128 + 128) either.
 PUBLISHED = {
     "vae": (5_456_587, 7 * 4224),
     "ns": (5_565_391, 2 * 4224),
@@ -86,14 +98,24 @@ def test_the_ten_have_the_published_number_of_live_parameters(name: str) -> None
         ({**VARIANTS["chfsgm_multiscale"], "hidden": 256}, 18_358_145),
     ],
 )
-def test_pyramids_have_the_published_number_of_live_parameters(changed: dict[str, Any], live: int) -> None:
+def test_pyramids_have_the_published_number_of_live_parameters(
+    changed: dict[str, Any], live: int
+) -> None:
     assert numbers(SetVae(Config(**{**PYRAMID, **changed}), 28)) == live
 
 
-@pytest.mark.parametrize(("z", "published"), [(10, 7_468_847), (16, 7_479_623), (32, 7_508_359), (100, 7_630_487)])
-def test_the_neural_statistician_of_50_pixels_has_the_published_number(z: int, published: int) -> None:
-    """Less the products of a z above, of q and p, which one level never uses: z * 256 + 256 each, 8,704 at z = 16."""
-    assert numbers(SetVae(Config(**{**VARIANTS["ns_50"], "z": z}), 50)) == published - 2 * (z * 256 + 256)
+@pytest.mark.parametrize(
+    ("z", "published"), [(10, 7_468_847), (16, 7_479_623), (32, 7_508_359), (100, 7_630_487)]
+)
+def test_the_neural_statistician_of_50_pixels_has_the_published_number(
+    z: int, published: int
+) -> None:
+    """Less the products of a z above, of q and p, which one level never uses: z * 256 + 256 each,
+    8,704 at z = 16.
+    """
+    assert numbers(SetVae(Config(**{**VARIANTS["ns_50"], "z": z}), 50)) == published - 2 * (
+        z * 256 + 256
+    )
 
 
 def test_parts_have_the_published_number_of_parameters() -> None:
@@ -102,12 +124,24 @@ def test_parts_have_the_published_number_of_parameters() -> None:
 
     assert numbers(SetVae(Config(), 28).encoder) == 1_921_536 + 524_672
     assert numbers(SetVae(Config(latents="map"), 28).encoder) == 1_921_536 + 33_152
-    assert numbers(SetVae(Config(), 28).decoder) == 2_625_793 and numbers(SetVae(Config(latents="map"), 28).decoder) == 2_130_433
+    assert (
+        numbers(SetVae(Config(), 28).decoder) == 2_625_793
+        and numbers(SetVae(Config(latents="map"), 28).decoder) == 2_130_433
+    )
     assert numbers(SetVae(Config(context="hierarchical"), 28).decoder) == 2_625_793 + 8_192
-    for latents, statistic, q, p in (("vector", 41_794, 83_522, 67_010), ("map", 451_904, 476_864, 460_352)):
+    for latents, statistic, q, p in (
+        ("vector", 41_794, 83_522, 67_010),
+        ("map", 451_904, 476_864, 460_352),
+    ):
         top, lower = level(0, latents=latents), level(1, latents=latents)
-        assert (numbers(top.posterior_c), numbers(lower.posterior_z), numbers(lower.net_z)) == (statistic, q, p)
-        assert numbers(level(0, latents=latents, pooling="attention").posterior_c) == statistic + 3 * (128**2 + 128)
+        assert (numbers(top.posterior_c), numbers(lower.posterior_z), numbers(lower.net_z)) == (
+            statistic,
+            q,
+            p,
+        )
+        assert numbers(
+            level(0, latents=latents, pooling="attention").posterior_c
+        ) == statistic + 3 * (128**2 + 128)
     film = level(1, context="hierarchical", pooling="attention", conditioner="film")
     assert (numbers(film.posterior_z), numbers(film.net_z)) == (87_746, 71_234)
     contexts = {
@@ -130,7 +164,11 @@ def test_every_parameter_receives_a_gradient(name: str) -> None:
     model = build(name)
     x, noise = sets(model)
     model.elbo(Sets(x), noise)["kl"].sum().add(model.reconstruct(x, noise).sum()).backward()
-    assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all() or not p.grad.any()] == []
+    assert [
+        n
+        for n, p in model.named_parameters()
+        if p.grad is None or not p.grad.isfinite().all() or not p.grad.any()
+    ] == []
 
 
 def gaussian(seed: int, *shape: int) -> Gaussian:
@@ -149,7 +187,9 @@ def test_gaussians_are_those_of_the_library() -> None:
     torch.testing.assert_close(q.log_density(x), library(q).log_prob(x))
 
 
-@pytest.mark.parametrize("name", ["tiny_vae", "tiny_thfsgm", "tiny_cthfsgm", "tiny_chfsgm_multiscale"])
+@pytest.mark.parametrize(
+    "name", ["tiny_vae", "tiny_thfsgm", "tiny_cthfsgm", "tiny_chfsgm_multiscale"]
+)
 def test_the_log_ratio_has_minus_the_kl_as_its_mean(name: str) -> None:
     model = build(name)
     count = 1000 if "multiscale" in name else 3000
@@ -179,14 +219,17 @@ def test_attention_is_that_of_the_library_with_the_mean_as_query(side: int) -> N
     torch.manual_seed(0)
     pool, x = Pool("attention", 8), torch.randn(5, 6, 8, side, side)
 
-    def heads(layer: nn.Linear, y: Tensor) -> Tensor:  # [B, S, W, r, r] -> [B, heads, S, W / heads * r * r]
+    # [B, S, W, r, r] -> [B, heads, S, W / heads * r * r]
+    def heads(layer: nn.Linear, y: Tensor) -> Tensor:
         projected = torch.einsum("oi,bsihw->bsohw", layer.weight, y) + layer.bias[:, None, None]
         return projected.unflatten(2, (4, -1)).flatten(3).transpose(1, 2)
 
     pooled, weights = pool(x)
     assert weights is not None and weights.shape == (5, 4, 6)
     torch.testing.assert_close(weights.sum(2), torch.ones(5, 4))
-    theirs = scaled_dot_product_attention(heads(pool.query, x.mean(1, keepdim=True)), heads(pool.key, x), heads(pool.value, x))
+    theirs = scaled_dot_product_attention(
+        heads(pool.query, x.mean(1, keepdim=True)), heads(pool.key, x), heads(pool.value, x)
+    )
     torch.testing.assert_close(pooled, theirs.reshape(5, 8, side, side), rtol=1e-4, atol=1e-5)
     one, weights = pool(x[:, :1])
     assert weights is not None and torch.equal(weights, torch.ones(5, 4, 1))
@@ -211,7 +254,10 @@ def affine(layer: Any, x: Tensor) -> Tensor:
 
 def test_the_networks_combine_what_they_are_given_as_published() -> None:
     torch.manual_seed(0)
-    h, state = torch.randn(3, 4, 8, 1, 1), Samples(torch.zeros(3, 4, 0), (torch.randn(3, 3, 1, 1),), (torch.randn(3, 4, 2, 1, 1),))
+    h, state = (
+        torch.randn(3, 4, 8, 1, 1),
+        Samples(torch.zeros(3, 4, 0), (torch.randn(3, 3, 1, 1),), (torch.randn(3, 4, 2, 1, 1),)),
+    )
     c, z = state.cs[0].unsqueeze(1), state.zs[0]
 
     def headed(net: Any, x: Tensor) -> Tensor:
@@ -220,20 +266,35 @@ def test_the_networks_combine_what_they_are_given_as_published() -> None:
 
     added = LatentNet(VECTORS, True, False).eval()
     torch.testing.assert_close(
-        added(state, h), headed(added, elu(affine(added.of_image, h) + affine(added.of_z, z) + affine(added.of_c, c)))
+        added(state, h),
+        headed(
+            added, elu(affine(added.of_image, h) + affine(added.of_z, z) + affine(added.of_c, c))
+        ),
     )
     film = LatentNet(replace(VECTORS, conditioner="film"), True, False).eval()
     scale, shift = affine(film.of_c, c).tensor_split(2, 2)
-    torch.testing.assert_close(film(state, h), headed(film, elu(scale * (affine(film.of_image, h) + affine(film.of_z, z)) + shift)))
+    torch.testing.assert_close(
+        film(state, h),
+        headed(film, elu(scale * (affine(film.of_image, h) + affine(film.of_z, z)) + shift)),
+    )
     top = LatentNet(replace(VECTORS, conditioner="film"), False, True).eval()
-    torch.testing.assert_close(top(state, None), headed(top, elu(affine(top.of_c, c)[:, :, 8:])).expand(3, 4, 4, 1, 1))
+    torch.testing.assert_close(
+        top(state, None), headed(top, elu(affine(top.of_c, c)[:, :, 8:])).expand(3, 4, 4, 1, 1)
+    )
 
     mean = ContextNet(VECTORS, True, False).eval()
     assert mean.before is not None
-    each = mean.before(elu(affine(mean.of_images, h) + affine(mean.of_z, z) + affine(mean.of_c, c)).flatten(0, 1)).unflatten(0, (3, 4))
-    torch.testing.assert_close(mean(state, h)[0], headed(mean, each.mean(1) + affine(mean.of_c, c)[:, 0]))
+    each = mean.before(
+        elu(affine(mean.of_images, h) + affine(mean.of_z, z) + affine(mean.of_c, c)).flatten(0, 1)
+    ).unflatten(0, (3, 4))
+    torch.testing.assert_close(
+        mean(state, h)[0], headed(mean, each.mean(1) + affine(mean.of_c, c)[:, 0])
+    )
     attends = ContextNet(replace(VECTORS, pooling="attention"), False, False).eval()
-    torch.testing.assert_close(attends(state, None)[0], headed(attends, attends.pool(affine(attends.of_z, z) + affine(attends.of_c, c))[0]))
+    torch.testing.assert_close(
+        attends(state, None)[0],
+        headed(attends, attends.pool(affine(attends.of_z, z) + affine(attends.of_c, c))[0]),
+    )
     maps = ContextNet(replace(VECTORS, maps=True, pooling="max"), True, False).eval()
     pooled = (affine(maps.of_images, h) + affine(maps.of_z, z)).amax(1) + affine(maps.of_c, c)[:, 0]
     torch.testing.assert_close(maps(state, h)[0], headed(maps, pooled))
@@ -245,25 +306,34 @@ def test_the_order_of_a_set_moves_only_what_belongs_to_an_image(name: str) -> No
     x, noise = sets(model)
     order = torch.tensor([2, 0, 3, 1])
     of_c = model.noise_size(0)
-    moved = torch.cat([noise[:, :of_c], noise[:, of_c:].unflatten(1, (4, -1))[:, order].flatten(1)], 1)
+    moved = torch.cat(
+        [noise[:, :of_c], noise[:, of_c:].unflatten(1, (4, -1))[:, order].flatten(1)], 1
+    )
     one, other = model.terms(x, noise), model.terms(x[:, order], moved)
     torch.testing.assert_close(one.kl_c, other.kl_c, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(one.kl_z[:, order], other.kl_z, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(one.log_likelihood[:, order], other.log_likelihood, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(
+        one.log_likelihood[:, order], other.log_likelihood, rtol=1e-4, atol=1e-3
+    )
     torch.testing.assert_close(one.log_ratio, other.log_ratio, rtol=1e-4, atol=1e-3)
     contexts = list(zip(model.context(x, noise), model.context(x[:, order], moved), strict=True))
     assert len(contexts) == one.kl_c.shape[1]
     for a, b in contexts:
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
     for level, weights in model.attention(x, noise).items():
-        torch.testing.assert_close(weights[:, :, order], model.attention(x[:, order], moved)[level], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            weights[:, :, order], model.attention(x[:, order], moved)[level], rtol=1e-4, atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("name", TINY)
 def test_a_set_does_not_depend_on_the_others_nor_on_where_features_come_from(name: str) -> None:
     model = build(name)
     x, noise = sets(model)
-    whole, alone = model.terms(x, noise), model.terms(x[1:2], noise[1:2], {r: f[1:2] for r, f in model.encode(x).items()})
+    whole, alone = (
+        model.terms(x, noise),
+        model.terms(x[1:2], noise[1:2], {r: f[1:2] for r, f in model.encode(x).items()}),
+    )
     for key, value in vars(whole).items():
         torch.testing.assert_close(value[1:2], getattr(alone, key), rtol=1e-4, atol=1e-3)
 
@@ -275,7 +345,9 @@ def test_the_loss_at_weight_one_is_minus_the_elbo(name: str) -> None:
     (player,) = model.players()
     terms = model.terms(x, noise)
     elbo = (terms.log_likelihood.sum(1) - terms.kl_c.sum(1) - terms.kl_z.sum((1, 2))) / 4
-    torch.testing.assert_close(player.loss(Sets(x), noise, {"weight": 1.0, "beta": 1.0})["loss"], -elbo)
+    torch.testing.assert_close(
+        player.loss(Sets(x), noise, {"weight": 1.0, "beta": 1.0})["loss"], -elbo
+    )
     losses = player.loss(Sets(x), noise, {"weight": 3.0, "beta": 0.5})
     torch.testing.assert_close(losses["loss"], 3 * losses["reconstruction"] + losses["kl"] / 6)
     torch.testing.assert_close(losses["kl_c"] + losses["kl_z"], losses["kl"])
@@ -299,11 +371,14 @@ def test_importance_sampling_finds_the_exact_likelihood() -> None:
     with torch.no_grad():
         of_c = Samples(torch.zeros(61, 1, 0), (grid[:, None, None, None],))
         prior = Gaussian.of(level.net_z(of_c, None)[:, 0])  # p(z | c) of each c
-        z = prior.mean + grid.reshape(1, -1, 1, 1) * (0.5 * prior.log_variance).exp()  # [c, z, 1, 1], in units of its spread
+        # [c, z, 1, 1], in units of its spread
+        z = prior.mean + grid.reshape(1, -1, 1, 1) * (0.5 * prior.log_variance).exp()
         state = Samples(torch.zeros(61, 61, 0), of_c.cs, (z.unsqueeze(2),))
         logits = model.decoder(state)
         of_z = Normal(0.0, 1.0).log_prob(grid) + cell
-        log_p = [-nn.functional.softplus(logits * (1 - 2 * x[0, s])).sum((2, 3, 4)) for s in range(2)]
+        log_p = [
+            -nn.functional.softplus(logits * (1 - 2 * x[0, s])).sum((2, 3, 4)) for s in range(2)
+        ]
         given_c = torch.stack([(one + of_z).logsumexp(1) for one in log_p]).sum(0)
         exact = (given_c + Normal(0.0, 1.0).log_prob(grid) + cell).logsumexp(0)
         noise = torch.randn(8000, model.noise_size(2), generator=torch.Generator().manual_seed(5))
@@ -315,7 +390,9 @@ def test_importance_sampling_finds_the_exact_likelihood() -> None:
     assert spread < 0.02 and abs(float(estimate) - float(exact)) < 4 * float(spread) + 1e-3
     assert weights.mean() < estimate < exact + 4 * spread
     bound = (terms.log_likelihood.sum(1) - terms.kl_c.sum(1) - terms.kl_z.sum((1, 2))).double()
-    assert abs(float(bound.mean() - weights.mean())) < 4 * float((bound - weights).std()) / math.sqrt(8000)
+    assert abs(float(bound.mean() - weights.mean())) < 4 * float(
+        (bound - weights).std()
+    ) / math.sqrt(8000)
 
 
 def test_pyramid_priors_begin_as_standard_normal() -> None:
@@ -327,13 +404,20 @@ def test_pyramid_priors_begin_as_standard_normal() -> None:
     assert len(priors) == 6 and not any(p.mean.any() or p.log_variance.any() for p in priors)
 
 
-@pytest.mark.parametrize(("name", "seen"), [("tiny_chfsgm_multiscale", False), ("tiny_hfsgm", True), ("tiny_cthfsgm", True)])
-def test_lower_contexts_see_the_latents_of_images_in_all_priors_but_a_pyramids(name: str, seen: bool) -> None:
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [("tiny_chfsgm_multiscale", False), ("tiny_hfsgm", True), ("tiny_cthfsgm", True)],
+)
+def test_lower_contexts_see_the_latents_of_images_in_all_priors_but_a_pyramids(
+    name: str, seen: bool
+) -> None:
     model = build(name)
     _, noise = sets(model)
     changed = noise.clone()
     changed[:, model.noise_size(0) :] += 1
-    one, other = (model._walk(given, Sources(PRIOR, PRIOR, PRIOR), None) for given in (noise, changed))
+    one, other = (
+        model._walk(given, Sources(PRIOR, PRIOR, PRIOR), None) for given in (noise, changed)
+    )
     assert torch.equal(one.c[0].value, other.c[0].value)
     assert torch.allclose(one.c[1].value, other.c[1].value, atol=1e-6) != seen
 
@@ -375,12 +459,17 @@ def test_drawings_of_every_mode(name: str) -> None:
         assert torch.equal(model.draw(x, noise[:, :1], mode), drawn["conditional"])
         assert not torch.allclose(drawn[mode], drawn["conditional"], atol=1e-4)
         assert not torch.allclose(drawn[mode], model.draw(x, noise[:, :3], mode), atol=1e-5)
-    with pytest.raises(ValueError, match=r"no drawing mode 'best'; known: reconstruction, conditional, .*unconditional"):
+    with pytest.raises(
+        ValueError,
+        match=r"no drawing mode 'best'; known: reconstruction, conditional, .*unconditional",
+    ):
         model.draw(x, noise, "best")
 
 
 def test_refinement_is_a_reconstruction_of_the_drawing_under_the_first_context() -> None:
-    """One latent level with its noise at zero: refined draws from q(c | X) and q(z | drawing, c), written out."""
+    """One latent level with its noise at zero: refined draws from q(c | X) and q(z | drawing, c),
+    written out.
+    """
     model = build("tiny_ns", layers=1)
     x, _ = sets(model)
     noise = torch.zeros(3, 2, model.noise_size(4))
@@ -389,23 +478,37 @@ def test_refinement_is_a_reconstruction_of_the_drawing_under_the_first_context()
     c = level.posterior_c(Samples(empty), model.encode(x)[1])[0][:, :4]
     again = model.encode(model.draw(x, noise[:, :1], "conditional"))[1]
     z = level.posterior_z(Samples(empty, (c,)), again)[:, :, :4]
-    torch.testing.assert_close(model.draw(x, noise, "refined"), torch.sigmoid(model.decoder(Samples(empty, (c,), (z,)))))
+    torch.testing.assert_close(
+        model.draw(x, noise, "refined"), torch.sigmoid(model.decoder(Samples(empty, (c,), (z,))))
+    )
     union = level.posterior_c(Samples(empty), torch.cat([model.encode(x)[1], again], 1))[0][:, :4]
     z = level.posterior_z(Samples(empty, (union,)), again)[:, :, :4]
-    torch.testing.assert_close(model.draw(x, noise, "refined_union"), torch.sigmoid(model.decoder(Samples(empty, (union,), (z,)))))
+    torch.testing.assert_close(
+        model.draw(x, noise, "refined_union"),
+        torch.sigmoid(model.decoder(Samples(empty, (union,), (z,)))),
+    )
 
 
 @pytest.mark.parametrize("drawing", MODES)
 def test_one_shot_samples_are_sets_of_one(drawing: str) -> None:
     model = build("tiny", drawing=drawing, refinements=3)
-    assert model.drawing_noise_shape == (4 if drawing.startswith("refined") else 1, model.noise_size(1))
+    assert model.drawing_noise_shape == (
+        4 if drawing.startswith("refined") else 1,
+        model.noise_size(1),
+    )
     exemplars, noise = sets(model)[0][:, 0], torch.randn(3, *model.drawing_noise_shape)
-    torch.testing.assert_close(model.sample(exemplars, noise)[:, None], model.draw(exemplars[:, None], noise, drawing))
+    torch.testing.assert_close(
+        model.sample(exemplars, noise)[:, None], model.draw(exemplars[:, None], noise, drawing)
+    )
 
 
-@pytest.mark.parametrize(("name", "changed"), [*((name, {}) for name in TINY), ("tiny_ns", {"stages": 3, "size": 20})])
+@pytest.mark.parametrize(
+    ("name", "changed"), [*((name, {}) for name in TINY), ("tiny_ns", {"stages": 3, "size": 20})]
+)
 def test_a_training_stack_equals_each_model_alone(name: str, changed: dict[str, int]) -> None:
-    """Losses, gradients and running statistics in training mode, by vmap without a slow fallback."""
+    """Losses, gradients and running statistics in training mode, by vmap without a slow
+    fallback.
+    """
     models = [build(name, seed=k, **changed).train() for k in range(3)]
     x, noise = sets(models[0])
     hyper = {"weight": torch.tensor([3.0, 2.0, 1.0]), "beta": torch.tensor([0.0, 1.0, 4.0])}
@@ -463,50 +566,89 @@ def test_the_decoder_mirrors_every_image_size_that_is_allowed() -> None:
     assert sizes(50, 4) == [50, 25, 13, 7, 4] and sizes(64, 3) == [32, 16, 8, 4]
 
 
-FILM = "conditioner = 'film' needs latents = 'vector', context = 'hierarchical' and pooling = 'attention'"
+FILM = (
+    "conditioner = 'film' needs latents = 'vector', context = 'hierarchical' and pooling ="
+    " 'attention'"
+)
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        (dict(latents="pyramid", carry="stream"), "latents = 'pyramid' needs context = 'hierarchical'"),
-        (dict(latents="pyramid", context="hierarchical"), "latents = 'pyramid' needs carry = 'stream'"),
+        (
+            dict(latents="pyramid", carry="stream"),
+            "latents = 'pyramid' needs context = 'hierarchical'",
+        ),
+        (
+            dict(latents="pyramid", context="hierarchical"),
+            "latents = 'pyramid' needs carry = 'stream'",
+        ),
         (dict(carry="stream"), "latents = 'vector' needs carry = 'sample'"),
         (dict(conditioner="film"), FILM),
-        (dict(conditioner="film", latents="map", context="hierarchical", pooling="attention"), FILM),
+        (
+            dict(conditioner="film", latents="map", context="hierarchical", pooling="attention"),
+            FILM,
+        ),
         (dict(context="none", pooling="max"), "leave pooling at 'mean'"),
         (dict(pooling="attention", hidden=130), "hidden = 130 must be divisible by 4"),
         (dict(**PYRAMID, hidden=130), "hidden = 130 must be divisible by 4"),
         (dict(set_size=21), "set_size = 21 is more than the 20 images of a class"),
         (dict(pixels="logistic_mixture"), "'bernoulli' for 1, 'logistic_mixture' for 3"),
         (dict(transfer="digits", likelihood="none"), "likelihood = 'elbo' or 'nll'"),
-        (dict(**PYRAMID, latent_layout="8-2,2-2,1-2"), "latent_layout = '8-2,2-2,1-2' must be resolution-count"),
-        (dict(**PYRAMID, decoder_layout="32x4"), "decoder_layout = '32x4' must be resolution-count"),
-        (dict(**PYRAMID, encoder_layout="32-4,16-0,8-2"), "encoder_layout = '32-4,16-0,8-2' must be"),
-        (dict(**PYRAMID, encoder_layout="32-4,16-4,8-2,4-2,2-2"), "lacks the resolutions 1 of latent_layout"),
-        (dict(**PYRAMID, latent_layout="8-2,4-2,2-2"), "latent_layout must end at resolution 1, not 2"),
-        (dict(**PYRAMID, decoder_layout="32-4,16-4"), "decoder_layout must end where latent_layout begins, at 8, not 16"),
-        (dict(**PYRAMID, decoder_layout="16-4,8-2"), "decoder_layout must begin where encoder_layout does, at 32, not 16"),
+        (
+            dict(**PYRAMID, latent_layout="8-2,2-2,1-2"),
+            "latent_layout = '8-2,2-2,1-2' must be resolution-count",
+        ),
+        (
+            dict(**PYRAMID, decoder_layout="32x4"),
+            "decoder_layout = '32x4' must be resolution-count",
+        ),
+        (
+            dict(**PYRAMID, encoder_layout="32-4,16-0,8-2"),
+            "encoder_layout = '32-4,16-0,8-2' must be",
+        ),
+        (
+            dict(**PYRAMID, encoder_layout="32-4,16-4,8-2,4-2,2-2"),
+            "lacks the resolutions 1 of latent_layout",
+        ),
+        (
+            dict(**PYRAMID, latent_layout="8-2,4-2,2-2"),
+            "latent_layout must end at resolution 1, not 2",
+        ),
+        (
+            dict(**PYRAMID, decoder_layout="32-4,16-4"),
+            "decoder_layout must end where latent_layout begins, at 8, not 16",
+        ),
+        (
+            dict(**PYRAMID, decoder_layout="16-4,8-2"),
+            "decoder_layout must begin where encoder_layout does, at 32, not 16",
+        ),
     ],
 )
-def test_what_cannot_be_is_refused_with_what_is_allowed(changed: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_is_refused_with_what_is_allowed(
+    changed: dict[str, Any], message: str
+) -> None:
     (problem,) = Config(**changed).problems(28, 1, 20)
     assert message in problem
 
 
 def test_problems_name_sizes_and_every_mistake_at_once() -> None:
-    assert Config().problems(105, 1, 20) == ["3 stages cannot mirror images of 105 pixels; image_size near it: " + ", ".join(
-        str(size) for size in range(94, 118, 2) if not Config().problems(size, 1, 20)
-    )]  # fmt: skip
+    assert Config().problems(105, 1, 20) == [
+        "3 stages cannot mirror images of 105 pixels; image_size near it: "
+        + ", ".join(str(size) for size in range(94, 118, 2) if not Config().problems(size, 1, 20))
+    ]
     assert len(Config(conditioner="film", set_size=30, carry="stream").problems(33, 3, 20)) == 5
     assert "encoder_layout must begin at 50" in Config(**PYRAMID).problems(50, 1, 20)[0]
 
 
 def test_every_variant_can_be() -> None:
     head = settings.head("models", "set_vae")
-    assert head.variants == VARIANTS and {"tiny", "ns_50", *PUBLISHED, *(f"tiny_{name}" for name in PUBLISHED)} == {
-        n for n in VARIANTS if not n.startswith("small")
-    }
+    assert head.variants == VARIANTS and {
+        "tiny",
+        "ns_50",
+        *PUBLISHED,
+        *(f"tiny_{name}" for name in PUBLISHED),
+    } == {n for n in VARIANTS if not n.startswith("small")}
     for name, values in VARIANTS.items():
         config = head.config(**values)  # made without torch
         assert config.problems(50 if name == "ns_50" else 28, 1, 20) == []
@@ -520,16 +662,33 @@ def test_every_variant_can_be() -> None:
         ("vae", 28, {"hidden": 128}),
         ("ctns", 28, {}),
         ("cthfsgm", 28, {}),
-        ("chfsgm_multiscale", 28, dict(encoder_layout="32-4,16-4,8-2,4-2,2-2,1-2", latent_layout="8-2,4-2,2-2,1-2", hidden=64)),
+        (
+            "chfsgm_multiscale",
+            28,
+            dict(
+                encoder_layout="32-4,16-4,8-2,4-2,2-2,1-2",
+                latent_layout="8-2,4-2,2-2,1-2",
+                hidden=64,
+            ),
+        ),
         ("ns_50", 50, {"set_size": 20}),
         ("cns", 64, {"pixels": "logistic_mixture", "channels": 32}),
     ],
 )
-def test_estimates_of_work_and_memory_are_near(name: str, size: int, changed: dict[str, Any]) -> None:
-    """Against the multiply-adds that are counted, and the bytes that are kept for the backward pass."""
-    config = Config(**{**VARIANTS[name], "batch_size": 1, "epochs": 1, "augmented_copies": 0, **changed})
+def test_estimates_of_work_and_memory_are_near(
+    name: str, size: int, changed: dict[str, Any]
+) -> None:
+    """Against the multiply-adds that are counted, and the bytes that are kept for the backward
+    pass.
+    """
+    config = Config(
+        **{**VARIANTS[name], "batch_size": 1, "epochs": 1, "augmented_copies": 0, **changed}
+    )
     model = SetVae(config, size)
-    x, noise = torch.ones(1, config.set_size, 1 if config.pixels == "bernoulli" else 3, size, size), torch.zeros(1, *model.noise_shape)
+    x, noise = (
+        torch.ones(1, config.set_size, 1 if config.pixels == "bernoulli" else 3, size, size),
+        torch.zeros(1, *model.noise_shape),
+    )
     kept = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -537,7 +696,10 @@ def test_estimates_of_work_and_memory_are_near(name: str, size: int, changed: di
         return tensor
 
     weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    with FlopCounterMode(display=False) as counter, torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+    with (
+        FlopCounterMode(display=False) as counter,
+        torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t),
+    ):
         loss = model.players()[0].loss(Sets(x), noise, model.hyper(0))["loss"]
         measured = sum(size for at, size in kept.items() if at not in weights)
     assert loss.isfinite().all()
@@ -549,13 +711,19 @@ def test_colour_sets_have_finite_terms_and_pixels() -> None:
     model = build("tiny_cns", pixels="logistic_mixture")
     x, noise = torch.rand(2, 3, 3, SIZE, SIZE), torch.randn(2, model.noise_size(3))
     terms = model.terms(x, noise)
-    assert terms.log_likelihood.shape == (2, 3) and terms.log_likelihood.isfinite().all() and (terms.log_likelihood < 0).all()
+    assert (
+        terms.log_likelihood.shape == (2, 3)
+        and terms.log_likelihood.isfinite().all()
+        and (terms.log_likelihood < 0).all()
+    )
     drawn = model.reconstruct(x, noise)
     assert drawn.shape == x.shape and drawn.min() >= 0 and drawn.max() <= 1
 
 
 def test_latents_have_the_published_sizes() -> None:
-    """Of the context and of an image, at 28 pixels: vectors, maps, and the two published pyramids."""
+    """Of the context and of an image, at 28 pixels: vectors, maps, and the two published
+    pyramids.
+    """
     expected = {
         "ns": (32, 3 * 32),
         "cns": (32 * 16, 3 * 32 * 16),
@@ -563,5 +731,8 @@ def test_latents_have_the_published_sizes() -> None:
         "chfsgm_multiscale": (15_840, 15_840),
     }
     models = {name: SetVae(Config(**VARIANTS[name]), 28) for name in expected}
-    assert {name: (m.noise_size(0), m.noise_size(3) / 3 - m.noise_size(0) / 3) for name, m in models.items()} == expected
+    assert {
+        name: (m.noise_size(0), m.noise_size(3) / 3 - m.noise_size(0) / 3)
+        for name, m in models.items()
+    } == expected
     assert SetVae(Config(**PYRAMID), 28).noise_size(0) == 5_440

@@ -1,4 +1,6 @@
-"""VAE-STN: parameter counts of the sheet, the attention windows, closed forms, and a second implementation written from the equations."""
+"""VAE-STN: parameter counts of the sheet, the attention windows, closed forms, and a second
+implementation written from the equations.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,17 @@ from oneshot.models.vae_stn import Config, VaeStn
 from oneshot.nn import spatial
 
 
-@pytest.mark.parametrize(("z", "count"), [(10, 2_369_099), (60, 2_461_999), (80, 2_499_159), (385, 3_065_849), (400, 3_093_719)])
+@pytest.mark.parametrize(
+    ("z", "count"),
+    [(10, 2_369_099), (60, 2_461_999), (80, 2_499_159), (385, 3_065_849), (400, 3_093_719)],
+)
 def test_parameter_counts(z: int, count: int) -> None:
     for time_steps in (1, 100):
-        assert sum(p.numel() for p in VaeStn(Config(z=z, time_steps=time_steps), 50).parameters()) == count == 2_350_519 + 1_858 * z
+        assert (
+            sum(p.numel() for p in VaeStn(Config(z=z, time_steps=time_steps), 50).parameters())
+            == count
+            == 2_350_519 + 1_858 * z
+        )
 
 
 def theta(*values: float) -> torch.Tensor:
@@ -24,11 +33,18 @@ def theta(*values: float) -> torch.Tensor:
 
 
 def test_write_then_read_gives_back_the_glimpse_when_pixels_coincide() -> None:
-    """A window whose pixels lie on image pixels loses nothing: at 15 of 45 pixels each glimpse pixel is the centre of 3 x 3."""
+    """A window whose pixels lie on image pixels loses nothing: at 15 of 45 pixels each glimpse
+    pixel is the centre of 3 x 3.
+    """
     glimpse = torch.randn(1, 1, 15, 15)
     window, image = spatial.base(15), spatial.base(45)
     identity = theta(*spatial.IDENTITY)
-    torch.testing.assert_close(spatial.read(spatial.write(glimpse, identity, image), identity, window), glimpse, atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        spatial.read(spatial.write(glimpse, identity, image), identity, window),
+        glimpse,
+        atol=1e-4,
+        rtol=0,
+    )
     small = theta(15 / 45, 0, 6 / 45, 0, 15 / 45, -12 / 45)  # one to one, shifted by whole pixels
     canvas = spatial.write(glimpse, small, image)
     torch.testing.assert_close(spatial.read(canvas, small, window), glimpse, atol=1e-4, rtol=0)
@@ -39,15 +55,23 @@ def test_write_then_read_gives_back_the_glimpse_when_pixels_coincide() -> None:
 def test_reads_and_inverses_agree_with_the_library() -> None:
     random = torch.randn(4, 6) * 0.3 + torch.tensor(spatial.IDENTITY)
     square = torch.cat([random.view(4, 2, 3), torch.tensor([[[0.0, 0.0, 1.0]]]).expand(4, 1, 3)], 1)
-    torch.testing.assert_close(spatial.invert(random).view(4, 2, 3), torch.linalg.inv(square)[:, :2], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        spatial.invert(random).view(4, 2, 3), torch.linalg.inv(square)[:, :2], atol=1e-4, rtol=1e-4
+    )
     images = torch.rand(4, 2, 20, 20)
     grid = nn.functional.affine_grid(random.view(4, 2, 3), [4, 2, 7, 7], align_corners=False)
     expected = nn.functional.grid_sample(images, grid, align_corners=False)
-    torch.testing.assert_close(spatial.read(images, random, spatial.base(7)), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        spatial.read(images, random, spatial.base(7)), expected, atol=1e-5, rtol=1e-5
+    )
 
 
-def published_step_by_step(model: VaeStn, pairs: Pairs, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The recurrence as the sheet states it: three reads, a matrix inverse, the library's LSTM cell, the KL of each step."""
+def published_step_by_step(
+    model: VaeStn, pairs: Pairs, noise: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The recurrence as the sheet states it: three reads, a matrix inverse, the library's LSTM
+    cell, the KL of each step.
+    """
     x, e = pairs.target, pairs.exemplar
     n, size, w = len(x), x.shape[-1], model.config.glimpse
     h, c = torch.zeros(n, model.config.lstm_size), torch.zeros(n, model.config.lstm_size)
@@ -55,7 +79,11 @@ def published_step_by_step(model: VaeStn, pairs: Pairs, noise: torch.Tensor) -> 
     place = torch.eye(3)[:2].expand(n, 2, 3)
 
     def read(image: torch.Tensor) -> torch.Tensor:
-        return nn.functional.grid_sample(image, nn.functional.affine_grid(place, [n, 1, w, w], align_corners=False), align_corners=False)
+        return nn.functional.grid_sample(
+            image,
+            nn.functional.affine_grid(place, [n, 1, w, w], align_corners=False),
+            align_corners=False,
+        )
 
     for t in range(model.config.time_steps):
         error = x - torch.sigmoid(canvas)
@@ -63,13 +91,18 @@ def published_step_by_step(model: VaeStn, pairs: Pairs, noise: torch.Tensor) -> 
         features = torch.cat([h, r_err, r_x, r_e], 1)
         mean, log_variance = model.mean(features), model.log_variance(features)
         kl = kl + torch.distributions.kl_divergence(
-            torch.distributions.Normal(mean, torch.exp(log_variance / 2)), torch.distributions.Normal(0.0, 1.0)
+            torch.distributions.Normal(mean, torch.exp(log_variance / 2)),
+            torch.distributions.Normal(0.0, 1.0),
         ).sum(1)
         imagette = model.imagette(h[:, model.steering :]).view(n, 1, w, w)
         full = torch.cat([place, torch.tensor([0.0, 0.0, 1.0]).expand(n, 1, 3)], 1)
-        back = nn.functional.affine_grid(torch.linalg.inv(full)[:, :2], [n, 1, size, size], align_corners=False)
+        back = nn.functional.affine_grid(
+            torch.linalg.inv(full)[:, :2], [n, 1, size, size], align_corners=False
+        )
         canvas = canvas + nn.functional.grid_sample(imagette, back, align_corners=False)
-        h, c = model.core(torch.cat([mean + torch.exp(log_variance / 2) * noise[:, t], r_e], 1), (h, c))
+        h, c = model.core(
+            torch.cat([mean + torch.exp(log_variance / 2) * noise[:, t], r_e], 1), (h, c)
+        )
         place = model.location(h[:, : model.steering]).view(n, 2, 3)
     p = torch.sigmoid(canvas)
     return -torch.distributions.Bernoulli(p).log_prob(x).flatten(1).sum(1), kl
@@ -109,10 +142,13 @@ def test_kl_and_cross_entropy_closed_forms() -> None:
     assert gaussian_kl(mean, log_variance).item() == pytest.approx(0.5 * (4 + 1 - 1 - math.log(4)))
     logits, x = torch.zeros(2, 1, 3, 3), torch.ones(2, 1, 3, 3)
     for published in (False, True):
-        assert bernoulli_nll(logits, x, published).tolist() == pytest.approx([9 * math.log(2)] * 2, rel=1e-6)
+        assert bernoulli_nll(logits, x, published).tolist() == pytest.approx(
+            [9 * math.log(2)] * 2, rel=1e-6
+        )
     huge = torch.full((1, 1, 1, 1), -200.0)
     assert bernoulli_nll(huge, torch.ones_like(huge)).item() == pytest.approx(200)
-    assert bernoulli_nll(huge, torch.ones_like(huge), published=True).item() == pytest.approx(100)  # saturates, as documented
+    # saturates, as documented
+    assert bernoulli_nll(huge, torch.ones_like(huge), published=True).item() == pytest.approx(100)
 
 
 def test_beta_weighs_the_kl_and_anneals() -> None:

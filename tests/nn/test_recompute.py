@@ -11,25 +11,43 @@ from oneshot.training.stack import Stack
 
 def model(recompute: bool) -> SetVae:
     torch.manual_seed(0)
-    one = SetVae(Config(**{**VARIANTS["ns_50"], **dict(set_size=3, batch_size=4, channels=8, hidden=16, c=8)}), 50)
+    one = SetVae(
+        Config(
+            **{**VARIANTS["ns_50"], **dict(set_size=3, batch_size=4, channels=8, hidden=16, c=8)}
+        ),
+        50,
+    )
     one.encoder.recompute = one.decoder.recompute = recompute
     return one
 
 
 def test_a_training_that_recomputes_is_the_one_that_does_not() -> None:
-    x, hyper = (torch.rand(4, 3, 1, 50, 50) > 0.9).float(), {"weight": torch.tensor([1.5]), "beta": torch.tensor([2.0])}
+    x, hyper = (
+        (torch.rand(4, 3, 1, 50, 50) > 0.9).float(),
+        {
+            "weight": torch.tensor([1.5]),
+            "beta": torch.tensor([2.0]),
+        },
+    )
     plain, again = (Stack([model(recompute)], torch.device("cpu")) for recompute in (False, True))
     for step in range(3):
         noise = torch.randn(4, *plain.template.noise_shape)
         one, other = (stack.play(Sets(x), noise, hyper, (0,)) for stack in (plain, again))
         torch.testing.assert_close(one["loss"], other["loss"], rtol=1e-4, atol=0)
-        if step == 0:  # later, biases that a normalisation cancels have moved by the sign of their rounding errors
+        # later, biases that a normalisation cancels have moved by the sign of their rounding errors
+        if step == 0:
             gradient, again_gradient = (stack.sides[0].moves.first for stack in (plain, again))
-            assert (gradient - again_gradient).norm() < 1e-4 * gradient.norm() and gradient.norm() > 0
-            torch.testing.assert_close(gradient, again_gradient, rtol=0, atol=1e-2 * float(gradient.abs().max()))
+            assert (
+                gradient - again_gradient
+            ).norm() < 1e-4 * gradient.norm() and gradient.norm() > 0
+            torch.testing.assert_close(
+                gradient, again_gradient, rtol=0, atol=1e-2 * float(gradient.abs().max())
+            )
             for name, buffer in plain.buffers.items():
                 if not name.endswith("num_batches_tracked"):
-                    torch.testing.assert_close(buffer, again.buffers[name], rtol=1e-5, atol=1e-6, msg=name)
+                    torch.testing.assert_close(
+                        buffer, again.buffers[name], rtol=1e-5, atol=1e-6, msg=name
+                    )
 
 
 def test_it_keeps_a_fraction() -> None:
@@ -52,5 +70,9 @@ def test_it_keeps_a_fraction() -> None:
 
 def test_large_sets_recompute_and_say_why_they_do_not_stack() -> None:
     small, large = (Config(**{**VARIANTS["ns_50"], "set_size": size}) for size in (5, 20))
-    assert not small.recomputes(50) and large.recomputes(50) and large.memory(50) < small.memory(50) * 4
+    assert (
+        not small.recomputes(50)
+        and large.recomputes(50)
+        and large.memory(50) < small.memory(50) * 4
+    )
     assert "vmap" in SetVae(large, 50).cannot_stack and not SetVae(small, 50).cannot_stack

@@ -33,9 +33,16 @@ def made(spread: float = 1.0) -> tuple[ExactSets, tuple[Tensor, Tensor, Tensor, 
     """A family and what a scorer gets: support, query, noise of each."""
     torch.manual_seed(0)
     family = ExactSets(spread=spread)
-    support = (torch.rand(WAYS, SHOTS, 1, 2, 2) < torch.tensor([0.2, 0.5, 0.9]).view(-1, 1, 1, 1, 1)).float()
+    support = (
+        torch.rand(WAYS, SHOTS, 1, 2, 2) < torch.tensor([0.2, 0.5, 0.9]).view(-1, 1, 1, 1, 1)
+    ).float()
     query = (torch.rand(QUERIES, 1, 2, 2) < 0.5).float()
-    return family, (support, query, torch.randn(WAYS, family.noise_size(SHOTS)), torch.randn(QUERIES, family.noise_size(1)))
+    return family, (
+        support,
+        query,
+        torch.randn(WAYS, family.noise_size(SHOTS)),
+        torch.randn(QUERIES, family.noise_size(1)),
+    )
 
 
 def scores(name: str, family: SetFamily, given: tuple[Tensor, ...]) -> Tensor:
@@ -48,9 +55,14 @@ def test_kl_is_that_of_the_support_against_the_query_alone() -> None:
     found = scores("kl", family, (support, query, *noise))
     for i in range(QUERIES):
         for way in range(WAYS):
-            (given,), (alone,) = family.context(support[way][None], noise[0]), family.context(query[i][None, None], noise[1])
+            (given,), (alone,) = (
+                family.context(support[way][None], noise[0]),
+                family.context(query[i][None, None], noise[1]),
+            )
             p, q = (Normal(mean, (log_variance / 2).exp()) for mean, log_variance in (given, alone))
-            assert float(found[i, way]) == pytest.approx(-float(kl_divergence(p, q).sum()), abs=1e-5)
+            assert float(found[i, way]) == pytest.approx(
+                -float(kl_divergence(p, q).sum()), abs=1e-5
+            )
             assert float(kl_divergence(p, q)) != pytest.approx(float(kl_divergence(q, p)), abs=1e-3)
 
 
@@ -61,7 +73,9 @@ def test_kl_adds_up_levels_and_dimensions() -> None:
             return [(mean.repeat(1, 3), log_variance.repeat(1, 3)), (mean, log_variance)]
 
     _, given = made()
-    assert torch.allclose(scores("kl", Deep(), given), 4 * scores("kl", ExactSets(), given), rtol=1e-4)
+    assert torch.allclose(
+        scores("kl", Deep(), given), 4 * scores("kl", ExactSets(), given), rtol=1e-4
+    )
 
 
 def set_elbo(family: SetFamily, images: Tensor, noise: Tensor) -> float:
@@ -74,19 +88,29 @@ def test_elbo_is_what_the_query_adds_to_the_bound_of_the_support() -> None:
     found = scores("elbo", family, (support, query, *noise))
     for i in range(QUERIES):
         for way in range(WAYS):
-            six = set_elbo(family, torch.cat([query[i][None], support[way]]), torch.zeros(family.noise_size(6)))
+            six = set_elbo(
+                family, torch.cat([query[i][None], support[way]]), torch.zeros(family.noise_size(6))
+            )
             five = set_elbo(family, support[way], torch.zeros(family.noise_size(5)))
             assert float(found[i, way]) == pytest.approx(six - five, abs=1e-4)
 
 
 def test_elbo_adds_up_levels() -> None:
     class Levels(ExactSets):
-        def terms(self, images: Tensor, noise: Tensor, features: Features | None = None) -> SetTerms:
+        def terms(
+            self, images: Tensor, noise: Tensor, features: Features | None = None
+        ) -> SetTerms:
             terms = super().terms(images, noise, features)
-            return replace(terms, kl_c=terms.kl_c * torch.tensor([0.25, 0.75]), kl_z=terms.kl_z.sum(2, keepdim=True))
+            return replace(
+                terms,
+                kl_c=terms.kl_c * torch.tensor([0.25, 0.75]),
+                kl_z=terms.kl_z.sum(2, keepdim=True),
+            )
 
     _, given = made()
-    assert torch.allclose(scores("elbo", Levels(), given), scores("elbo", ExactSets(), given), atol=1e-5)
+    assert torch.allclose(
+        scores("elbo", Levels(), given), scores("elbo", ExactSets(), given), atol=1e-5
+    )
 
 
 def test_elbo_shares_the_noise_of_context_and_support() -> None:
@@ -94,7 +118,9 @@ def test_elbo_shares_the_noise_of_context_and_support() -> None:
     found = scores("elbo", family, (support, query, given_noise, query_noise))
     six_noise = torch.cat([given_noise[2, :1], query_noise[4, 1:], given_noise[2, 1:]])
     six = set_elbo(family, torch.cat([query[4][None], support[2]]), six_noise)
-    assert float(found[4, 2]) == pytest.approx(six - set_elbo(family, support[2], given_noise[2]), abs=1e-4)
+    assert float(found[4, 2]) == pytest.approx(
+        six - set_elbo(family, support[2], given_noise[2]), abs=1e-4
+    )
 
 
 def test_reconstruction_is_the_best_likelihood_of_the_query() -> None:
@@ -144,7 +170,9 @@ def patterned(noise: float) -> tuple[np.ndarray, np.ndarray]:
 def test_what_differs_is_told_apart_and_what_does_not_is_not() -> None:
     bits, label = patterned(0.02)
     percent, table = classify(ExactSets(), bits, label, CPU, quiet, queries=100)
-    assert percent.keys() == {"kl", "elbo", "reconstruction"} and all(value >= 90 for value in percent.values()), percent
+    assert percent.keys() == {"kl", "elbo", "reconstruction"} and all(
+        value >= 90 for value in percent.values()
+    ), percent
     for scorer, value in percent.items():
         rows = [i for i, name in enumerate(table["scorer"]) if name == scorer]
         right = sum(table["count"][i] for i in rows if table["digit"][i] == table["predicted"][i])
@@ -158,7 +186,16 @@ def test_what_differs_is_told_apart_and_what_does_not_is_not() -> None:
 def test_nothing_depends_on_the_budget_and_no_pass_exceeds_it() -> None:
     bits, label = patterned(0.2)
     family, done = ExactSets(), []
-    small = classify(family, bits, label, CPU, lambda what, *counts: done.append(counts), queries=50, draws=3, budget=12)
+    small = classify(
+        family,
+        bits,
+        label,
+        CPU,
+        lambda what, *counts: done.append(counts),
+        queries=50,
+        draws=3,
+        budget=12,
+    )
     assert max(n for _, n in family.passes) <= 12
     assert done[-1] == (150, 150) and sum(small[1]["count"]) == 3 * 150
     assert small == classify(ExactSets(), bits, label, CPU, quiet, queries=50, draws=3, budget=1000)

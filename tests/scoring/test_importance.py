@@ -1,4 +1,6 @@
-"""Importance maps: numbers in closed form, maps of an analytic model, their file, and what analysis and figure say of them."""
+"""Importance maps: numbers in closed form, maps of an analytic model, their file, and what analysis
+and figure say of them.
+"""
 
 from __future__ import annotations
 
@@ -48,12 +50,16 @@ CPU = torch.device("cpu")
 def test_sparsity_in_closed_form() -> None:
     single = np.zeros((4, 5))
     single[2, 3] = 7
-    halves = np.concatenate([np.full(10, 3.0), np.full(10, 1.0)]).reshape(4, 5)  # half of 40 is 6 2/3 pixels of 3
+    # half of 40 is 6 2/3 pixels of 3
+    halves = np.concatenate([np.full(10, 3.0), np.full(10, 1.0)]).reshape(4, 5)
     found = sparsity(np.stack([np.full((4, 5), 0.3), single, halves, np.zeros((4, 5))]))
     assert found[:3] == pytest.approx([0.5, 0.5 / 20, 20 / 3 / 20]) and math.isnan(found[3])
     assert sparsity(np.full((1, 6, 6), 2.0), 0.9) == pytest.approx([0.9])
-    ramp = np.arange(1, 101.0).reshape(1, 10, 10)  # 100 + 99 + .. + 72 is 2494, and 31 / 71 of the next make it half of 5050
-    assert sparsity(ramp) == pytest.approx([0.29 + 31 / 7100]) and sparsity(1e-9 * ramp) == pytest.approx([0.29 + 31 / 7100])
+    # 100 + 99 + .. + 72 is 2494, and 31 / 71 of the next make it half of 5050
+    ramp = np.arange(1, 101.0).reshape(1, 10, 10)
+    assert sparsity(ramp) == pytest.approx([0.29 + 31 / 7100]) and sparsity(
+        1e-9 * ramp
+    ) == pytest.approx([0.29 + 31 / 7100])
 
 
 def test_sparsity_does_not_ask_where_the_pixels_are() -> None:
@@ -85,10 +91,21 @@ def test_spearman_agrees_with_ranks_by_counting() -> None:
 
 def test_spearman_in_closed_form() -> None:
     ramp = np.arange(12.0).reshape(1, 3, 4)
-    assert spearman(ramp, np.exp(ramp)) == pytest.approx([1]) and spearman(ramp, 20 - ramp) == pytest.approx([-1])
-    assert np.isnan(spearman(ramp, np.ones((1, 3, 4)))).all() and np.isnan(spearman(np.zeros((1, 3, 4)), ramp)).all()
-    assert spearman(np.array([[[0.0, 1, 2]]]), np.array([[[0.0, 0, 1]]])) == pytest.approx([math.sqrt(3) / 2])
-    assert spearman(np.empty((0, 3, 4)), np.empty((0, 3, 4))).shape == (0,) == sparsity(np.empty((0, 3, 4))).shape
+    assert spearman(ramp, np.exp(ramp)) == pytest.approx([1]) and spearman(
+        ramp, 20 - ramp
+    ) == pytest.approx([-1])
+    assert (
+        np.isnan(spearman(ramp, np.ones((1, 3, 4)))).all()
+        and np.isnan(spearman(np.zeros((1, 3, 4)), ramp)).all()
+    )
+    assert spearman(np.array([[[0.0, 1, 2]]]), np.array([[[0.0, 0, 1]]])) == pytest.approx(
+        [math.sqrt(3) / 2]
+    )
+    assert (
+        spearman(np.empty((0, 3, 4)), np.empty((0, 3, 4))).shape
+        == (0,)
+        == sparsity(np.empty((0, 3, 4))).shape
+    )
 
 
 @pytest.mark.parametrize(
@@ -120,7 +137,9 @@ def test_numbers_refuse_other_shapes_and_shares() -> None:
 
 
 class Scaled(ExplainedFamily):
-    """importance = |exemplar * noise|, whose mean over noise is sqrt(2 / pi) on ink and 0 elsewhere. Keeps what it was asked."""
+    """importance = |exemplar * noise|, whose mean over noise is sqrt(2 / pi) on ink and 0
+    elsewhere. Keeps what it was asked.
+    """
 
     drawing_batch = cached_batch = 7
     image_size = SIZE
@@ -147,26 +166,46 @@ class Scaled(ExplainedFamily):
         return exemplars
 
     def importance(self, exemplars: Tensor, noise: Tensor) -> Tensor:
-        assert not self.training and exemplars.dtype == torch.float32 and exemplars.shape == noise.shape
+        assert (
+            not self.training
+            and exemplars.dtype == torch.float32
+            and exemplars.shape == noise.shape
+        )
         self.asked.append(noise)
         return (exemplars * noise).abs().squeeze(1)
 
 
 def made(side: int = 8) -> tuple[DataSet, np.ndarray]:
-    """Six classes of two images, of which 3 .. 5 are tested; the exemplar of a class is its second image."""
+    """Six classes of two images, of which 3 .. 5 are tested; the exemplar of a class is its second
+    image.
+    """
     images = (np.random.default_rng(0).random((12, side, side)) > 0.6).astype(np.uint8)
-    data = DataSet("made", "fixed", "0", images, np.arange(6).repeat(2), tuple("abcdef"), np.arange(2), np.arange(2, 3), np.arange(3, 6))
+    data = DataSet(
+        "made",
+        "fixed",
+        "0",
+        images,
+        np.arange(6).repeat(2),
+        tuple("abcdef"),
+        np.arange(2),
+        np.arange(2, 3),
+        np.arange(3, 6),
+    )
     return data, np.arange(6) * 2 + 1
 
 
 def test_maps_are_means_over_noise() -> None:
     data, exemplars = made()
     found = explain(Scaled(8), data, exemplars, 400, CPU, unwatched)
-    assert found.class_names == ("d", "e", "f") and np.array_equal(found.exemplars, data.images[[7, 9, 11]])
+    assert found.class_names == ("d", "e", "f") and np.array_equal(
+        found.exemplars, data.images[[7, 9, 11]]
+    )
     assert found.maps.dtype == np.float32 and found.exemplars.dtype == np.uint8
     ink = found.maps[found.exemplars == 1]
     assert not found.maps[found.exemplars == 0].any() and np.ptp(ink) > 0
-    assert ink.mean() == pytest.approx(math.sqrt(2 / math.pi), abs=4 * math.sqrt((1 - 2 / math.pi) / (400 * len(ink))))
+    assert ink.mean() == pytest.approx(
+        math.sqrt(2 / math.pi), abs=4 * math.sqrt((1 - 2 / math.pi) / (400 * len(ink)))
+    )
 
 
 def test_each_map_is_the_mean_of_its_own_draws_at_any_batch_size() -> None:
@@ -178,7 +217,9 @@ def test_each_map_is_the_mean_of_its_own_draws_at_any_batch_size() -> None:
     assert found.maps == pytest.approx(np.abs(noise * found.exemplars[:, None]).mean(1))
     assert len({draw.tobytes() for draw in noise.reshape(15, -1)}) == 15
     for batch in (1, 4, 100):
-        assert explain(Scaled(8), data, exemplars, 5, CPU, unwatched, batch).maps == pytest.approx(found.maps)
+        assert explain(Scaled(8), data, exemplars, 5, CPU, unwatched, batch).maps == pytest.approx(
+            found.maps
+        )
 
 
 def test_noise_depends_on_class_and_number_alone() -> None:
@@ -188,7 +229,9 @@ def test_noise_depends_on_class_and_number_alone() -> None:
     explain(more, data, exemplars, 3, CPU, unwatched)
     explain(fewer, dataclasses.replace(data, test=np.array([5])), exemplars, 2, CPU, unwatched)
     own, theirs = torch.cat(first.asked).view(3, 2, -1), torch.cat(more.asked).view(3, 3, -1)
-    assert torch.equal(own, theirs[:, :2]) and torch.equal(own[2], torch.cat(fewer.asked).view(2, -1))
+    assert torch.equal(own, theirs[:, :2]) and torch.equal(
+        own[2], torch.cat(fewer.asked).view(2, -1)
+    )
 
 
 def test_a_stop_is_asked_for_before_each_batch() -> None:
@@ -208,7 +251,9 @@ def test_a_stop_is_asked_for_before_each_batch() -> None:
 def test_maps_that_are_no_numbers_are_a_divergence() -> None:
     data, exemplars = made()
     family = Scaled(8)
-    family.importance = lambda exemplars, noise: torch.where(exemplars[:, 0, 0] > 2, 1.0, torch.nan)[:, None].expand(-1, 8, 8)  # type: ignore
+    family.importance = lambda exemplars, noise: torch.where(
+        exemplars[:, 0, 0] > 2, 1.0, torch.nan
+    )[:, None].expand(-1, 8, 8)  # type: ignore
     with pytest.raises(Diverged, match="3 of 3 importance maps"):
         explain(family, data, exemplars, 1, CPU, unwatched)
     with pytest.raises(ValueError, match="given 0 seeds"):
@@ -220,14 +265,20 @@ def test_a_trial_stores_maps_and_keeps_their_table(tmp_path: Path) -> None:
     family = Scaled(8)
     family.config = SimpleNamespace()
     training: Any = SimpleNamespace(best={}, last={})
-    point: Any = SimpleNamespace(point_id="abcd", settings={"importance_seeds": 3, "weights": "best"}, config=dict)
+    point: Any = SimpleNamespace(
+        point_id="abcd", settings={"importance_seeds": 3, "weights": "best"}, config=dict
+    )
     job = trial.Job(Store(tmp_path), "made")
     trained = trial.Trained(family, training)
     table = trial._importance(point, Inputs(data, exemplars, None, None), trained, job, unwatched)
     kept = maps.from_bytes((tmp_path / "store" / "importance" / "abcd.npz").read_bytes())
-    assert table["class_name"] == ["d", "e", "f"] and table["sparsity"] == pytest.approx(sparsity(kept.maps).tolist(), abs=1e-3)
+    assert table["class_name"] == ["d", "e", "f"] and table["sparsity"] == pytest.approx(
+        sparsity(kept.maps).tolist(), abs=1e-3
+    )
     with pytest.raises(Stopped):
-        trial._importance(point, Inputs(data, exemplars, None, None), trained, job, watch(unwatched, lambda: True))
+        trial._importance(
+            point, Inputs(data, exemplars, None, None), trained, job, watch(unwatched, lambda: True)
+        )
 
 
 # ---- the file
@@ -245,22 +296,40 @@ def some_maps() -> Maps:
 def test_the_file_holds_maps_in_units_of_their_mean() -> None:
     given = some_maps()
     kept = maps.from_bytes(maps.to_bytes(given))
-    assert kept.class_names == given.class_names and np.array_equal(kept.exemplars, given.exemplars) and kept.maps.dtype == np.float32
+    assert (
+        kept.class_names == given.class_names
+        and np.array_equal(kept.exemplars, given.exemplars)
+        and kept.maps.dtype == np.float32
+    )
     assert kept.maps[0] == pytest.approx(given.maps[0] / given.maps[0].mean(), rel=1e-3, abs=1e-7)
     assert not kept.maps[1].any() and kept.maps[2, 4, 4] == 99 and kept.maps[2].sum() == 99
     assert sparsity(kept.maps)[[0, 2]] == pytest.approx(sparsity(given.maps)[[0, 2]], rel=1e-3)
     whole = maps.from_bytes(
-        maps.to_bytes(Maps(np.eye(255, dtype=np.float32)[None] * np.eye(255)[0], np.zeros((1, 255, 255), np.uint8), ("x",)))
+        maps.to_bytes(
+            Maps(
+                np.eye(255, dtype=np.float32)[None] * np.eye(255)[0],
+                np.zeros((1, 255, 255), np.uint8),
+                ("x",),
+            )
+        )
     )
-    assert whole.maps.max() == pytest.approx(255**2, rel=1e-3)  # one pixel of the largest images: still within float16
+    # one pixel of the largest images: still within float16
+    assert whole.maps.max() == pytest.approx(255**2, rel=1e-3)
 
 
 def test_a_damaged_file_is_told_from_a_whole_one() -> None:
     data = maps.to_bytes(some_maps())
-    for broken in (b"", b"nonsense", data[: len(data) // 2], data[:-80], data.replace(b"maps.npy", b"mops.npy")):
+    for broken in (
+        b"",
+        b"nonsense",
+        data[: len(data) // 2],
+        data[:-80],
+        data.replace(b"maps.npy", b"mops.npy"),
+    ):
         with pytest.raises(ValueError, match="not a whole file of importance maps"):
             maps.from_bytes(broken)
-    for place in range(0, len(data), max(len(data) // 60, 1)):  # flipped bits: an error of this kind or, in names of zip members, none
+    # flipped bits: an error of this kind or, in names of zip members, none
+    for place in range(0, len(data), max(len(data) // 60, 1)):
         flipped = bytearray(data)
         flipped[place] ^= 0xFF
         try:
@@ -271,8 +340,12 @@ def test_a_damaged_file_is_told_from_a_whole_one() -> None:
 
 def test_columns_of_the_table() -> None:
     columns = maps.columns(some_maps())
-    assert columns["class_name"] == ["a/1", "b", "ü"] and columns["sparsity"][2] == pytest.approx(0.5 / 99)
-    assert maps.mean_sparsity(columns) == pytest.approx((columns["sparsity"][0] + columns["sparsity"][2]) / 2)
+    assert columns["class_name"] == ["a/1", "b", "ü"] and columns["sparsity"][2] == pytest.approx(
+        0.5 / 99
+    )
+    assert maps.mean_sparsity(columns) == pytest.approx(
+        (columns["sparsity"][0] + columns["sparsity"][2]) / 2
+    )
     assert math.isnan(maps.mean_sparsity({"sparsity": [math.nan]}))
 
 
@@ -291,31 +364,57 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_settings_are_means_over_classes_and_seeds_fewest_pixels_first(sweep: Results) -> None:
     table = analysis_importance.summary(sweep, analysis_importance.by_class(sweep))
-    assert list(table["gamma"]) == sorted(GAMMAS, reverse=True) and set(table["seeds"]) == {2} and set(table["classes"]) == {14}
-    own = [np.mean(sparsity(np.stack([synthetic_maps.importance(c, 1.0, seed=s) for c in range(14)]))) for s in (44, 45)]
+    assert (
+        list(table["gamma"]) == sorted(GAMMAS, reverse=True)
+        and set(table["seeds"]) == {2}
+        and set(table["classes"]) == {14}
+    )
+    own = [
+        np.mean(sparsity(np.stack([synthetic_maps.importance(c, 1.0, seed=s) for c in range(14)])))
+        for s in (44, 45)
+    ]
     row = table[table["gamma"] == 1].iloc[0]
     assert row["sparsity"] == pytest.approx(np.mean(own), rel=1e-6)
     assert row["sparsity_se"] == pytest.approx(abs(own[0] - own[1]) / 2, rel=1e-3)
     means = results.over_seeds(sweep).query("gamma == 1").iloc[0]
-    assert means["importance_sparsity"] == pytest.approx(row["sparsity"]) and "importance_sparsity" in results.table(sweep)
+    assert means["importance_sparsity"] == pytest.approx(
+        row["sparsity"]
+    ) and "importance_sparsity" in results.table(sweep)
 
 
-def test_settings_are_compared_with_people_on_the_shared_classes(sweep: Results, tmp_path: Path) -> None:
+def test_settings_are_compared_with_people_on_the_shared_classes(
+    sweep: Results, tmp_path: Path
+) -> None:
     names = np.array([*CLASSES[2:8], "elsewhere"])
-    given = read_people(write_people(tmp_path / "few.npz", maps=1e-6 * people()[2:9], class_names=names))
+    given = read_people(
+        write_people(tmp_path / "few.npz", maps=1e-6 * people()[2:9], class_names=names)
+    )
     by_class = analysis_importance.by_class(sweep, given)
     table = analysis_importance.summary(sweep, by_class, given)
-    assert list(table["spearman"][:-1]) == sorted(table["spearman"][:-1], reverse=True) and set(table["classes"]) == {6}
+    assert list(table["spearman"][:-1]) == sorted(table["spearman"][:-1], reverse=True) and set(
+        table["classes"]
+    ) == {6}
     row, last = table[table["gamma"] == 0.5].iloc[0], table.iloc[-1]
     larger = np.stack([resized(one, (SIZE, SIZE)) for one in people()[2:8]])
-    own = [spearman(np.stack([synthetic_maps.importance(c, 0.5, seed=s) for c in range(2, 8)]), larger) for s in (44, 45)]
+    own = [
+        spearman(np.stack([synthetic_maps.importance(c, 0.5, seed=s) for c in range(2, 8)]), larger)
+        for s in (44, 45)
+    ]
     assert row["spearman"] == pytest.approx(np.mean(own), abs=1e-3)
-    assert row["spearman_se"] == pytest.approx(np.mean(own, axis=0).std(ddof=1) / math.sqrt(6), abs=1e-3)
-    assert last["model"] == "human" and last["sparsity"] == pytest.approx(sparsity(larger).mean()) and pd.isna(last["spearman"])
+    assert row["spearman_se"] == pytest.approx(
+        np.mean(own, axis=0).std(ddof=1) / math.sqrt(6), abs=1e-3
+    )
+    assert (
+        last["model"] == "human"
+        and last["sparsity"] == pytest.approx(sparsity(larger).mean())
+        and pd.isna(last["spearman"])
+    )
     best = table[table["gamma"] == 4].iloc[0]
     means = by_class.groupby(["gamma", "class_name"])["spearman"].mean()
     error = (means[4.0] - means[0.5]).std() / math.sqrt(6)
-    assert analysis_importance.difference_error(sweep, by_class, best, row, "spearman") == pytest.approx(error)
+    assert analysis_importance.difference_error(
+        sweep, by_class, best, row, "spearman"
+    ) == pytest.approx(error)
 
 
 def test_the_maps_of_a_setting_are_means_over_its_seeds(sweep: Results) -> None:
@@ -324,7 +423,9 @@ def test_the_maps_of_a_setting_are_means_over_its_seeds(sweep: Results) -> None:
     assert found is not None
     for c in (0, 9):
         own = [synthetic_maps.importance(c, 4.0, seed=s) for s in (44, 45)]
-        assert found.maps[c] == pytest.approx(np.mean([one / one.mean() for one in own], axis=0), rel=2e-3, abs=1e-3)
+        assert found.maps[c] == pytest.approx(
+            np.mean([one / one.mean() for one in own], axis=0), rel=2e-3, abs=1e-3
+        )
 
 
 def test_maps_of_another_size_keep_their_mass_and_place() -> None:
@@ -333,7 +434,10 @@ def test_maps_of_another_size_keep_their_mass_and_place() -> None:
     small_one = resized(spot, (20, 20))
     assert small_one.shape == (20, 20) and small_one.mean() == pytest.approx(spot.mean(), rel=0.02)
     assert np.unravel_index(small_one.argmax(), (20, 20)) == (15, 5)
-    assert resized(np.full((7, 9), 3.0), (20, 5)) == pytest.approx(3.0) and resized(spot, (60, 40)) is spot
+    assert (
+        resized(np.full((7, 9), 3.0), (20, 5)) == pytest.approx(3.0)
+        and resized(spot, (60, 40)) is spot
+    )
     ramp = np.tile(np.arange(8.0), (8, 1))
     assert resized(ramp, (16, 16))[4, 2:14] == pytest.approx(np.arange(2, 14) / 2 - 0.25)
 
@@ -359,43 +463,86 @@ def texts(plot: catalog.Plot) -> str:
     return "\n".join(text.get_text() for text in plot.figure.findobj(Text)).replace("\n", " ")
 
 
-def test_the_figure_shows_exemplars_settings_and_people(sweep: Results, theirs: Path, tmp_path: Path) -> None:
+def test_the_figure_shows_exemplars_settings_and_people(
+    sweep: Results, theirs: Path, tmp_path: Path
+) -> None:
     plot = catalog.importance(sweep)
     few, many = (100 * plot.numbers["sparsity"]).agg(["min", "max"])
-    assert plot.title == f"Half of the importance lies on {few:.1f} % of the pixels at gamma 4, on {many:.1f} % at gamma 0"
-    assert [panel.get_ylabel().split("\n")[0] for panel in plot.figure.axes] == ["exemplar", "gamma 0", "gamma 0.5", "gamma 2", "gamma 4"]
-    assert plot.numbers["shown"].sum() == 4 and len(plot.numbers["classes_shown"][0].split()) == 10 and overlaps(plot) == []
+    assert (
+        plot.title
+        == f"Half of the importance lies on {few:.1f} % of the pixels at gamma 4, on {many:.1f} %"
+        " at gamma 0"
+    )
+    assert [panel.get_ylabel().split("\n")[0] for panel in plot.figure.axes] == [
+        "exemplar",
+        "gamma 0",
+        "gamma 0.5",
+        "gamma 2",
+        "gamma 4",
+    ]
+    assert (
+        plot.numbers["shown"].sum() == 4
+        and len(plot.numbers["classes_shown"][0].split()) == 10
+        and overlaps(plot) == []
+    )
     shown = np.asarray(plot.figure.axes[4].images[0].get_array())
-    own = np.mean([o / o.mean() for o in (synthetic_maps.importance(13, 4.0, seed=s) for s in (44, 45))], axis=0)
+    own = np.mean(
+        [o / o.mean() for o in (synthetic_maps.importance(13, 4.0, seed=s) for s in (44, 45))],
+        axis=0,
+    )
     assert shown[:, -SIZE:] == pytest.approx(own / np.percentile(own, 99), abs=0.01)
     with_people = catalog.importance(sweep, read_people(theirs))
-    assert [panel.get_ylabel().split("\n")[0] for panel in with_people.figure.axes][-1] == "people" and overlaps(with_people) == []
+    assert [panel.get_ylabel().split("\n")[0] for panel in with_people.figure.axes][
+        -1
+    ] == "people" and overlaps(with_people) == []
     best = with_people.numbers.iloc[0]
-    assert with_people.title.startswith(f"Nearest to people's maps: gamma 4, rank correlation {best['spearman']:.2f}; ")
+    assert with_people.title.startswith(
+        f"Nearest to people's maps: gamma 4, rank correlation {best['spearman']:.2f}; "
+    )
     for name in ("one", "two"):
         catalog.save(catalog.importance(sweep).figure, plot.numbers, tmp_path, name)
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
 
 
-def test_titles_are_neutral_where_nothing_differs(tmp_path: Path, sweep: Results, theirs: Path) -> None:
+def test_titles_are_neutral_where_nothing_differs(
+    tmp_path: Path, sweep: Results, theirs: Path
+) -> None:
     alone = results.select(sweep, "gamma == 1")
-    assert re.fullmatch(r"Half of the importance lies on \d+\.\d % of the pixels", catalog.importance(alone).title)
-    assert catalog.importance(alone, read_people(theirs)).title.startswith("Rank correlation of the maps with people's: 0.")
-    swapped = sweep.points.assign(gamma=np.where(sweep.points["seed"] == 45, 1.0, 2.0))[sweep.points["gamma"] == 1]
+    assert re.fullmatch(
+        r"Half of the importance lies on \d+\.\d % of the pixels", catalog.importance(alone).title
+    )
+    assert catalog.importance(alone, read_people(theirs)).title.startswith(
+        "Rank correlation of the maps with people's: 0."
+    )
+    swapped = sweep.points.assign(gamma=np.where(sweep.points["seed"] == 45, 1.0, 2.0))[
+        sweep.points["gamma"] == 1
+    ]
     same = dataclasses.replace(sweep, points=swapped)  # one setting under two names: its seeds
     assert catalog.importance(same).title.endswith("% of the pixels, whatever the setting")
-    assert catalog.importance(same, read_people(theirs)).title.startswith("No setting is clearly nearer to people's maps")
+    assert catalog.importance(same, read_people(theirs)).title.startswith(
+        "No setting is clearly nearer to people's maps"
+    )
 
 
-def test_the_figure_is_drawn_where_there_are_maps_only(tmp_path: Path, theirs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_figure_is_drawn_where_there_are_maps_only(
+    tmp_path: Path, theirs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(catalog, "FIGURES", {"sheet": catalog.sheet})
     without = plane.load(write_results(tmp_path / "without", grid(beta=[1.0])))
     assert [name for name, _, _ in catalog.write_all(without, tmp_path / "figures")] == ["sheet"]
     with pytest.raises(AnalysisError, match="no importance maps in"):
         catalog.importance(without)
     lost = plane.load(write_maps(tmp_path / "lost", gammas=(1.0,), seeds=1, keep=False))
-    written = {name: reason for name, _, reason in catalog.write_all(lost, tmp_path / "figures", people=read_people(theirs))}
-    assert list(written) == ["sheet", "importance"] and "no importance maps are kept in" in written["importance"]
+    written = {
+        name: reason
+        for name, _, reason in catalog.write_all(
+            lost, tmp_path / "figures", people=read_people(theirs)
+        )
+    }
+    assert (
+        list(written) == ["sheet", "importance"]
+        and "no importance maps are kept in" in written["importance"]
+    )
 
 
 # ---- the command
@@ -408,27 +555,56 @@ def analyze(*arguments: object) -> Any:
 def test_command_prints_both_tables(sweep: Results, theirs: Path, tmp_path: Path) -> None:
     done = analyze(sweep.folder, "--importance")
     lines = done.stdout.splitlines()
-    assert done.returncode == 0 and lines[0].split() == ["gamma", "seeds", "classes", "sparsity", "sparsity_se"] and len(lines) == 6
-    done = analyze(sweep.folder, "--importance", theirs, "--json", "--where", "gamma >= 1", "--csv", tmp_path / "maps.csv")
+    assert (
+        done.returncode == 0
+        and lines[0].split() == ["gamma", "seeds", "classes", "sparsity", "sparsity_se"]
+        and len(lines) == 6
+    )
+    done = analyze(
+        sweep.folder,
+        "--importance",
+        theirs,
+        "--json",
+        "--where",
+        "gamma >= 1",
+        "--csv",
+        tmp_path / "maps.csv",
+    )
     rows = json.loads(done.stdout)
-    assert [row["gamma"] for row in rows] == [4.0, 2.0, 1.0, None] and rows[0]["spearman"] > rows[2]["spearman"] > 0.5
-    assert pd.read_csv(tmp_path / "maps.csv")["spearman"][0] == pytest.approx(rows[0]["spearman"]) and rows[3]["model"] == "human"
+    assert [row["gamma"] for row in rows] == [4.0, 2.0, 1.0, None] and rows[0]["spearman"] > rows[
+        2
+    ]["spearman"] > 0.5
+    assert (
+        pd.read_csv(tmp_path / "maps.csv")["spearman"][0] == pytest.approx(rows[0]["spearman"])
+        and rows[3]["model"] == "human"
+    )
 
 
 def test_command_draws_people_in_the_figure(theirs: Path, tmp_path: Path) -> None:
     folder = write_maps(tmp_path, gammas=(4.0,), seeds=1)
     done = small.main(folder, "--importance", theirs, "--figures", tmp_path, script="analyze.py")
-    assert done.returncode == 0 and "importance.png  Rank correlation of the maps with people's: 0.69" in done.stderr
+    assert (
+        done.returncode == 0
+        and "importance.png  Rank correlation of the maps with people's: 0.69" in done.stderr
+    )
     assert list(pd.read_csv(tmp_path / "importance.csv")["model"])[-1] == "human"
 
 
 def test_command_refuses_what_does_not_fit(sweep: Results, tmp_path: Path) -> None:
     done = analyze(sweep.folder, "--importance", "--sort", "sparsity", "--over-seeds")
-    assert done.returncode == 2 and "--importance has its own columns" in done.stderr and "leave out --sort, --over-seeds" in done.stderr
+    assert (
+        done.returncode == 2
+        and "--importance has its own columns" in done.stderr
+        and "leave out --sort, --over-seeds" in done.stderr
+    )
     done = analyze(sweep.folder, "--importance", "--likelihood")
     assert done.returncode == 2 and "one at a time" in done.stderr
     done = analyze(write_results(tmp_path, grid(beta=[1.0])), "--importance")
-    assert done.returncode == 2 and "no importance maps in" in done.stderr and "importance_seeds=25" in done.stderr
+    assert (
+        done.returncode == 2
+        and "no importance maps in" in done.stderr
+        and "importance_seeds=25" in done.stderr
+    )
 
 
 @pytest.mark.parametrize(
@@ -442,7 +618,9 @@ def test_command_refuses_what_does_not_fit(sweep: Results, tmp_path: Path) -> No
         ({"class_names": np.array(CLASSES, dtype=object)}, "cannot read"),
     ],
 )
-def test_files_of_people_that_hold_something_else(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+def test_files_of_people_that_hold_something_else(
+    tmp_path: Path, arrays: dict[str, Any], message: str
+) -> None:
     with pytest.raises(AnalysisError, match=message) as caught:
         read_people(write_people(tmp_path / "people.npz", **arrays))
     assert "people.npz" in str(caught.value)
@@ -465,7 +643,11 @@ def test_files_of_people_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_people_of_other_classes_are_told_near_names(sweep: Results, tmp_path: Path) -> None:
-    given = read_people(write_people(tmp_path / "people.npz", class_names=np.array([name.upper() for name in CLASSES])))
+    given = read_people(
+        write_people(
+            tmp_path / "people.npz", class_names=np.array([name.upper() for name in CLASSES])
+        )
+    )
     with pytest.raises(AnalysisError, match="has none of the 14 classes") as caught:
         analysis_importance.by_class(sweep, given)
     assert caught.value.help.startswith("'CLASS00' there is like 'class00' here")

@@ -1,4 +1,6 @@
-"""The likelihood of sets: held against integrals of a small exact model, and against sums that keep everything."""
+"""The likelihood of sets: held against integrals of a small exact model, and against sums that keep
+everything.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,13 @@ def bits(n: int, classes: int) -> HeldOut:
     rng = np.random.default_rng(1)
     label = np.arange(n) * classes // n
     rate = rng.uniform(0.1, 0.9, (classes, 1, 2, 2))[label]
-    return HeldOut("test", (rng.random((n, 1, 2, 2)) < rate).astype(np.uint8), 1, label, tuple("abcdefghijklmnopqrstuvwxyz"[:classes]))
+    return HeldOut(
+        "test",
+        (rng.random((n, 1, 2, 2)) < rate).astype(np.uint8),
+        1,
+        label,
+        tuple("abcdefghijklmnopqrstuvwxyz"[:classes]),
+    )
 
 
 def truth(images: HeldOut, sets: np.ndarray) -> np.ndarray:
@@ -63,12 +71,16 @@ class TestSets:
         assert sorted(self.label[few[:3, 0]]) == [0, 2, 4]
 
     def test_larger_sets_are_unions_of_smaller_ones(self) -> None:
-        small = [set(rows) for rows in test_sets.test_sets(self.label, np.array([0, 2]), 5).tolist()]
+        small = [
+            set(rows) for rows in test_sets.test_sets(self.label, np.array([0, 2]), 5).tolist()
+        ]
         for rows in test_sets.test_sets(self.label, np.array([0, 2]), 10).tolist():
             assert sum(part <= set(rows) for part in small) == 2
 
     def test_the_images_are_shuffled_by_the_seed_alone(self) -> None:
-        one, same, other = (test_sets.test_sets(self.label, np.array([0, 2]), 5, seed=seed) for seed in (0, 0, 1))
+        one, same, other = (
+            test_sets.test_sets(self.label, np.array([0, 2]), 5, seed=seed) for seed in (0, 0, 1)
+        )
         assert (one == same).all() and not (one == other).all()
         assert not (np.sort(one, 1) % 20 % 5 == np.arange(5)).all()
 
@@ -97,14 +109,41 @@ def test_the_bits_of_an_image_depend_on_its_number_alone() -> None:
 def test_held_out_images_are_those_of_the_test_classes() -> None:
     label = np.repeat(np.arange(4), 3)
     images = np.random.default_rng(0).integers(0, 2, (12, 4, 4), np.uint8)
-    data = DataSet("made", "", "", images, label, ("a", "b", "c", "d"), np.array([0]), np.array([2]), np.array([1, 3]))
+    data = DataSet(
+        "made",
+        "",
+        "",
+        images,
+        label,
+        ("a", "b", "c", "d"),
+        np.array([0]),
+        np.array([2]),
+        np.array([1, 3]),
+    )
     plain = HeldOut.of(data, None)
-    assert (plain.pixels[:, 0] == images[[3, 4, 5, 9, 10, 11]]).all() and plain.label.tolist() == [1, 1, 1, 3, 3, 3]
+    assert (plain.pixels[:, 0] == images[[3, 4, 5, 9, 10, 11]]).all() and plain.label.tolist() == [
+        1,
+        1,
+        1,
+        3,
+        3,
+        3,
+    ]
     greys = np.random.default_rng(1).integers(0, 256, (12, 4, 4), np.uint8)
-    assert (HeldOut.of(data, greys).pixels[:, 0] == binarised(greys, np.arange(12), "made")[[3, 4, 5, 9, 10, 11]]).all()
+    assert (
+        HeldOut.of(data, greys).pixels[:, 0]
+        == binarised(greys, np.arange(12), "made")[[3, 4, 5, 9, 10, 11]]
+    ).all()
     colours = np.random.default_rng(1).integers(0, 256, (12, 3, 4, 4), np.uint8)
     coloured = HeldOut.of(
-        DataSet("made", "", "", colours, *(getattr(data, k) for k in ("label", "class_names", "train", "validation", "test"))), None
+        DataSet(
+            "made",
+            "",
+            "",
+            colours,
+            *(getattr(data, k) for k in ("label", "class_names", "train", "validation", "test")),
+        ),
+        None,
     )
     batch = coloured.batch(np.array([[0, 5]]), CPU)
     assert batch.shape == (1, 2, 3, 4, 4) and batch.dtype == torch.float32
@@ -145,7 +184,13 @@ def test_the_likelihood_of_many_samples_is_the_true_one(size: int) -> None:
     true = truth(images, sets)
     many = task(images, budget=5_000).nll(sets, 10_000)
     assert np.abs(many - true).max() < 0.05 and abs((many - true).mean()) < 0.015
-    few = np.mean([task(HeldOut(f"{i}", images.pixels, 1, images.label, images.class_names)).nll(sets, 2) for i in range(60)], 0)
+    few = np.mean(
+        [
+            task(HeldOut(f"{i}", images.pixels, 1, images.label, images.class_names)).nll(sets, 2)
+            for i in range(60)
+        ],
+        0,
+    )
     assert few.mean() > true.mean() + 0.03
 
 
@@ -162,13 +207,17 @@ def test_the_likelihood_does_not_overflow() -> None:
     """Weights of exp(-3000) vanish in any sum that is not shifted."""
 
     class Faint(ExactSets):
-        def terms(self, images: Tensor, noise: Tensor, features: Features | None = None) -> SetTerms:
+        def terms(
+            self, images: Tensor, noise: Tensor, features: Features | None = None
+        ) -> SetTerms:
             terms = super().terms(images, noise, features)
             return replace(terms, log_likelihood=terms.log_likelihood - 1000)
 
     images = bits(60, 3)
     sets = test_sets.test_sets(images.label, np.arange(3), 3)
-    assert np.allclose(task(images, Faint()).nll(sets, 30), task(images).nll(sets, 30) + 1000, atol=1e-3)
+    assert np.allclose(
+        task(images, Faint()).nll(sets, 30), task(images).nll(sets, 30) + 1000, atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("budget", [5, 7, 64, 333, 10_000])
@@ -181,7 +230,9 @@ def test_nothing_depends_on_the_budget_and_no_pass_exceeds_it(budget: int) -> No
     family.passes.clear()
     assert np.allclose(small.nll(sets, 45), want, atol=1e-5)
     assert max(n for _, n in family.passes) <= budget
-    assert sum(n for what, n in family.passes if what == "encode") == sets.size, "each set is encoded once"
+    assert sum(n for what, n in family.passes if what == "encode") == sets.size, (
+        "each set is encoded once"
+    )
     assert sum(n for what, n in family.passes if what == "terms") == sets.size * 45
 
 
@@ -195,7 +246,9 @@ def test_a_budget_below_one_set_means_one_set() -> None:
 def test_a_set_has_the_same_noise_whatever_is_evaluated_beside_it() -> None:
     images = bits(200, 4)
     sets = test_sets.test_sets(images.label, np.arange(4), 5)
-    assert np.allclose(task(images).bounds(sets[:7]).nelbo, task(images).bounds(sets).nelbo[:7], atol=1e-5)
+    assert np.allclose(
+        task(images).bounds(sets[:7]).nelbo, task(images).bounds(sets).nelbo[:7], atol=1e-5
+    )
     assert np.allclose(task(images).nll(sets[:7], 33), task(images).nll(sets, 33)[:7], atol=1e-5)
 
 
@@ -210,25 +263,40 @@ def test_the_tables_hold_means_and_errors_over_sets() -> None:
         nelbo, nll = task(images).bounds(sets).nelbo, task(images).nll(sets, 25)
         assert table["nelbo"][i] == pytest.approx(nelbo.mean())
         assert table["nelbo_se"][i] == pytest.approx(np.sqrt(nelbo.var(ddof=1) / len(nelbo)))
-        assert (table["nll"][i], table["nll_se"][i]) == pytest.approx((nll.mean(), nll.std(ddof=1) / np.sqrt(len(nll))))
-        assert table["nelbo"][i] == pytest.approx(table["reconstruction"][i] + table["kl_c"][i] + table["kl_z"][i])
-    assert row == {name: table[name][2] for name in ("nelbo", "nll", "reconstruction", "kl_c", "kl_z")}
+        assert (table["nll"][i], table["nll_se"][i]) == pytest.approx(
+            (nll.mean(), nll.std(ddof=1) / np.sqrt(len(nll)))
+        )
+        assert table["nelbo"][i] == pytest.approx(
+            table["reconstruction"][i] + table["kl_c"][i] + table["kl_z"][i]
+        )
+    assert row == {
+        name: table[name][2] for name in ("nelbo", "nll", "reconstruction", "kl_c", "kl_z")
+    }
     assert layers["latent"] == ["c", "z", "z"] and layers["level"] == [1, 1, 2]
-    assert layers["kl"][0] == pytest.approx(row["kl_c"]) and sum(layers["kl"][1:]) == pytest.approx(row["kl_z"])
+    assert layers["kl"][0] == pytest.approx(row["kl_c"]) and sum(layers["kl"][1:]) == pytest.approx(
+        row["kl_z"]
+    )
 
 
 def test_fewer_sets_may_be_sampled_and_of_one_size_only() -> None:
     images = bits(80, 4)
     sets = test_sets.test_sets(images.label, np.arange(4), 5)
     nelbo, nll = task(images).bounds(sets).nelbo, task(images).nll(sets[:6], 25)
-    row, tables = evaluate(task(images), trained_size=5, most=0, sampling=Sampling(25, sets=6, size=5))
+    row, tables = evaluate(
+        task(images), trained_size=5, most=0, sampling=Sampling(25, sets=6, size=5)
+    )
     table = tables["likelihood"]
     at = table["set_size"].index(5)
     assert all(math.isnan(v) for i, v in enumerate(table["nll"]) if i != at)
     gap = nelbo[:6] - nll
     assert table["nll"][at] == row["nll"] == pytest.approx(nelbo.mean() - gap.mean())
-    assert table["nll_se"][at] == pytest.approx(np.hypot(nelbo.std(ddof=1) / np.sqrt(16), gap.std(ddof=1) / np.sqrt(6)))
-    assert "nll" not in evaluate(task(images), trained_size=2, most=0, sampling=Sampling(25, size=5))[0]
+    assert table["nll_se"][at] == pytest.approx(
+        np.hypot(nelbo.std(ddof=1) / np.sqrt(16), gap.std(ddof=1) / np.sqrt(6))
+    )
+    assert (
+        "nll"
+        not in evaluate(task(images), trained_size=2, most=0, sampling=Sampling(25, size=5))[0]
+    )
 
 
 def test_without_samples_or_with_one_set_there_is_no_number() -> None:
@@ -236,12 +304,26 @@ def test_without_samples_or_with_one_set_there_is_no_number() -> None:
     assert "nll" not in row
     assert all(map(math.isnan, tables["likelihood"]["nll"] + tables["likelihood"]["nelbo_se"]))
     row, tables = evaluate(task(bits(40, 2)), trained_size=30, most=0)
-    assert not row and not tables["layers"]["kl"] and tables["likelihood"]["set_size"] == [1, 2, 5, 10, 20]
+    assert (
+        not row
+        and not tables["layers"]["kl"]
+        and tables["likelihood"]["set_size"] == [1, 2, 5, 10, 20]
+    )
 
 
 def made_data() -> DataSet:
     images = bits(6 * 20, 6)
-    return DataSet("made", "", "", images.pixels[:, 0], images.label, tuple("abcdef"), np.arange(2), np.array([2]), np.array([3, 4, 5]))
+    return DataSet(
+        "made",
+        "",
+        "",
+        images.pixels[:, 0],
+        images.label,
+        tuple("abcdef"),
+        np.arange(2),
+        np.array([2]),
+        np.array([3, 4, 5]),
+    )
 
 
 def asked(**settings: object) -> SimpleNamespace:
@@ -279,14 +361,25 @@ def test_all_that_is_asked_is_graded(monkeypatch: pytest.MonkeyPatch) -> None:
     family = ExactSets()
     settings = asked(likelihood="nll", transfer="digits", classify=True)
     row, tables = grade_likelihood(
-        family, settings, made_data(), None, CPU, watch(lambda what, done, total: seen.update({what: (done, total)}), lambda: False), 100
+        family,
+        settings,
+        made_data(),
+        None,
+        CPU,
+        watch(lambda what, done, total: seen.update({what: (done, total)}), lambda: False),
+        100,
     )
     scorers = {"classified_kl", "classified_elbo", "classified_reconstruction"}
     assert row.keys() == {"nelbo", "nll", "reconstruction", "kl_c", "kl_z", "mnist_nelbo", *scorers}
     assert tables.keys() == {"likelihood", "layers", "attention", "confusion"}
     assert all(len(set(map(len, table.values()))) == 1 for table in tables.values())
     table = tables["likelihood"]
-    assert [table["dataset"].count(name) for name in ("test", "mnist", "mnist2", "mnist3")] == [5, 5, 5, 5]
+    assert [table["dataset"].count(name) for name in ("test", "mnist", "mnist2", "mnist3")] == [
+        5,
+        5,
+        5,
+        5,
+    ]
     assert table["sets"][:5] == [60, 30, 12, 6, 3]
     assert not any(map(math.isnan, table["nll"][:5])) and all(map(math.isnan, table["nll"][5:]))
     assert row["mnist_nelbo"] == table["nelbo"][7]
@@ -300,10 +393,21 @@ def test_all_that_is_asked_is_graded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_greys_are_drawn_to_bits() -> None:
     data = made_data()
     plain, _ = grade_likelihood(ExactSets(), asked(likelihood="elbo"), data, None, CPU, quiet)
-    same, _ = grade_likelihood(ExactSets(), asked(likelihood="elbo"), data, data.images * 255, CPU, quiet)
-    other, _ = grade_likelihood(ExactSets(), asked(likelihood="elbo"), data, data.images * 128 + 60, CPU, quiet)
+    same, _ = grade_likelihood(
+        ExactSets(), asked(likelihood="elbo"), data, data.images * 255, CPU, quiet
+    )
+    other, _ = grade_likelihood(
+        ExactSets(), asked(likelihood="elbo"), data, data.images * 128 + 60, CPU, quiet
+    )
     assert same == plain and other != plain
-    cut, _ = grade_likelihood(ExactSets(), asked(likelihood="elbo", binarisation="threshold"), data, data.images * 128 + 60, CPU, quiet)
+    cut, _ = grade_likelihood(
+        ExactSets(),
+        asked(likelihood="elbo", binarisation="threshold"),
+        data,
+        data.images * 128 + 60,
+        CPU,
+        quiet,
+    )
     assert cut == plain, "a model of cut images never sees greys"
 
 
@@ -324,22 +428,37 @@ def test_attention_of_the_first_sets_is_kept_with_their_class() -> None:
     sets = test_sets.test_sets(images.label, data.test, 5)
     for number in range(12):
         rows = [i for i, value in enumerate(table["set"]) if value == number]
-        assert {table["class_name"][i] for i in rows} == {data.class_names[images.label[sets[number, 0]]]}
-        want = family.attention(images.batch(sets[number : number + 1], CPU), torch.zeros(1, 11))["c1"][0]
+        assert {table["class_name"][i] for i in rows} == {
+            data.class_names[images.label[sets[number, 0]]]
+        }
+        want = family.attention(images.batch(sets[number : number + 1], CPU), torch.zeros(1, 11))[
+            "c1"
+        ][0]
         for i in rows:
-            assert table["weight"][i] == pytest.approx(float(want[table["head"][i], table["member"][i]]))
-    _, without = grade_likelihood(ExactSets(with_context=False), asked(likelihood="elbo"), data, None, CPU, quiet)
+            assert table["weight"][i] == pytest.approx(
+                float(want[table["head"][i], table["member"][i]])
+            )
+    _, without = grade_likelihood(
+        ExactSets(with_context=False), asked(likelihood="elbo"), data, None, CPU, quiet
+    )
     assert "attention" not in without and set(without["layers"]["latent"]) == {"z"}
 
 
 def test_a_stop_is_heard() -> None:
     with pytest.raises(Stopped):
         grade_likelihood(
-            ExactSets(), asked(likelihood="nll", nll_samples=10**9), made_data(), None, CPU, watch(quiet, iter([False, True]).__next__)
+            ExactSets(),
+            asked(likelihood="nll", nll_samples=10**9),
+            made_data(),
+            None,
+            CPU,
+            watch(quiet, iter([False, True]).__next__),
         )
 
 
-def test_a_stop_is_asked_for_once_a_second_and_unnamed_work_is_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_is_asked_for_once_a_second_and_unnamed_work_is_not_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now, asked_at, told = [100.0], [], []
     monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
 

@@ -1,4 +1,6 @@
-"""Inputs and scores: exemplars, imported critics, and the metrics of a set of drawings through untrained critics."""
+"""Inputs and scores: exemplars, imported critics, and the metrics of a set of drawings through
+untrained critics.
+"""
 
 from __future__ import annotations
 
@@ -38,13 +40,31 @@ def drawings(per_class: int = 5, seed: int = 0) -> Drawings:
     exemplars = np.kron(rng.random((CLASSES, 5, 5)) > 0.6, np.ones((1, 4, 4))).astype(np.uint8)
     flips = rng.random((CLASSES * per_class, 20, 20)) > 0.95
     label = np.arange(CLASSES).repeat(per_class)
-    return Drawings(exemplars[label] ^ flips, label, exemplars, tuple(f"class {c:02d}" for c in rng.permutation(CLASSES)))
+    return Drawings(
+        exemplars[label] ^ flips,
+        label,
+        exemplars,
+        tuple(f"class {c:02d}" for c in rng.permutation(CLASSES)),
+    )
 
 
 def test_copies_have_no_diversity_and_are_always_recognised(critics: Critics) -> None:
     made = drawings()
-    got = grade(Drawings(made.exemplars.repeat(3, 0), np.arange(CLASSES).repeat(3), made.exemplars, made.class_names), critics, "expected")
-    assert (got.totals["diversity"], got.totals["recognizability"], got.totals["originality"]) == (0, 100, 0)
+    got = grade(
+        Drawings(
+            made.exemplars.repeat(3, 0),
+            np.arange(CLASSES).repeat(3),
+            made.exemplars,
+            made.class_names,
+        ),
+        critics,
+        "expected",
+    )
+    assert (got.totals["diversity"], got.totals["recognizability"], got.totals["originality"]) == (
+        0,
+        100,
+        0,
+    )
 
 
 def test_people_are_at_distance_zero_and_set_the_scale(critics: Critics) -> None:
@@ -52,7 +72,12 @@ def test_people_are_at_distance_zero_and_set_the_scale(critics: Critics) -> None
     assert got.totals["human_distance"] == 0 and got.human.diversity == got.totals["diversity"]
     again = grade(drawings(), critics, "expected", got.human)
     assert again.totals == pytest.approx(got.totals, nan_ok=True)
-    half = Human(got.human.diversity - 0.775, got.human.recognizability, got.human.originality, got.human.scale / 2)
+    half = Human(
+        got.human.diversity - 0.775,
+        got.human.recognizability,
+        got.human.originality,
+        got.human.scale / 2,
+    )
     other = grade(drawings(), critics, "expected", half)
     assert other.totals["human_distance"] == pytest.approx(1.0)
     assert other.totals["originality"] == pytest.approx(2 * got.totals["originality"])
@@ -65,37 +90,76 @@ def test_people_s_curve_is_at_area_zero_and_survives_its_file(critics: Critics) 
     assert stored == got.human and [len(column) for column in stored.curve] == [10, 10]
     other = grade(drawings(per_class=15, seed=1), critics, "expected", stored)
     bins = other.generalization
-    assert bins["bin"] == list(range(1, 11)) and all(type(v) is float for v in bins["originality"] + bins["recognizability"])
-    area, coverage = generalization.compare((bins["originality"], bins["recognizability"]), got.human.curve)
-    assert (other.totals["generalization_area"], other.totals["generalization_coverage"]) == (area, coverage) and 0 < coverage <= 1
+    assert bins["bin"] == list(range(1, 11)) and all(
+        type(v) is float for v in bins["originality"] + bins["recognizability"]
+    )
+    area, coverage = generalization.compare(
+        (bins["originality"], bins["recognizability"]), got.human.curve
+    )
+    assert (other.totals["generalization_area"], other.totals["generalization_coverage"]) == (
+        area,
+        coverage,
+    ) and 0 < coverage <= 1
 
 
-def test_the_curve_rests_on_the_drawings_whose_originality_is_known_and_on_the_closed_form(critics: Critics) -> None:
+def test_the_curve_rests_on_the_drawings_whose_originality_is_known_and_on_the_closed_form(
+    critics: Critics,
+) -> None:
     made = drawings(per_class=13)
-    expected, episodes = (grade(made, critics, p, diversity_drawings=11) for p in ("expected", "episodes"))
+    expected, episodes = (
+        grade(made, critics, p, diversity_drawings=11) for p in ("expected", "episodes")
+    )
     known = np.isfinite(expected.drawings["originality"])
-    original, recognized = (expected.drawings[name][known] for name in ("originality", "recognized"))
+    original, recognized = (
+        expected.drawings[name][known] for name in ("originality", "recognized")
+    )
     curve = generalization.curve(original, recognized, made.label[known])
-    assert expected.generalization == {"bin": list(range(1, 11)), "originality": curve[0].tolist(), "recognizability": curve[1].tolist()}
+    assert expected.generalization == {
+        "bin": list(range(1, 11)),
+        "originality": curve[0].tolist(),
+        "recognizability": curve[1].tolist(),
+    }
     assert episodes.generalization == expected.generalization
 
 
-def test_people_s_curve_leaves_their_exemplars_out_and_takes_the_next_drawings(critics: Critics) -> None:
+def test_people_s_curve_leaves_their_exemplars_out_and_takes_the_next_drawings(
+    critics: Critics,
+) -> None:
     made = drawings(per_class=14)
-    made.images[made.label.searchsorted(np.arange(CLASSES)) + 2] = made.exemplars  # the third of each class is the exemplar
+    # the third of each class is the exemplar
+    made.images[made.label.searchsorted(np.arange(CLASSES)) + 2] = made.exemplars
     got = grade(made, critics, "expected", diversity_drawings=10)
-    assert got.generalization["originality"][0] > 0 and (got.drawings["originality"].reshape(CLASSES, 14)[:, 2] == 0).all()
+    assert (
+        got.generalization["originality"][0] > 0
+        and (got.drawings["originality"].reshape(CLASSES, 14)[:, 2] == 0).all()
+    )
     turn = np.tile(np.arange(14), CLASSES)
     ten = (turn < 11) & (turn != 2)
-    as_model = grade(Drawings(made.images[ten], made.label[ten], made.exemplars, made.class_names), critics, "expected", got.human, 10)
-    assert as_model.generalization == {n: pytest.approx(v, rel=1e-6) for n, v in got.generalization.items()}
+    as_model = grade(
+        Drawings(made.images[ten], made.label[ten], made.exemplars, made.class_names),
+        critics,
+        "expected",
+        got.human,
+        10,
+    )
+    assert as_model.generalization == {
+        n: pytest.approx(v, rel=1e-6) for n, v in got.generalization.items()
+    }
     assert as_model.totals["generalization_area"] == pytest.approx(0, abs=1e-6)
-    copied = Drawings(made.exemplars.repeat(12, 0), np.arange(CLASSES).repeat(12), made.exemplars, made.class_names)
+    copied = Drawings(
+        made.exemplars.repeat(12, 0),
+        np.arange(CLASSES).repeat(12),
+        made.exemplars,
+        made.class_names,
+    )
     assert grade(copied, critics, "expected", got.human).generalization["originality"] == [0.0] * 10
 
 
 def test_without_ten_drawings_of_each_class_there_is_no_curve(critics: Critics) -> None:
-    people, few = grade(drawings(per_class=12), critics, "expected").human, grade(drawings(per_class=9), critics, "expected")
+    people, few = (
+        grade(drawings(per_class=12), critics, "expected").human,
+        grade(drawings(per_class=9), critics, "expected"),
+    )
     assert few.generalization == {} and few.human.curve == []
     assert all(np.isnan(few.totals[f"generalization_{name}"]) for name in ("area", "coverage"))
     for of, human in ((9, people), (12, few.human)):
@@ -107,40 +171,68 @@ def test_totals_are_means_of_classes_and_classes_of_drawings(critics: Critics) -
     got = grade(drawings(), critics, "expected")
     for metric, values in got.classes.items():
         assert len(values) == CLASSES and got.totals[metric] == pytest.approx(np.mean(values))
-    np.testing.assert_allclose(got.drawings["originality"].reshape(CLASSES, 5).mean(1), got.classes["originality"])
-    np.testing.assert_allclose(100 * got.drawings["recognized"].reshape(CLASSES, 5).mean(1), got.classes["recognizability"])
+    np.testing.assert_allclose(
+        got.drawings["originality"].reshape(CLASSES, 5).mean(1), got.classes["originality"]
+    )
+    np.testing.assert_allclose(
+        100 * got.drawings["recognized"].reshape(CLASSES, 5).mean(1), got.classes["recognizability"]
+    )
 
 
 def test_the_protocols_agree_and_episodes_depend_on_names_not_on_order(critics: Critics) -> None:
     made = drawings(per_class=20)
     expected, episodes = (grade(made, critics, p) for p in ("expected", "episodes"))
-    assert episodes.totals["recognizability"] == pytest.approx(expected.totals["recognizability"], abs=1.0)
+    assert episodes.totals["recognizability"] == pytest.approx(
+        expected.totals["recognizability"], abs=1.0
+    )
     order = np.random.default_rng(1).permutation(CLASSES)
     images = made.images.reshape(CLASSES, 20, 20, 20)[order].reshape(-1, 20, 20)
-    shuffled = Drawings(images, made.label, made.exemplars[order], tuple(made.class_names[i] for i in order))
-    by_name = dict(zip(shuffled.class_names, grade(shuffled, critics, "episodes").classes["recognizability"]))
-    assert [by_name[n] for n in made.class_names] == pytest.approx(episodes.classes["recognizability"])
+    shuffled = Drawings(
+        images, made.label, made.exemplars[order], tuple(made.class_names[i] for i in order)
+    )
+    by_name = dict(
+        zip(shuffled.class_names, grade(shuffled, critics, "episodes").classes["recognizability"])
+    )
+    assert [by_name[n] for n in made.class_names] == pytest.approx(
+        episodes.classes["recognizability"]
+    )
 
 
 @pytest.mark.parametrize(("classes", "per_class", "reason"), [(19, 3, "19"), (24, 1, "2")])
-def test_too_few_classes_or_drawings_are_refused(classes: int, per_class: int, reason: str, critics: Critics) -> None:
+def test_too_few_classes_or_drawings_are_refused(
+    classes: int, per_class: int, reason: str, critics: Critics
+) -> None:
     made = drawings(per_class)
     keep = made.label < classes
-    few = Drawings(made.images[keep], made.label[keep], made.exemplars[:classes], made.class_names[:classes])
+    few = Drawings(
+        made.images[keep], made.label[keep], made.exemplars[:classes], made.class_names[:classes]
+    )
     with pytest.raises(ValueError, match=reason):
         grade(few, critics, "expected")
 
 
-def test_diversity_rests_on_the_first_drawings_of_a_class_and_recognizability_on_all(critics: Critics) -> None:
+def test_diversity_rests_on_the_first_drawings_of_a_class_and_recognizability_on_all(
+    critics: Critics,
+) -> None:
     whole = drawings()
     count = np.bincount(whole.label).min()
     first = np.arange(len(whole.label)) - np.searchsorted(whole.label, whole.label) < count - 1
     fewer = Drawings(whole.images[first], whole.label[first], whole.exemplars, whole.class_names)
-    got, less = grade(whole, critics, "expected", diversity_drawings=int(count) - 1), grade(fewer, critics, "expected")
+    got, less = (
+        grade(whole, critics, "expected", diversity_drawings=int(count) - 1),
+        grade(fewer, critics, "expected"),
+    )
     for name in ("diversity", "diversity_se", "originality", "originality_se"):
         assert got.totals[name] == pytest.approx(less.totals[name], rel=1e-6)
-    assert got.totals["recognizability"] == grade(whole, critics, "expected").totals["recognizability"] != less.totals["recognizability"]
-    assert np.isnan(got.drawings["originality"][~first]).all() and np.isfinite(got.drawings["originality"][first]).all()
+    assert (
+        got.totals["recognizability"]
+        == grade(whole, critics, "expected").totals["recognizability"]
+        != less.totals["recognizability"]
+    )
+    assert (
+        np.isnan(got.drawings["originality"][~first]).all()
+        and np.isfinite(got.drawings["originality"][first]).all()
+    )
 
 
 def test_critics_that_give_nan_never_score(critics: Critics) -> None:
@@ -161,11 +253,25 @@ def data(size: int = 20) -> DataSet:
 def test_exemplars_are_the_medoid_the_first_or_one_by_seed(critics: Critics) -> None:
     given = data()
     features = embed_all(critics.simclr, given.images, CPU).reshape(5, 6, -1)
-    nearest = [int(np.linalg.norm(f - f.mean(0), axis=1).argmin()) + 6 * c for c, f in enumerate(features)]
+    nearest = [
+        int(np.linalg.norm(f - f.mean(0), axis=1).argmin()) + 6 * c for c, f in enumerate(features)
+    ]
     assert inputs.choose_exemplars(given, "medoid", critics.simclr, 0, CPU).tolist() == nearest
-    assert inputs.choose_exemplars(given, "first", critics.simclr, 0, CPU).tolist() == [0, 6, 12, 18, 24]
-    one, same, other = (inputs.choose_exemplars(given, "random", critics.simclr, s, CPU) for s in (1, 1, 2))
-    assert np.array_equal(one, same) and not np.array_equal(one, other) and (one // 6 == np.arange(5)).all()
+    assert inputs.choose_exemplars(given, "first", critics.simclr, 0, CPU).tolist() == [
+        0,
+        6,
+        12,
+        18,
+        24,
+    ]
+    one, same, other = (
+        inputs.choose_exemplars(given, "random", critics.simclr, s, CPU) for s in (1, 1, 2)
+    )
+    assert (
+        np.array_equal(one, same)
+        and not np.array_equal(one, other)
+        and (one // 6 == np.arange(5)).all()
+    )
 
 
 def imported(path: Path, store: Store) -> Any:
@@ -195,4 +301,6 @@ def test_weights_of_another_network_are_refused_with_the_reason(tmp_path: Path) 
 
 def test_grades_are_plain_numbers(critics: Critics) -> None:
     got = grade(drawings(), critics, "expected")
-    assert isinstance(got, Grades) and all(type(v) is float for v in got.totals.values()), got.totals
+    assert isinstance(got, Grades) and all(type(v) is float for v in got.totals.values()), (
+        got.totals
+    )

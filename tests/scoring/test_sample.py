@@ -1,4 +1,6 @@
-"""Drawing: standardised on the device as elsewhere, the same at any batch size, and no drawing from a model that has diverged."""
+"""Drawing: standardised on the device as elsewhere, the same at any batch size, and no drawing from
+a model that has diverged.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,17 @@ SIZE = 16
 def data() -> DataSet:
     rng = np.random.default_rng(0)
     images = (rng.random((12, SIZE, SIZE)) > 0.7).astype(np.uint8)
-    return DataSet("made", "fixed", "0", images, np.arange(6).repeat(2), tuple("abcdef"), np.arange(2), np.arange(2, 3), np.arange(3, 6))
+    return DataSet(
+        "made",
+        "fixed",
+        "0",
+        images,
+        np.arange(6).repeat(2),
+        tuple("abcdef"),
+        np.arange(2),
+        np.arange(2, 3),
+        np.arange(3, 6),
+    )
 
 
 @pytest.fixture
@@ -34,7 +46,8 @@ def test_standardising_on_the_device_equals_the_metric_bit_for_bit() -> None:
     rng = np.random.default_rng(0)
     images = rng.random((300, SIZE, SIZE), dtype=np.float32) ** 3
     images[1], images[2], images[3] = 0.25, 0, images[3] > 0.5
-    images[4:100] = rng.integers(0, 5, (96, SIZE, SIZE)) / np.float32(4)  # many values exactly at one half
+    # many values exactly at one half
+    images[4:100] = rng.integers(0, 5, (96, SIZE, SIZE)) / np.float32(4)
     bits, constant = standardise(images)
     ink, flat, finite = sample._standardised(torch.from_numpy(images))
     assert np.array_equal(ink.numpy(), bits) and ink.dtype == torch.uint8
@@ -53,13 +66,24 @@ def test_pixels_outside_the_unit_interval_are_refused() -> None:
         sample._standardised(torch.full((1, SIZE, SIZE), 1.5))
 
 
-def test_a_drawing_is_the_same_at_any_batch_size_and_comes_from_its_exemplar(data: DataSet, model: VaeStn) -> None:
+def test_a_drawing_is_the_same_at_any_batch_size_and_comes_from_its_exemplar(
+    data: DataSet, model: VaeStn
+) -> None:
     exemplars = np.arange(6) * 2 + 1
     whole = sample.draw(model, data, exemplars, 5, 7, CPU)
     parts = sample.draw(model, data, exemplars, 5, 7, CPU, batch=4)
-    assert whole.images.shape == parts.images.shape and whole.images.dtype == np.uint8 and whole.images.any()
-    assert np.mean(whole.images != parts.images) <= 1e-3  # a pixel at one half may fall on the other side with another kernel
-    assert whole.label.tolist() == [0] * 5 + [1] * 5 + [2] * 5 and whole.class_names == ("d", "e", "f")
+    assert (
+        whole.images.shape == parts.images.shape
+        and whole.images.dtype == np.uint8
+        and whole.images.any()
+    )
+    # a pixel at one half may fall on the other side with another kernel
+    assert np.mean(whole.images != parts.images) <= 1e-3
+    assert whole.label.tolist() == [0] * 5 + [1] * 5 + [2] * 5 and whole.class_names == (
+        "d",
+        "e",
+        "f",
+    )
     assert np.array_equal(whole.exemplars, data.images[[7, 9, 11]])
 
 

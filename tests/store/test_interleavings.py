@@ -96,7 +96,8 @@ class Leases(RuleBasedStateMachine):
         self.drivers: list[Driver] = []
         self._time = contextlib.ExitStack()
         times = dict(_now=self.world.now, _wall=self.world.wall, _sleep=self.world.sleep)
-        times |= dict(RENEW_SECONDS=1.0, EXPIRY_SECONDS=4.0)  # few renewals, so that much can happen
+        # few renewals, so that much can happen
+        times |= dict(RENEW_SECONDS=1.0, EXPIRY_SECONDS=4.0)
         self._time.enter_context(replaced(lease, **times, _dead=self._dead))
         self.start("a", 0.0, 0.0)
         self._until_idle(self.drivers[0])
@@ -241,9 +242,15 @@ def test_of_all_drivers_at_most_one_holds_the_sweep(examples: int) -> None:
     Leases.happened = set()
     run_state_machine_as_test(Leases, settings=settings(SEARCH, max_examples=examples))
     everything = {
-        "held", "taken", "lost", "a second generation", "a sleeper overtaken", "a dead one replaced",
-        "a late write", "an old listing",
-    }  # fmt: skip
+        "held",
+        "taken",
+        "lost",
+        "a second generation",
+        "a sleeper overtaken",
+        "a dead one replaced",
+        "a late write",
+        "an old listing",
+    }
     assert everything <= Leases.happened, everything - Leases.happened
 
 

@@ -166,7 +166,9 @@ def sign(folder: Path, name: str = "driver-1.json", **more: Any) -> None:
     Store(folder).write(f"q/{name}", json.dumps(written | more).encode())
 
 
-def test_of_eight_released_at_once_one_holds_and_the_others_name_it(drivers: Drivers, tmp_path: Path) -> None:
+def test_of_eight_released_at_once_one_holds_and_the_others_name_it(
+    drivers: Drivers, tmp_path: Path
+) -> None:
     names = [f"d{i}" for i in range(8)]
     for name in names:
         drivers.start(name)
@@ -182,7 +184,9 @@ def test_of_eight_released_at_once_one_holds_and_the_others_name_it(drivers: Dri
     assert note(tmp_path)["ended"] and holder(Store(tmp_path), "q") is None, "nobody runs it"
 
 
-def test_a_killed_holder_on_this_machine_is_not_in_the_way(drivers: Drivers, tmp_path: Path, clock: Clock) -> None:
+def test_a_killed_holder_on_this_machine_is_not_in_the_way(
+    drivers: Drivers, tmp_path: Path, clock: Clock
+) -> None:
     (tmp_path / "go").touch()
     first = drivers.start("first")
     assert drivers.line("first") == "held"
@@ -194,12 +198,16 @@ def test_a_killed_holder_on_this_machine_is_not_in_the_way(drivers: Drivers, tmp
         assert note(tmp_path, 1)["ended"]
 
 
-def test_a_killed_holder_elsewhere_is_dead_after_its_expiry_which_is_said(drivers: Drivers, tmp_path: Path) -> None:
+def test_a_killed_holder_elsewhere_is_dead_after_its_expiry_which_is_said(
+    drivers: Drivers, tmp_path: Path
+) -> None:
     (tmp_path / "go").touch()
     first = drivers.start("first", host="node7")
     assert drivers.line("first") == "held"
     drivers.start("second", host="node8")
-    assert drivers.line("second").startswith(f"taken q is being run by process {first.pid} on node7")
+    assert drivers.line("second").startswith(
+        f"taken q is being run by process {first.pid} on node7"
+    )
     first.kill()
     third = drivers.start("third", host="node8", expiry=0.7)
     assert third.stdout is not None
@@ -209,7 +217,9 @@ def test_a_killed_holder_elsewhere_is_dead_after_its_expiry_which_is_said(driver
     assert drivers.line("third") == "held" and note(tmp_path, 2)["host"] == "node8"
 
 
-def test_a_stopped_holder_that_wakes_says_that_it_lost_and_leaves_the_other_alone(drivers: Drivers, tmp_path: Path) -> None:
+def test_a_stopped_holder_that_wakes_says_that_it_lost_and_leaves_the_other_alone(
+    drivers: Drivers, tmp_path: Path
+) -> None:
     (tmp_path / "go").touch()
     first = drivers.start("first", expiry=0.7)
     assert drivers.line("first") == "held"
@@ -249,7 +259,9 @@ def test_clocks_decide_nothing(wrong: float, tmp_path: Path, clock: Clock) -> No
         assert 60 <= clock.now - before < 63 and note(tmp_path, 2)["pid"] == os.getpid()
 
 
-def test_what_entering_and_holding_costs(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_entering_and_holding_costs(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     requests, store = Requests(monkeypatch), Store(tmp_path)
     first = Lease(store, "q")
     assert requests.of(first.enter) == ["versions", "create"]
@@ -300,7 +312,9 @@ def test_a_higher_generation_holds_whatever_the_note_says(tmp_path: Path, clock:
     assert note(tmp_path)["beat"] == 1 and not note(tmp_path).get("ended")
 
 
-def test_a_store_that_does_not_answer_makes_it_uncertain_not_lost(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_does_not_answer_makes_it_uncertain_not_lost(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = Lease(Store(tmp_path), "q")
     first.enter()
 
@@ -321,7 +335,9 @@ def test_a_store_that_does_not_answer_makes_it_uncertain_not_lost(tmp_path: Path
     assert not first.held()
 
 
-def test_silence_of_the_store_is_not_the_driver_s(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silence_of_the_store_is_not_the_driver_s(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An outage of the store cannot make one who waits take a living driver for dead."""
     sign(tmp_path)
     real, asked = Store.fetch, [0]
@@ -339,7 +355,9 @@ def test_silence_of_the_store_is_not_the_driver_s(tmp_path: Path, clock: Clock, 
     assert asked[0] == 30
 
 
-def test_who_comes_in_by_an_old_listing_walks_up(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_comes_in_by_an_old_listing_walks_up(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = Store(tmp_path)
     for _ in range(5):
         with Lease(store, "q"):
@@ -366,7 +384,9 @@ def test_old_notes_go_and_enough_of_them_stay(tmp_path: Path) -> None:
     assert len(left) == lease.KEPT
 
 
-def test_a_write_whose_answer_was_lost_locks_nobody_out(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_whose_answer_was_lost_locks_nobody_out(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real, calls = Store.create, [0]
 
     def unheard(store: Store, key: str, data: bytes) -> bool:
@@ -410,7 +430,9 @@ def test_who_looks_again_trusts_a_note_that_changes(tmp_path: Path, clock: Clock
         (1e300, False, 0),
     ],
 )
-def test_a_single_look_goes_by_the_time_in_the_note(ago: float, lives: bool, age: float, tmp_path: Path, clock: Clock) -> None:
+def test_a_single_look_goes_by_the_time_in_the_note(
+    ago: float, lives: bool, age: float, tmp_path: Path, clock: Clock
+) -> None:
     sign(tmp_path, time=clock.wall - ago)
     found = holder(Store(tmp_path), "q")
     assert (found is not None) == lives and (not found or found[1] == pytest.approx(age))
@@ -490,7 +512,9 @@ def test_what_a_run_tells_stands_in_the_note_and_never_breaks_it(tmp_path: Path)
         assert "trials" not in note(tmp_path) and held.held()
 
 
-def test_a_folder_that_cannot_be_written_is_said_at_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_written_is_said_at_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("no folder can be below a file")
     with pytest.raises(OSError) as found:
         Lease(Store(tmp_path / "file"), "q").__enter__()
@@ -505,7 +529,9 @@ def test_a_folder_that_cannot_be_written_is_said_at_entry(tmp_path: Path, monkey
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_store_that_fails_for_a_while_does_not_end_the_lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_fails_for_a_while_does_not_end_the_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store, lost, failed = Store(tmp_path), list[str](), threading.Event()
     real = Store.fetch
 
@@ -523,7 +549,9 @@ def test_a_store_that_fails_for_a_while_does_not_end_the_lease(tmp_path: Path, m
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_store_that_hangs_holds_nobody_up_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_hangs_holds_nobody_up_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     goes_on, hangs, real = threading.Event(), threading.Event(), Store.fetch
 
     def hanging(store: Store, key: str) -> tuple[bytes, str]:
@@ -565,7 +593,9 @@ def test_ctrl_c_while_waiting_leaves_the_other_alone(tmp_path: Path, clock: Cloc
     assert note(tmp_path) == before and mine.token not in lease._held and not mine.held()
 
 
-def test_ctrl_c_after_the_note_was_written_takes_it_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_after_the_note_was_written_takes_it_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = Store.create
 
     def interrupted(store: Store, key: str, data: bytes) -> bool:

@@ -1,4 +1,6 @@
-"""Many records: parts, what is read again and what is not, tables in the middle of a run, and the requests to an object store."""
+"""Many records: parts, what is read again and what is not, tables in the middle of a run, and the
+requests to an object store.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,17 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def made(index: int, value: float = 0.5, **curves: list[float]) -> Record:
-    row = dict(point_id=f"p{index:03d}", status="done", model="vae_stn", beta=index / 4, seed=44, z=3, sweep="q", error=None, note="é")
+    row = dict(
+        point_id=f"p{index:03d}",
+        status="done",
+        model="vae_stn",
+        beta=index / 4,
+        seed=44,
+        z=3,
+        sweep="q",
+        error=None,
+        note="é",
+    )
     classes = {"class_name": ["a", "b"], "drawings": [3, 3], "diversity": [value, index + 0.125]}
     return Record(row, classes, {"epoch": [0, 1], "train_loss": [2.0, float("nan")], **curves})
 
@@ -37,7 +49,14 @@ def write(store: Store, *records: Record) -> None:
 
 
 def fold(log: Log, whole: bool = True) -> None:
-    rows.fold(log.store, "q", [r for _, r in sorted(log.records.items())], ["beta"], {"question": "?"}, whole=whole)
+    rows.fold(
+        log.store,
+        "q",
+        [r for _, r in sorted(log.records.items())],
+        ["beta"],
+        {"question": "?"},
+        whole=whole,
+    )
 
 
 def opened(store: Store, rows_only: bool = False) -> Log:
@@ -48,8 +67,14 @@ def opened(store: Store, rows_only: bool = False) -> Log:
 
 def tables(folder: Path) -> dict[str, pd.DataFrame]:
     """The tables of a sweep, in an order that does not depend on parts."""
-    found = {kind: pd.read_parquet(folder / f"{kind}.parquet") for kind in ("points", "classes", "curves")}
-    return {kind: t.sort_values("point_id", kind="stable").reset_index(drop=True) for kind, t in found.items()}
+    found = {
+        kind: pd.read_parquet(folder / f"{kind}.parquet")
+        for kind in ("points", "classes", "curves")
+    }
+    return {
+        kind: t.sort_values("point_id", kind="stable").reset_index(drop=True)
+        for kind, t in found.items()
+    }
 
 
 def assert_as_from_memory(store: Store, records: list[Record], folder: Path) -> None:
@@ -84,13 +109,22 @@ def test_parts_make_the_same_tables_as_memory(tmp_path: Path) -> None:
     write(store, *records)
     fold(opened(store))
     names = {p.name for p in (tmp_path / "q/parts").iterdir()}
-    assert names == {f"{i:05d}-{kind}.parquet" for i in range(4) for kind in ("classes", "curves", "rows")}
+    assert names == {
+        f"{i:05d}-{kind}.parquet" for i in range(4) for kind in ("classes", "curves", "rows")
+    }
     assert_as_from_memory(store, records, tmp_path)
     again = opened(store)
-    assert {i: r.row for i, r in again.records.items()} == {r.row["point_id"]: rows.decode(rows.encode(r)).row for r in records}
+    assert {i: r.row for i, r in again.records.items()} == {
+        r.row["point_id"]: rows.decode(rows.encode(r)).row for r in records
+    }
     fold(again)
     assert_as_from_memory(store, records, tmp_path)
-    assert [str(t) for t in pq.read_schema(tmp_path / "q/classes.parquet").types] == ["string", "string", "int64", "double"]
+    assert [str(t) for t in pq.read_schema(tmp_path / "q/classes.parquet").types] == [
+        "string",
+        "string",
+        "int64",
+        "double",
+    ]
 
 
 def test_few_records_make_no_parts_and_arrays_of_many_leave_memory(tmp_path: Path) -> None:
@@ -133,7 +167,8 @@ def test_a_record_that_changed_is_read_again_and_its_old_arrays_are_gone(tmp_pat
     assert store.records_read() == ["p002", "p005", "p016", "p017"]
     fold(log)
     assert_as_from_memory(store, records, tmp_path)
-    write(store, *(made(i, 9.0) for i in range(2, 9)))  # the same log, while it runs; these make a part that replaces others
+    # the same log, while it runs; these make a part that replaces others
+    write(store, *(made(i, 9.0) for i in range(2, 9)))
     records[2:9] = [made(i, 9.0) for i in range(2, 9)]
     assert len(log.update()) == 7
     fold(log)
@@ -171,7 +206,9 @@ def test_damaged_records_and_parts_are_noticed_and_mended(tmp_path: Path) -> Non
     assert_as_from_memory(store, records, tmp_path)
 
 
-def test_tables_of_arrays_lag_in_the_middle_of_a_run_and_are_mended_by_the_next_whole_fold(tmp_path: Path) -> None:
+def test_tables_of_arrays_lag_in_the_middle_of_a_run_and_are_mended_by_the_next_whole_fold(
+    tmp_path: Path,
+) -> None:
     store = Store(tmp_path)
 
     def counts() -> tuple[int, int]:
@@ -200,7 +237,9 @@ def test_tables_of_arrays_lag_in_the_middle_of_a_run_and_are_mended_by_the_next_
     assert counts() == (49, 98)
 
 
-def test_a_table_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_that_cannot_be_written_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = Store(tmp_path)
     write(store, *(made(i) for i in range(10)))
     log = opened(store)
@@ -224,7 +263,9 @@ def test_a_table_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monke
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, list[str]]]:
-    """The URI of a folder of a local object store, and the requests that it gets: METHOD, and for a listing LIST."""
+    """The URI of a folder of a local object store, and the requests that it gets: METHOD, and for a
+    listing LIST.
+    """
     server = pytest.importorskip("moto.server")
     import boto3
     from werkzeug.serving import WSGIRequestHandler

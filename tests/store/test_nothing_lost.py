@@ -1,4 +1,6 @@
-"""What is finished stays: late failures, silent and lagging stores, lost leases, odd records, errors of every kind."""
+"""What is finished stays: late failures, silent and lagging stores, lost leases, odd records,
+errors of every kind.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ def test_a_late_failure_leaves_what_is_done(tmp_path: Path, points: list[Point])
 
 @pytest.mark.parametrize("there", ["", "failed", "diverged", "done", "torn"])
 @pytest.mark.parametrize("new", ["failed", "diverged", "done"])
-def test_a_record_gives_way_to_better_ones_only(there: str, new: str, tmp_path: Path, points: list[Point]) -> None:
+def test_a_record_gives_way_to_better_ones_only(
+    there: str, new: str, tmp_path: Path, points: list[Point]
+) -> None:
     store, key = Store(tmp_path), rows.key("made", points[0].point_id)
     if there == "torn":
         store.write(key, b'{"row": {"status": "done"')
@@ -74,13 +78,17 @@ def test_a_record_gives_way_to_better_ones_only(there: str, new: str, tmp_path: 
     assert (row["status"], row["error"]) == ((new, "the second") if wins else (there, "the first"))
 
 
-def test_a_failure_that_was_tried_again_gives_way_to_the_new_one_unless_it_changed(tmp_path: Path, points: list[Point]) -> None:
+def test_a_failure_that_was_tried_again_gives_way_to_the_new_one_unless_it_changed(
+    tmp_path: Path, points: list[Point]
+) -> None:
     store, point = Store(tmp_path), points[0]
     rows.commit(store, "made", made_runs.record(point, "failed", error="the first"))
     log = Log(store, "made")
     log.update()
     read = log.version(point.point_id)
-    assert read and rows.commit(store, "made", made_runs.record(point, "failed", error="again"), read)
+    assert read and rows.commit(
+        store, "made", made_runs.record(point, "failed", error="again"), read
+    )
     assert not rows.commit(store, "made", made_runs.record(point, "failed", error="late"), read)
     assert rows.decode(store.read(rows.key("made", point.point_id))).row["error"] == "again"
 
@@ -107,7 +115,9 @@ def test_a_listing_that_lags_turns_no_done_record_into_a_failure(
     assert set(statuses(tmp_path).values()) == {"done"} and len(seen) == 3, "one round was enough"
 
 
-def test_a_point_that_never_leaves_a_record_fails_after_its_rounds(tmp_path: Path, points: list[Point]) -> None:
+def test_a_point_that_never_leaves_a_record_fails_after_its_rounds(
+    tmp_path: Path, points: list[Point]
+) -> None:
     def work(point: Point, job: trial.Job, driver: runner.Driver) -> None:
         if point.settings["beta"] != 1.0:
             rows.commit(job.store, job.sweep, made_runs.record(point))
@@ -116,7 +126,9 @@ def test_a_point_that_never_leaves_a_record_fails_after_its_rounds(tmp_path: Pat
     assert outcome.counts == {"done": 2, "diverged": 0, "failed": 1} and outcome.left == 0
 
 
-def test_a_store_that_does_not_answer_is_no_absent_record(tmp_path: Path, points: list[Point], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_does_not_answer_is_no_absent_record(
+    tmp_path: Path, points: list[Point], monkeypatch: pytest.MonkeyPatch
+) -> None:
     here = job(tmp_path)
     rows.commit(here.store, "made", made_runs.record(points[0]))
 
@@ -130,14 +142,22 @@ def test_a_store_that_does_not_answer_is_no_absent_record(tmp_path: Path, points
         with pytest.raises(Unavailable):
             trial.run(points[:1], here)
     assert statuses(tmp_path) == {points[0].point_id: "done"}
-    (tmp_path / "results/made/records" / f"{points[1].point_id}.json").mkdir()  # no file, and no absence either
+    # no file, and no absence either
+    (tmp_path / "results/made/records" / f"{points[1].point_id}.json").mkdir()
     with pytest.raises(Unavailable):
         rows.status(here.store, "made", points[1].point_id)
 
 
-def test_a_driver_that_lost_its_lease_writes_neither_tables_nor_records(tmp_path: Path, points: list[Point]) -> None:
-    """The holder's tables, of other settings, stay as they are; the loser's own points get no failed row."""
-    theirs = plan.make(definition.override(definition.load(made_runs.write_sweep(tmp_path)), {"epochs": 3}), Store(tmp_path / "results"))
+def test_a_driver_that_lost_its_lease_writes_neither_tables_nor_records(
+    tmp_path: Path, points: list[Point]
+) -> None:
+    """The holder's tables, of other settings, stay as they are; the loser's own points get no
+    failed row.
+    """
+    theirs = plan.make(
+        definition.override(definition.load(made_runs.write_sweep(tmp_path)), {"epochs": 3}),
+        Store(tmp_path / "results"),
+    )
     made_runs.run(theirs)
     tables = {p.name: p.read_bytes() for p in (tmp_path / "results/made").glob("*.parquet")}
     assert len(pd.read_parquet(tmp_path / "results/made/points.parquet")) == 3
@@ -154,7 +174,9 @@ def test_a_driver_that_lost_its_lease_writes_neither_tables_nor_records(tmp_path
 
 
 def test_counts_of_a_run_are_those_of_its_points(tmp_path: Path, points: list[Point]) -> None:
-    """Nothing that was not selected counts as finished; a failed point that is tried again does not either."""
+    """Nothing that was not selected counts as finished; a failed point that is tried again does not
+    either.
+    """
     store = Store(tmp_path / "results")
     rows.commit(store, "made", made_runs.record(points[0], "failed"))
     shown: list[tuple[int, int]] = []
@@ -214,7 +236,9 @@ def test_a_damaged_checkpoint_is_set_aside_by_whoever_meets_it(tmp_path: Path) -
 def written(folder: Path, point: Point, **odd: Any) -> None:
     """A record whose row somebody wrote by hand: whole, with these values."""
     one = made_runs.record(point)
-    Store(folder / "results").write(rows.key("made", point.point_id), rows.encode(Record({**one.row, **odd}, one.classes)))
+    Store(folder / "results").write(
+        rows.key("made", point.point_id), rows.encode(Record({**one.row, **odd}, one.classes))
+    )
 
 
 ODD_VALUES: list[dict[str, Any]] = [
@@ -235,7 +259,9 @@ ODD_VALUES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("odd", ODD_VALUES, ids=str)
-def test_an_odd_value_costs_itself_and_no_table(odd: dict[str, Any], tmp_path: Path, points: list[Point]) -> None:
+def test_an_odd_value_costs_itself_and_no_table(
+    odd: dict[str, Any], tmp_path: Path, points: list[Point]
+) -> None:
     for point in points:
         rows.commit(Store(tmp_path / "results"), "made", made_runs.record(point))
     written(tmp_path, points[1], **odd)
@@ -250,13 +276,18 @@ def test_an_odd_value_costs_itself_and_no_table(odd: dict[str, Any], tmp_path: P
     assert messages.check(made, "", None, False) and messages.listing(made, "", None, False)
 
 
-def test_records_that_can_be_no_row_are_named_and_passed_over(tmp_path: Path, points: list[Point]) -> None:
+def test_records_that_can_be_no_row_are_named_and_passed_over(
+    tmp_path: Path, points: list[Point]
+) -> None:
     store = Store(tmp_path / "results")
     for point in points:
         rows.commit(store, "made", made_runs.record(point))
     records = tmp_path / "results/made/records"
     shutil.copy(records / f"{points[0].point_id}.json", records / f"{points[0].point_id} (1).json")
-    shutil.copy(records / f"{points[0].point_id}.json", records / f"{points[0].point_id}.sync-conflict-7.json")
+    shutil.copy(
+        records / f"{points[0].point_id}.json",
+        records / f"{points[0].point_id}.sync-conflict-7.json",
+    )
     stranger = Record({"point_id": "f" * 16, "status": "done", "model": "my_old_family", "seed": 1})
     store.write(rows.key("made", "f" * 16), rows.encode(stranger))
     written(tmp_path, points[2], status="finished")
@@ -264,7 +295,9 @@ def test_records_that_can_be_no_row_are_named_and_passed_over(tmp_path: Path, po
         made = made_runs.planned(tmp_path)
     said = "\n".join(str(w.message) for w in told)
     assert "(1).json is passed over" in said and "sync-conflict-7.json is passed over" in said
-    assert "there is no family 'my_old_family' here" in said and "status 'finished' is none of" in said
+    assert (
+        "there is no family 'my_old_family' here" in said and "status 'finished' is none of" in said
+    )
     assert [p.point_id for p in made.to_run] == [points[2].point_id]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -274,7 +307,9 @@ def test_records_that_can_be_no_row_are_named_and_passed_over(tmp_path: Path, po
     assert store.exists(rows.key("made", "f" * 16)), "a record of another version stays where it is"
 
 
-def test_arrays_that_can_be_no_table_cost_that_point_s_array_alone(tmp_path: Path, points: list[Point]) -> None:
+def test_arrays_that_can_be_no_table_cost_that_point_s_array_alone(
+    tmp_path: Path, points: list[Point]
+) -> None:
     store = Store(tmp_path / "results")
     for point in points:
         rows.commit(store, "made", made_runs.record(point))
@@ -295,7 +330,8 @@ def test_arrays_that_can_be_no_table_cost_that_point_s_array_alone(tmp_path: Pat
         rows.encode(Record(whole.row, {"class_name": ["a"], "diversity": [1.0, 2.0]}))
 
 
-# ---- every exception becomes a row ----------------------------------------------------------------
+# ---- every exception becomes a row
+# -----------------------------------------------------------------------------
 
 
 class Mute(Exception):
@@ -344,12 +380,15 @@ def test_whatever_is_raised_becomes_a_row_with_its_traceback(
     assert len(row["error"]) <= 2000 and "broken" in Path(row["log"]).read_text()
 
 
-# ---- any flipped bit ------------------------------------------------------------------------------
+# ---- any flipped bit
+# -----------------------------------------------------------------------------
 
 
 def _record_bytes() -> bytes:
     row = {"point_id": "p1", "status": "done", "model": "vae_stn", "seed": 44, "beta": 1.0}
-    return rows.encode(Record(row, {"class_name": ["a", "b"], "diversity": [1.0, 2.0]}, {"epoch": [0, 1]}))
+    return rows.encode(
+        Record(row, {"class_name": ["a", "b"], "diversity": [1.0, 2.0]}, {"epoch": [0, 1]})
+    )
 
 
 def _drawings() -> Drawings:
@@ -360,7 +399,10 @@ def _drawings() -> Drawings:
 
 def _same_drawings(data: bytes) -> bool:
     found, made = sample.from_bytes(data), _drawings()
-    return all(np.array_equal(getattr(found, n), getattr(made, n)) for n in ("images", "label", "exemplars")) and (
+    return all(
+        np.array_equal(getattr(found, n), getattr(made, n))
+        for n in ("images", "label", "exemplars")
+    ) and (
         found.class_names,
         found.constant,
     ) == (made.class_names, made.constant)
@@ -372,7 +414,9 @@ def _old_drawings() -> bytes:
 
 def _maps() -> importance_maps.Maps:
     rng = np.random.default_rng(0)
-    return importance_maps.Maps(rng.random((3, 8, 8), dtype=np.float32), np.ones((3, 8, 8), np.uint8), ("a", "b", "c"))
+    return importance_maps.Maps(
+        rng.random((3, 8, 8), dtype=np.float32), np.ones((3, 8, 8), np.uint8), ("a", "b", "c")
+    )
 
 
 def _same_training(data: bytes) -> bool:
@@ -384,7 +428,10 @@ STORED: dict[str, tuple[Callable[[], bytes], Callable[[bytes], bool]]] = {
     "record": (_record_bytes, lambda data: rows.decode(data) == rows.decode(_record_bytes())),
     "drawings": (lambda: sample.to_bytes(_drawings()), _same_drawings),
     "drawings of before": (_old_drawings, _same_drawings),
-    "maps": (lambda: importance_maps.to_bytes(_maps()), lambda data: len(importance_maps.from_bytes(data).maps) == 3),
+    "maps": (
+        lambda: importance_maps.to_bytes(_maps()),
+        lambda data: len(importance_maps.from_bytes(data).maps) == 3,
+    ),
     "training": (lambda: sealed(training(3).to_bytes(weights_only=False)), _same_training),
 }
 
@@ -395,7 +442,10 @@ def test_any_flipped_bit_and_any_truncation_is_noticed_or_does_not_matter(kind: 
     data, rng = make(), np.random.default_rng(1)
     assert same(data)
     noticed = 0
-    flips = [(int(at), int(bit)) for at, bit in zip(rng.integers(0, len(data), 1500), rng.integers(0, 8, 1500))]
+    flips = [
+        (int(at), int(bit))
+        for at, bit in zip(rng.integers(0, len(data), 1500), rng.integers(0, 8, 1500))
+    ]
     cuts = [int(n) for n in rng.integers(0, len(data), 200)]
     for damaged in [*(_flipped(data, *flip) for flip in flips), *(data[:n] for n in cuts)]:
         try:
@@ -420,7 +470,9 @@ def test_readers_of_npz_pass_the_checksum_over(tmp_path: Path) -> None:
     assert with_checksum(b"abc").startswith(b"abc")
 
 
-def test_damaged_drawings_are_drawn_again(tmp_path: Path, points: list[Point], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_drawings_are_drawn_again(
+    tmp_path: Path, points: list[Point], monkeypatch: pytest.MonkeyPatch
+) -> None:
     here, point, drawn = job(tmp_path), points[0], []
     key = f"store/drawings/{point.sample_id}/drawings.npz"
 
@@ -433,18 +485,38 @@ def test_damaged_drawings_are_drawn_again(tmp_path: Path, points: list[Point], m
 
     given = type("Given", (), {"data": None, "exemplars": None})()
     trained = trial.Trained(Family(), None)
-    for damage in (b"", b"PK\x03\x04 not really", sample.to_bytes(_drawings())[:-100], _flipped(sample.to_bytes(_drawings()), 50, 3)):
+    for damage in (
+        b"",
+        b"PK\x03\x04 not really",
+        sample.to_bytes(_drawings())[:-100],
+        _flipped(sample.to_bytes(_drawings()), 50, 3),
+    ):
         here.store.write(key, damage)
         with pytest.warns(UserWarning, match="drawn again"):
-            assert _same_drawings(sample.to_bytes(trial._draw(point, given, trained, here, trial.unwatched).drawings))
+            assert _same_drawings(
+                sample.to_bytes(trial._draw(point, given, trained, here, trial.unwatched).drawings)
+            )
         assert trial._draw(point, given, trained, here, trial.unwatched).seconds == 0.0
-    assert len(drawn) == 4 and len([n for n in os.listdir(tmp_path / f"results/store/drawings/{point.sample_id}") if "damaged" in n]) >= 1
+    assert (
+        len(drawn) == 4
+        and len(
+            [
+                n
+                for n in os.listdir(tmp_path / f"results/store/drawings/{point.sample_id}")
+                if "damaged" in n
+            ]
+        )
+        >= 1
+    )
 
 
-# ---- a stop ---------------------------------------------------------------------------------------
+# ---- a stop
+# -----------------------------------------------------------------------------
 
 
-def test_the_first_word_after_ctrl_c_does_not_wait_for_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_word_after_ctrl_c_does_not_wait_for_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import threading
 
     answered, said = threading.Event(), []
@@ -463,7 +535,9 @@ def test_the_first_word_after_ctrl_c_does_not_wait_for_the_store(tmp_path: Path,
         stop._handle(2, None)
 
 
-def test_a_trial_in_this_process_hears_the_driver_without_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_in_this_process_hears_the_driver_without_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def silent(self: Store, key: str) -> bool:
         raise Unavailable.during("look for", errno.EIO, "no answer", key)
 
@@ -475,7 +549,9 @@ def test_a_trial_in_this_process_hears_the_driver_without_the_store(tmp_path: Pa
     assert here.stop_asked()
 
 
-def test_one_stumble_of_a_network_folder_is_no_trouble(tmp_path: Path, points: list[Point], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_stumble_of_a_network_folder_is_no_trouble(
+    tmp_path: Path, points: list[Point], monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows.commit(Store(tmp_path / "results"), "made", made_runs.record(points[0]))
     whole, left = os.stat, [1]
 
@@ -491,7 +567,13 @@ def test_one_stumble_of_a_network_folder_is_no_trouble(tmp_path: Path, points: l
 
 
 def test_json_of_a_record_is_plain(tmp_path: Path) -> None:
-    row = {"point_id": "p", "status": "failed", "model": "noise", "seed": np.int64(3), "error": "a\udcffb"}
+    row = {
+        "point_id": "p",
+        "status": "failed",
+        "model": "noise",
+        "seed": np.int64(3),
+        "error": "a\udcffb",
+    }
     found = json.loads(rows.encode(Record(row)))
     assert found["row"]["seed"] == 3 and found["row"]["error"] == "a\\udcffb"
 

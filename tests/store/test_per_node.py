@@ -1,4 +1,6 @@
-"""What trials share is loaded once a node and mapped by its processes: the copies themselves, and a sweep on two nodes."""
+"""What trials share is loaded once a node and mapped by its processes: the copies themselves, and a
+sweep on two nodes.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,10 @@ def server() -> Iterator[s3.Server]:
 
 def begin(code: str, *arguments: object, **env: str) -> subprocess.Popen[str]:
     """A Python process of this node that runs this code; it begins once it is written to."""
-    code = f"import sys; from oneshot.store.node_cache import *; print('here', flush=True); sys.stdin.readline()\n{code}"
+    code = (
+        "import sys; from oneshot.store.node_cache import *; print('here', flush=True);"
+        f" sys.stdin.readline()\n{code}"
+    )
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
         cwd=small.ROOT,
@@ -77,13 +82,19 @@ def go(*processes: subprocess.Popen[str]) -> None:
         process.stdin.flush()
 
 
-ASK = "path = node_file(Store(sys.argv[1]), 'w.pt'); print(path, hashlib.sha256(path.read_bytes()).hexdigest())"
+ASK = (
+    "path = node_file(Store(sys.argv[1]), 'w.pt'); print(path,"
+    " hashlib.sha256(path.read_bytes()).hexdigest())"
+)
 
 
 def waiting(path: Path) -> int:
     """How many processes wait for the lock of this file."""
     inode = path.stat().st_ino
-    return sum("->" in line and f":{inode} " in line for line in Path("/proc/locks").read_text().splitlines())
+    return sum(
+        "->" in line and f":{inode} " in line
+        for line in Path("/proc/locks").read_text().splitlines()
+    )
 
 
 def test_of_eight_processes_that_ask_at_once_one_fetches(tmp_path: Path, cache: Path) -> None:
@@ -91,7 +102,11 @@ def test_of_eight_processes_that_ask_at_once_one_fetches(tmp_path: Path, cache: 
     notes = tmp_path / "notes"
     notes.mkdir()
     Store(tmp_path / "results").seal("w.pt", BODY)
-    env = {k: v for k, v in clusters.environment(notes).items() if k in ("PYTHONPATH", "ONESHOT_WITNESS")}
+    env = {
+        k: v
+        for k, v in clusters.environment(notes).items()
+        if k in ("PYTHONPATH", "ONESHOT_WITNESS")
+    }
     with lock(cache):
         asking = [begin(ASK, tmp_path / "results", **env) for _ in range(8)]
         go(*asking)
@@ -106,7 +121,9 @@ def test_of_eight_processes_that_ask_at_once_one_fetches(tmp_path: Path, cache: 
     assert [line["what"] for line in clusters.told(notes)] == ["read"], "once, by one of them"
 
 
-def test_an_object_store_is_asked_for_the_content_once_and_then_for_headers(cache: Path, server: s3.Server) -> None:
+def test_an_object_store_is_asked_for_the_content_once_and_then_for_headers(
+    cache: Path, server: s3.Server
+) -> None:
     store = Store(server.uri)
     store.seal("w.pt", BODY)
     server.log()
@@ -117,10 +134,17 @@ def test_an_object_store_is_asked_for_the_content_once_and_then_for_headers(cach
     assert given() == 40
 
 
-def test_a_process_killed_while_it_fetches_keeps_nobody_and_leaves_nothing(tmp_path: Path, cache: Path) -> None:
-    """kill -9 when half of the copy is written: who waited fetches it whole, and the half is gone."""
+def test_a_process_killed_while_it_fetches_keeps_nobody_and_leaves_nothing(
+    tmp_path: Path, cache: Path
+) -> None:
+    """kill -9 when half of the copy is written: who waited fetches it whole, and the half is
+    gone.
+    """
     Store(tmp_path / "results").seal("w.pt", BODY)
-    halfway = "os.fsync = lambda file: (os.truncate(file, 500_000), print('half', flush=True), time.sleep(60))\n"
+    halfway = (
+        "os.fsync = lambda file: (os.truncate(file, 500_000), print('half', flush=True),"
+        " time.sleep(60))\n"
+    )
     killed, patient = (begin(code, tmp_path / "results") for code in (halfway + ASK, ASK))
     go(killed)
     assert killed.stdout is not None and killed.stdout.readline() == "half\n"
@@ -131,25 +155,41 @@ def test_a_process_killed_while_it_fetches_keeps_nobody_and_leaves_nothing(tmp_p
     assert patient.poll() is None, "it does not take a half, nor begin beside the one at work"
     killed.send_signal(signal.SIGKILL)
     path, checksum = patient.communicate(timeout=30)[0].split()
-    assert [str(p) for p in cache.iterdir()] == [path] and Path(path).read_bytes() == BODY and Path(path).stem == checksum
+    assert (
+        [str(p) for p in cache.iterdir()] == [path]
+        and Path(path).read_bytes() == BODY
+        and Path(path).stem == checksum
+    )
     killed.communicate()
 
 
-@pytest.mark.parametrize("damage", [lambda d: d[:-1], lambda d: b"", lambda d: d[:50] + b"?" + d[51:], lambda d: d + b"more"])
-def test_a_damaged_copy_is_named_and_fetched_again(tmp_path: Path, cache: Path, damage: object) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [lambda d: d[:-1], lambda d: b"", lambda d: d[:50] + b"?" + d[51:], lambda d: d + b"more"],
+)
+def test_a_damaged_copy_is_named_and_fetched_again(
+    tmp_path: Path, cache: Path, damage: object
+) -> None:
     store = Store(tmp_path / "results")
     store.seal("a/w.pt", BODY)
     path, kept = node_file(store, "a/w.pt"), cache.stat()
     status = path.stat()
     path.write_bytes(damage(BODY))  # type: ignore[operator]
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # damage does not announce itself by a new time
+    # damage does not announce itself by a new time
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     with pytest.warns(RuntimeWarning, match=rf"{path.name} is damaged; it is fetched again"):
         assert node_file(store, "a/w.pt") == path
-    assert path.read_bytes() == BODY and [*cache.iterdir()] == [path] and kept.st_ino == cache.stat().st_ino
+    assert (
+        path.read_bytes() == BODY
+        and [*cache.iterdir()] == [path]
+        and kept.st_ino == cache.stat().st_ino
+    )
 
 
 def test_a_copy_follows_the_store(tmp_path: Path, cache: Path) -> None:
-    """An artefact that was made again under its id is fetched, even of the same length and time; the old copy is not touched."""
+    """An artefact that was made again under its id is fetched, even of the same length and time;
+    the old copy is not touched.
+    """
     store = Store(tmp_path / "results")
     store.seal("w.pt", BODY)
     old = node_file(store, "w.pt")
@@ -177,7 +217,9 @@ def test_an_artefact_that_is_replaced_while_it_is_fetched_is_fetched_as_it_is_no
     assert len([*cache.iterdir()]) == 1, "no content under the name of another"
 
 
-def test_damage_in_the_store_is_an_error_where_there_is_no_copy(tmp_path: Path, cache: Path) -> None:
+def test_damage_in_the_store_is_an_error_where_there_is_no_copy(
+    tmp_path: Path, cache: Path
+) -> None:
     store, stored = Store(tmp_path / "results"), tmp_path / "results/w.pt"
     with pytest.raises(FileNotFoundError):
         node_file(store, "w.pt")
@@ -190,8 +232,12 @@ def test_damage_in_the_store_is_an_error_where_there_is_no_copy(tmp_path: Path, 
     assert not cache.exists() or not [*cache.iterdir()]
 
 
-def test_the_copies_do_not_grow_for_ever(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the limit the ones go that were not used for longest, and halves of killed processes; what may be in use stays."""
+def test_the_copies_do_not_grow_for_ever(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the limit the ones go that were not used for longest, and halves of killed processes;
+    what may be in use stays.
+    """
     monkeypatch.setattr(node_cache, "MOST_BYTES", 2500)
     store = Store(tmp_path / "results")
     for name in "abcde":
@@ -208,7 +254,9 @@ def test_the_copies_do_not_grow_for_ever(tmp_path: Path, cache: Path, monkeypatc
     assert {*cache.iterdir()} == kept and mapped.tobytes() == b"a" * 1000
 
 
-def test_a_cache_that_cannot_be_written_says_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_cannot_be_written_says_what_to_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = Store(tmp_path / "results")
     store.seal("w.pt", BODY)
     (tmp_path / "file").write_text("")
@@ -219,7 +267,9 @@ def test_a_cache_that_cannot_be_written_says_what_to_set(tmp_path: Path, monkeyp
         node_file(store, "nothing.pt")
 
 
-def test_a_critic_of_the_node_has_the_stored_weights_and_no_copy_of_them(tmp_path: Path, cache: Path) -> None:
+def test_a_critic_of_the_node_has_the_stored_weights_and_no_copy_of_them(
+    tmp_path: Path, cache: Path
+) -> None:
     spec, store = CriticSpec("protonet", {}, 0, "x"), Store(tmp_path / "results")
     made = initialised(lambda: ProtoNet(28), 0, "test").eval()
     buffer = io.BytesIO()
@@ -232,16 +282,25 @@ def test_a_critic_of_the_node_has_the_stored_weights_and_no_copy_of_them(tmp_pat
     images = np.random.default_rng(0).integers(0, 2, (5, 28, 28), np.uint8)
     np.testing.assert_array_equal(embed_all(critic, images, "cpu"), embed_all(made, images, "cpu"))
     (path,) = cache.iterdir()
-    ranges = [line.split()[0].split("-") for line in Path("/proc/self/maps").read_text().splitlines() if line.endswith(str(path))]
+    ranges = [
+        line.split()[0].split("-")
+        for line in Path("/proc/self/maps").read_text().splitlines()
+        if line.endswith(str(path))
+    ]
     for name, tensor in critic.state_dict().items():
-        assert any(int(a, 16) <= tensor.data_ptr() < int(b, 16) for a, b in ranges), f"{name} is not mapped"
+        assert any(int(a, 16) <= tensor.data_ptr() < int(b, 16) for a, b in ranges), (
+            f"{name} is not mapped"
+        )
 
 
-# --- a sweep on two nodes --------------------------------------------------------------------------------------------------------------
+# --- a sweep on two nodes
+# -----------------------------------------------------------------------------
 
 
 def memory(pid: int, folder: Path) -> dict[str, Counter[str]]:
-    """kB of Rss, Pss and Private pages of each mapped file under a folder, and of the whole process ("all"), as the kernel counts them."""
+    """kB of Rss, Pss and Private pages of each mapped file under a folder, and of the whole process
+    ("all"), as the kernel counts them.
+    """
     found: dict[str, Counter[str]] = defaultdict(Counter)
     name = ""
     for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
@@ -254,15 +313,21 @@ def memory(pid: int, folder: Path) -> dict[str, Counter[str]]:
 
 
 @pytest.mark.slow
-def test_data_and_critics_are_loaded_once_a_node_and_mapped_by_its_trials(tmp_path: Path, cache: Path) -> None:
-    """Eight trials at once on two nodes, of a store that has the critics: a node fetches and builds once, and its workers share pages.
+def test_data_and_critics_are_loaded_once_a_node_and_mapped_by_its_trials(
+    tmp_path: Path, cache: Path
+) -> None:
+    """Eight trials at once on two nodes, of a store that has the critics: a node fetches and builds
+    once, and its workers share pages.
 
-    Each worker runs one trial to its end and then waits in its next, so that all eight are seen at once with what they have mapped.
+    Each worker runs one trial to its end and then waits in its next, so that all eight are seen at
+    once with what they have mapped.
     """
     (notes := tmp_path / "notes").mkdir()
     file = small.write_sweep(tmp_path, epochs=1)
     file.write_text(file.read_text().replace("[0.0, 1.0, 2.0]", str([i / 10 for i in range(20)])))
-    inputs.prepare(expand(definition.load(file))[0], Store(tmp_path / "results"), torch.device("cpu"))
+    inputs.prepare(
+        expand(definition.load(file))[0], Store(tmp_path / "results"), torch.device("cpu")
+    )
     (notes / "faults.json").write_text(json.dumps([{"where": {"epochs": 1}, "do": "wait"}]))
     seen: dict[int, dict[str, Counter[str]]] = {}
     with clusters.cluster(notes, nodes=2, slots=4) as nodes:
@@ -273,7 +338,8 @@ def test_data_and_critics_are_loaded_once_a_node_and_mapped_by_its_trials(tmp_pa
             with contextlib.suppress(OSError):  # a worker that ended since it was found
                 seen.update({pid: memory(pid, notes) for pid in nodes.workers()})
             return len(seen) == 8 and all(
-                sum(kb["Rss"] > 300 for path, kb in f.items() if path.endswith(".pt")) == 2 for f in seen.values()
+                sum(kb["Rss"] > 300 for path, kb in f.items() if path.endswith(".pt")) == 2
+                for f in seen.values()
             )
 
         clusters.wait_for(all_have_scored, 300, run, pause=0.5)
@@ -283,9 +349,15 @@ def test_data_and_critics_are_loaded_once_a_node_and_mapped_by_its_trials(tmp_pa
     assert run.returncode == 0 and "23 done" in out, out
     told = clusters.told(notes)
     weights = {key for line in told if (key := line.get("key", "")).startswith("store/critics/")}
-    read = Counter((line["node"], line["key"]) for line in told if line["what"] == "read" and line["node"])
+    read = Counter(
+        (line["node"], line["key"]) for line in told if line["what"] == "read" and line["node"]
+    )
     shared = {at: times for at, times in read.items() if at[1] in weights or "exemplars" in at[1]}
-    assert len(weights) == 2 and set(shared.values()) == {1} and Counter(node for node, _ in shared) == {"n1": 3, "n2": 3}
+    assert (
+        len(weights) == 2
+        and set(shared.values()) == {1}
+        and Counter(node for node, _ in shared) == {"n1": 3, "n2": 3}
+    )
     built = Counter((line["node"], line["file"]) for line in told if line["what"] == "builds")
     assert set(built.values()) == {1} and sorted(node for node, _ in built) == ["n1", "n2"]
     assert Counter(node_of[pid] for pid in seen) == {"n1": 4, "n2": 4}
@@ -295,6 +367,12 @@ def test_data_and_critics_are_loaded_once_a_node_and_mapped_by_its_trials(tmp_pa
         assert Counter(Path(path).suffix for path in files) == {".pt": 2, ".npy": 2}
         for path in files:
             kb, pss = Path(path).stat().st_size / 1024, sum(files[path]["Pss"] for files in mine)
-            print(f"{name} {Path(path).name[-20:]} {kb:.0f} kB, Rss {[f[path]['Rss'] for f in mine]}, sum of Pss {pss}")
+            print(
+                f"{name} {Path(path).name[-20:]} {kb:.0f} kB, Rss {[f[path]['Rss'] for f in mine]},"
+                f" sum of Pss {pss}"
+            )
             assert all(files[path]["Rss"] for files in mine) and pss <= 1.2 * max(kb, 4)
-        print(f"{name} each worker, MB:", [{k: round(v / 1024) for k, v in files["all"].items()} for files in mine])
+        print(
+            f"{name} each worker, MB:",
+            [{k: round(v / 1024) for k, v in files["all"].items()} for files in mine],
+        )

@@ -1,4 +1,6 @@
-"""The store on an S3 server that fails, on disks that are full, and whole runs on it, with real processes."""
+"""The store on an S3 server that fails, on disks that are full, and whole runs on it, with real
+processes.
+"""
 
 from __future__ import annotations
 
@@ -51,11 +53,15 @@ def server(environment: None) -> Iterator[s3.Server]:
 
 
 @pytest.fixture
-def remote(server: s3.Server, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Store:
+def remote(
+    server: s3.Server, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Store:
     """A folder of its own on the server, in a store that is impatient."""
     for name, value in {"RETRY_SECONDS": 0.3, "FIRST_PAUSE": 0.01, "LONGEST_PAUSE": 0.1}.items():
         monkeypatch.setattr(object_store, name, value)
-    made = Store(server.uri.replace("/results", f"/{request.node.name.replace('[', '-').replace(']', '')}"))
+    made = Store(
+        server.uri.replace("/results", f"/{request.node.name.replace('[', '-').replace(']', '')}")
+    )
     assert not made.exists("nothing")
     server.log()
     return made
@@ -67,12 +73,22 @@ def remote(server: s3.Server, monkeypatch: pytest.MonkeyPatch, request: pytest.F
 @pytest.mark.parametrize(
     "uri",
     [
-        "s3://AKIA:se/cr3t@bucket/results", "s3://user:cr3t@bucket/results", "s3://cr3t@bucket/results", "s3://bucket/r?access_key=a&secret_key=cr3t",
-        "s3://bucket/r?session_token=cr3t", "s3://bucket/r?X-Amz-Signature=cr3t", "s3://bucket/r?endpoint_override=u:cr3t@127.0.0.1:9000",
-        "gs://user:cr3t@bucket/results", "gs://bucket/r?access_token=cr3t", "gs://bucket/r?credentials=cr3t",
-        "az://account:cr3t@box/results", "az://box/r?account_key=cr3t", "az://box/r?sas=cr3t", "az://box/r?sv=2021&sig=cr3t",
+        "s3://AKIA:se/cr3t@bucket/results",
+        "s3://user:cr3t@bucket/results",
+        "s3://cr3t@bucket/results",
+        "s3://bucket/r?access_key=a&secret_key=cr3t",
+        "s3://bucket/r?session_token=cr3t",
+        "s3://bucket/r?X-Amz-Signature=cr3t",
+        "s3://bucket/r?endpoint_override=u:cr3t@127.0.0.1:9000",
+        "gs://user:cr3t@bucket/results",
+        "gs://bucket/r?access_token=cr3t",
+        "gs://bucket/r?credentials=cr3t",
+        "az://account:cr3t@box/results",
+        "az://box/r?account_key=cr3t",
+        "az://box/r?sas=cr3t",
+        "az://box/r?sv=2021&sig=cr3t",
     ],
-)  # fmt: skip
+)
 def test_an_address_with_credentials_is_refused_without_repeating_them(uri: str) -> None:
     with pytest.raises(StoreError, match="carries credentials") as caught:
         Store(uri)
@@ -85,14 +101,20 @@ def test_an_address_with_credentials_is_refused_without_repeating_them(uri: str)
 @pytest.mark.parametrize(
     ("uri", "message"),
     [
-        ("ftp://host/results", "ftp:// is not a kind of store"), ("s3a://bucket/results", "s3a:// is not"), ("://x", "not a kind of store"),
-        ("s3://", "s3:// without a bucket"), ("s3:///results", "without a bucket"), ("gs://?scheme=http", "gs:// without a bucket"),
-        ("s3://bucket/r?regoin=x", "s3:// has no option 'regoin'"), ("s3://bucket/r#1", "a # in an address"),
-        ("file://host/x", "name of a machine"), ("az://", "az:// without a container"),
+        ("ftp://host/results", "ftp:// is not a kind of store"),
+        ("s3a://bucket/results", "s3a:// is not"),
+        ("://x", "not a kind of store"),
+        ("s3://", "s3:// without a bucket"),
+        ("s3:///results", "without a bucket"),
+        ("gs://?scheme=http", "gs:// without a bucket"),
+        ("s3://bucket/r?regoin=x", "s3:// has no option 'regoin'"),
+        ("s3://bucket/r#1", "a # in an address"),
+        ("file://host/x", "name of a machine"),
+        ("az://", "az:// without a container"),
         ("az://box/r?region=x", "az:// has no option 'region'"),
         ("s3://[::1/x", "cannot be read"),
     ],
-)  # fmt: skip
+)
 def test_an_address_that_is_no_store_is_refused_with_help(uri: str, message: str) -> None:
     with pytest.raises(StoreError, match=re.escape(message)) as caught:
         Store(uri)
@@ -100,18 +122,31 @@ def test_an_address_that_is_no_store_is_refused_with_help(uri: str, message: str
 
 
 @pytest.mark.parametrize("address", ["http://user:cr3t@127.0.0.1:9000", "127.0.0.1:9000"])
-def test_a_server_named_by_the_environment_is_an_address_without_a_user(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_named_by_the_environment_is_an_address_without_a_user(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-    with pytest.raises(StoreError, match="AWS_ENDPOINT_URL is not the address of a server") as caught:
+    with pytest.raises(
+        StoreError, match="AWS_ENDPOINT_URL is not the address of a server"
+    ) as caught:
         Store("s3://bucket/results").read("k")
     assert "cr3t" not in f"{caught.value}{caught.value.help}"
 
 
 def test_a_path_for_people_has_no_options(tmp_path: Path) -> None:
-    made = Store("s3://bucket/some%20results/?endpoint_override=127.0.0.1:9000&scheme=http&region=x")
+    made = Store(
+        "s3://bucket/some%20results/?endpoint_override=127.0.0.1:9000&scheme=http&region=x"
+    )
     assert made.path("a/b.json") == "s3://bucket/some results/a/b.json" and made.local("a") is None
-    assert Store("gs://anonymous@bucket").path("a") == "gs://bucket/a" == Store("gcs://bucket/").path("a")
-    assert Store(f"file://{tmp_path}").path("a") == str(tmp_path / "a") and Store(f"file://{tmp_path}").local("a") == tmp_path / "a"
+    assert (
+        Store("gs://anonymous@bucket").path("a")
+        == "gs://bucket/a"
+        == Store("gcs://bucket/").path("a")
+    )
+    assert (
+        Store(f"file://{tmp_path}").path("a") == str(tmp_path / "a")
+        and Store(f"file://{tmp_path}").local("a") == tmp_path / "a"
+    )
     assert Store("az://box/some/results?account=a").path("a") == "az://box/some/results/a"
     copy = pickle.loads(pickle.dumps(made))
     assert copy.path("k") == made.path("k") and copy.root == made.root
@@ -125,7 +160,9 @@ def test_a_root_may_begin_in_a_home_folder(tmp_path: Path, monkeypatch: pytest.M
     for root in ("~/results", Path("~/results"), f"~{getpass.getuser()}/results"):
         made = Store(root)
         where = Path(root).expanduser()
-        assert made.local("a") == where / "a" and pickle.loads(pickle.dumps(made)).base == str(where)
+        assert made.local("a") == where / "a" and pickle.loads(pickle.dumps(made)).base == str(
+            where
+        )
     Store("~/results").write("a", b"1")
     assert (tmp_path / "results/a").read_bytes() == b"1" and not (tmp_path / "~").exists()
     with pytest.raises(StoreError, match="the home folder ~nobody-of-this-name is not") as caught:
@@ -169,7 +206,9 @@ def test_options_and_environment_reach_the_client(monkeypatch: pytest.MonkeyPatc
     assert arguments("az://box/r")["account_name"] == "me"
 
 
-def test_the_region_of_a_bucket_is_asked_for(server: s3.Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_region_of_a_bucket_is_asked_for(
+    server: s3.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(object_store, "AWS", f"http://127.0.0.1:{server.port}")
     assert object_store._region("bucket") == "us-east-1"
     assert object_store._region("nobody") is None
@@ -179,7 +218,9 @@ def test_the_region_of_a_bucket_is_asked_for(server: s3.Server, monkeypatch: pyt
     assert object_store._region("bucket") is None
 
 
-def test_keys_of_aws_configure_are_found(remote: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_of_aws_configure_are_found(
+    remote: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     lines = "[default]\naws_access_key_id = A\naws_secret_access_key = b%b/+\n\n[other]\n"
@@ -207,7 +248,11 @@ def test_each_method_costs_the_requests_that_it_says(remote: Store, server: s3.S
         (lambda: remote.write("a/x.json", b"three"), {"PUT": 1}, None),
         (lambda: remote.read("a/x.json"), {"GET": 1}, b"three"),
         (lambda: remote.fetch("a/x.json")[0], {"GET": 1}, b"three"),
-        (lambda: remote.read_with("a/x.json", lambda file: file.read(2)), {"HEAD": 1, "GET": 1}, b"th"),
+        (
+            lambda: remote.read_with("a/x.json", lambda file: file.read(2)),
+            {"HEAD": 1, "GET": 1},
+            b"th",
+        ),
         (lambda: remote.create("a/z.json", b"one"), {"PUT": 1}, True),
         (lambda: remote.create("a/z.json", b"one"), {"PUT": 1, "GET": 1}, False),
         (lambda: remote.swap("a/z.json", b"two", ONE), {"PUT": 1}, True),
@@ -274,7 +319,16 @@ def test_markers_of_folders_are_no_files(remote: Store, server: s3.Server) -> No
 def test_a_newer_table_is_noticed_by_its_end_alone(remote: Store, server: s3.Server) -> None:
     records.check_format(remote, "q")
     assert dict(server.count()) == {"HEAD": 1}
-    records.fold(remote, "q", [records.Record(dict(point_id=f"p{i}", status="done", model="vae_stn", seed=i)) for i in range(2)], ["beta"], {})
+    records.fold(
+        remote,
+        "q",
+        [
+            records.Record(dict(point_id=f"p{i}", status="done", model="vae_stn", seed=i))
+            for i in range(2)
+        ],
+        ["beta"],
+        {},
+    )
     records.check_format(remote, "q")
     table = pq.read_table(io.BytesIO(remote.read("q/points.parquet")))
     buffer, many = io.BytesIO(), table.take(np.arange(100_000) % 2)
@@ -294,7 +348,9 @@ def test_a_newer_table_is_noticed_by_its_end_alone(remote: Store, server: s3.Ser
             records.check_format(remote, "q")
 
 
-def test_a_large_file_is_written_bit_by_bit_and_replaces_the_old_one_at_the_end(remote: Store, server: s3.Server, tmp_path: Path) -> None:
+def test_a_large_file_is_written_bit_by_bit_and_replaces_the_old_one_at_the_end(
+    remote: Store, server: s3.Server, tmp_path: Path
+) -> None:
     for made in (remote, Store(tmp_path)):
         made.write("q/x", b"old")
         for ends_well in (False, True):
@@ -325,27 +381,42 @@ OPERATIONS: dict[str, Callable[[Store], Any]] = {
 
 
 @pytest.mark.parametrize("what", ["500", "503", "drop", "half", "late", "slow"])
-def test_what_passes_is_tried_again(what: str, remote: Store, server: s3.Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_passes_is_tried_again(
+    what: str, remote: Store, server: s3.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(object_store, "RETRY_SECONDS", 20)
     monkeypatch.setattr(object_store, "SILENT_SECONDS", 1)
     for operation, action in OPERATIONS.items():
         if what == "slow" and operation not in ("write", "list"):
             continue  # each takes a second at least
         remote.write("k/old", b"old " * 100)
-        with server.faults(dict(what=what, match="k", times=2 if what != "slow" else 1, seconds=2.5)):
+        with server.faults(
+            dict(what=what, match="k", times=2 if what != "slow" else 1, seconds=2.5)
+        ):
             assert action(remote), operation
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_what_stays_is_unavailable_and_says_what_was_asked_and_answered(operation: str, remote: Store, server: s3.Server) -> None:
+def test_what_stays_is_unavailable_and_says_what_was_asked_and_answered(
+    operation: str, remote: Store, server: s3.Server
+) -> None:
     remote.write("k/old", b"old " * 100)
     server.log()
     began = time.monotonic()
     with server.faults(dict(what="503")), pytest.raises(Unavailable) as caught:
         OPERATIONS[operation](remote)
     error = pickle.loads(pickle.dumps(caught.value))
-    assert type(error) is Unavailable and isinstance(error, OSError) and error.errno == errno.EIO and error.help
-    assert str(error).startswith(f"cannot {operation} s3://bucket/") and error.filename.split("/")[4] == "k" and "503" in server.log()[0]
+    assert (
+        type(error) is Unavailable
+        and isinstance(error, OSError)
+        and error.errno == errno.EIO
+        and error.help
+    )
+    assert (
+        str(error).startswith(f"cannot {operation} s3://bucket/")
+        and error.filename.split("/")[4] == "k"
+        and "503" in server.log()[0]
+    )
     answer = r"503 Service Unavailable(?: \(SlowDown: Please reduce your request rate\.\))?"
     assert re.search(rf": {answer} \(asked again for \d s\)$", str(error)), str(error)
     assert 0.25 < time.monotonic() - began < 3
@@ -355,12 +426,18 @@ def test_what_stays_is_unavailable_and_says_what_was_asked_and_answered(operatio
 def test_a_server_that_is_not_there_is_unavailable(remote: Store) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        nobody = Store(f"s3://bucket/x?endpoint_override=127.0.0.1:{free.getsockname()[1]}&scheme=http")
-        with pytest.raises(Unavailable, match=r"cannot write s3://bucket/x/k: .*\(Connection refused\)"):
+        nobody = Store(
+            f"s3://bucket/x?endpoint_override=127.0.0.1:{free.getsockname()[1]}&scheme=http"
+        )
+        with pytest.raises(
+            Unavailable, match=r"cannot write s3://bucket/x/k: .*\(Connection refused\)"
+        ):
             nobody.write("k", b"1")
 
 
-def test_a_missing_file_and_a_lasting_answer_are_asked_for_once(remote: Store, server: s3.Server) -> None:
+def test_a_missing_file_and_a_lasting_answer_are_asked_for_once(
+    remote: Store, server: s3.Server
+) -> None:
     with pytest.raises(FileNotFoundError):
         remote.read("none")
     assert dict(server.count()) == {"GET": 1}
@@ -382,19 +459,33 @@ def test_a_missing_file_and_a_lasting_answer_are_asked_for_once(remote: Store, s
     assert dict(server.count()) == {"PUT": 1}
 
 
-def test_an_answer_that_repeats_a_secret_does_not_reach_the_message(remote: Store, server: s3.Server) -> None:
+def test_an_answer_that_repeats_a_secret_does_not_reach_the_message(
+    remote: Store, server: s3.Server
+) -> None:
     key, secret = s3.CREDENTIALS["AWS_ACCESS_KEY_ID"], s3.CREDENTIALS["AWS_SECRET_ACCESS_KEY"]
-    with server.faults(dict(what="403", text=f"key {key} with {secret} is wrong")), pytest.raises(Unavailable, match="is wrong") as caught:
+    with (
+        server.faults(dict(what="403", text=f"key {key} with {secret} is wrong")),
+        pytest.raises(Unavailable, match="is wrong") as caught,
+    ):
         remote.write("k", b"1")
-    assert key not in str(caught.value) and secret not in str(caught.value) and caught.value.__cause__ is None
+    assert (
+        key not in str(caught.value)
+        and secret not in str(caught.value)
+        and caught.value.__cause__ is None
+    )
 
 
 @pytest.mark.parametrize("size", [1000, 11_000_000])
-def test_a_write_that_fails_half_way_leaves_what_was_there(size: int, remote: Store, server: s3.Server) -> None:
+def test_a_write_that_fails_half_way_leaves_what_was_there(
+    size: int, remote: Store, server: s3.Server
+) -> None:
     part = "partNumber=2" if size > 10**7 else "/x"
     for old in (None, b"old"):
         for what in ("half", "500"):
-            with server.faults(dict(what=what, method="PUT", match=part)), pytest.raises(Unavailable):
+            with (
+                server.faults(dict(what=what, method="PUT", match=part)),
+                pytest.raises(Unavailable),
+            ):
                 remote.write("k/x", b"n" * size)
             found = server.objects(f"{remote.base.partition('/')[2]}/")
             assert list(found.values()) == ([old] if old else [])
@@ -484,7 +575,9 @@ sys.stdin.read()
 
 
 @pytest.mark.parametrize("operation", ["write", "create", "read", "list", "read_with"])
-def test_an_interrupt_is_heard_while_the_store_does_not_answer(operation: str, remote: Store, server: s3.Server) -> None:
+def test_an_interrupt_is_heard_while_the_store_does_not_answer(
+    operation: str, remote: Store, server: s3.Server
+) -> None:
     """The first by a handler that lets the request go on, the second by one that gives it up."""
     method = {"write": "PUT", "read_with": "HEAD"}.get(operation, "GET")
     with server.faults(dict(what="503")):
@@ -548,7 +641,10 @@ def test_whoever_reads_finds_one_whole_version_while_processes_write(remote: Sto
 
     readers = [threading.Thread(target=read) for _ in range(2)]
     command = [sys.executable, "-c", WRITER, remote.root]
-    writers = [subprocess.Popen([*command, name], env=small.environment(), cwd=small.ROOT) for name in ("a", "bb")]
+    writers = [
+        subprocess.Popen([*command, name], env=small.environment(), cwd=small.ROOT)
+        for name in ("a", "bb")
+    ]
     for reader in readers:
         reader.start()
     assert [w.wait(60) for w in writers] == [0, 0]
@@ -588,7 +684,9 @@ while not made.exists("thread"):
 """
 
 
-def test_a_forked_child_is_told_at_once_and_a_process_ends_in_silence(remote: Store, server: s3.Server) -> None:
+def test_a_forked_child_is_told_at_once_and_a_process_ends_in_silence(
+    remote: Store, server: s3.Server
+) -> None:
     environment = {**small.environment(), "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.port}"}
     for uri in (remote.root, remote.root.partition("?")[0]):  # by the address, by the environment
         done = subprocess.run(
@@ -644,32 +742,51 @@ made.delete("q/none")
 
 def test_a_disk_that_is_full_or_read_only_says_so_and_how_much_is_left(tmp_path: Path) -> None:
     """On a disk of its own, which needs a user name space."""
-    if subprocess.run(["unshare", "-rm", "mount", "-t", "tmpfs", "none", str(tmp_path)], capture_output=True).returncode:
+    if subprocess.run(
+        ["unshare", "-rm", "mount", "-t", "tmpfs", "none", str(tmp_path)], capture_output=True
+    ).returncode:
         pytest.skip("file systems cannot be mounted here")
     command = ["unshare", "-rm", sys.executable, "-c", FULL_DISK, str(tmp_path)]
-    done = subprocess.run(command, env=small.environment(), cwd=small.ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        command, env=small.environment(), cwd=small.ROOT, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     left = r"\([\d.]+ k?B of 131 kB left on this disk\); finished points are safe"
-    assert re.fullmatch(rf"cannot write {tmp_path}/q/x.json: No space left on device {left}", lines[0]), lines
-    assert re.fullmatch(rf"cannot write {tmp_path}/new/y.json: Read-only file system {left}", lines[3]), lines
-    assert re.fullmatch(rf"cannot delete {tmp_path}/q/x.json: Read-only file system {left}", lines[4]), lines
+    assert re.fullmatch(
+        rf"cannot write {tmp_path}/q/x.json: No space left on device {left}", lines[0]
+    ), lines
+    assert re.fullmatch(
+        rf"cannot write {tmp_path}/new/y.json: Read-only file system {left}", lines[3]
+    ), lines
+    assert re.fullmatch(
+        rf"cannot delete {tmp_path}/q/x.json: Read-only file system {left}", lines[4]
+    ), lines
 
 
 @pytest.mark.parametrize("number", [errno.EDQUOT, errno.EACCES, errno.EPERM])
-def test_a_folder_that_takes_no_files_is_unwritable(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_takes_no_files_is_unwritable(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object) -> None:
         raise OSError(number, "")
 
     monkeypatch.setattr(os, "replace", refuse)
-    for operation, action in {"write": lambda: Store(tmp_path).write("x", b"1"), "rename": lambda: Store(tmp_path).set_aside("x")}.items():
+    for operation, action in {
+        "write": lambda: Store(tmp_path).write("x", b"1"),
+        "rename": lambda: Store(tmp_path).set_aside("x"),
+    }.items():
         with pytest.raises(Unwritable) as caught:
             action()
         error = pickle.loads(pickle.dumps(caught.value))
         assert (
-            isinstance(error, Unavailable) and (error.errno, error.filename) == (number, str(tmp_path / "x")) and "--results" in error.help
+            isinstance(error, Unavailable)
+            and (error.errno, error.filename) == (number, str(tmp_path / "x"))
+            and "--results" in error.help
         )
-        assert str(error).startswith(f"cannot {operation} {tmp_path}/x: {os.strerror(number)} (") and "left on this disk" in str(error)
+        assert str(error).startswith(
+            f"cannot {operation} {tmp_path}/x: {os.strerror(number)} ("
+        ) and "left on this disk" in str(error)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -685,7 +802,9 @@ CALLS: dict[str, Callable[[Store], Any]] = {
 }
 
 
-def stumbling(call: str, number: int, times: int, done_first: bool, folder: Path, patch: pytest.MonkeyPatch) -> Callable[[], int]:
+def stumbling(
+    call: str, number: int, times: int, done_first: bool, folder: Path, patch: pytest.MonkeyPatch
+) -> Callable[[], int]:
     """A call on the files of this folder fails so often; how often it is asked for is told."""
     whole, asked = getattr(os, call.removeprefix("os.")), [0]
 
@@ -722,7 +841,9 @@ def test_a_network_file_system_that_stumbles_is_asked_again(
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_network_file_system_that_stays_away_is_unavailable(call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_file_system_that_stays_away_is_unavailable(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(store, "LOCAL_PAUSES", (0.001, 0.001))
     made = Store(tmp_path)
     made.write("x", b"old")
@@ -735,7 +856,9 @@ def test_a_network_file_system_that_stays_away_is_unavailable(call: str, tmp_pat
     assert made.read("x") == b"old" and made.names("") == ["x"]
 
 
-def test_two_contents_of_one_size_in_one_tick_are_two_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_contents_of_one_size_in_one_tick_are_two_versions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """On a file system whose clock stands still."""
     whole = os.fsync
 
@@ -751,9 +874,13 @@ def test_two_contents_of_one_size_in_one_tick_are_two_versions(tmp_path: Path, m
     assert made.read("x") == b"two"
 
 
-def test_what_killed_writers_left_is_removed_by_a_later_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_killed_writers_left_is_removed_by_a_later_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "q"
-    code = "import os, sys; os.replace = lambda *_: os._exit(9); from oneshot.store.store import Store"
+    code = (
+        "import os, sys; os.replace = lambda *_: os._exit(9); from oneshot.store.store import Store"
+    )
     for key in ("q/x.json", "q/y.json"):
         command = [sys.executable, "-c", f"{code}; Store(sys.argv[1]).write('{key}', b'1')"]
         killed = subprocess.run([*command, tmp_path], env=small.environment(), cwd=small.ROOT)
@@ -801,41 +928,90 @@ def write_sweep(folder: Path, epochs: int, batch: int) -> Path:
 
 
 @pytest.fixture(scope="module")
-def swept(server: s3.Server, tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
-    """The small sweep on a server that fails at every twelfth request, and answers slowly now and then."""
+def swept(
+    server: s3.Server, tmp_path_factory: pytest.TempPathFactory
+) -> subprocess.CompletedProcess[str]:
+    """The small sweep on a server that fails at every twelfth request, and answers slowly now and
+    then.
+    """
     server.log()
     with server.faults(dict(what="500", share=0.08), dict(what="slow", share=0.05, seconds=0.4)):
-        return small.run(write_sweep(tmp_path_factory.mktemp("swept"), 2, 512), "--local", "--results", server.uri, "--where", "beta <= 1")
+        return small.run(
+            write_sweep(tmp_path_factory.mktemp("swept"), 2, 512),
+            "--local",
+            "--results",
+            server.uri,
+            "--where",
+            "beta <= 1",
+        )
 
 
 @pytest.mark.slow
-def test_a_run_on_a_failing_server_is_whole_and_keeps_its_secrets(swept: Any, server: s3.Server, tmp_path: Path) -> None:
+def test_a_run_on_a_failing_server_is_whole_and_keeps_its_secrets(
+    swept: Any, server: s3.Server, tmp_path: Path
+) -> None:
     assert swept.returncode == 0 and "5 done" in swept.stdout, swept.stdout + swept.stderr
     log, objects = server.log(), server.objects()
-    assert sum(line.split()[1] == "500" for line in log) >= 3, "too few failures for this test to mean anything"
+    assert sum(line.split()[1] == "500" for line in log) >= 3, (
+        "too few failures for this test to mean anything"
+    )
     frame = pd.read_parquet(io.BytesIO(objects["results/small/points.parquet"]))
     assert len(frame) == 5 and set(frame.status) == {"done"} and frame.point_id.is_unique
     assert len(pd.read_parquet(io.BytesIO(objects["results/small/curves.parquet"]))) == 4
-    assert len([key for key in objects if key.startswith("results/small/records/") and key.endswith(".json")]) == 5
+    assert (
+        len(
+            [
+                key
+                for key in objects
+                if key.startswith("results/small/records/") and key.endswith(".json")
+            ]
+        )
+        == 5
+    )
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         secret = s3.CREDENTIALS[name]
-        assert not [key for key, data in objects.items() if secret.encode() in data or secret in key]
+        assert not [
+            key for key, data in objects.items() if secret.encode() in data or secret in key
+        ]
         assert secret not in swept.stdout + swept.stderr
-    again = small.run(write_sweep(tmp_path, 2, 512), "--results", server.uri, "--where", "beta <= 1")
+    again = small.run(
+        write_sweep(tmp_path, 2, 512), "--results", server.uri, "--where", "beta <= 1"
+    )
     assert again.returncode == 0 and "Nothing to run: all 5 points have a result" in again.stderr
-    kept = {key: data for key, data in objects.items() if "/records/" in key or key.startswith("results/store")}
-    assert kept.items() <= server.objects().items() and not [line for line in server.log() if re.search("PUT .*(records|store)/", line)]
+    kept = {
+        key: data
+        for key, data in objects.items()
+        if "/records/" in key or key.startswith("results/store")
+    }
+    assert kept.items() <= server.objects().items() and not [
+        line for line in server.log() if re.search("PUT .*(records|store)/", line)
+    ]
 
 
 @pytest.mark.slow
-def test_a_run_killed_in_mid_training_continues_from_its_checkpoint(swept: Any, server: s3.Server, tmp_path: Path) -> None:
+def test_a_run_killed_in_mid_training_continues_from_its_checkpoint(
+    swept: Any, server: s3.Server, tmp_path: Path
+) -> None:
     sweep = write_sweep(tmp_path, 8, 512)
-    arguments = (sweep, "--local", "--results", server.uri, "--checkpoint-seconds", "0", "--where", "beta == 1")
+    arguments = (
+        sweep,
+        "--local",
+        "--results",
+        server.uri,
+        "--checkpoint-seconds",
+        "0",
+        "--where",
+        "beta == 1",
+    )
     made = Store(server.uri)
     found: list[str] = []
 
     def saved() -> bool:
-        found[:] = [key.removeprefix("results/") for key in server.objects("results/store/trainings") if key.endswith("checkpoint.pt")]
+        found[:] = [
+            key.removeprefix("results/")
+            for key in server.objects("results/store/trainings")
+            if key.endswith("checkpoint.pt")
+        ]
         return bool(found) and Training.from_bytes(made.unseal(found[0])).epochs_done >= 2
 
     process = small.start(*arguments)

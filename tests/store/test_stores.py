@@ -126,7 +126,10 @@ def test_of_many_who_create_or_swap_at_once_one_succeeds(store: Store) -> None:
             if version and store.swap(key, mine * 2, version):
                 won.append(mine * 2)
 
-        racers = [threading.Thread(target=race, args=(f"{i:04}".encode(), gate, won, ready)) for i in range(6)]
+        racers = [
+            threading.Thread(target=race, args=(f"{i:04}".encode(), gate, won, ready))
+            for i in range(6)
+        ]
         for racer in racers:
             racer.start()
         for racer in racers:
@@ -165,7 +168,9 @@ def test_a_reader_seeks_and_a_large_file_is_whole(store: Store) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS[1:])
-def test_a_bucket_that_is_not_there_is_unavailable(kind: str, request: pytest.FixtureRequest) -> None:
+def test_a_bucket_that_is_not_there_is_unavailable(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
     server = request.getfixturevalue("azurite" if kind == "az" else "amazon")
     uri = server.google if kind == "gs" else server.uri
     nowhere = Store(uri.replace("bucket/", "nobody/").replace("container/", "nobody/"))

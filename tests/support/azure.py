@@ -25,12 +25,18 @@ CREDENTIALS = {"AZURE_STORAGE_ACCOUNT_NAME": ACCOUNT, "AZURE_STORAGE_ACCOUNT_KEY
 
 
 def program() -> str:
-    """The program azurite-blob of the folder ONESHOT_AZURITE, or of PATH; the test skips without."""
+    """The program azurite-blob of the folder ONESHOT_AZURITE, or of PATH; the test skips
+    without.
+    """
     folder = os.environ.get("ONESHOT_AZURITE")
     places = [str(Path(folder) / "node_modules/.bin")] if folder else []
-    found = shutil.which("azurite-blob", path=os.pathsep.join([*places, os.environ.get("PATH", "")]))
+    found = shutil.which(
+        "azurite-blob", path=os.pathsep.join([*places, os.environ.get("PATH", "")])
+    )
     if found is None or shutil.which("node") is None:
-        pytest.skip("needs azurite: npm install --prefix FOLDER azurite, and set ONESHOT_AZURITE=FOLDER")
+        pytest.skip(
+            "needs azurite: npm install --prefix FOLDER azurite, and set ONESHOT_AZURITE=FOLDER"
+        )
     return found
 
 

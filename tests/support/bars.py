@@ -17,4 +17,6 @@ def bars() -> DataSet:
         y, x = divmod(i // 6, 4)
         images[i, 3 * y : 3 * y + 6, 3 * x : 3 * x + 5] = rng.random((6, 5)) < 0.9
     parts = np.arange(10), np.arange(10, 13), np.arange(13, 16)
-    return DataSet("made", "fixed", "0", images, np.arange(16).repeat(6), tuple(map(str, range(16))), *parts)
+    return DataSet(
+        "made", "fixed", "0", images, np.arange(16).repeat(6), tuple(map(str, range(16))), *parts
+    )

@@ -1,6 +1,8 @@
-"""A set family of a few numbers whose likelihood is known: scalar latents, images of 2x2 bits, integrals by quadrature.
+"""A set family of a few numbers whose likelihood is known: scalar latents, images of 2x2 bits,
+integrals by quadrature.
 
-c ~ N(0, 1); z1 ~ N(c, 1); z2 ~ N(z1 / 2, 1); pixel p ~ Bernoulli(sigmoid(WEIGHT z2 + SHIFT c + BIAS)). So z2 given c is N(c / 2, 5 / 4).
+c ~ N(0, 1); z1 ~ N(c, 1); z2 ~ N(z1 / 2, 1); pixel p ~ Bernoulli(sigmoid(WEIGHT z2 + SHIFT c +
+BIAS)). So z2 given c is N(c / 2, 5 / 4).
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ SUMMARY = torch.tensor([0.3, -0.4, 0.8, 0.5])
 
 
 class ExactSets(SetFamily):
-    """spread: factor of the noise of z and c (0: latents at their means, so that terms depend on the images alone)."""
+    """spread: factor of the noise of z and c (0: latents at their means, so that terms depend on
+    the images alone).
+    """
 
     def __init__(self, with_context: bool = True, spread: float = 1.0):
         super().__init__()
@@ -37,7 +41,9 @@ class ExactSets(SetFamily):
     def posterior_of_context(self, h: Tensor) -> Normal:
         return Normal(0.3 * h.mean(1), (1.0 + 0.05 / h.shape[1]) * torch.ones(len(h)))
 
-    def walk(self, h: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, list[tuple[Normal, Normal, Tensor]]]:
+    def walk(
+        self, h: Tensor, noise: Tensor
+    ) -> tuple[Tensor, Tensor, list[tuple[Normal, Normal, Tensor]]]:
         """c [B, 1], z2 [B, S], and (prior, posterior, sample) of each level; h: [B, S]."""
         levels, c = [], torch.zeros(len(h), 1)
         noise = self.spread * noise
@@ -49,7 +55,8 @@ class ExactSets(SetFamily):
         own = noise[:, int(self.with_context) :].reshape(*h.shape, 2)
         mean = c.expand_as(h)  # of the prior
         for level in (0, 1):
-            q = Normal(mean + 0.3 * (h - 0.3), 1.05)  # wider than the prior, so that weights have a variance
+            # wider than the prior, so that weights have a variance
+            q = Normal(mean + 0.3 * (h - 0.3), 1.05)
             z = q.mean + q.stddev * own[..., level]
             levels.append((Normal(mean, 1.0), q, z))
             mean = 0.5 * z
@@ -64,10 +71,17 @@ class ExactSets(SetFamily):
         h = (self.encode(images) if features is None else features)[1].view(n, size)
         c, z, levels = self.walk(h, noise)
         kls = [kl_divergence(q, p) for p, q, _ in levels]
-        ratios = [(p.log_prob(sample) - q.log_prob(sample)).view(n, -1).sum(1) for p, q, sample in levels]
+        ratios = [
+            (p.log_prob(sample) - q.log_prob(sample)).view(n, -1).sum(1) for p, q, sample in levels
+        ]
         top = int(self.with_context)
         kl_c = torch.stack(kls[:top], 1) if top else torch.zeros(n, 0)
-        found = SetTerms(self.pixels(c, z).log_prob(images.flatten(2)).sum(2), kl_c, torch.stack(kls[top:], 2), sum(ratios))
+        found = SetTerms(
+            self.pixels(c, z).log_prob(images.flatten(2)).sum(2),
+            kl_c,
+            torch.stack(kls[top:], 2),
+            sum(ratios),
+        )
         self.log_weights.append((found.log_likelihood.sum(1) + found.log_ratio).double())
         return found
 
@@ -111,10 +125,14 @@ def true_log_likelihood(sets: np.ndarray) -> np.ndarray:
     step = grid[1] - grid[0]
     c, z = grid[:, None], grid[None, :]
     weight = np.exp(-((z - c / 2) ** 2) / 2.5) / np.sqrt(2.5 * np.pi) * step  # [c, z]
-    logits = WEIGHT.numpy() * z[..., None] + SHIFT.numpy() * c[..., None] + BIAS.numpy()  # [c, z, 4]
+    # [c, z, 4]
+    logits = WEIGHT.numpy() * z[..., None] + SHIFT.numpy() * c[..., None] + BIAS.numpy()
     log_on, log_off = -np.logaddexp(0, -logits), -np.logaddexp(0, logits)
     patterns = (np.arange(16)[:, None] >> np.arange(4)) & 1
-    of_pattern = np.stack([(weight * np.exp((x * log_on + (1 - x) * log_off).sum(-1))).sum(1) for x in patterns])  # p(x given c) [16, c]
+    # p(x given c) [16, c]
+    of_pattern = np.stack(
+        [(weight * np.exp((x * log_on + (1 - x) * log_off).sum(-1))).sum(1) for x in patterns]
+    )
     number = (sets.astype(int) << np.arange(4)).sum(-1)  # [n, S]
     prior = np.exp(-(grid**2) / 2) / np.sqrt(2 * np.pi) * step
     return np.log((of_pattern[number].prod(1) * prior).sum(-1))

@@ -1,4 +1,6 @@
-"""Whole runs of the driver in a moment: an engine whose trials leave made records instead of training."""
+"""Whole runs of the driver in a moment: an engine whose trials leave made records instead of
+training.
+"""
 
 from __future__ import annotations
 
@@ -38,25 +40,40 @@ def write_sweep(folder: Path) -> Path:
 
 def planned(folder: Path, store: Store | None = None, **options: Any) -> plan.Plan:
     """The plan of that sweep over the results of the folder."""
-    return plan.make(definition.load(write_sweep(folder)), store or Store(folder / "results"), **options)
+    return plan.make(
+        definition.load(write_sweep(folder)), store or Store(folder / "results"), **options
+    )
 
 
 def record(point: Point, status: str = "done", **more: Any) -> Record:
     """A record of a point as a trial leaves it."""
-    numbers = dict(diversity=0.5, recognizability=50.0, human_distance=1.0) if status == "done" else {}
-    row = {**point.row(), "status": status, "sweep": "made", "finished_at": "2026-11-30T01:02:03+00:00"}
+    numbers = (
+        dict(diversity=0.5, recognizability=50.0, human_distance=1.0) if status == "done" else {}
+    )
+    row = {
+        **point.row(),
+        "status": status,
+        "sweep": "made",
+        "finished_at": "2026-11-30T01:02:03+00:00",
+    }
     classes = {"class_name": ["a", "b"], "diversity": [0.25, 0.75]} if status == "done" else {}
     return Record(row | numbers | more, classes, {"epoch": [0, 1], "train_loss": [2.0, 1.0]})
 
 
 class MadeEngine(Engine):
-    """An engine that calls `work(point, job, driver)` for each point; it leaves a done record if it is not given."""
+    """An engine that calls `work(point, job, driver)` for each point; it leaves a done record if it
+    is not given.
+    """
 
     work: Callable[[Point, trial.Job, Driver], object]
 
-    def __init__(self, driver: Driver, work: Callable[[Point, trial.Job, Driver], object] | None = None):
+    def __init__(
+        self, driver: Driver, work: Callable[[Point, trial.Job, Driver], object] | None = None
+    ):
         super().__init__(driver)
-        self.work = work or (lambda point, job, driver: records.commit(job.store, job.sweep, record(point)))
+        self.work = work or (
+            lambda point, job, driver: records.commit(job.store, job.sweep, record(point))
+        )
 
     def __exit__(self, *exc: object) -> None:
         return None
@@ -74,6 +91,10 @@ class MadeEngine(Engine):
                     self.work(point, self.job, self.driver)
 
 
-def run(made: plan.Plan, work: Callable[[Point, trial.Job, Driver], object] | None = None, **options: Any) -> Outcome:
+def run(
+    made: plan.Plan,
+    work: Callable[[Point, trial.Job, Driver], object] | None = None,
+    **options: Any,
+) -> Outcome:
     """Run a plan on the made engine."""
     return runner.run(made, Options(**options), lambda driver: MadeEngine(driver, work))

@@ -1,7 +1,9 @@
-"""A head of a Ray cluster with its dashboard and job server, as `ray start --head` leaves it, on the loopback address and free ports.
+"""A head of a Ray cluster with its dashboard and job server, as `ray start --head` leaves it, on
+the loopback address and free ports.
 
-For Ray's cluster launcher: a folder that stands for the home of the head's user, and executables `ssh` and `rsync` that know it. All that
-the launcher does is Ray's own; only what would travel over a network stays on this machine.
+For Ray's cluster launcher: a folder that stands for the home of the head's user, and executables
+`ssh` and `rsync` that know it. All that the launcher does is Ray's own; only what would travel over
+a network stays on this machine.
 """
 
 from __future__ import annotations
@@ -83,13 +85,20 @@ def free_ports(number: int) -> list[int]:
 
 
 class Head:
-    """A head with two processors. folder: where Ray keeps all that is its own; the same path marks its processes. notes: the witness's."""
+    """A head with two processors. folder: where Ray keeps all that is its own; the same path marks
+    its processes. notes: the witness's.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
         gcs, self.dashboard, agent, client = free_ports(4)
         self.address = f"127.0.0.1:{gcs}"
-        self.env = {**clusters.environment(), "RAY_TMPDIR": str(folder), "TMPDIR": str(folder), "NO_COLOR": "1"}
+        self.env = {
+            **clusters.environment(),
+            "RAY_TMPDIR": str(folder),
+            "TMPDIR": str(folder),
+            "NO_COLOR": "1",
+        }
         self.notes = folder / "notes"
         self.notes.mkdir()
         # Without the project in PYTHONPATH: a node knows it by what its driver tells it.
@@ -97,8 +106,26 @@ class Head:
         self.token = folder / "auth_token"
         self.token.write_text(secrets.token_hex(32))
         self.env |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token)}
-        given = ["--node-ip-address", "127.0.0.1", "--port", gcs, "--dashboard-host", "127.0.0.1", "--dashboard-port", self.dashboard]
-        given += ["--dashboard-agent-listen-port", agent, "--ray-client-server-port", client, "--num-cpus", 2, "--num-gpus", 0]
+        given = [
+            "--node-ip-address",
+            "127.0.0.1",
+            "--port",
+            gcs,
+            "--dashboard-host",
+            "127.0.0.1",
+            "--dashboard-port",
+            self.dashboard,
+        ]
+        given += [
+            "--dashboard-agent-listen-port",
+            agent,
+            "--ray-client-server-port",
+            client,
+            "--num-cpus",
+            2,
+            "--num-gpus",
+            0,
+        ]
         given += ["--object-store-memory", 200_000_000, "--disable-usage-stats"]
         self.log = folder / "head.txt"
         with self.log.open("w") as log:
@@ -123,16 +150,22 @@ class Head:
                 self.ask("jobs/")
                 return
             except OSError as error:
-                assert self.process.poll() is None and time.monotonic() < end, f"{error}\n{self.log.read_text()}"
+                assert self.process.poll() is None and time.monotonic() < end, (
+                    f"{error}\n{self.log.read_text()}"
+                )
                 time.sleep(0.2)
 
     def ask(self, what: str) -> Any:
         """What the job server says of `what`."""
-        request = urllib.request.Request(f"{self.url}/api/{what}", headers={"Authorization": f"Bearer {self.token.read_text()}"})
+        request = urllib.request.Request(
+            f"{self.url}/api/{what}", headers={"Authorization": f"Bearer {self.token.read_text()}"}
+        )
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read())
 
-    def cli(self, *arguments: object, seconds: float = 300, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def cli(
+        self, *arguments: object, seconds: float = 300, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """The command `ray`, to its end, both streams in one."""
         return subprocess.run(
             [*RAY, *map(str, arguments)],
@@ -146,11 +179,17 @@ class Head:
             start_new_session=True,
         )
 
-    def submit(self, name: str, *entry: object, wait: bool = True, env_vars: dict[str, str] | None = None) -> str:
-        """`ray job submit` of a command under this name; returns what was printed. With wait the job's end decides the exit status."""
+    def submit(
+        self, name: str, *entry: object, wait: bool = True, env_vars: dict[str, str] | None = None
+    ) -> str:
+        """`ray job submit` of a command under this name; returns what was printed. With wait the
+        job's end decides the exit status.
+        """
         flags = [] if wait else ["--no-wait"]
         flags += ["--runtime-env-json", json.dumps({"env_vars": env_vars})] if env_vars else []
-        done = self.cli("job", "submit", "--address", self.url, "--submission-id", name, *flags, "--", *entry)
+        done = self.cli(
+            "job", "submit", "--address", self.url, "--submission-id", name, *flags, "--", *entry
+        )
         succeeded = not wait or self.status(name) == "SUCCEEDED"
         assert done.returncode == (0 if succeeded else 1), done.stdout
         return done.stdout
@@ -177,7 +216,9 @@ class Head:
             time.sleep(0.2)
 
     def processes(self, what: bytes = b"") -> dict[int, str]:
-        """The command lines of all processes of this head (and of who talks to it) that contain `what`, by process id."""
+        """The command lines of all processes of this head (and of who talks to it) that contain
+        `what`, by process id.
+        """
         found, mark = {}, str(self.folder).encode()
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
@@ -187,7 +228,9 @@ class Head:
         return found
 
     def stop(self) -> None:
-        """End the head by its process id, then whatever it left, each by its own; fails if anything of it stays."""
+        """End the head by its process id, then whatever it left, each by its own; fails if anything
+        of it stays.
+        """
         self.process.terminate()
         try:
             self.process.wait(60)
@@ -206,8 +249,12 @@ class Head:
 
 @contextlib.contextmanager
 def started() -> Iterator[Head]:
-    """A head for the length of a with block. Its folder has a short path of its own, for the sake of sockets."""
-    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+    """A head for the length of a with block. Its folder has a short path of its own, for the sake
+    of sockets.
+    """
+    with tempfile.TemporaryDirectory(
+        prefix="ray-", dir="/tmp", ignore_cleanup_errors=True
+    ) as folder:
         head = Head(Path(folder))
         try:
             head.wait()
@@ -217,46 +264,77 @@ def started() -> Iterator[Head]:
 
 
 class Launched:
-    """A head that Ray's cluster launcher takes for one that it has launched, on a machine that it reaches by ssh.
+    """A head that Ray's cluster launcher takes for one that it has launched, on a machine that it
+    reaches by ssh.
 
-    home: the folder of the user there; file: the cluster file; log: what went over ssh and rsync, a line each.
+    home: the folder of the user there; file: the cluster file; log: what went over ssh and rsync, a
+    line each.
     """
 
     user = "somebody"
 
     def __init__(self, head: Head, folder: Path):
-        self.head, self.file, self.home, self.log = head, folder / "cluster.yaml", folder / "home", folder / "sent.txt"
+        self.head, self.file, self.home, self.log = (
+            head,
+            folder / "cluster.yaml",
+            folder / "home",
+            folder / "sent.txt",
+        )
         shims, name = folder / "shims", f"test-{os.getpid()}-{time.time_ns()}"
         shims.mkdir()
         self.home.mkdir()
         self.log.touch()
-        given = dict(python=sys.executable, user=self.user, home=self.home, shims=shims, log=self.log)
+        given = dict(
+            python=sys.executable, user=self.user, home=self.home, shims=shims, log=self.log
+        )
         for command, text in (("ssh", SSH), ("rsync", RSYNC)):
             (shims / command).write_text(text.format(**given))
             (shims / command).chmod(0o755)
         self.file.write_text(CLUSTER.format(name=name, user=self.user))
         (self.home / ".ray").mkdir()
         shutil.copy2(head.token, self.home / ".ray/auth_token")  # as file_mounts leave it
-        variables = {**clusters.RAY, "RAY_AUTH_MODE": "token", "RAY_TMPDIR": str(head.folder), "OMP_NUM_THREADS": "1"}
+        variables = {
+            **clusters.RAY,
+            "RAY_AUTH_MODE": "token",
+            "RAY_TMPDIR": str(head.folder),
+            "OMP_NUM_THREADS": "1",
+        }
         lines = [f"export {key}={value}" for key, value in variables.items()]
-        self.bashrc = self.home / ".bashrc"  # as setup_commands leave it, and where this head differs from one of its own machine
-        self.bashrc.write_text("\n".join([*lines, "export PATH=$HOME/oneshot/.venv/bin:$PATH"]) + "\n")
-        self.env = {**head.env, "PATH": f"{shims}{os.pathsep}{os.environ['PATH']}", "HOME": str(folder)}
-        tags = {"ray-node-type": "head", "ray-user-node-type": "local.cluster.node", "ray-node-status": "up-to-date"}
+        # as setup_commands leave it, and where this head differs from one of its own machine
+        self.bashrc = self.home / ".bashrc"
+        self.bashrc.write_text(
+            "\n".join([*lines, "export PATH=$HOME/oneshot/.venv/bin:$PATH"]) + "\n"
+        )
+        self.env = {
+            **head.env,
+            "PATH": f"{shims}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(folder),
+        }
+        tags = {
+            "ray-node-type": "head",
+            "ray-user-node-type": "local.cluster.node",
+            "ray-node-status": "up-to-date",
+        }
         state = head.folder / "ray" / f"cluster-{name}.state"
         state.write_text(json.dumps({"127.0.0.1": {"tags": tags, "state": "running"}}))
 
     def send_project(self) -> None:
-        """What file_mounts and setup_commands do: the project in ~/oneshot, and there an environment with this Python's packages."""
+        """What file_mounts and setup_commands do: the project in ~/oneshot, and there an
+        environment with this Python's packages.
+        """
         project = self.home / "oneshot"
         project.mkdir()
         for name in ("oneshot", "sweeps", "run_sweep.py", "analyze.py"):
             (project / name).symlink_to(small.ROOT / name)
         (project / ".venv" / "bin").mkdir(parents=True)
-        (project / ".venv" / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        (project / ".venv" / "bin" / "python").write_text(
+            f'#!/bin/sh\nexec {sys.executable} "$@"\n'
+        )
         (project / ".venv" / "bin" / "python").chmod(0o755)
 
-    def ray(self, command: str, *arguments: object, seconds: float = 300) -> subprocess.CompletedProcess[str]:
+    def ray(
+        self, command: str, *arguments: object, seconds: float = 300
+    ) -> subprocess.CompletedProcess[str]:
         """A command of the launcher, as `ray submit`, with the cluster file."""
         return self.head.cli(command, self.file, *arguments, seconds=seconds, env=self.env)
 
@@ -266,7 +344,9 @@ class Launched:
 
 @contextlib.contextmanager
 def launched(head: Head) -> Iterator[Launched]:
-    """A launched cluster for the length of a with block; Ray leaves a folder for ssh's sockets, which goes with it."""
+    """A launched cluster for the length of a with block; Ray leaves a folder for ssh's sockets,
+    which goes with it.
+    """
     before = set(Path("/tmp").glob("ray_ssh_*/*"))
     with tempfile.TemporaryDirectory(prefix="ray-home-", ignore_cleanup_errors=True) as folder:
         yield Launched(head, Path(folder))

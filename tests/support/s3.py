@@ -20,7 +20,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 ERRORS = {
-    "500": ("500 Internal Server Error", "InternalError", "We encountered an internal error. Please try again."),
+    "500": (
+        "500 Internal Server Error",
+        "InternalError",
+        "We encountered an internal error. Please try again.",
+    ),
     "503": ("503 Service Unavailable", "SlowDown", "Please reduce your request rate."),
     "403": ("403 Forbidden", "AccessDenied", "Access Denied"),
     "409": ("409 Conflict", "ConditionalRequestConflict", "A conflicting operation is under way"),
@@ -44,7 +48,9 @@ class Server:
     """
 
     def __init__(self, bucket: str = "bucket"):
-        self.process = subprocess.Popen([sys.executable, __file__], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.process = subprocess.Popen(
+            [sys.executable, __file__], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
         assert self.process.stdout is not None
         self.port, self.bucket = int(self.process.stdout.readline()), bucket
         self.uri = f"s3://{bucket}/results?endpoint_override=127.0.0.1:{self.port}&scheme=http"
@@ -52,7 +58,9 @@ class Server:
         self._ask(f"/{bucket}", "PUT")
 
     def _ask(self, path: str, method: str = "GET", body: bytes = b"") -> bytes:
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", body or None, method=method)
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}{path}", body or None, method=method
+        )
         with urllib.request.urlopen(request, timeout=30) as answer:
             return bytes(answer.read())
 
@@ -66,7 +74,9 @@ class Server:
             self._ask("/_front", "PUT", b"[]")
 
     def log(self) -> list[str]:
-        """Every request since the last call, as `METHOD answer bytes /path?query`; the answer of one that was dropped is `-`."""
+        """Every request since the last call, as `METHOD answer bytes /path?query`; the answer of
+        one that was dropped is `-`.
+        """
         return list(json.loads(self._ask("/_front")))
 
     def count(self) -> Counter[str]:
@@ -114,8 +124,17 @@ class Front:
         environ |= {"oneshot.text": fault["text"]} if "text" in fault else {}
         return self._answer(fault.get("what", ""), environ, start, (method, path))
 
-    def _answer(self, what: str, environ: dict[str, Any], start: Callable[..., Any], note: tuple[str, str]) -> Iterable[bytes]:
-        length, uploaded = int(environ.get("CONTENT_LENGTH") or 0), environ["REQUEST_METHOD"] in ("PUT", "POST")
+    def _answer(
+        self, what: str, environ: dict[str, Any], start: Callable[..., Any], note: tuple[str, str]
+    ) -> Iterable[bytes]:
+        length, uploaded = (
+            int(environ.get("CONTENT_LENGTH") or 0),
+            environ["REQUEST_METHOD"]
+            in (
+                "PUT",
+                "POST",
+            ),
+        )
         if what == "drop" or (what == "half" and uploaded):
             environ["wsgi.input"].read(length // 2)
             return self._cut(environ, note)
@@ -125,7 +144,9 @@ class Front:
             environ["wsgi.input"].read(length)
             start(status, [("Content-Type", "application/xml")])
             self._note(f"{status[:3]} 0", *note)
-            return [f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{text}</Message></Error>".encode()]
+            return [
+                f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{text}</Message></Error>".encode()
+            ]
         kept: list[Any] = []
         with self.writing if environ["REQUEST_METHOD"] == "PUT" else contextlib.nullcontext():
             parts = b"".join(self._moto(environ, lambda *given: kept.append(given)))
@@ -194,15 +215,28 @@ class Front:
             with self.lock:
                 lines, self.requests = self.requests, []
             return json.dumps(lines).encode()
-        (bucket,) = (b for account in s3_backends.values() for b in account["aws"].buckets.values() if b.name == path.split("/")[2])
+        (bucket,) = (
+            b
+            for account in s3_backends.values()
+            for b in account["aws"].buckets.values()
+            if b.name == path.split("/")[2]
+        )
         if path.startswith("/_fill"):
             count, folder = path.split("/", 4)[3:]
             for i in range(int(count)):
-                s3_backends["123456789012"]["aws"].put_object(bucket.name, f"{folder}/{i:04}.json", b"{}")
+                s3_backends["123456789012"]["aws"].put_object(
+                    bucket.name, f"{folder}/{i:04}.json", b"{}"
+                )
         if path.startswith("/_uploads"):
             return str(len(bucket.multiparts)).encode()
         folder = path.split("/", 3)[3]
-        return json.dumps({key.name: key.value.hex() for key in bucket.keys.values() if key.name.startswith(folder)}).encode()
+        return json.dumps(
+            {
+                key.name: key.value.hex()
+                for key in bucket.keys.values()
+                if key.name.startswith(folder)
+            }
+        ).encode()
 
 
 def serve() -> None:

@@ -26,7 +26,9 @@ class Killed(BaseException):
 class Actor:
     """A process with clocks of its own: its own time stands still while its machine sleeps."""
 
-    def __init__(self, world: World, name: str, host: str, wall: float, work: Callable[[Actor], None]):
+    def __init__(
+        self, world: World, name: str, host: str, wall: float, work: Callable[[Actor], None]
+    ):
         self.world, self.name, self.host, self.wall_offset, self.work = (
             world,
             name,
@@ -56,7 +58,9 @@ class Actor:
         return self.world.time + self.wall_offset
 
     def ready(self) -> bool:
-        return self.alive and not self.done and self.asleep_since is None and self.now() >= self.wakes
+        return (
+            self.alive and not self.done and self.asleep_since is None and self.now() >= self.wakes
+        )
 
     def turn(self, fault: str = OK, long: str = NONE) -> None:
         """Let it go on to its next stop: at a request, its answer, or what a long turn leaves."""
@@ -144,7 +148,9 @@ class World:
 
 
 class ScheduledStore:
-    """The primitives of a store, in memory; what a request answers is what its actor's turn says."""
+    """The primitives of a store, in memory; what a request answers is what its actor's turn
+    says.
+    """
 
     def __init__(self, world: World):
         self.world = world

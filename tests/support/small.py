@@ -46,8 +46,15 @@ def write_sweep(folder: Path, epochs: int = 2, batch: int = 512) -> Path:
 
 def environment() -> dict[str, str]:
     """The variables of a command in a process of its own."""
-    unwatched = {"RAY_memory_monitor_refresh_ms": "0"}  # Ray would end workers for the memory that others of this machine use
-    return {**os.environ, **unwatched, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
+    # Ray would end workers for the memory that others of this machine use
+    unwatched = {"RAY_memory_monitor_refresh_ms": "0"}
+    return {
+        **os.environ,
+        **unwatched,
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "COLUMNS": "80",
+    }
 
 
 class Done(NamedTuple):
@@ -58,11 +65,14 @@ class Done(NamedTuple):
     stderr: str
 
 
-def main(*arguments: object, cwd: str | Path = ROOT, script: str = "run_sweep.py", **variables: str) -> Done:
-    """Call a command of the project in this process, as a new process would find things; far cheaper than `run`.
+def main(
+    *arguments: object, cwd: str | Path = ROOT, script: str = "run_sweep.py", **variables: str
+) -> Done:
+    """Call a command of the project in this process, as a new process would find things; far
+    cheaper than `run`.
 
-    The command sees no cached inputs, prints its warnings, and what it changes of the process (folder,
-    variables, signal handlers, warning filters, threads) is put back.
+    The command sees no cached inputs, prints its warnings, and what it changes of the process
+    (folder, variables, signal handlers, warning filters, threads) is put back.
 
     Args:
         arguments: The words of the command line.
@@ -111,10 +121,18 @@ def _as_a_new_process(cwd: str | Path, variables: dict[str, str]) -> Iterator[No
     from oneshot.trial import inputs
 
     heard = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    handlers, threads, path = [signal.getsignal(s) for s in heard], torch.get_num_threads(), list(sys.path)
+    handlers, threads, path = (
+        [signal.getsignal(s) for s in heard],
+        torch.get_num_threads(),
+        list(sys.path),
+    )
     inputs._cache.clear()
     try:
-        with mock.patch.dict(os.environ, variables), contextlib.chdir(cwd), warnings.catch_warnings():
+        with (
+            mock.patch.dict(os.environ, variables),
+            contextlib.chdir(cwd),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("default")
             warnings.showwarning = _print_warning
             yield
@@ -135,12 +153,17 @@ def _print_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    print(warnings.formatwarning(message, category, filename, lineno, line), file=file or sys.stderr, end="")
+    print(
+        warnings.formatwarning(message, category, filename, lineno, line),
+        file=file or sys.stderr,
+        end="",
+    )
 
 
 @contextlib.contextmanager
 def ray_here() -> Iterator[None]:
-    """Ray with two processors started by this process, which runs in it join, for the length of a with block.
+    """Ray with two processors started by this process, which runs in it join, for the length of a
+    with block.
 
     Where a block is open already, the same Ray serves both.
     """
@@ -153,7 +176,9 @@ def ray_here() -> Iterator[None]:
     handler = signal.getsignal(signal.SIGTERM)
     try:
         with mock.patch.dict(os.environ, environment()):
-            given: dict[str, Any] = dict(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+            given: dict[str, Any] = dict(
+                log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False
+            )
             ray.init(address="local", num_cpus=2, object_store_memory=200_000_000, **given)
         signal.signal(signal.SIGTERM, handler)  # Ray's own would end the process
         yield
@@ -161,15 +186,23 @@ def ray_here() -> Iterator[None]:
         ray.shutdown()
 
 
-def run(*arguments: object, cwd: Path = ROOT, script: str = "run_sweep.py", timeout: float = 280) -> subprocess.CompletedProcess[str]:
-    """Run a command of the project to its end in a process of its own, for what `main` cannot show: imports, pipes, the script itself."""
+def run(
+    *arguments: object, cwd: Path = ROOT, script: str = "run_sweep.py", timeout: float = 280
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of the project to its end in a process of its own, for what `main` cannot show:
+    imports, pipes, the script itself.
+    """
     command = [sys.executable, str(ROOT / script), *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=timeout)
+    return subprocess.run(
+        command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=timeout
+    )
 
 
 def status(sweep: Path, results: Path) -> dict[str, Any]:
     """What `--status --json` says."""
-    found: dict[str, Any] = json.loads(main(sweep, "--status", "--json", "--results", results).stdout)
+    found: dict[str, Any] = json.loads(
+        main(sweep, "--status", "--json", "--results", results).stdout
+    )
     return found
 
 
@@ -179,13 +212,22 @@ def start(*arguments: object, mark: str = "", notes: Path | None = None) -> subp
     Args:
         arguments: The words of the command line.
         mark: A text that its workers inherit, by which `workers` finds them.
-        notes: A folder in which every epoch is noted that it trains, see `witness/` and `clusters.epochs`.
+        notes: A folder in which every epoch is noted that it trains, see `witness/` and
+            `clusters.epochs`.
     """
     command = [sys.executable, str(ROOT / "run_sweep.py"), *map(str, arguments)]
     env = {**environment(), "ONESHOT_TEST_MARK": mark}
     if notes is not None:
         env |= {"PYTHONPATH": f"{WITNESS}{os.pathsep}{ROOT}", "ONESHOT_WITNESS": str(notes)}
-    return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def workers(mark: str) -> list[int]:
@@ -193,7 +235,10 @@ def workers(mark: str) -> list[int]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if b"ray::ImplicitFunc" in (folder / "cmdline").read_bytes() and mark.encode() in (folder / "environ").read_bytes():
+            if (
+                b"ray::ImplicitFunc" in (folder / "cmdline").read_bytes()
+                and mark.encode() in (folder / "environ").read_bytes()
+            ):
                 found.append(int(folder.name))
         except OSError:
             continue
@@ -205,10 +250,16 @@ def wait_for(condition: Callable[[], bool], seconds: float, process: subprocess.
     end = time.monotonic() + seconds
     while not condition():
         if process.poll() is not None:
-            raise AssertionError(f"ended with {process.returncode}: {process.stdout.read() if process.stdout else ''}")
+            raise AssertionError(
+                f"ended with {process.returncode}:"
+                f" {process.stdout.read() if process.stdout else ''}"
+            )
         if time.monotonic() > end:
             process.send_signal(signal.SIGKILL)
-            raise AssertionError(f"did not happen within {seconds} s: {process.stdout.read() if process.stdout else ''}")
+            raise AssertionError(
+                f"did not happen within {seconds} s:"
+                f" {process.stdout.read() if process.stdout else ''}"
+            )
         time.sleep(0.05)
 
 

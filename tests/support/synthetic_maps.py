@@ -1,4 +1,6 @@
-"""Believable importance maps of a sweep of guidance strengths, without a sweep: strokes, and how strongly their ends and corners count."""
+"""Believable importance maps of a sweep of guidance strengths, without a sweep: strokes, and how
+strongly their ends and corners count.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +29,19 @@ def corners(number: int) -> np.ndarray:
 def exemplar(number: int, size: int = SIZE) -> np.ndarray:
     """A broken line of four strokes: uint8 [size, size] of 0 and 1."""
     image = Image.new("1", (size, size))
-    ImageDraw.Draw(image).line([tuple(xy) for xy in (corners(number) * size).tolist()], fill=1, width=2)
+    ImageDraw.Draw(image).line(
+        [tuple(xy) for xy in (corners(number) * size).tolist()], fill=1, width=2
+    )
     return np.asarray(image).astype(np.uint8)
 
 
 def importance(number: int, gamma: float, size: int = SIZE, seed: int = 0) -> np.ndarray:
-    """The strokes' surroundings, and the corners the more the greater gamma is: float64 [size, size]."""
-    blurred = Image.fromarray(exemplar(number, size) * np.uint8(255)).filter(ImageFilter.GaussianBlur(size / 20))
+    """The strokes' surroundings, and the corners the more the greater gamma is: float64 [size,
+    size].
+    """
+    blurred = Image.fromarray(exemplar(number, size) * np.uint8(255)).filter(
+        ImageFilter.GaussianBlur(size / 20)
+    )
     y, x = np.mgrid[:size, :size] / size
     spots = sum(np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / 0.003) for cx, cy in corners(number)[::2])
     noise = np.random.default_rng([number, seed]).uniform(0, 0.06, (size, size))
@@ -50,15 +58,26 @@ def write_people(file: Path, **arrays: object) -> Path:
     return file
 
 
-def write_maps(root: Path, *, gammas: tuple[float, ...] = GAMMAS, seeds: int = 2, keep: bool = True, name: str = "guided") -> Path:
-    """Write RESULTS/<name> below `root`, a sweep over gamma, with its maps in the store unless not `keep`; the references have none."""
+def write_maps(
+    root: Path,
+    *,
+    gammas: tuple[float, ...] = GAMMAS,
+    seeds: int = 2,
+    keep: bool = True,
+    name: str = "guided",
+) -> Path:
+    """Write RESULTS/<name> below `root`, a sweep over gamma, with its maps in the store unless not
+    `keep`; the references have none.
+    """
     folder = write_results(root, grid(gamma=gammas), seeds=seeds, name=name)
     table = pyarrow.parquet.read_table(folder / "points.parquet")
     about, points = json.loads(table.schema.metadata[b"oneshot"]), table.to_pandas()
     points["model"] = points["model"].replace("vae_stn", "diffusion")
     tables = []
     for row in points[points["model"] == "diffusion"].itertuples():
-        found = np.stack([importance(c, float(row.gamma), seed=int(row.seed)) for c in range(len(CLASSES))]).astype(np.float32)
+        found = np.stack(
+            [importance(c, float(row.gamma), seed=int(row.seed)) for c in range(len(CLASSES))]
+        ).astype(np.float32)
         maps = Maps(found, np.stack([exemplar(c) for c in range(len(CLASSES))]), CLASSES)
         tables.append(pd.DataFrame({"point_id": row.point_id, **files.columns(maps)}))
         points.loc[row.Index, "importance_sparsity"] = files.mean_sparsity(files.columns(maps))

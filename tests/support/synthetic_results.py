@@ -1,4 +1,6 @@
-"""Believable result tables without a sweep: a grid of beta x time_steps x z as VAE-STN might score, with references and drawings."""
+"""Believable result tables without a sweep: a grid of beta x time_steps x z as VAE-STN might score,
+with references and drawings.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +34,16 @@ def lines(base: dict[str, Any], **axes: Iterable[Any]) -> list[dict[str, Any]]:
 
 
 def place(beta: float = 1.0, time_steps: int = 60, z: int = 80, **_: Any) -> tuple[float, float]:
-    """Diversity and recognizability: diversity falls with beta, recognizability peaks inside, the other axes act weakly."""
+    """Diversity and recognizability: diversity falls with beta, recognizability peaks inside, the
+    other axes act weakly.
+    """
     diversity = 1.75 + 0.95 * np.exp(-0.8 * beta) - 0.0025 * (time_steps - 60) - 0.0002 * (z - 80)
-    recognizability = 84 - 11 * (beta - 1.75) ** 2 / (1 + 0.35 * beta) + 0.09 * (time_steps - 60) + 1.5 * beta * (time_steps - 60) / 60
+    recognizability = (
+        84
+        - 11 * (beta - 1.75) ** 2 / (1 + 0.35 * beta)
+        + 0.09 * (time_steps - 60)
+        + 1.5 * beta * (time_steps - 60) / 60
+    )
     return float(diversity), float(recognizability)
 
 
@@ -54,8 +63,9 @@ def write_results(
 ) -> Path:
     """Write RESULTS/<name> below `root` and return it.
 
-    failed, diverged: how many points at the end of the grid ended so, without metrics. drawings: (sample_id, class) -> uint8 [20, H, W]
-    images, the first of which serves as exemplar; None writes no drawings. version: of the tables; those before 4 know no generalization.
+    failed, diverged: how many points at the end of the grid ended so, without metrics. drawings:
+    (sample_id, class) -> uint8 [20, H, W] images, the first of which serves as exemplar; None
+    writes no drawings. version: of the tables; those before 4 know no generalization.
     """
     rng, axes = np.random.default_rng(0), list(settings[0]) if settings else []
     asked = [("vae_stn", s, 44 + k) for s in settings for k in range(seeds)]
@@ -64,7 +74,9 @@ def write_results(
     for i, (model, setting, seed) in enumerate(asked):
         left = len(asked) - i
         status = "failed" if left <= failed else "diverged" if left <= failed + diverged else "done"
-        at = LANDMARKS.get(model) or np.add(where_is(**setting), noise * rng.normal(size=2) * (0.02, 0.6))
+        at = LANDMARKS.get(model) or np.add(
+            where_is(**setting), noise * rng.normal(size=2) * (0.02, 0.6)
+        )
         rows.append(_row(i, name, status, model, setting, axes, seed, at))
     folder = root / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,7 +87,13 @@ def write_results(
             points[axis] = points[axis].astype("boolean")
         elif all(isinstance(value, (int, np.integer)) for value in values):
             points[axis] = points[axis].astype("Int64")
-    about = {"format": version, "sweep": name, "question": "Which setting draws like people?", "axes": axes, "revision": "e41c2d7"}
+    about = {
+        "format": version,
+        "sweep": name,
+        "question": "Which setting draws like people?",
+        "axes": axes,
+        "revision": "e41c2d7",
+    }
     if version < 4:
         points = points.drop(columns=["generalization_area", "generalization_coverage"])
     else:
@@ -89,15 +107,33 @@ def write_results(
     return folder
 
 
-def _row(i: int, name: str, status: str, model: str, setting: dict[str, Any], axes: list[str], seed: int, at: Any) -> dict[str, Any]:
+def _row(
+    i: int,
+    name: str,
+    status: str,
+    model: str,
+    setting: dict[str, Any],
+    axes: list[str],
+    seed: int,
+    at: Any,
+) -> dict[str, Any]:
     done, reference = status == "done", model in LANDMARKS
     distance = float(np.hypot(*((np.asarray(at) - HUMAN) / SCALE)))
     area, coverage = compare(bins(*at), bins(*HUMAN))
     numbers = dict(
-        diversity=at[0], diversity_se=0.012, recognizability=at[1], recognizability_se=0.31, originality=originality(at[0]),
-        originality_se=0.01, human_diversity=HUMAN[0], human_recognizability=HUMAN[1], human_distance=distance, constant_drawings=0,
-        generalization_area=area, generalization_coverage=coverage,
-    )  # fmt: skip
+        diversity=at[0],
+        diversity_se=0.012,
+        recognizability=at[1],
+        recognizability_se=0.31,
+        originality=originality(at[0]),
+        originality_se=0.01,
+        human_diversity=HUMAN[0],
+        human_recognizability=HUMAN[1],
+        human_distance=distance,
+        constant_drawings=0,
+        generalization_area=area,
+        generalization_coverage=coverage,
+    )
     return {
         "point_id": f"{i * 2654435761 % 2**32:08x}",
         "status": status,
@@ -109,7 +145,9 @@ def _row(i: int, name: str, status: str, model: str, setting: dict[str, Any], ax
         "train_seconds": None if reference else 60.0 + setting.get("time_steps", 40),
         "sample_id": f"s{i:08x}",
         "sweep": name,
-        "error": "OutOfMemoryError: CUDA out of memory\n  at line 3" if status == "failed" else None,
+        "error": (
+            "OutOfMemoryError: CUDA out of memory\n  at line 3" if status == "failed" else None
+        ),
     }
 
 
@@ -118,7 +156,9 @@ def originality(diversity: float) -> float:
 
 
 def bins(diversity: float, recognizability: float) -> np.ndarray:
-    """A generalization curve [2, 10] about this mean: originality spread as people's is, recognizability falling with its square."""
+    """A generalization curve [2, 10] about this mean: originality spread as people's is,
+    recognizability falling with its square.
+    """
     spread = np.array([0.56, 0.71, 0.79, 0.86, 0.93, 1.0, 1.08, 1.18, 1.30, 1.59])
     fall = 0.8 * (100 - recognizability) * (spread**2 - np.mean(spread**2))
     return np.stack([originality(diversity) * spread, np.clip(recognizability - fall, 0, 100)])
@@ -128,14 +168,29 @@ def _generalization(points: pd.DataFrame) -> pd.DataFrame:
     parts = []
     for row in points[points["status"] == "done"].itertuples():
         across, up = bins(row.diversity, row.recognizability)
-        parts.append(pd.DataFrame({"point_id": row.point_id, "bin": np.arange(1, 11), "originality": across, "recognizability": up}))
+        parts.append(
+            pd.DataFrame(
+                {
+                    "point_id": row.point_id,
+                    "bin": np.arange(1, 11),
+                    "originality": across,
+                    "recognizability": up,
+                }
+            )
+        )
     return pd.concat(parts, ignore_index=True)
 
 
 def _classes(points: pd.DataFrame) -> pd.DataFrame:
     done = points[points["status"] == "done"]
-    rows = [(p, f"class{c:02d}", d, r - c, 0.5) for p, d, r in zip(done.point_id, done.diversity, done.recognizability) for c in range(3)]
-    return pd.DataFrame(rows, columns=["point_id", "class_name", "diversity", "recognizability", "originality"])
+    rows = [
+        (p, f"class{c:02d}", d, r - c, 0.5)
+        for p, d, r in zip(done.point_id, done.diversity, done.recognizability)
+        for c in range(3)
+    ]
+    return pd.DataFrame(
+        rows, columns=["point_id", "class_name", "diversity", "recognizability", "originality"]
+    )
 
 
 def _curves(points: pd.DataFrame) -> pd.DataFrame:
@@ -151,7 +206,9 @@ def _curves(points: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else empty
 
 
-def write_drawings(root: Path, sample_id: str, draw: Callable[[str, int], np.ndarray], classes: int = 15) -> None:
+def write_drawings(
+    root: Path, sample_id: str, draw: Callable[[str, int], np.ndarray], classes: int = 15
+) -> None:
     """One drawings.npz as the store keeps them, of `classes` classes."""
     images = [draw(sample_id, c) for c in range(classes)]
     every, exemplars = np.concatenate(images), np.stack([image[0] for image in images])
@@ -168,12 +225,16 @@ def write_drawings(root: Path, sample_id: str, draw: Callable[[str, int], np.nda
 
 
 def squiggles(sample_id: str, label: int, count: int = 20, size: int = 16) -> np.ndarray:
-    """Different drawings for different points, the same on every run: uint8 [count, size, size] of 0 and 1."""
+    """Different drawings for different points, the same on every run: uint8 [count, size, size] of
+    0 and 1.
+    """
     rng = np.random.default_rng(sum(sample_id.encode()) + label)
     return (rng.random((count, size, size)) < 0.2).astype(np.uint8)
 
 
 def _write(frame: pd.DataFrame, file: Path, about: dict[str, Any]) -> None:
     table = pyarrow.Table.from_pandas(frame, preserve_index=False)
-    table = table.replace_schema_metadata({**table.schema.metadata, b"oneshot": json.dumps(about).encode()})
+    table = table.replace_schema_metadata(
+        {**table.schema.metadata, b"oneshot": json.dumps(about).encode()}
+    )
     pyarrow.parquet.write_table(table, file, write_page_checksum=True)

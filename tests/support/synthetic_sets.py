@@ -1,4 +1,6 @@
-"""Believable tables of a sweep of set VAEs, without a sweep: bounds falling with the set size, KL by level, attention, confusion."""
+"""Believable tables of a sweep of set VAEs, without a sweep: bounds falling with the set size, KL
+by level, attention, confusion.
+"""
 
 from __future__ import annotations
 
@@ -26,25 +28,47 @@ TRAINED = 5
 
 
 def write_sets(
-    root: Path, *, seeds: int = 1, colour: bool = False, datasets: int = 4, models: int = 6, trained: Sequence[int] = (5,), **options: Any
+    root: Path,
+    *,
+    seeds: int = 1,
+    colour: bool = False,
+    datasets: int = 4,
+    models: int = 6,
+    trained: Sequence[int] = (5,),
+    **options: Any,
 ) -> Path:
-    """Write RESULTS/set_vae below `root`: `models` of MODELS with their tables; colour: no drawing has a place on the plane.
+    """Write RESULTS/set_vae below `root`: `models` of MODELS with their tables; colour: no drawing
+    has a place on the plane.
 
     trained: the set sizes to train with, an axis.
     """
-    axes = [{**{k: v for k, v in model.items() if k != "nelbo"}, "set_size": size} for model in MODELS[-models:] for size in trained]
-    folder = write_results(root, axes, seeds=seeds, name="set_vae", references=not colour, where_is=_place, **options)
+    axes = [
+        {**{k: v for k, v in model.items() if k != "nelbo"}, "set_size": size}
+        for model in MODELS[-models:]
+        for size in trained
+    ]
+    folder = write_results(
+        root, axes, seeds=seeds, name="set_vae", references=not colour, where_is=_place, **options
+    )
     table = pyarrow.parquet.read_table(folder / "points.parquet")
     about = json.loads(table.schema.metadata[b"oneshot"])
     points = table.to_pandas()
     points["model"] = points["model"].replace("vae_stn", "set_vae")
     if colour:
-        points[[name for name in points if name.startswith(("diversity", "recognizab", "originality", "human_", "generalization"))]] = (
-            np.nan
-        )
+        points[
+            [
+                name
+                for name in points
+                if name.startswith(
+                    ("diversity", "recognizab", "originality", "human_", "generalization")
+                )
+            ]
+        ] = np.nan
     likelihood = pd.concat([_likelihood(row, datasets) for row in _own(points)], ignore_index=True)
     trained_on = likelihood["point_id"].map(points.set_index("point_id")["set_size"])
-    own = likelihood[(likelihood["dataset"] == "test") & (likelihood["set_size"] == trained_on)].set_index("point_id")
+    own = likelihood[
+        (likelihood["dataset"] == "test") & (likelihood["set_size"] == trained_on)
+    ].set_index("point_id")
     for name in ("nelbo", "nll", "kl_c", "kl_z", "reconstruction"):
         points[name] = points["point_id"].map(own[name])
     points["mnist_nelbo"] = points["nelbo"] + OFFSETS["mnist"]
@@ -62,11 +86,17 @@ def _place(pooling: str, latents: str, **_: Any) -> tuple[float, float]:
 
 
 def _own(points: pd.DataFrame) -> list[dict[str, Any]]:
-    return [row for row in points.to_dict("records") if row["model"] == "set_vae" and row["status"] == "done"]
+    return [
+        row
+        for row in points.to_dict("records")
+        if row["model"] == "set_vae" and row["status"] == "done"
+    ]
 
 
 def base(row: dict[str, Any]) -> float:
-    """The NELBO of a point on test sets of 5, nats per image: that of its model, a little else for each seed."""
+    """The NELBO of a point on test sets of 5, nats per image: that of its model, a little else for
+    each seed.
+    """
     same = next(m for m in MODELS if all(m[k] == row[k] for k in ("latents", "context", "pooling")))
     return float(same["nelbo"] + 0.2 * (row["seed"] - 44))
 
@@ -78,10 +108,21 @@ def _likelihood(row: dict[str, Any], datasets: int) -> pd.DataFrame:
             nelbo = base(row) + offset + GAIN[size] * (row["context"] != "none")
             nelbo += 0.8 * abs(np.log(size / row["set_size"])) * (row["set_size"] != TRAINED)
             kl_c, kl_z = (0.0 if row["context"] == "none" else 25 / size), 28.0
-            numbers = dict(nelbo=nelbo, nelbo_se=0.11, reconstruction=nelbo - kl_c - kl_z, kl_c=kl_c, kl_z=kl_z)
+            numbers = dict(
+                nelbo=nelbo, nelbo_se=0.11, reconstruction=nelbo - kl_c - kl_z, kl_c=kl_c, kl_z=kl_z
+            )
             scored = size == row["set_size"] and dataset == "test"
-            rows.append({**_key(row), "dataset": dataset, "set_size": size, "sets": 1000, **numbers,
-                         "nll": nelbo - 3.4 if scored else np.nan, "nll_se": 0.1 if scored else np.nan})  # fmt: skip
+            rows.append(
+                {
+                    **_key(row),
+                    "dataset": dataset,
+                    "set_size": size,
+                    "sets": 1000,
+                    **numbers,
+                    "nll": nelbo - 3.4 if scored else np.nan,
+                    "nll_se": 0.1 if scored else np.nan,
+                }
+            )
     return pd.DataFrame(rows)
 
 
@@ -93,7 +134,13 @@ def _layers(row: dict[str, Any]) -> pd.DataFrame:
     count = 3 if row["latents"] == "pyramid" else 1
     latents = ["z"] if row["context"] == "none" else ["c", "z"]
     kl = {"c": [3.2, 1.7, 0.04], "z": [4.0, 9.5, 14.5]}
-    return pd.DataFrame([{**_key(row), "latent": v, "level": i + 1, "kl": kl[v][i]} for v in latents for i in range(count)])
+    return pd.DataFrame(
+        [
+            {**_key(row), "latent": v, "level": i + 1, "kl": kl[v][i]}
+            for v in latents
+            for i in range(count)
+        ]
+    )
 
 
 def _attention(row: dict[str, Any]) -> pd.DataFrame:
@@ -104,8 +151,16 @@ def _attention(row: dict[str, Any]) -> pd.DataFrame:
     for number in range(12):
         for level in range(3 if row["latents"] == "pyramid" else 1):
             for head, weights in enumerate(rng.dirichlet(np.ones(TRAINED) * (1 + 3 * level), 4)):
-                where = {"set": number, "class_name": f"Angelic_{number}/character{number:02d}", "level": f"c{level + 1}", "head": head}
-                rows += [{**_key(row), **where, "member": i, "weight": float(w)} for i, w in enumerate(weights)]
+                where = {
+                    "set": number,
+                    "class_name": f"Angelic_{number}/character{number:02d}",
+                    "level": f"c{level + 1}",
+                    "head": head,
+                }
+                rows += [
+                    {**_key(row), **where, "member": i, "weight": float(w)}
+                    for i, w in enumerate(weights)
+                ]
     return pd.DataFrame(rows)
 
 
@@ -117,5 +172,8 @@ def _confusion(row: dict[str, Any]) -> pd.DataFrame:
             chances = np.full(10, (1 - right) / 9)
             chances[digit] = right
             counts = rng.multinomial(1000, chances)
-            rows += [{**_key(row), "scorer": scorer, "digit": digit, "predicted": p, "count": int(c)} for p, c in enumerate(counts)]
+            rows += [
+                {**_key(row), "scorer": scorer, "digit": digit, "predicted": p, "count": int(c)}
+                for p, c in enumerate(counts)
+            ]
     return pd.DataFrame(rows)

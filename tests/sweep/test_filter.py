@@ -1,4 +1,6 @@
-"""The filter language: what it accepts, what it means for empty values, and all that it must refuse."""
+"""The filter language: what it accepts, what it means for empty values, and all that it must
+refuse.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,16 @@ import pytest
 from oneshot.sweep import filter as where
 from oneshot.sweep.filter import WhereError
 
-ROW = {"beta": 1.0, "time_steps": 60, "z": None, "status": "done", "drop": float("nan"), "annealed": True, "shift": -2, "é": 3}
+ROW = {
+    "beta": 1.0,
+    "time_steps": 60,
+    "z": None,
+    "status": "done",
+    "drop": float("nan"),
+    "annealed": True,
+    "shift": -2,
+    "é": 3,
+}
 
 
 @pytest.mark.parametrize(
@@ -91,7 +102,9 @@ def test_empty_values_can_be_asked_for() -> None:
         ("z == 1 or beta is None", "beta is None", 11),
     ],
 )
-def test_everything_else_is_refused_with_piece_and_position(text: str, piece: str, position: int) -> None:
+def test_everything_else_is_refused_with_piece_and_position(
+    text: str, piece: str, position: int
+) -> None:
     for read in (where.compile, where.names):
         with pytest.raises(WhereError) as caught:
             read(text)
@@ -140,10 +153,14 @@ def test_what_cannot_be_read_has_its_own_position(text: str, position: int) -> N
     with pytest.raises(WhereError, match="cannot read") as caught:
         where.compile(text)
     assert re.search(r" at position (\d+)", str(caught.value))[1] == str(position)  # type: ignore[index]
-    assert ("write `==`" in str(caught.value)) == (text in ("beta = 1", "beta <= 1 and z = 3", "beta == 1 and\nz = 2"))
+    assert ("write `==`" in str(caught.value)) == (
+        text in ("beta = 1", "beta <= 1 and z = 3", "beta == 1 and\nz = 2")
+    )
 
 
-@pytest.mark.parametrize(("text", "told"), [("beta < 'a'", "text with a number"), ("status == 1", "text with a number")])
+@pytest.mark.parametrize(
+    ("text", "told"), [("beta < 'a'", "text with a number"), ("status == 1", "text with a number")]
+)
 def test_a_text_compared_with_a_number_is_a_mistake(text: str, told: str) -> None:
     with pytest.raises(WhereError, match=told):
         where.compile(text)(ROW)
@@ -156,7 +173,11 @@ def test_a_number_alone_is_no_condition() -> None:
 
 
 def test_names_are_the_columns_read() -> None:
-    assert where.names("0 < beta <= 1 and (not annealed or status in ('beta', 'z'))") == {"beta", "annealed", "status"}
+    assert where.names("0 < beta <= 1 and (not annealed or status in ('beta', 'z'))") == {
+        "beta",
+        "annealed",
+        "status",
+    }
 
 
 def test_unknown_names_are_refused_with_near_ones() -> None:
@@ -165,9 +186,13 @@ def test_unknown_names_are_refused_with_near_ones() -> None:
     with pytest.raises(WhereError, match=r"needs quotes: 'failed'"):
         where.compile("status == failed", known=ROW)
     with pytest.raises(WhereError, match="time_step"):
-        where.compile("beta == 1 or time_step == 3")(ROW)  # also where the left side already decides
+        # also where the left side already decides
+        where.compile("beta == 1 or time_step == 3")(ROW)
 
 
 def test_the_language_needs_neither_pandas_nor_torch() -> None:
-    code = "import sys, oneshot.sweep.filter; sys.exit(any(m in sys.modules for m in ('pandas', 'numpy', 'torch', 'ray')))"
+    code = (
+        "import sys, oneshot.sweep.filter; sys.exit(any(m in sys.modules for m in ('pandas',"
+        " 'numpy', 'torch', 'ray')))"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

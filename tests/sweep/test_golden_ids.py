@@ -1,10 +1,12 @@
-"""What users keep across versions: ids of all points of the shipped sweeps, columns of the points table, flags of the commands.
+"""What users keep across versions: ids of all points of the shipped sweeps, columns of the points
+table, flags of the commands.
 
 A change here loses results or breaks scripts. If it is meant, write the file anew with
 
     python tests/sweep/test_golden_ids.py
 
-and say in CHANGELOG.md what changed. Sweeps whose images lie in a folder of the user's are left out: their ids follow those images.
+and say in CHANGELOG.md what changed. Sweeps whose images lie in a folder of the user's are left
+out: their ids follow those images.
 """
 
 from __future__ import annotations
@@ -53,7 +55,9 @@ def of_user(points: list[Point]) -> bool:
 
 
 def ids(name: str) -> dict[str, Any] | None:
-    """The number of points of a sweep, and a checksum over each kind of id; None where they follow a user's folder."""
+    """The number of points of a sweep, and a checksum over each kind of id; None where they follow
+    a user's folder.
+    """
     points = expand(definition.load(ROOT / "sweeps" / f"{name}.py"))
     if of_user(points):
         return None
@@ -83,7 +87,9 @@ def test_no_id_of_a_shipped_sweep_changes(name: str, golden: dict[str, Any]) -> 
     assert ids(name) == golden["ids"].get(name)
 
 
-def test_every_shipped_sweep_has_golden_ids_but_those_of_a_user_s_images(golden: dict[str, Any]) -> None:
+def test_every_shipped_sweep_has_golden_ids_but_those_of_a_user_s_images(
+    golden: dict[str, Any],
+) -> None:
     assert sorted(set(SWEEPS) - set(golden["ids"])) == ["set_vae_faces"]
     assert set(golden["ids"]) <= set(SWEEPS)
 
@@ -95,7 +101,9 @@ def test_no_column_of_the_points_table_changes(golden: dict[str, Any]) -> None:
 @pytest.mark.parametrize("command", ["run_sweep.py", "analyze.py"])
 def test_flags_are_added_knowingly(command: str, golden: dict[str, Any]) -> None:
     parser = cli.parser() if command == "run_sweep.py" else analyze().parser()
-    assert flags(parser) == golden["flags"][command], "if meant: python tests/sweep/test_golden_ids.py"
+    assert flags(parser) == golden["flags"][command], (
+        "if meant: python tests/sweep/test_golden_ids.py"
+    )
 
 
 if __name__ == "__main__":

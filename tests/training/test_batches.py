@@ -1,4 +1,6 @@
-"""Sets of images of one class: cut, mirrored, rotated and binarised on the device, a batch at a time."""
+"""Sets of images of one class: cut, mirrored, rotated and binarised on the device, a batch at a
+time.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,11 @@ def test_sets_are_disjoint_and_of_one_class() -> None:
     sets = cut(np.arange(100, 111), label, 2, np.random.default_rng(0))
     assert sets.shape == (2 + 1 + 2, 2) and len(np.unique(sets)) == sets.size
     assert (label[sets - 100] == label[sets[:, :1] - 100]).all()
-    seen = {tuple(sorted(row)) for seed in range(40) for row in cut(np.arange(100, 111), label, 2, np.random.default_rng(seed)).tolist()}
+    seen = {
+        tuple(sorted(row))
+        for seed in range(40)
+        for row in cut(np.arange(100, 111), label, 2, np.random.default_rng(seed)).tolist()
+    }
     assert len(seen) == 10 + 1 + 6  # every pair of every class comes up
 
 
@@ -44,7 +50,8 @@ def test_an_epoch_holds_each_set_and_its_copies_and_repeats_by_seed() -> None:
     material = SetMaterial.of(made(), 3, 2, "validation", CPU)
     items = list(material.epoch(5, 1, 6))
     index, motion = (torch.cat([item[name] for item in items]) for name in ("index", "motion"))
-    assert len(index) == 8 * 2 * 3 and index.shape[1] == 3  # 8 classes x 2 sets of 3 from 7 images, thrice
+    # 8 classes x 2 sets of 3 from 7 images, thrice
+    assert len(index) == 8 * 2 * 3 and index.shape[1] == 3
     assert (motion[:, 0] == 0).sum() == 16
     sets, counts = np.unique(index.numpy(), axis=0, return_counts=True)
     assert len(sets) == 16 and (counts == 3).all()
@@ -55,19 +62,29 @@ def test_an_epoch_holds_each_set_and_its_copies_and_repeats_by_seed() -> None:
 
 
 def test_a_copy_count_below_zero_keeps_the_images_of_an_epoch_at_any_set_size() -> None:
-    sizes = {s: sum(len(b.images) for b in batches(SetMaterial.of(made(each=12), s, -1, "validation", CPU), size=1)) for s in (2, 3, 4, 6)}
-    assert sizes == {s: 8 * 12 // s * s for s in (2, 3, 4, 6)}  # sets x (1 + s - 1), Boutin et al. 2022
+    sizes = {
+        s: sum(
+            len(b.images)
+            for b in batches(SetMaterial.of(made(each=12), s, -1, "validation", CPU), size=1)
+        )
+        for s in (2, 3, 4, 6)
+    }
+    # sets x (1 + s - 1), Boutin et al. 2022
+    assert sizes == {s: 8 * 12 // s * s for s in (2, 3, 4, 6)}
 
 
 def test_without_copies_bits_pass_unchanged_and_batches_are_whole() -> None:
     data = made()
     material = SetMaterial.of(data, 2, 0, "validation", CPU)
     items = list(material.epoch(0, 0, 5))
-    assert [len(item["index"]) for item in items] == [5] * 4  # 24 sets: the last 4 wait for another epoch
+    # 24 sets: the last 4 wait for another epoch
+    assert [len(item["index"]) for item in items] == [5] * 4
     for item in items:
         assert set(item) == {"index"}
         images = material.batch(item).images
-        np.testing.assert_array_equal(images[:, :, 0].numpy(), data.images[item["index"].numpy()].astype(np.float32))
+        np.testing.assert_array_equal(
+            images[:, :, 0].numpy(), data.images[item["index"].numpy()].astype(np.float32)
+        )
     few = list(SetMaterial.of(data, 2, 0, "validation", CPU).epoch(0, 0, 1000))
     assert [len(item["index"]) for item in few] == [24]
 
@@ -87,7 +104,9 @@ def test_stochastic_binarisation_has_the_grey_as_its_mean() -> None:
     drawn = np.zeros((len(greys), 9, 9))
     for epoch in range(400):
         for item in material.epoch(0, epoch, 8):
-            drawn[item["index"].flatten().numpy()] += material.batch(item).images.flatten(0, 2).numpy()
+            drawn[item["index"].flatten().numpy()] += (
+                material.batch(item).images.flatten(0, 2).numpy()
+            )
     seen = drawn[: 8 * 7] / 400
     assert np.abs(seen - greys[: 8 * 7] / 255).max() < 5 * 0.5 / math.sqrt(400)
     one, two = ([material.batch(i).images for i in material.validation()] for _ in range(2))
@@ -111,15 +130,22 @@ def test_a_set_turns_as_one_about_its_centre() -> None:
 def test_colour_is_only_mirrored_and_stays_grey_by_grey() -> None:
     material = SetMaterial.of(made(colour=True), 2, 1, "validation", CPU)
     for item in material.epoch(0, 0, 4):
-        assert "uniform" not in item and (item["motion"][:, 2:] == item["motion"][:, :1] * torch.tensor([1.0, 0.0])).all()
+        assert (
+            "uniform" not in item
+            and (item["motion"][:, 2:] == item["motion"][:, :1] * torch.tensor([1.0, 0.0])).all()
+        )
         images = material.batch(item).images
         assert images.shape[1:] == (2, 3, 9, 9) and images.max() <= 1 and images.min() >= 0
 
 
 def test_with_test_classes_driving_the_schedule_validation_classes_train() -> None:
     held, published = (SetMaterial.of(made(), 2, 0, kind, CPU) for kind in ("validation", "test"))
-    assert np.unique(held.train[1]).tolist() == list(range(8)) and np.unique(held.schedule[1]).tolist() == [8, 9]
-    assert np.unique(published.train[1]).tolist() == list(range(10)) and np.unique(published.schedule[1]).tolist() == [10, 11]
+    assert np.unique(held.train[1]).tolist() == list(range(8)) and np.unique(
+        held.schedule[1]
+    ).tolist() == [8, 9]
+    assert np.unique(published.train[1]).tolist() == list(range(10)) and np.unique(
+        published.schedule[1]
+    ).tolist() == [10, 11]
 
 
 def test_a_set_larger_than_every_class_is_refused() -> None:

@@ -19,7 +19,10 @@ from oneshot.training.cuda_graph import Rounds
 from oneshot.training.loop import noise
 from oneshot.training.stack import Stack, matrix_products
 
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
 
 
 def test_losses_gradients_and_drawings_agree_with_the_cpu() -> None:
@@ -29,26 +32,47 @@ def test_losses_gradients_and_drawings_agree_with_the_cpu() -> None:
     results = []
     for device in ("cpu", "cuda"):
         model.to(device).zero_grad()
-        loss = model.players()[0].loss(Pairs(x.to(device), x.flip(0).to(device)), noise.to(device), {"beta": 1.0})["loss"]
+        loss = model.players()[0].loss(
+            Pairs(x.to(device), x.flip(0).to(device)), noise.to(device), {"beta": 1.0}
+        )["loss"]
         loss.mean().backward()
-        gradient = torch.cat([p.grad.flatten().cpu() for p in model.parameters() if p.grad is not None])
-        results.append((loss.detach().cpu(), gradient, model.sample(x.to(device), noise.to(device)).detach().cpu()))
+        gradient = torch.cat(
+            [p.grad.flatten().cpu() for p in model.parameters() if p.grad is not None]
+        )
+        results.append(
+            (
+                loss.detach().cpu(),
+                gradient,
+                model.sample(x.to(device), noise.to(device)).detach().cpu(),
+            )
+        )
     for here, there in zip(*results):
         torch.testing.assert_close(here, there, rtol=1e-3, atol=1e-3)
 
 
 def test_critics_agree_with_the_cpu() -> None:
     torch.manual_seed(0)
-    critic, images = SimCLR(28), (np.random.default_rng(0).random((40, 28, 28)) > 0.8).astype(np.uint8)
+    critic, images = (
+        SimCLR(28),
+        (np.random.default_rng(0).random((40, 28, 28)) > 0.8).astype(np.uint8),
+    )
     here = embed_all(critic, images, "cpu")
-    np.testing.assert_allclose(here, embed_all(critic.to("cuda"), images, "cuda"), rtol=1e-2, atol=1e-2)
+    np.testing.assert_allclose(
+        here, embed_all(critic.to("cuda"), images, "cuda"), rtol=1e-2, atol=1e-2
+    )
 
 
-def rounds(betas: tuple[float, ...], by_graph: bool, count: int, accelerated: bool = False) -> tuple[Rounds, torch.Tensor]:
-    """So many rounds of a stack on fixed batches; the stack, and the losses of every round, [rounds, K]."""
+def rounds(
+    betas: tuple[float, ...], by_graph: bool, count: int, accelerated: bool = False
+) -> tuple[Rounds, torch.Tensor]:
+    """So many rounds of a stack on fixed batches; the stack, and the losses of every round,
+    [rounds, K].
+    """
     rng = np.random.default_rng(0)
     images = torch.from_numpy((rng.random((64, 28, 28)) > 0.8).astype(np.uint8)).to("cuda")
-    material = PairMaterial(images, torch.arange(64, device="cuda") // 8 * 8, np.arange(64), np.arange(8))
+    material = PairMaterial(
+        images, torch.arange(64, device="cuda") // 8 * 8, np.arange(64), np.arange(8)
+    )
     models = []
     for beta in betas:
         torch.manual_seed(0)
@@ -72,7 +96,9 @@ def test_a_graph_of_a_round_replays_what_eager_rounds_do(accelerated: bool) -> N
     assert graphed.by_graph, "recording must not have failed"
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-3)
     assert (got[-4:].mean(0) < got[:4].mean(0)).all()
-    difference = (graphed.stack.sides[0].flat - plain.stack.sides[0].flat).norm() / plain.stack.sides[0].flat.norm()
+    difference = (
+        graphed.stack.sides[0].flat - plain.stack.sides[0].flat
+    ).norm() / plain.stack.sides[0].flat.norm()
     assert difference < 1e-2
 
 
@@ -84,40 +110,80 @@ def test_a_slice_on_a_gpu_ends_where_it_ends_alone() -> None:
 
 @pytest.mark.parametrize("variant", ["small_ns", "small_ctns", "small_chfsgm_multiscale"])
 def test_a_graph_of_a_round_on_sets_replays_what_eager_rounds_do(variant: str) -> None:
-    """Indexing, turning and binarising sets on the device among them, and the running statistics of the normalisations."""
+    """Indexing, turning and binarising sets on the device among them, and the running statistics of
+    the normalisations.
+    """
     device = torch.device("cuda")
-    greys = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (160, 1, 28, 28)).astype(np.uint8)).to(device)
+    greys = torch.from_numpy(
+        np.random.default_rng(0).integers(0, 256, (160, 1, 28, 28)).astype(np.uint8)
+    ).to(device)
     rows = np.arange(160), np.arange(160) // 20
     material = SetMaterial(greys, 255.0, 5, 1, rows, rows)
     variants = [{**set_vae.VARIANTS[variant], "beta": beta} for beta in (0.5, 2.0)]
-    (one, buffers), (other, others) = replayed(lambda k: set_vae.SetVae(set_vae.Config(**variants[k]), 28), material)
+    (one, buffers), (other, others) = replayed(
+        lambda k: set_vae.SetVae(set_vae.Config(**variants[k]), 28), material
+    )
     torch.testing.assert_close(one, other, rtol=2e-2, atol=1e-2)
-    assert all(torch.allclose(b.float(), others[n].float(), rtol=0.1, atol=0.05) for n, b in buffers.items())
+    assert all(
+        torch.allclose(b.float(), others[n].float(), rtol=0.1, atol=0.05)
+        for n, b in buffers.items()
+    )
 
 
-@pytest.mark.parametrize("family", ["dagan:tiny", "dagan:tiny_resnet", "diffusion:tiny", "diffusion:tiny_cross", "diffusion:tiny_film"])
+@pytest.mark.parametrize(
+    "family",
+    [
+        "dagan:tiny",
+        "dagan:tiny_resnet",
+        "diffusion:tiny",
+        "diffusion:tiny_cross",
+        "diffusion:tiny_film",
+    ],
+)
 def test_a_graph_of_a_round_replays_it_for_adversaries_and_diffusion(family: str) -> None:
-    """Two players, of whom one rests at most batches, and a gradient of a gradient; noise by tables that lie on the device."""
+    """Two players, of whom one rests at most batches, and a gradient of a gradient; noise by tables
+    that lie on the device.
+    """
     name, variant = family.split(":")
     module = importlib.import_module(f"oneshot.models.{name}")
     device = torch.device("cuda")
-    images = torch.from_numpy((np.random.default_rng(0).random((160, 28, 28)) > 0.8).astype(np.uint8)).to(device)
-    pairs = PairMaterial(images, torch.arange(160, device=device) // 8 * 8, np.arange(160), np.arange(8))
-    sets = SetMaterial(images.unsqueeze(1), 1.0, 3, 0, (np.arange(160), np.arange(160) // 20), (np.arange(160), np.arange(160) // 20))
+    images = torch.from_numpy(
+        (np.random.default_rng(0).random((160, 28, 28)) > 0.8).astype(np.uint8)
+    ).to(device)
+    pairs = PairMaterial(
+        images, torch.arange(160, device=device) // 8 * 8, np.arange(160), np.arange(8)
+    )
+    sets = SetMaterial(
+        images.unsqueeze(1),
+        1.0,
+        3,
+        0,
+        (np.arange(160), np.arange(160) // 20),
+        (np.arange(160), np.arange(160) // 20),
+    )
     rates = (1e-4, 1e-3)
 
     def build(k: int) -> TrainedFamily:
-        model: TrainedFamily = module.FAMILY(module.Config(**{**module.VARIANTS[variant], "learning_rate": rates[k]}), 28)
+        model: TrainedFamily = module.FAMILY(
+            module.Config(**{**module.VARIANTS[variant], "learning_rate": rates[k]}), 28
+        )
         return model
 
     material = sets if build(0).trains_on is Sets else pairs
     (one, buffers), (other, others) = replayed(build, material)
     torch.testing.assert_close(one, other, rtol=2e-2, atol=1e-2)
-    assert all(torch.allclose(b.float(), others[n].float(), rtol=0.1, atol=0.05) for n, b in buffers.items())
+    assert all(
+        torch.allclose(b.float(), others[n].float(), rtol=0.1, atol=0.05)
+        for n, b in buffers.items()
+    )
 
 
-def replayed(build: Callable[[int], TrainedFamily], material: Material) -> list[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
-    """Four epochs of a stack of two, played directly and by graph: the losses of every round [rounds, 2], and the buffers at the end."""
+def replayed(
+    build: Callable[[int], TrainedFamily], material: Material
+) -> list[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
+    """Four epochs of a stack of two, played directly and by graph: the losses of every round
+    [rounds, 2], and the buffers at the end.
+    """
     device, ended = torch.device("cuda"), []
     items: list[Item] = [item for epoch in range(4) for item in material.epoch(0, epoch, 16)]
     for by_graph in (False, True):
@@ -126,7 +192,10 @@ def replayed(build: Callable[[int], TrainedFamily], material: Material) -> list[
             torch.manual_seed(0)
             models.append(build(k))
         played = Rounds(Stack(models, device), material.batch, by_graph)
-        hyper = {n: torch.tensor([m.hyper(0)[n] for m in models], device=device) for n in models[0].hyper(0)}
+        hyper = {
+            n: torch.tensor([m.hyper(0)[n] for m in models], device=device)
+            for n in models[0].hyper(0)
+        }
         losses = []
         for i, item in enumerate(items):
             given = noise(0, ("test", i), len(item["index"]), models[0].noise_shape, device)
@@ -144,5 +213,7 @@ def test_sets_of_twenty_at_50_pixels_train_in_batches_of_a_hundred_within_4_gb()
     images = (torch.rand(100, 20, 1, 50, 50, device="cuda") > 0.9).float()
     hyper = {n: torch.tensor([v], device="cuda") for n, v in stack.template.hyper(0).items()}
     for _ in range(2):
-        stack.play(Sets(images), torch.randn(100, *stack.template.noise_shape, device="cuda"), hyper, (0,))
+        stack.play(
+            Sets(images), torch.randn(100, *stack.template.noise_shape, device="cuda"), hyper, (0,)
+        )
     assert torch.cuda.max_memory_allocated() < 4e9

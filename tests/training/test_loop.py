@@ -28,18 +28,38 @@ def model(**changed: Any) -> VaeStn:
     return VaeStn(Config(**{**VARIANTS["tiny"], "epochs": 5, **changed}), SIZE)
 
 
-def train(family: VaeStn, store: Store, key: str = "c.pt", every: float = 0.0, stop_after: int | None = None, seed: int = 3) -> Training:
+def train(
+    family: VaeStn,
+    store: Store,
+    key: str = "c.pt",
+    every: float = 0.0,
+    stop_after: int | None = None,
+    seed: int = 3,
+) -> Training:
     seen: list[int] = []
     stop = (lambda: len(seen) >= stop_after) if stop_after is not None else (lambda: False)
-    ended = fit([family], material(), seed, [Checkpoint(store, key, every)], lambda epoch, epochs, row: seen.append(epoch), stop)[0]
+    ended = fit(
+        [family],
+        material(),
+        seed,
+        [Checkpoint(store, key, every)],
+        lambda epoch, epochs, row: seen.append(epoch),
+        stop,
+    )[0]
     if isinstance(ended, Diverged):
         raise ended
     return ended
 
 
 def same(a: Training, b: Training) -> bool:
-    weights = all(torch.equal(a.end[k], b.end[k]) and torch.equal(a.best[k], b.best[k]) for k in a.end)
-    return weights and a.curve == b.curve and (a.best_epoch, a.epochs_done) == (b.best_epoch, b.epochs_done)
+    weights = all(
+        torch.equal(a.end[k], b.end[k]) and torch.equal(a.best[k], b.best[k]) for k in a.end
+    )
+    return (
+        weights
+        and a.curve == b.curve
+        and (a.best_epoch, a.epochs_done) == (b.best_epoch, b.epochs_done)
+    )
 
 
 def test_a_resumed_training_equals_an_unbroken_one_to_the_bit(tmp_path: Path) -> None:
@@ -57,7 +77,9 @@ def test_the_schedule_and_the_best_epoch_survive_a_resume(tmp_path: Path) -> Non
     store = Store(tmp_path)
     settings = dict(epochs=12, plateau=1, learning_rate=0.2)
     whole = train(model(**settings), store, "whole.pt", every=1e9)
-    assert len(set(whole.curve["learning_rate"])) > 1, "the schedule must have moved for this test to mean anything"
+    assert len(set(whole.curve["learning_rate"])) > 1, (
+        "the schedule must have moved for this test to mean anything"
+    )
     with pytest.raises(Stopped):
         train(model(**settings), store, every=1e9, stop_after=9)
     assert same(train(model(**settings), store), whole)
@@ -65,13 +87,24 @@ def test_the_schedule_and_the_best_epoch_survive_a_resume(tmp_path: Path) -> Non
 
 def test_training_learns_and_its_curve_is_whole(tmp_path: Path) -> None:
     done = train(model(epochs=20, learning_rate=0.01), Store(tmp_path))
-    assert done.curve["epoch"] == list(range(20)) and done.curve["train_loss"][-1] < 0.95 * done.curve["train_loss"][0]
-    assert done.best_loss == min(done.curve["validation_loss"]) == done.curve["validation_loss"][done.best_epoch]
+    assert (
+        done.curve["epoch"] == list(range(20))
+        and done.curve["train_loss"][-1] < 0.95 * done.curve["train_loss"][0]
+    )
+    assert (
+        done.best_loss
+        == min(done.curve["validation_loss"])
+        == done.curve["validation_loss"][done.best_epoch]
+    )
 
 
 def test_the_seed_makes_the_training(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    one, two, other = train(model(), store, "a"), train(model(), store, "b"), train(model(), store, "c", seed=4)
+    one, two, other = (
+        train(model(), store, "a"),
+        train(model(), store, "b"),
+        train(model(), store, "c", seed=4),
+    )
     assert same(one, two) and one.curve["train_loss"] != other.curve["train_loss"]
 
 
@@ -105,9 +138,27 @@ def test_published_schedule_uses_the_test_classes_and_holds_none_out() -> None:
 
     names = tuple("abcdef")
     images = np.zeros((12, SIZE, SIZE), np.uint8)
-    data = DataSet("made", "fixed", "0", images, np.arange(6).repeat(2), names, np.array([0, 1]), np.array([2, 3]), np.array([4, 5]))
-    held, published = (PairMaterial.of(data, np.arange(0, 12, 2), kind, torch.device("cpu")) for kind in ("validation", "test"))
+    data = DataSet(
+        "made",
+        "fixed",
+        "0",
+        images,
+        np.arange(6).repeat(2),
+        names,
+        np.array([0, 1]),
+        np.array([2, 3]),
+        np.array([4, 5]),
+    )
+    held, published = (
+        PairMaterial.of(data, np.arange(0, 12, 2), kind, torch.device("cpu"))
+        for kind in ("validation", "test")
+    )
     assert held.train.tolist() == [0, 1, 2, 3] and held.schedule.tolist() == [4, 5, 6, 7]
-    assert published.train.tolist() == list(range(8)) and published.schedule.tolist() == [8, 9, 10, 11]
+    assert published.train.tolist() == list(range(8)) and published.schedule.tolist() == [
+        8,
+        9,
+        10,
+        11,
+    ]
     pairs = held.batch({"index": torch.tensor([1, 3])})
     assert pairs.target.shape == (2, 1, SIZE, SIZE) and held.exemplar[[1, 3]].tolist() == [0, 2]

@@ -1,4 +1,6 @@
-"""Stacked training: the rules of a row are the library's, a slice ends where it would end alone, and a bad slice harms no other."""
+"""Stacked training: the rules of a row are the library's, a slice ends where it would end alone,
+and a bad slice harms no other.
+"""
 
 from __future__ import annotations
 
@@ -39,30 +41,50 @@ def model(kind: type[VaeStn] = VaeStn, **changed: Any) -> VaeStn:
     return kind(Config(**{**VARIANTS["tiny"], "epochs": 5, **changed}), SIZE)
 
 
-def train(families: Sequence[TrainedFamily], folder: Path, every: float = 1e9, stop_after: int | None = None) -> list[Training | Diverged]:
+def train(
+    families: Sequence[TrainedFamily],
+    folder: Path,
+    every: float = 1e9,
+    stop_after: int | None = None,
+) -> list[Training | Diverged]:
     """Checkpoint k lies in folder/k.pt."""
     seen: list[int] = []
     checkpoints = [Checkpoint(Store(folder), f"{k}.pt", every) for k in range(len(families))]
     stop = (lambda: len(seen) >= stop_after) if stop_after is not None else (lambda: False)
-    return fit(families, material(), 3, checkpoints, lambda epoch, epochs, row: seen.append(epoch), stop)
+    return fit(
+        families, material(), 3, checkpoints, lambda epoch, epochs, row: seen.append(epoch), stop
+    )
 
 
 def players(rates: list[float], *limits: list[float]) -> list[Player]:
     """Players that only move; limits: clips, clamps, decays."""
     each = zip(*limits) if limits else [()] * len(rates)
     names = ("clip", "clamp", "weight_decay")
-    return [Player("p", list, lambda *_: {}, rate, **dict(zip(names, values))) for rate, values in zip(rates, each)]
+    return [
+        Player("p", list, lambda *_: {}, rate, **dict(zip(names, values)))
+        for rate, values in zip(rates, each)
+    ]
 
 
 @pytest.mark.parametrize("way", ["row_by_row", "all_rows"])
-def test_moves_are_those_of_the_librarys_adam_and_clipping(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_moves_are_those_of_the_librarys_adam_and_clipping(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Moves, "row_by_row", getattr(Moves, way))
     torch.manual_seed(0)
-    rates, clips, clamps, decays = [1e-3, 1e-1, 3e-2], [0.5, 0.0, 20.0], [0.0, 1.0, 2.0], [0.0, 1e-2, 0.1]
+    rates, clips, clamps, decays = (
+        [1e-3, 1e-1, 3e-2],
+        [0.5, 0.0, 20.0],
+        [0.0, 1.0, 2.0],
+        [0.0, 1e-2, 0.1],
+    )
     start = torch.randn(3, 300)
     flat, moves = start.clone(), Moves.begin(start, players(rates, clips, clamps, decays))
     theirs = [nn.Parameter(row.clone()) for row in start]
-    optimisers = [torch.optim.Adam([p], lr=rate, weight_decay=decay) for p, rate, decay in zip(theirs, rates, decays)]
+    optimisers = [
+        torch.optim.Adam([p], lr=rate, weight_decay=decay)
+        for p, rate, decay in zip(theirs, rates, decays)
+    ]
     for _ in range(40):
         gradient = torch.randn(3, 300) * 3
         for p, optimiser, row, clip, clamp in zip(theirs, optimisers, gradient, clips, clamps):
@@ -73,7 +95,9 @@ def test_moves_are_those_of_the_librarys_adam_and_clipping(way: str, monkeypatch
                 nn.utils.clip_grad_norm_([p], clip)
             optimiser.step()
         moves.move(flat, gradient, torch.zeros(3))
-    torch.testing.assert_close(flat, torch.stack([p.detach() for p in theirs]), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        flat, torch.stack([p.detach() for p in theirs]), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_schedules_are_those_of_the_library() -> None:
@@ -81,15 +105,25 @@ def test_schedules_are_those_of_the_library() -> None:
     losses = torch.from_numpy(np.cumsum(rng.normal(-0.02, 1, (80, 3)), 0) + 100)
     losses[60:, 1] = float("nan")
     rates, patience = [0.1, 1e-3, 5e-8], [2, 5, 1]
-    plateau, rate = Plateau.begin(patience, losses), torch.tensor(rates, dtype=torch.float64).unsqueeze(1)
+    plateau, rate = (
+        Plateau.begin(patience, losses),
+        torch.tensor(rates, dtype=torch.float64).unsqueeze(1),
+    )
     optimisers = [torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=r) for r in rates]
-    theirs = [torch.optim.lr_scheduler.ReduceLROnPlateau(o, patience=p, factor=0.5) for o, p in zip(optimisers, patience)]
+    theirs = [
+        torch.optim.lr_scheduler.ReduceLROnPlateau(o, patience=p, factor=0.5)
+        for o, p in zip(optimisers, patience)
+    ]
     for row in losses:
         plateau.end_epoch(row, rate)
         for schedule, value in zip(theirs, row.tolist()):
             schedule.step(value)
-        assert rate[:, 0].tolist() == pytest.approx([o.param_groups[0]["lr"] for o in optimisers], rel=1e-12)
-    assert (rate[:, 0] < torch.tensor(rates, dtype=torch.float64)).all(), "every schedule must have moved for this test to mean anything"
+        assert rate[:, 0].tolist() == pytest.approx(
+            [o.param_groups[0]["lr"] for o in optimisers], rel=1e-12
+        )
+    assert (rate[:, 0] < torch.tensor(rates, dtype=torch.float64)).all(), (
+        "every schedule must have moved for this test to mean anything"
+    )
     never, still = Plateau.begin([0], losses), torch.ones(1, 1, dtype=torch.float64)
     for _ in range(9):
         never.end_epoch(torch.ones(1), still)
@@ -109,7 +143,9 @@ def test_deferred_weight_gradients_equal_ordinary_ones(low: bool, tolerance: flo
             total = total + x.square().sum()
         return total
 
-    plain = torch.autograd.grad(loop(lambda t, x: x @ weight.transpose(1, 2) + bias.unsqueeze(1)), (weight, bias))
+    plain = torch.autograd.grad(
+        loop(lambda t, x: x @ weight.transpose(1, 2) + bias.unsqueeze(1)), (weight, bias)
+    )
     deferred = Deferred(weight, bias, 3, 5, low)
 
     def late(t: int, x: Tensor) -> Tensor:
@@ -124,13 +160,21 @@ def test_deferred_weight_gradients_equal_ordinary_ones(low: bool, tolerance: flo
 def test_the_stacked_form_equals_vmap_and_each_model_alone(changed: dict[str, Any]) -> None:
     models = [VaeStn(Config(**{**VARIANTS["tiny"], **changed}), SIZE) for _ in range(3)]
     x = (torch.rand(6, 1, SIZE, SIZE) > 0.8).float()
-    pairs, given, hyper = Pairs(x, x.flip(0)), torch.randn(6, *models[0].noise_shape), {"beta": torch.tensor([0.0, 1.0, 4.0])}
+    pairs, given, hyper = (
+        Pairs(x, x.flip(0)),
+        torch.randn(6, *models[0].noise_shape),
+        {"beta": torch.tensor([0.0, 1.0, 4.0])},
+    )
     stack = Stack(models, CPU)
     side = stack.sides[0]
     fast = stack._losses(0, pairs, given, hyper)
     slow = by_vmap(stack.template, 0, side.weights(), pairs, given, hyper)
-    gradients = [torch.autograd.grad(losses["loss"].mean(1).sum(), side.flat)[0] for losses in (fast, slow)]
-    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-5 * gradients[1].abs().max().item())
+    gradients = [
+        torch.autograd.grad(losses["loss"].mean(1).sum(), side.flat)[0] for losses in (fast, slow)
+    ]
+    torch.testing.assert_close(
+        gradients[0], gradients[1], rtol=1e-4, atol=1e-5 * gradients[1].abs().max().item()
+    )
     for k, one in enumerate(models):
         alone = one.players()[0].loss(pairs, given, {"beta": float(hyper["beta"][k])})
         for name, value in alone.items():
@@ -184,8 +228,14 @@ def test_a_slice_ends_where_the_point_ends_alone(tmp_path: Path) -> None:
         for name in alone.curve:
             assert together.curve[name] == pytest.approx(alone.curve[name], rel=2e-4), name
         difference = torch.cat([(together.end[n] - alone.end[n]).flatten() for n in alone.end])
-        assert difference.norm() < 2e-3 * torch.cat([w.flatten() for w in alone.end.values()]).norm()
-        assert together.best_epoch == alone.best_epoch and together.how == "stack of 4, eager" and alone.how == "eager"
+        assert (
+            difference.norm() < 2e-3 * torch.cat([w.flatten() for w in alone.end.values()]).norm()
+        )
+        assert (
+            together.best_epoch == alone.best_epoch
+            and together.how == "stack of 4, eager"
+            and alone.how == "eager"
+        )
     rates = [t.curve["learning_rate"] for t in stacked if isinstance(t, Training)]
     assert len({tuple(r) for r in rates}) == 4 or len(set(rates[1])) > 1
 
@@ -199,14 +249,24 @@ class Poisoned(VaeStn):
 
 def test_a_slice_that_diverges_harms_no_other(tmp_path: Path) -> None:
     good = [dict(beta=b) for b in (0.5, 1.0, 2.0)]
-    healthy = train([model(**good[0]), model(), *[model(**s) for s in good[1:]]], tmp_path / "healthy")
-    mixed = train([model(**good[0]), model(Poisoned), *[model(**s) for s in good[1:]]], tmp_path / "mixed")
+    healthy = train(
+        [model(**good[0]), model(), *[model(**s) for s in good[1:]]], tmp_path / "healthy"
+    )
+    mixed = train(
+        [model(**good[0]), model(Poisoned), *[model(**s) for s in good[1:]]], tmp_path / "mixed"
+    )
     assert isinstance(mixed[1], Diverged) and "epoch 2" in str(mixed[1])
-    assert mixed[1].training is not None and mixed[1].training.epochs_done == 2 and len(mixed[1].training.curve["epoch"]) == 2
+    assert (
+        mixed[1].training is not None
+        and mixed[1].training.epochs_done == 2
+        and len(mixed[1].training.curve["epoch"]) == 2
+    )
     for k in (0, 2, 3):
         a, b = healthy[k], mixed[k]
         assert isinstance(a, Training) and isinstance(b, Training)
-        assert a.curve == b.curve and all(torch.equal(a.end[n], b.end[n]) for n in a.end), "not one bit may differ"
+        assert a.curve == b.curve and all(torch.equal(a.end[n], b.end[n]) for n in a.end), (
+            "not one bit may differ"
+        )
 
 
 def test_a_stack_shrinks_once_a_third_of_it_is_dead(tmp_path: Path) -> None:
@@ -220,7 +280,9 @@ def test_a_stack_shrinks_once_a_third_of_it_is_dead(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("way", ["row_by_row", "all_rows"])
-def test_a_row_passes_over_bad_batches_as_if_they_had_not_been(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_passes_over_bad_batches_as_if_they_had_not_been(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Moves, "row_by_row", getattr(Moves, way))
     torch.manual_seed(0)
     start, gradients = torch.ones(2, 8), torch.randn(5, 2, 8)
@@ -241,7 +303,9 @@ def test_a_row_passes_over_bad_batches_as_if_they_had_not_been(way: str, monkeyp
 
 
 @pytest.mark.parametrize("way", ["row_by_row", "all_rows"])
-def test_a_row_that_dies_keeps_its_last_good_parameters(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_dies_keeps_its_last_good_parameters(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Moves, "row_by_row", getattr(Moves, way))
     start = torch.ones(3, 8)
     flat, moves = start.clone(), Moves.begin(start, players([0.1] * 3))
@@ -252,7 +316,11 @@ def test_a_row_that_dies_keeps_its_last_good_parameters(way: str, monkeypatch: p
     moves.move(flat, bad, torch.tensor([0.0, 0.0, float("inf")]))
     moves.move(flat, torch.ones(3, 8), torch.zeros(3))
     assert moves.alive[:, 0].tolist() == [True, False, False]
-    assert torch.equal(flat[1:], before[1:]) and (flat[0] < before[0]).all() and torch.isfinite(flat).all()
+    assert (
+        torch.equal(flat[1:], before[1:])
+        and (flat[0] < before[0]).all()
+        and torch.isfinite(flat).all()
+    )
 
 
 def test_slices_resume_alone_or_together_from_their_own_epochs(tmp_path: Path) -> None:
@@ -262,13 +330,18 @@ def test_slices_resume_alone_or_together_from_their_own_epochs(tmp_path: Path) -
     ahead = tmp_path / "ahead"
     ahead.mkdir()
     (ahead / "0.pt").write_bytes((tmp_path / "parts" / "0.pt").read_bytes())
-    with pytest.raises(Stopped, match="after epoch 3 of 5"):  # the first slice alone, one epoch further than the second
+    # the first slice alone, one epoch further than the second
+    with pytest.raises(Stopped, match="after epoch 3 of 5"):
         train([model(beta=0.5)], ahead, stop_after=1)
     (ahead / "1.pt").write_bytes((tmp_path / "parts" / "1.pt").read_bytes())
     resumed = train([model(beta=b) for b in (0.5, 2.0)], ahead)
     for a, b in zip(whole, resumed):
         assert isinstance(a, Training) and isinstance(b, Training)
-        assert b.curve["epoch"] == list(range(5)) and b.best_epoch == a.best_epoch and b.how == "stack of 2, eager"
+        assert (
+            b.curve["epoch"] == list(range(5))
+            and b.best_epoch == a.best_epoch
+            and b.how == "stack of 2, eager"
+        )
         for name in a.curve:
             assert b.curve[name] == pytest.approx(a.curve[name], rel=1e-4), name
 
@@ -288,7 +361,12 @@ class Toy(TrainedFamily):
     def __init__(self, config: ToyConfig):
         super().__init__()
         self.config, self.image_size = config, SIZE
-        self.draws = nn.Sequential(nn.Conv2d(1, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3), nn.ReLU(), nn.Conv2d(3, 1, 3, padding=1))
+        self.draws = nn.Sequential(
+            nn.Conv2d(1, 3, 3, padding=1, bias=False),
+            nn.BatchNorm2d(3),
+            nn.ReLU(),
+            nn.Conv2d(3, 1, 3, padding=1),
+        )
         self.judges = nn.Sequential(nn.Flatten(), nn.Linear(SIZE * SIZE, 1))
 
     @property
@@ -300,8 +378,13 @@ class Toy(TrainedFamily):
 
     def players(self) -> list[Player]:
         rate = self.config.learning_rate
-        judge = Player("judge", lambda: list(self.judges.parameters()), self._judge, rate, betas=(0.0, 0.9))
-        return [judge, Player("artist", lambda: list(self.draws.parameters()), self._draw, rate, every=2)]
+        judge = Player(
+            "judge", lambda: list(self.judges.parameters()), self._judge, rate, betas=(0.0, 0.9)
+        )
+        return [
+            judge,
+            Player("artist", lambda: list(self.draws.parameters()), self._draw, rate, every=2),
+        ]
 
     def _judge(self, pairs: Pairs, noise: Tensor, hyper: Hyper) -> Losses:
         drawn = self.sample(pairs.exemplar, noise)
@@ -321,7 +404,11 @@ def toy(**changed: Any) -> Toy:
 
 
 def test_any_family_stacks_by_vmap_with_two_players_and_running_statistics(tmp_path: Path) -> None:
-    settings: list[dict[str, Any]] = [dict(weight=0.1), dict(weight=1.0, learning_rate=3e-3), dict(weight=3.0)]
+    settings: list[dict[str, Any]] = [
+        dict(weight=0.1),
+        dict(weight=1.0, learning_rate=3e-3),
+        dict(weight=3.0),
+    ]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         stacked = train([toy(**s) for s in settings], tmp_path / "stack")
@@ -329,14 +416,20 @@ def test_any_family_stacks_by_vmap_with_two_players_and_running_statistics(tmp_p
         (alone,) = train([toy(**s)], tmp_path / f"solo{k}")
         together = stacked[k]
         assert isinstance(alone, Training) and isinstance(together, Training)
-        assert together.curve["validation_loss"] == pytest.approx(alone.curve["validation_loss"], rel=1e-3, abs=1e-4)
+        assert together.curve["validation_loss"] == pytest.approx(
+            alone.curve["validation_loss"], rel=1e-3, abs=1e-4
+        )
         assert set(alone.end) == set(toy().state_dict())
         for name in alone.end:
-            torch.testing.assert_close(together.end[name].float(), alone.end[name].float(), rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(
+                together.end[name].float(), alone.end[name].float(), rtol=1e-3, atol=1e-4
+            )
         assert int(together.end["draws.1.num_batches_tracked"]) > 0
 
 
-def test_a_stack_that_raises_trains_as_halves_and_a_point_that_raises_ends_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stack_that_raises_trains_as_halves_and_a_point_that_raises_ends_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     trained: list[int] = []
 
     def fit_at_most_two(members: Sequence[Any], *rest: Any) -> dict[str, Any]:
@@ -364,7 +457,9 @@ def test_a_stack_that_raises_trains_as_halves_and_a_point_that_raises_ends_alone
     assert [k for k, v in found.items() if isinstance(v, RuntimeError)] == ["5"]
 
 
-def test_a_stack_that_raises_while_it_is_stored_does_not_train_again_what_was_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stack_that_raises_while_it_is_stored_does_not_train_again_what_was_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """As on a full disk: the first of four trainings is stored when the second cannot be."""
     stored: dict[str, Training] = {}
     trained: list[list[str]] = []
@@ -390,7 +485,9 @@ def test_a_stack_that_raises_while_it_is_stored_does_not_train_again_what_was_st
     assert trained == [["a", "b", "c", "d"], ["b"], ["c", "d"]] and set(found) == set("abcd")
 
 
-def test_checkpoints_of_a_stack_are_written_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoints_of_a_stack_are_written_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each waits for the others at the door: one after the other, none would get through."""
     whole, door, through = Checkpoint.save, threading.Barrier(3, timeout=30), []
 

@@ -1,4 +1,6 @@
-"""What the sweeps of a results folder share: made once, of what is missing only, and made again where it is damaged."""
+"""What the sweeps of a results folder share: made once, of what is missing only, and made again
+where it is damaged.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +79,9 @@ PROTONET = "epochs=1, episodes_per_epoch=2, train_ways=5, train_queries=2"
 
 
 def write(path: Path, axes: str = "drawings_per_class=[2]", **changed: Any) -> Path:
-    path.write_text(SWEEP.format(axes=axes, **dict(size=SIZE, simclr=SIMCLR, protonet=PROTONET) | changed))
+    path.write_text(
+        SWEEP.format(axes=axes, **dict(size=SIZE, simclr=SIMCLR, protonet=PROTONET) | changed)
+    )
     return path
 
 
@@ -119,7 +123,11 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     for family in (simclr, protonet):
 
-        def spied(*given: Any, name: str = family.__name__.rpartition(".")[2], real: Callable[..., Any] = family.train) -> Any:
+        def spied(
+            *given: Any,
+            name: str = family.__name__.rpartition(".")[2],
+            real: Callable[..., Any] = family.train,
+        ) -> Any:
             names.append(name)
             return real(*given)
 
@@ -127,13 +135,18 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-# --- only what is missing --------------------------------------------------------------------------------------------------------------
+# --- only what is missing
+# -----------------------------------------------------------------------------
 
 
 def test_medoids_are_computed_once_for_all_exemplars_and_protocols(
     tmp_path: Path, store: Store, embedded: list[int], trained: list[str]
 ) -> None:
-    chosen = some_points(tmp_path, 'exemplar=["first", "random", "medoid"], protocol=["expected", "episodes"]', size=SIZE)
+    chosen = some_points(
+        tmp_path,
+        'exemplar=["first", "random", "medoid"], protocol=["expected", "episodes"]',
+        size=SIZE,
+    )
     assert len(chosen) == 6
     for point in chosen:
         assert inputs.missing(point, store)
@@ -143,20 +156,28 @@ def test_medoids_are_computed_once_for_all_exemplars_and_protocols(
     medoids = inputs.load(chosen[-1], store, CPU).exemplars
     simclr_of = inputs._read_critic(chosen[0].simclr, SIZE, store, CPU)
     assert np.array_equal(medoids, inputs.choose_exemplars(made(), "medoid", simclr_of, 0, CPU))
-    assert inputs.load(chosen[0], store, CPU).exemplars.tolist() == list(range(0, CLASSES * EACH, EACH))
+    assert inputs.load(chosen[0], store, CPU).exemplars.tolist() == list(
+        range(0, CLASSES * EACH, EACH)
+    )
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_only_what_is_missing_is_made(part: str, tmp_path: Path, store: Store, embedded: list[int], trained: list[str]) -> None:
+def test_only_what_is_missing_is_made(
+    part: str, tmp_path: Path, store: Store, embedded: list[int], trained: list[str]
+) -> None:
     (point,) = some_points(tmp_path)
     inputs.prepare(point, store, CPU)
     where, before = inputs.keys(point), files(store)
     embedded.clear(), trained.clear()  # type: ignore[func-returns-value]
     store.delete(where[part])
     inputs.prepare(point, store, CPU)
-    assert trained == [part] * (part in ("simclr", "protonet")) and embedded == [CLASSES * EACH] * (part == "exemplars")
+    assert trained == [part] * (part in ("simclr", "protonet")) and embedded == [CLASSES * EACH] * (
+        part == "exemplars"
+    )
     after = files(store)
-    assert after.keys() == before.keys() and {key for key in after if after[key] != before[key]} <= {where[part]}
+    assert after.keys() == before.keys() and {
+        key for key in after if after[key] != before[key]
+    } <= {where[part]}
 
 
 def files(store: Store) -> dict[str, bytes]:
@@ -177,9 +198,16 @@ def published(tmp_path: Path) -> dict[str, str]:
     return settings
 
 
-@pytest.mark.parametrize(("exemplar", "images"), [("first", TEST * EACH), ("medoid", CLASSES * EACH)])
+@pytest.mark.parametrize(
+    ("exemplar", "images"), [("first", TEST * EACH), ("medoid", CLASSES * EACH)]
+)
 def test_imported_critics_embed_the_test_classes_only_unless_models_need_all(
-    exemplar: str, images: int, tmp_path: Path, store: Store, embedded: list[int], published: dict[str, str]
+    exemplar: str,
+    images: int,
+    tmp_path: Path,
+    store: Store,
+    embedded: list[int],
+    published: dict[str, str],
 ) -> None:
     (point,) = some_points(tmp_path, f'exemplar=["{exemplar}"]', size=50, **published)
     inputs.prepare(point, store, CPU)
@@ -192,7 +220,8 @@ def test_imported_critics_embed_the_test_classes_only_unless_models_need_all(
     assert quality is not None and quality["test_recognizability"] == same["test_recognizability"]
 
 
-# --- one maker at a time ---------------------------------------------------------------------------------------------------------------
+# --- one maker at a time
+# -----------------------------------------------------------------------------
 
 
 PROCESS = """
@@ -223,7 +252,9 @@ class Run:
     def __init__(self, folder: Path, name: str):
         self.folder, self.name = folder, name
         write(folder / f"{name}.py", "drawings_per_class=[2, 3]")
-        code = textwrap.dedent(PROCESS.format(tests=str(ROOT / "tests" / "support"), folder=str(folder)))
+        code = textwrap.dedent(
+            PROCESS.format(tests=str(ROOT / "tests" / "support"), folder=str(folder))
+        )
         self.err = (folder / f"{name}.err").open("w")
         self.process = subprocess.Popen(
             [sys.executable, "-c", code, name],
@@ -241,7 +272,15 @@ class Run:
 
     def trained(self) -> list[str]:
         log = self.folder / "trained"
-        return [line.split()[1] for line in log.read_text().splitlines() if line.startswith(f"{self.name} ")] if log.exists() else []
+        return (
+            [
+                line.split()[1]
+                for line in log.read_text().splitlines()
+                if line.startswith(f"{self.name} ")
+            ]
+            if log.exists()
+            else []
+        )
 
     def until(self, condition: Callable[[], bool], seconds: float = 120) -> None:
         end = time.monotonic() + seconds
@@ -276,11 +315,19 @@ def rows_of(folder: Path, name: str) -> pd.DataFrame:
     return pd.read_parquet(folder / "results" / name / "points.parquet")
 
 
-HUMAN = ["human_diversity", "human_recognizability", "human_originality", "simclr_id", "protonet_id"]
+HUMAN = [
+    "human_diversity",
+    "human_recognizability",
+    "human_originality",
+    "simclr_id",
+    "protonet_id",
+]
 
 
 @pytest.mark.slow
-def test_of_two_sweeps_at_once_one_makes_the_critics_and_both_use_them(two: tuple[Run, Run], tmp_path: Path) -> None:
+def test_of_two_sweeps_at_once_one_makes_the_critics_and_both_use_them(
+    two: tuple[Run, Run], tmp_path: Path
+) -> None:
     first, second = two
     second.let_go()
     first.let_go()
@@ -295,7 +342,9 @@ def test_of_two_sweeps_at_once_one_makes_the_critics_and_both_use_them(two: tupl
 
 
 @pytest.mark.slow
-def test_where_the_maker_is_killed_the_next_one_takes_over(two: tuple[Run, Run], tmp_path: Path) -> None:
+def test_where_the_maker_is_killed_the_next_one_takes_over(
+    two: tuple[Run, Run], tmp_path: Path
+) -> None:
     first, second = two
     second.let_go()
     first.process.send_signal(signal.SIGKILL)
@@ -306,7 +355,9 @@ def test_where_the_maker_is_killed_the_next_one_takes_over(two: tuple[Run, Run],
     assert set(rows.status) == {"done"} and len(rows) == 2
 
 
-def test_what_another_one_has_stored_is_used_and_not_replaced(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_another_one_has_stored_is_used_and_not_replaced(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A maker that was taken for dead, and ends after the one that took its work over."""
     (point,) = some_points(tmp_path)
     other = simclr.SimCLR(SIZE)
@@ -325,13 +376,20 @@ def test_what_another_one_has_stored_is_used_and_not_replaced(tmp_path: Path, st
     for name, value in used.simclr.state_dict().items():
         assert torch.equal(value, other.state_dict()[name])
     quality = notes.stored(store, point.simclr.quality_key)
-    assert quality is not None and quality["test_loss"] == simclr.quality(other.eval(), made(), None, 0, CPU)["test_loss"]
+    assert (
+        quality is not None
+        and quality["test_loss"] == simclr.quality(other.eval(), made(), None, 0, CPU)["test_loss"]
+    )
 
 
-def test_weights_without_their_quality_are_judged_and_not_trained_again(tmp_path: Path, store: Store, trained: list[str]) -> None:
+def test_weights_without_their_quality_are_judged_and_not_trained_again(
+    tmp_path: Path, store: Store, trained: list[str]
+) -> None:
     (point,) = some_points(tmp_path)
     inputs.prepare(point, store, CPU)
-    before = {spec.id: notes.stored(store, spec.quality_key) for spec in (point.simclr, point.protonet)}
+    before = {
+        spec.id: notes.stored(store, spec.quality_key) for spec in (point.simclr, point.protonet)
+    }
     for spec in (point.simclr, point.protonet):
         store.delete(spec.quality_key)
     assert inputs.missing(point, store) == ["simclr", "protonet"]
@@ -339,11 +397,17 @@ def test_weights_without_their_quality_are_judged_and_not_trained_again(tmp_path
     inputs.prepare(point, store, CPU)
     for spec in (point.simclr, point.protonet):
         old, new = before[spec.id], notes.stored(store, spec.quality_key)
-        assert old is not None and new is not None and all(old[n] == v for n, v in new.items() if n != "curve")
+        assert (
+            old is not None
+            and new is not None
+            and all(old[n] == v for n, v in new.items() if n != "curve")
+        )
     assert not trained and inputs.missing(point, store) == []
 
 
-def test_a_quality_is_not_written_before_its_weights(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quality_is_not_written_before_its_weights(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (point,) = some_points(tmp_path)
     created: list[str] = []
     real = Store.create
@@ -360,7 +424,8 @@ def test_a_quality_is_not_written_before_its_weights(tmp_path: Path, store: Stor
     assert len(keys) == len(set(keys)) == 6
 
 
-# --- damage ----------------------------------------------------------------------------------------------------------------------------
+# --- damage
+# -----------------------------------------------------------------------------
 
 
 def flipped(content: bytes, rng: random.Random) -> bytes:
@@ -383,13 +448,17 @@ def test_any_flipped_bit_is_noticed(tmp_path: Path, store: Store) -> None:
         for _ in range(40 if key.endswith(".pt") else 400):
             path.write_bytes(flipped(whole, rng))
             if inputs._whole(key, store):  # a space or a line's end that says nothing
-                assert key.endswith(".json") and notes.decode(path.read_bytes()) == notes.decode(whole), key
+                assert key.endswith(".json") and notes.decode(path.read_bytes()) == notes.decode(
+                    whole
+                ), key
         path.write_bytes(whole)
     assert inputs.missing(point, store) == []
 
 
 @pytest.mark.parametrize("part", [*PARTS, "quality"])
-def test_what_is_damaged_is_set_aside_and_made_again(part: str, tmp_path: Path, store: Store, trained: list[str]) -> None:
+def test_what_is_damaged_is_set_aside_and_made_again(
+    part: str, tmp_path: Path, store: Store, trained: list[str]
+) -> None:
     (point,) = some_points(tmp_path)
     inputs.prepare(point, store, CPU)
     before = inputs.load(point, store, CPU)
@@ -417,7 +486,11 @@ def test_people_are_scored_again_when_other_weights_took_the_place_of_damaged_on
     path = Path(store.path(point.simclr.weights_key))
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     real = simclr.train
-    monkeypatch.setattr(simclr, "train", lambda config, data, exemplars, seed, *rest: real(config, data, exemplars, seed + 1, *rest))
+    monkeypatch.setattr(
+        simclr,
+        "train",
+        lambda config, data, exemplars, seed, *rest: real(config, data, exemplars, seed + 1, *rest),
+    )
     with pytest.warns(UserWarning, match="made with other critics"):
         inputs.prepare(point, store, CPU)
     assert inputs.missing(point, store) == []
@@ -438,7 +511,8 @@ def test_people_of_an_earlier_version_are_read(tmp_path: Path, store: Store) -> 
         assert inputs.missing(point, store) == ["human"]
 
 
-# --- what the command says of absent images --------------------------------------------------------------------------------------------
+# --- what the command says of absent images
+# -----------------------------------------------------------------------------
 
 
 FACES = """
@@ -466,29 +540,43 @@ def test_absent_data_of_the_users_are_an_error_before_anything_is_done(
 ) -> None:
     assert check(tmp_path, "celeba", "identities", *flags, more=', pixels="logistic_mixture"') == 2
     shown = capsys.readouterr()
-    assert shown.err.startswith("error: CelebA is not here") and "\n  help: put identity_CelebA.txt" in shown.err
+    assert (
+        shown.err.startswith("error: CelebA is not here")
+        and "\n  help: put identity_CelebA.txt" in shown.err
+    )
     assert "./data/celeba" in shown.err and not shown.out and not (tmp_path / "results").exists()
 
 
 @pytest.mark.parametrize("flag", ["--status", "--list"])
-def test_a_look_says_that_absent_data_have_no_ids(flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_look_says_that_absent_data_have_no_ids(
+    flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert check(tmp_path, "celeba", "identities", flag, more=', pixels="logistic_mixture"') == 0
-    assert "note: celeba is not here, so that no result on it can be found" in capsys.readouterr().err
+    assert (
+        "note: celeba is not here, so that no result on it can be found" in capsys.readouterr().err
+    )
 
 
-def test_a_check_names_digits_that_are_missing_and_what_will_be_downloaded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_check_names_digits_that_are_missing_and_what_will_be_downloaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert check(tmp_path, "omniglot", "random", "--check", more=', binarisation="stochastic"') == 0
     assert "note: Omniglot is not here; it will be downloaded" in capsys.readouterr().err
     assert check(tmp_path, "quickdraw", "fixed", "--check", more=', transfer="mnist"') == 2
     assert capsys.readouterr().err.startswith("error: MNIST is not here")
 
 
-# --- images that are others than those that ids were made of ---------------------------------------------------------------------------
+# --- images that are others than those that ids were made of
+# -----------------------------------------------------------------------------
 
 
-def test_images_that_changed_since_the_run_began_are_refused(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_that_changed_since_the_run_began_are_refused(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (point,) = some_points(tmp_path)
-    monkeypatch.setattr(datasets, "load", lambda *given: dataclasses.replace(made(*given), fingerprint="other-1"))
+    monkeypatch.setattr(
+        datasets, "load", lambda *given: dataclasses.replace(made(*given), fingerprint="other-1")
+    )
     with pytest.raises(DataError, match=r"\(other-1\) is not what the run began with(.|\n)*help: "):
         inputs.prepare(point, store, CPU)
     assert not files(store)

@@ -1,4 +1,6 @@
-"""Figures of how well models of sets explain images: bounds on the likelihood, and the gain from larger sets."""
+"""Figures of how well models of sets explain images: bounds on the likelihood, and the gain from
+larger sets.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ NATS = "nats per image"
 
 def only(models: list[str], most: int) -> tuple[list[str], str]:
     """The first `most` models and, if there are more, the note that says so."""
-    return models[:most], f"the {most} of {len(models)} models of lowest NELBO" if len(models) > most else ""
+    return models[:most], (
+        f"the {most} of {len(models)} models of lowest NELBO" if len(models) > most else ""
+    )
 
 
 def wrapped(text: str, width: int) -> str:
@@ -35,7 +39,9 @@ def wrapped(text: str, width: int) -> str:
 
 @styled
 def likelihood(results: Results) -> Plot:
-    """Which model explains sets best? NELBO and NLL of each at the set size it was trained on, a panel per data set."""
+    """Which model explains sets best? NELBO and NLL of each at the set size it was trained on, a
+    panel per data set.
+    """
     table = sets.at_trained_size(sets.bounds(results))
     models, note = only(sets.best_first(table), ROWS)
     shown = table[table["model"].isin(models)].reset_index(drop=True)
@@ -45,11 +51,16 @@ def likelihood(results: Results) -> Plot:
     height = 1.25 + 0.15 * sum(max(1.7, 1 + line.count("\n")) for line in lines)
     notes = [sizes_note(shown), errors, note]
     datasets = list(dict.fromkeys(shown["dataset"]))
-    figure = fs.canvas(title, fs.foot(results, *notes), (fs.WIDE if len(datasets) > 1 else fs.SINGLE[0], height))
+    figure = fs.canvas(
+        title, fs.foot(results, *notes), (fs.WIDE if len(datasets) > 1 else fs.SINGLE[0], height)
+    )
     grid = figure.subplots(1, len(datasets), sharey=True, squeeze=False)[0]
     for panel, dataset in zip(grid, datasets):
         part = shown[shown["dataset"] == dataset].assign(row=lambda t: t["model"].map(models.index))
-        for term, colour, marker, side in (("nelbo", fs.BLUE, "o", "left"), ("nll", fs.PURPLE, "D", "right")):
+        for term, colour, marker, side in (
+            ("nelbo", fs.BLUE, "o", "left"),
+            ("nll", fs.PURPLE, "D", "right"),
+        ):
             dots(panel, part.dropna(subset=term), term, colour, marker, side)
         panel.set(ylim=(len(models) - 0.5, -1.1), xlabel=NATS)
         panel.set_title(sets.DATASETS.get(dataset, dataset), loc="left", fontsize=8)
@@ -63,7 +74,9 @@ def likelihood(results: Results) -> Plot:
 
 
 def dots(panel: Axes, part: pd.DataFrame, term: str, colour: str, marker: str, side: str) -> None:
-    """One bound of every model with its error bar; the uppermost dot carries the name, turned away from the other bound's."""
+    """One bound of every model with its error bar; the uppermost dot carries the name, turned away
+    from the other bound's.
+    """
     for row in part["row"]:
         panel.axhline(row, color=fs.PALE, lw=0.4, zorder=0)
     looks: dict[str, Any] = dict(fmt=marker, ms=4.5, color=colour, elinewidth=1.0, zorder=3)
@@ -71,7 +84,15 @@ def dots(panel: Axes, part: pd.DataFrame, term: str, colour: str, marker: str, s
     if len(part):
         top = part.iloc[int(part["row"].argmin())]
         at = (float(top[term]), float(top["row"]))
-        panel.annotate(term.upper(), at, (4 if side == "left" else -4, 5), textcoords="offset points", fontsize=7, color=colour, ha=side)
+        panel.annotate(
+            term.upper(),
+            at,
+            (4 if side == "left" else -4, 5),
+            textcoords="offset points",
+            fontsize=7,
+            color=colour,
+            ha=side,
+        )
 
 
 def room_for_names(panel: Axes, nll: bool) -> None:
@@ -83,29 +104,48 @@ def room_for_names(panel: Axes, nll: bool) -> None:
 
 def sizes_note(table: pd.DataFrame) -> str:
     sizes = sorted(set(table["trained_size"].dropna()))
-    return f"sets of {', '.join(map(str, sizes))} images, the size trained on" if len(sizes) <= 4 else "at the set size trained on"
+    return (
+        f"sets of {', '.join(map(str, sizes))} images, the size trained on"
+        if len(sizes) <= 4
+        else "at the set size trained on"
+    )
 
 
 def likelihood_title(table: pd.DataFrame) -> str:
-    """Who has the lowest NELBO of test sets, and by how much; neutral if the two best are within two standard errors of each other."""
-    tests = table[table["dataset"] == "test"].dropna(subset="nelbo").sort_values("nelbo", kind="stable")
+    """Who has the lowest NELBO of test sets, and by how much; neutral if the two best are within
+    two standard errors of each other.
+    """
+    tests = (
+        table[table["dataset"] == "test"].dropna(subset="nelbo").sort_values("nelbo", kind="stable")
+    )
     if tests.empty:
         return "No bound on the likelihood of test sets"
     best = tests.iloc[0]
     if len(tests) == 1:
         return f"NELBO of {best['model']}: {plus_minus(best['nelbo'], best['nelbo_se'])} {NATS}"
     second = tests.iloc[1]
-    gap, noise = second["nelbo"] - best["nelbo"], float(np.hypot(best["nelbo_se"], second["nelbo_se"]))
+    gap, noise = (
+        second["nelbo"] - best["nelbo"],
+        float(np.hypot(best["nelbo_se"], second["nelbo_se"])),
+    )
     if gap < 2 * noise:
-        return f"Lowest NELBO: {best['model']} and {second['model']} are within their standard errors ({best['nelbo']:.2f} {NATS})"
-    return f"Lowest NELBO: {best['model']}, {best['nelbo']:.2f} {NATS}, {gap:.2f} below {second['model']}"
+        return (
+            f"Lowest NELBO: {best['model']} and {second['model']} are within their standard errors"
+            f" ({best['nelbo']:.2f} {NATS})"
+        )
+    return (
+        f"Lowest NELBO: {best['model']}, {best['nelbo']:.2f} {NATS}, {gap:.2f} below"
+        f" {second['model']}"
+    )
 
 
 @styled
 def cardinality(results: Results) -> Plot:
-    """Do larger sets help? NELBO against the size of the test sets, one line a model, a panel per data set.
+    """Do larger sets help? NELBO against the size of the test sets, one line a model, a panel per
+    data set.
 
-    If the sweep trained models on sets of several sizes, a panel per kind of model instead, with one line a size (test sets only).
+    If the sweep trained models on sets of several sizes, a panel per kind of model instead, with
+    one line a size (test sets only).
     """
     table = sets.bounds(results).dropna(subset="nelbo")
     if table["set_size"].nunique() < 2:
@@ -130,26 +170,39 @@ def cardinality(results: Results) -> Plot:
     fs.settle(figure)
     for panel, labels in zip(grid.flat, ends):
         spread_labels(figure, panel, labels)
-    shown = pd.concat([line for lines in panels.values() for line in lines.values()], ignore_index=True)
+    shown = pd.concat(
+        [line for lines in panels.values() for line in lines.values()], ignore_index=True
+    )
     return Plot(figure, shown, title)
 
 
-def size_panels(table: pd.DataFrame, by_kind: bool) -> tuple[dict[str, dict[str, pd.DataFrame]], str]:
-    """What each panel shows: heading -> label -> the rows of a line; and the note on what is left out."""
+def size_panels(
+    table: pd.DataFrame, by_kind: bool
+) -> tuple[dict[str, dict[str, pd.DataFrame]], str]:
+    """What each panel shows: heading -> label -> the rows of a line; and the note on what is left
+    out.
+    """
     if by_kind:
         tests = table[table["dataset"] == "test"].sort_values("trained_size", kind="stable")
         kinds, note = only(list(dict.fromkeys(table["kind"])), PANELS)
         lines = {kind: tests[tests["kind"] == kind].groupby("trained_size") for kind in kinds}
-        return {kind: {f"trained on {size}": line for size, line in groups} for kind, groups in lines.items()}, note
+        return {
+            kind: {f"trained on {size}": line for size, line in groups}
+            for kind, groups in lines.items()
+        }, note
     models, note = only(sets.best_first(table), LINES)
     panels = {}
     for dataset, part in table[table["model"].isin(models)].groupby("dataset", sort=False):
-        panels[sets.DATASETS.get(str(dataset), str(dataset))] = {m: line for m in models if len(line := part[part["model"] == m])}
+        panels[sets.DATASETS.get(str(dataset), str(dataset))] = {
+            m: line for m in models if len(line := part[part["model"] == m])
+        }
     return panels, note
 
 
 def size_panel(panel: Axes, lines: dict[str, pd.DataFrame]) -> list[tuple[Annotation, str]]:
-    """The lines of one panel; returns their labels at the right end, with the colours of the lines."""
+    """The lines of one panel; returns their labels at the right end, with the colours of the
+    lines.
+    """
     labels = []
     for (name, rows), (colour, marker) in zip(lines.items(), fs.series()):
         line = rows.sort_values("set_size")
@@ -158,7 +211,15 @@ def size_panel(panel: Axes, lines: dict[str, pd.DataFrame]) -> list[tuple[Annota
         own = line[sets.of_trained_size(line)]
         panel.plot(own["set_size"], own["nelbo"], "o", ms=8, mfc="none", mec=colour, mew=0.8)
         end = (float(line["set_size"].iloc[-1]), float(line["nelbo"].iloc[-1]))
-        label = panel.annotate(wrapped(name, 24), end, (9, 0), textcoords="offset points", fontsize=7, va="center", annotation_clip=False)
+        label = panel.annotate(
+            wrapped(name, 24),
+            end,
+            (9, 0),
+            textcoords="offset points",
+            fontsize=7,
+            va="center",
+            annotation_clip=False,
+        )
         labels.append((label, colour))
     sizes = sorted(set(pd.concat(lines.values())["set_size"]))
     panel.set_xscale("log")
@@ -171,8 +232,15 @@ def size_panel(panel: Axes, lines: dict[str, pd.DataFrame]) -> list[tuple[Annota
     return labels
 
 
-def spread_labels(figure: Figure, panel: Axes, found: list[tuple[Annotation, str]], gap: float = 1.0, inside: bool = False) -> None:
-    """Move labels that cover each other apart, as little as needed, and tie each to its line. Call it after `settle`.
+def spread_labels(
+    figure: Figure,
+    panel: Axes,
+    found: list[tuple[Annotation, str]],
+    gap: float = 1.0,
+    inside: bool = False,
+) -> None:
+    """Move labels that cover each other apart, as little as needed, and tie each to its line. Call
+    it after `settle`.
 
     inside: keep them between the bottom and the top of the panel, if there is room.
     """
@@ -192,7 +260,14 @@ def spread_labels(figure: Figure, panel: Axes, found: list[tuple[Annotation, str
     for (label, colour), place, want in zip(found, places, wanted):
         label.xyann = (9, round((place - want) / pixels, 3))
         tie = dict(arrowstyle="-", color=colour, lw=0.6, shrinkA=0, shrinkB=3)
-        panel.annotate("", label.xy, (8, label.xyann[1]), textcoords="offset points", annotation_clip=False, arrowprops=tie)
+        panel.annotate(
+            "",
+            label.xy,
+            (8, label.xyann[1]),
+            textcoords="offset points",
+            annotation_clip=False,
+            arrowprops=tie,
+        )
 
 
 def cardinality_title(table: pd.DataFrame) -> str:
@@ -200,7 +275,14 @@ def cardinality_title(table: pd.DataFrame) -> str:
     if steps.empty:
         return "NELBO by the size of the test sets"
     most = steps.iloc[int(steps["gain"].argmax())]
-    mean = ", mean over models" if table.loc[table["dataset"] == "test", "model"].nunique() > 1 else ""
+    mean = (
+        ", mean over models" if table.loc[table["dataset"] == "test", "model"].nunique() > 1 else ""
+    )
     if most["gain"] <= 0:
-        return f"Larger test sets do not lower the NELBO (best step: {most['gain']:.2f} {NATS}{mean})"
-    return f"Most is gained from {most['smaller']:.0f} to {fs.plural(int(most['larger']), 'member')}: {most['gain']:.2f} {NATS}{mean}"
+        return (
+            f"Larger test sets do not lower the NELBO (best step: {most['gain']:.2f} {NATS}{mean})"
+        )
+    return (
+        f"Most is gained from {most['smaller']:.0f} to {fs.plural(int(most['larger']), 'member')}:"
+        f" {most['gain']:.2f} {NATS}{mean}"
+    )

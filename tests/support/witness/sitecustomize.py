@@ -1,8 +1,10 @@
-"""Started by every Python process of a test's cluster: writes down what workers do and causes the faults that a test asked for.
+"""Started by every Python process of a test's cluster: writes down what workers do and causes the
+faults that a test asked for.
 
-$ONESHOT_WITNESS is a folder. Each process appends to `witness-<pid>.jsonl` there: the epochs that it ended, the trials that it began,
-the files that it read from the store and the images that it built. `faults.json` there holds
-[{"where": {setting: value}, "do": "raise" | "exit" | "odd" | "eat" | "slow" | "wait", ...}].
+$ONESHOT_WITNESS is a folder. Each process appends to `witness-<pid>.jsonl` there: the epochs that
+it ended, the trials that it began, the files that it read from the store and the images that it
+built. `faults.json` there holds [{"where": {setting: value}, "do": "raise" | "exit" | "odd" | "eat"
+| "slow" | "wait", ...}].
 """
 
 from __future__ import annotations
@@ -25,7 +27,18 @@ FOLDER = Path(os.environ.get("ONESHOT_WITNESS") or os.devnull)
 
 def note(what: str, **more: Any) -> None:
     """One line, whole in one write, so that a kill leaves whole lines."""
-    line = json.dumps({"what": what, "time": time.time(), "pid": os.getpid(), "node": os.environ.get("ONESHOT_NODE", ""), **more}) + "\n"
+    line = (
+        json.dumps(
+            {
+                "what": what,
+                "time": time.time(),
+                "pid": os.getpid(),
+                "node": os.environ.get("ONESHOT_NODE", ""),
+                **more,
+            }
+        )
+        + "\n"
+    )
     with (FOLDER / f"witness-{os.getpid()}.jsonl").open("ab", buffering=0) as file:
         file.write(line.encode())
 
@@ -68,7 +81,8 @@ def cause(settings: dict[str, Any]) -> None:
                 note("oom", settings=fault["where"], share=share)
                 if share < fault["below"]:
                     raise torch.OutOfMemoryError(fault["message"])
-            while fault["do"] == "wait" and trained and fault in faults():  # a worker that has trained; until the test takes the fault away
+            # a worker that has trained; until the test takes the fault away
+            while fault["do"] == "wait" and trained and fault in faults():
                 time.sleep(0.05)
 
 
@@ -82,7 +96,11 @@ def watch_train(module: ModuleType) -> None:
         if row is not None:
             trained.update(one.checkpoint.key for one in self.members)
             for one in self.members:
-                note("epoch", train_id=one.checkpoint.key.split("/")[2], epoch=one.training.epochs_done - 1)
+                note(
+                    "epoch",
+                    train_id=one.checkpoint.key.split("/")[2],
+                    epoch=one.training.epochs_done - 1,
+                )
         return row
 
     module._Crew.epoch = epoch
@@ -108,13 +126,19 @@ def watch_cache(module: ModuleType) -> None:
     module._write = write
 
 
-WATCHED = {"oneshot.training.loop": watch_train, "oneshot.store.store": watch_store, "oneshot.store.machine_cache": watch_cache}
+WATCHED = {
+    "oneshot.training.loop": watch_train,
+    "oneshot.store.store": watch_store,
+    "oneshot.store.machine_cache": watch_cache,
+}
 
 
 class Finder(importlib.abc.MetaPathFinder):
     """Lets a watched module load as ever and then changes it."""
 
-    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> Any:
         if name not in WATCHED:
             return None
         sys.meta_path.remove(self)
