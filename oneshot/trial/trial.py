@@ -399,8 +399,8 @@ def _grade(
         np.savez_compressed(
             buffer,
             label=drawings.label,
-            **{k: v.astype(np.float32) for k, v in grades.drawings.items()},
-        )  # type: ignore[arg-type]
+            **{k: v.astype(np.float32) for k, v in grades.drawings.items()},  # type: ignore[arg-type]
+        )
         job.store.write(f"store/scores/{point.point_id}.npz", with_checksum(buffer.getvalue()))
         row |= grades.totals
         counts = np.bincount(drawings.label, minlength=len(drawings.exemplars)).tolist()

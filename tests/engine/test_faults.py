@@ -146,9 +146,9 @@ def test_two_drivers_at_once_a_raising_trial_a_full_gpu_and_killed_workers(folde
         killed = 0
         for least in (8, 20):
             clusters.wait_for(
-                lambda: len(records(folder)) >= least and bool(nodes.workers()),
+                lambda: len(records(folder)) >= least and bool(nodes.workers()),  # noqa: B023
                 300,
-                first,  # noqa: B023
+                first,
             )
             before = records(folder)
             os.kill(nodes.workers()[0], signal.SIGKILL)
@@ -227,9 +227,9 @@ def test_a_driver_killed_twice_a_truncated_checkpoint_and_a_torn_record(folder: 
         for least in (8, 20):
             run = clusters.start(nodes, *arguments)
             clusters.wait_for(
-                lambda: len(records(folder)) >= least and bool(interrupted(folder)),
+                lambda: len(records(folder)) >= least and bool(interrupted(folder)),  # noqa: B023
                 300,
-                run,  # noqa: B023
+                run,
             )
             run.send_signal(signal.SIGKILL)
             run.wait()

@@ -269,8 +269,8 @@ def trajectory(results: Results, axis: str = "", degree: int = 0) -> Plot:
             c=part[axis],
             cmap=fs.ordered_colours(),
             norm=norm,
-            **looks,
-        )  # type: ignore[arg-type]
+            **looks,  # type: ignore[arg-type]
+        )
         if (curve := analysis.fit(part, axis, degree or (3 if axis == "beta" else 1))) is not None:
             axes.plot(
                 curve["diversity"], curve["recognizability"], color=fs.BLACK, lw=0.7, zorder=2
