@@ -1,5 +1,4 @@
-"""What the critics share: a small convolutional network, how it is initialised, and how a stack of
-images is embedded.
+"""What the critics share: a small convolutional network, its initial weights, embedding.
 
 Four blocks of 3x3 convolution, batch normalisation, 2x2 maximum pooling and ReLU with 64 channels,
 then one linear layer (Snell et al. 2017, https://arxiv.org/abs/1703.05175, with the linear layer of
@@ -31,15 +30,15 @@ HELD_OUT_DRAWINGS = 20  # of each class, which an epoch is judged by: as many as
 
 
 class CriticError(ValueError):
-    """A critic cannot be trained on these data, diverged, or cannot be read from this file; the
-    message says why.
-    """
+    """A critic cannot be trained on these data, diverged, or cannot be read from its file."""
 
 
 class Embeds(Protocol):
     """A network that maps images, float [B, 1, S, S] of 0 and 1, to features [B, d]."""
 
-    def embed(self, images: Tensor) -> Tensor: ...
+    def embed(self, images: Tensor) -> Tensor:
+        """Compute the features of images."""
+        ...
 
 
 Report = Callable[[int, dict[str, Any]], None]
@@ -47,8 +46,10 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def flat_features(image_size: int) -> int:
-    """Inputs of the linear layer: 576 for 50x50 (50, 25, 12, 6, 3), 64 for 28x28. Raises
-    CriticError below 16x16.
+    """Inputs of the linear layer: 576 for 50x50 (50, 25, 12, 6, 3), 64 for 28x28.
+
+    Raises:
+        CriticError: the images are smaller than 16x16.
     """
     side = image_size >> BLOCKS
     if side < 1:
@@ -84,8 +85,17 @@ def _block(inputs: int) -> nn.Sequential:
 
 
 def initialised(make: Callable[[], M], seed: int, purpose: str) -> M:
-    """A module whose starting weights depend only on (seed, purpose); the global random state is
-    left as it was.
+    """Make a module whose starting weights depend only on (seed, purpose).
+
+    The global random state is left as it was.
+
+    Args:
+        make: makes the module, with torch's global generator.
+        seed: of the critic.
+        purpose: which of the critic's modules it is.
+
+    Returns:
+        The module.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(rng.key(seed, purpose, "weights"))
@@ -93,18 +103,35 @@ def initialised(make: Callable[[], M], seed: int, purpose: str) -> M:
 
 
 def generator(seed: int, *purpose: object) -> torch.Generator:
-    """A CPU generator for one purpose."""
+    """A CPU generator for one purpose.
+
+    Args:
+        seed: of the critic.
+        purpose: what the numbers are for.
+
+    Returns:
+        A new generator, the same for the same arguments.
+    """
     return torch.Generator().manual_seed(rng.key(seed, *purpose))
 
 
 def embed_all(
     module: nn.Module, images: np.ndarray, device: torch.device | str, batch_size: int = 0
 ) -> np.ndarray:
-    """Features of images, uint8 [N, H, W] of 0 and 1 -> float32 [N, d], in evaluation mode,
-    whatever mode the module is in.
+    """Compute the features of images in evaluation mode, whatever mode the module is in.
 
-    The module must be on `device`. batch_size (0: as suits the device) changes the result by
-    rounding only, and so does the short cut of `Frozen`.
+    Args:
+        module: a critic, on `device`.
+        images: uint8 [N, H, W] of 0 and 1.
+        device: where it is computed.
+        batch_size: images at a time, 0: as suits the device. It changes the result by rounding
+            only, and so does the short cut of `Frozen`.
+
+    Returns:
+        float32 [N, d].
+
+    Raises:
+        ValueError: there are no images.
     """
     if not len(images):
         raise ValueError("there are no images to embed")
@@ -125,11 +152,10 @@ def embed_all(
 
 
 def frozen(module: nn.Module) -> nn.Module:
-    """A copy of a critic in evaluation mode that shares its weights, embeds bytes, and is for
-    inference only.
+    """A copy of a critic in evaluation mode that embeds bytes and shares the critic's weights.
 
-    It is made once for the weights as they are: a worker scores thousands of points with the same
-    critics.
+    It is for inference only. It is made once for the weights as they are, since a worker scores
+    thousands of points with the same critics.
     """
     state = tuple((id(t), t._version) for t in module.state_dict(keep_vars=True).values())
     known, fast = _frozen.get(module, (None, None))
@@ -145,8 +171,7 @@ _frozen: weakref.WeakKeyDictionary[nn.Module, tuple[Any, Any]] = weakref.WeakKey
 
 
 class Frozen(nn.Module):
-    """The shared network in evaluation mode on binary images: uint8 [B, 1, S, S] of 0 and 1 -> [B,
-    256].
+    """The shared network in evaluation mode: uint8 [B, 1, S, S] of 0 and 1 -> [B, 256].
 
     A value behind the first block depends on 4x4 pixels, that is on 16 bits, so the block is a
     table of 65,536 rows. In the other blocks the normalisation is folded into the convolution.
@@ -176,8 +201,9 @@ def _folded(block: nn.Sequential) -> nn.Conv2d:
 
 
 def _table(block: nn.Sequential) -> Tensor:
-    """What a block makes of every 4x4 patch of bits, row after row from the lowest bit: float
-    [65536, 64].
+    """What a block makes of every 4x4 patch of bits: float [65536, 64].
+
+    The lowest bit of a row's number is the first pixel, row after row.
     """
     convolution, normalisation = block[0], block[1]
     assert isinstance(convolution, nn.Conv2d)
@@ -197,8 +223,9 @@ def _table(block: nn.Sequential) -> Tensor:
 
 
 def _codes(images: Tensor) -> Tensor:
-    """The bits under each 2x2 pooling window and its border of one pixel: uint8 [B, S, S] -> int64
-    [B, S // 2, S // 2].
+    """The bits under each 2x2 pooling window and its border of one pixel.
+
+    uint8 [B, S, S] -> int64 [B, S // 2, S // 2].
     """
     size = images.shape[-1] // 2 * 2
     bits = F.pad(images, (1, 1, 1, 1)).int()
@@ -207,13 +234,27 @@ def _codes(images: Tensor) -> Tensor:
 
 
 def as_tensor(images: np.ndarray, device: torch.device | str) -> Tensor:
-    """uint8 [N, H, W] -> uint8 [N, 1, H, W] on the device; the array may be read-only."""
+    """Move images to a device; the array may be read-only.
+
+    Args:
+        images: uint8 [N, H, W].
+        device: where to.
+
+    Returns:
+        uint8 [N, 1, H, W].
+    """
     return torch.from_numpy(np.array(images)).to(device)[:, None]
 
 
 def held_out_rows(data: DataSet, classes: np.ndarray) -> np.ndarray:
-    """The image indices of at most 20 drawings, evenly spaced, of each class: int64 [n], class
-    after class.
+    """Choose at most 20 drawings of each class, evenly spaced.
+
+    Args:
+        data: the data set.
+        classes: int64 [C], class ids.
+
+    Returns:
+        int64 [n], image indices, class after class.
     """
     chosen = []
     for c in classes:
@@ -227,7 +268,16 @@ def held_out_rows(data: DataSet, classes: np.ndarray) -> np.ndarray:
 
 
 def as_bytes(data: DataSet, rows: np.ndarray, device: torch.device | str) -> Tensor:
-    """Images as bytes on the device, uint8 [n, 1, H, W], to be indexed there."""
+    """Move images as bytes to a device, to be indexed there.
+
+    Args:
+        data: the data set.
+        rows: int64 [n], image indices.
+        device: where to.
+
+    Returns:
+        uint8 [n, 1, H, W].
+    """
     return torch.from_numpy(data.images[rows]).to(device)[:, None]
 
 

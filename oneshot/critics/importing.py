@@ -1,8 +1,7 @@
-"""Reads the critics that Boutin et al. 2022 (https://arxiv.org/abs/2205.10370) published: bare
-state dicts for images of 50x50.
+"""Reading the critics that Boutin et al. 2022 published: state dicts for images of 50x50.
 
-Their tensors are tagged with the GPU they were trained on, so they are always mapped to the CPU.
-Nothing in the file is executed.
+https://arxiv.org/abs/2205.10370. Their tensors are tagged with the GPU they were trained on, so
+they are always mapped to the CPU. Nothing in the file is executed.
 """
 
 from __future__ import annotations
@@ -22,11 +21,20 @@ KINDS: dict[str, type[SimCLR] | type[ProtoNet]] = {"simclr": SimCLR, "protonet":
 
 
 def import_weights(path: str | Path, kind: str, image_size: int = PUBLISHED_SIZE) -> nn.Module:
-    """The published critic in this file, on the CPU and in evaluation mode. kind: "simclr" or
-    "protonet".
+    """Read a published critic from a file, on the CPU and in evaluation mode.
 
-    Counters of batch normalisation (`num_batches_tracked`) may be absent. Raises CriticError,
-    naming the file and what is wrong with it.
+    Counters of batch normalisation (`num_batches_tracked`) may be absent.
+
+    Args:
+        path: the file, a bare state dict.
+        kind: "simclr" or "protonet".
+        image_size: height and width in pixels of the images that it will see.
+
+    Returns:
+        The critic.
+
+    Raises:
+        CriticError: another kind or size, or the file cannot be used; the message names it.
     """
     if kind not in KINDS:
         raise CriticError(
@@ -69,9 +77,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _checked(state: dict[str, Any], wanted: dict[str, Tensor], problem: str) -> dict[str, Tensor]:
-    """The state with its counters completed, if its names, shapes and values are what the network
-    needs.
-    """
+    """Complete the counters of a state and check its names, shapes and values."""
     counters = {
         name: value for name, value in wanted.items() if name.endswith("num_batches_tracked")
     }

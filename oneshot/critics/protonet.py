@@ -1,7 +1,7 @@
-"""ProtoNet, the critic that sees recognizability: features in which a drawing is nearest to the
-exemplar of its own class.
+"""ProtoNet, the critic that sees recognizability.
 
-Snell et al. 2017 (https://arxiv.org/abs/1703.05175), as used by Boutin et al. 2022
+In its features a drawing is nearest to the exemplar of its own class. Snell et al. 2017
+(https://arxiv.org/abs/1703.05175), as used by Boutin et al. 2022
 (https://arxiv.org/abs/2205.10370): 60-way episodes with one support image, which is the exemplar of
 the class, and squared Euclidean distances. Scores use the 128 features of the metric layer. Unlike
 there, the best epoch is the one that recognises most on the validation classes, not on the test
@@ -87,14 +87,24 @@ def train(
     device: torch.device | str,
     report: Report,
 ) -> tuple[ProtoNet, dict[str, Any], list[dict[str, Any]]]:
-    """Learn from episodes of the train classes; returns (critic in evaluation mode, its quality,
-    one entry per epoch).
+    """Learn from episodes of the train classes.
 
-    exemplars: int64 [classes], the image index of each class's exemplar, which is its support;
-    None: a random drawing is, each time. report(epoch, losses) is called after every epoch, counted
-    from 1; `validation_recognizability` is in per cent. Raises CriticError if a part of the split
-    has fewer than 2 classes, a train class has too few drawings for its queries, or the loss stops
-    being finite.
+    Args:
+        config: the settings.
+        data: the data set.
+        exemplars: int64 [classes], the image index of each class's exemplar, which is its support;
+            None: a random drawing, each time another.
+        seed: of initial weights and episodes.
+        device: where it is computed.
+        report: called as report(epoch, losses) after every epoch, counted from 1;
+            `validation_recognizability` is in per cent.
+
+    Returns:
+        The critic in evaluation mode, its quality, and one entry an epoch.
+
+    Raises:
+        CriticError: a part of the split has fewer than 2 classes, a train class has too few
+            drawings for its queries, or the loss stops being finite.
     """
     sampler = _Episodes(config, data, exemplars, device)
     module = initialised(lambda: ProtoNet(data.image_size), seed, "protonet").to(device)
@@ -141,12 +151,20 @@ def quality(
     seed: int,
     device: torch.device | str,
 ) -> dict[str, Any]:
-    """How many real drawings of the test classes the critic recognises, 20-way (fewer if there are
-    fewer classes) and one-shot.
+    """How many real drawings of the test classes a critic recognises, 20-way and one-shot.
 
-    `test_recognizability` and its chance level are in per cent. The support is the exemplar (None:
-    the first drawing of the class); the queries are all other drawings. seed: not used, nothing is
-    random.
+    Fewer ways if there are fewer classes.
+
+    Args:
+        module: the critic.
+        data: the data set.
+        exemplars: int64 [classes], the supports; None: the first drawing of each class. The queries
+            are all other drawings.
+        seed: not used, as nothing is random.
+        device: where it is computed.
+
+    Returns:
+        `test_recognizability` and its chance level, both in per cent, and the number of ways.
     """
     percent, ways = recognised(module, data, data.test, data.rows(data.test), exemplars, device)
     return {
@@ -164,8 +182,18 @@ def recognised(
     exemplars: np.ndarray | None,
     device: torch.device | str,
 ) -> tuple[float, int]:
-    """(per cent of the drawings `rows` of these classes that are recognised, number of ways);
-    supports as in `quality`.
+    """The share of drawings that a critic recognises.
+
+    Args:
+        module: the critic.
+        data: the data set.
+        classes: int64 [C], class ids.
+        rows: int64 [n], image indices of the queries.
+        exemplars: the supports, as of `quality`.
+        device: where it is computed.
+
+    Returns:
+        Per cent of the drawings that are recognised, and the number of ways.
     """
     if len(classes) < 2:
         raise CriticError(
@@ -186,10 +214,16 @@ def recognised(
 
 
 def loss_of(features: Tensor, ways: int) -> Tensor:
-    """Cross entropy in nats of queries against supports by squared Euclidean distance, a scalar,
-    the mean over the queries.
+    """Cross entropy of queries against supports by squared Euclidean distance.
 
-    features: [ways * (1 + queries), d], class after class, the support of a class first.
+    Snell et al. 2017, equation 2 and algorithm 1.
+
+    Args:
+        features: [ways * (1 + queries), d], class after class, the support of a class first.
+        ways: number of classes.
+
+    Returns:
+        A scalar in nats, the mean over the queries.
     """
     each = features.reshape(ways, -1, features.shape[1])
     support, queries = each[:, 0], each[:, 1:].flatten(0, 1)

@@ -1,7 +1,7 @@
-"""SimCLR, the critic that sees diversity and originality: features in which two views of one
-drawing are alike.
+"""SimCLR, the critic that sees diversity and originality.
 
-Chen et al. 2020 (https://arxiv.org/abs/2002.05709), as used by Boutin et al. 2022
+In its features two views of one drawing are alike. Chen et al. 2020
+(https://arxiv.org/abs/2002.05709), as used by Boutin et al. 2022
 (https://arxiv.org/abs/2205.10370): a linear projection, RMSprop, and views by crops, affine warps
 and perspective. Scores use the 256 features before the projection. Unlike there, the best epoch is
 the one with the lowest loss on the validation classes, not on the test classes.
@@ -95,11 +95,18 @@ FAMILY = SimCLR
 
 
 def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
-    """Normalised temperature-scaled cross entropy of N pairs of views, each [N, d]; a scalar in
-    nats, the mean over the 2N views.
+    """Normalised temperature-scaled cross entropy of N pairs of views.
 
-    A view has to pick its partner out of the 2N - 1 other views by cosine similarity. Views without
-    information give log(2N - 1).
+    Chen et al. 2020 (https://arxiv.org/abs/2002.05709), equation 1. A view has to pick its partner
+    out of the 2N - 1 other views by cosine similarity. Views without information give log(2N - 1).
+
+    Args:
+        first: [N, d], a view of each image.
+        second: [N, d], another view of each image, in the same order.
+        temperature: tau of the equation.
+
+    Returns:
+        A scalar in nats, the mean over the 2N views.
     """
     z = F.normalize(torch.cat([first, second]), dim=1)
     similarity = z @ z.T / temperature
@@ -118,12 +125,22 @@ def train(
     device: torch.device | str,
     report: Report,
 ) -> tuple[SimCLR, dict[str, Any], list[dict[str, Any]]]:
-    """Learn from the drawings of the train classes; returns (critic in evaluation mode, its
-    quality, one entry per epoch).
+    """Learn from the drawings of the train classes.
 
-    exemplars: not used, any drawing is as good. report(epoch, losses) is called after every epoch,
-    counted from 1. Raises CriticError if a part of the split has no class, if there are fewer than
-    2 drawings, or if the loss stops being finite.
+    Args:
+        config: the settings.
+        data: the data set.
+        exemplars: not used, any drawing is as good.
+        seed: of initial weights, order and views.
+        device: where it is computed.
+        report: called as report(epoch, losses) after every epoch, counted from 1.
+
+    Returns:
+        The critic in evaluation mode, its quality, and one entry an epoch.
+
+    Raises:
+        CriticError: a part of the split has no class, there are fewer than 2 drawings, or the loss
+            stops being finite.
     """
     drawings = as_bytes(data, data.rows(data.train), device)
     held_out = as_bytes(data, held_out_rows(data, data.validation), device)
@@ -167,12 +184,21 @@ def quality(
     seed: int,
     device: torch.device | str,
 ) -> dict[str, Any]:
-    """The NT-Xent loss on at most 20 drawings of each test class, under the published settings, so
-    that critics can be compared.
+    """The NT-Xent loss on at most 20 drawings of each test class, under the published settings.
 
-    The loss depends on how many drawings it compares: `test_batch` says how many, `chance_loss` is
-    the level of a critic that knows nothing and `orthogonal_loss` that of equal partners among
-    orthogonal others. exemplars: not used.
+    So critics can be compared. The loss depends on how many drawings it compares.
+
+    Args:
+        module: the critic.
+        data: the data set.
+        exemplars: not used.
+        seed: of order and views.
+        device: where it is computed.
+
+    Returns:
+        `test_loss`; `test_batch`, how many drawings it compares; `chance_loss`, the level of a
+        critic that knows nothing; `orthogonal_loss`, that of equal partners among orthogonal
+        others.
     """
     published = Config()
     drawings = as_bytes(data, held_out_rows(data, data.test), device)
@@ -200,8 +226,9 @@ def _epoch(
     seed: int,
     epoch: int,
 ) -> float:
-    """One pass in random order, or its first batches, without the last incomplete batch. Returns
-    the mean loss.
+    """Take one pass in random order, or its first batches, and return the mean loss.
+
+    The last incomplete batch is left out.
     """
     module.train()
     rng = generator(seed, "simclr", "epoch", epoch)
@@ -225,8 +252,9 @@ def _epoch(
 def _held_out_loss(
     module: SimCLR, drawings: Tensor, batch_size: int, temperature: float, strength: str, seed: int
 ) -> float:
-    """The mean loss over whole batches of drawings in a fixed random order with fixed views: the
-    same at every epoch.
+    """The mean loss over whole batches of drawings in a fixed random order with fixed views.
+
+    It is the same at every epoch.
     """
     module.eval()
     rng = generator(seed, "simclr", "held out")

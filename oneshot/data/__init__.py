@@ -59,11 +59,21 @@ def splits(name: str) -> tuple[str, ...]:
 
 
 def load(name: str, split: str, image_size: int) -> DataSet:
-    """A data set with images of image_size x image_size pixels (8 .. 512), mapped from this
-    machine's cache, which the first call fills.
+    """Load the images and the class split of a data set.
 
-    Raises DataError: no such data set, split or size; images absent and not to be had; images
-    damaged.
+    The first call on a machine fills its cache; later ones map that file.
+
+    Args:
+        name: the data set.
+        split: one of its splits.
+        image_size: height and width in pixels, 8 .. 512.
+
+    Returns:
+        Images, classes, and the train, validation and test classes.
+
+    Raises:
+        DataError: no such data set, split or size; images absent and not to be had; images
+            damaged.
     """
     if split not in splits(name):
         raise DataError(
@@ -79,10 +89,17 @@ def load(name: str, split: str, image_size: int) -> DataSet:
 
 
 def greys(name: str, image_size: int) -> np.ndarray | None:
-    """The same images in 255 levels of ink, uint8 [N, S, S], index by index, for stochastic
-    binarisation; None of a colour data set.
+    """The images of a data set in 255 levels of ink, for stochastic binarisation.
 
-    Raises DataError as `load`.
+    Args:
+        name: the data set.
+        image_size: height and width in pixels, 8 .. 512.
+
+    Returns:
+        uint8 [N, S, S], index by index as `load`; None for a colour data set.
+
+    Raises:
+        DataError: as `load`.
     """
     make = getattr(_module(name), "greys", None)
     found: np.ndarray | None = make(image_size) if make else None
@@ -90,8 +107,9 @@ def greys(name: str, image_size: int) -> np.ndarray | None:
 
 
 def missing(name: str, settings: Mapping[str, Any]) -> DataError | None:
-    """Why the images that a point needs cannot be had on this machine. Looks for files only, and
-    reads none.
+    """Say why the images that a point needs cannot be had on this machine.
+
+    Looks for files only, and reads none.
 
     Args:
         name: the data set.
@@ -118,11 +136,14 @@ def missing(name: str, settings: Mapping[str, Any]) -> DataError | None:
 
 
 def missing_of(points: Iterable[Point], remote: bool = False) -> list[DataError]:
-    """Why images that these points need cannot be had, each reason once.
+    """Say why images that these points need cannot be had, each reason once.
 
     Args:
         points: the points of a run.
         remote: other machines compute them; then only data that enter ids have to be here.
+
+    Returns:
+        The errors that a run would end with, in the order of the points.
     """
     wanted = ("dataset", "image_size", "binarisation", "transfer", "classify")
     kinds = {tuple(point.settings.get(n) for n in wanted): point.settings for point in points}
@@ -142,8 +163,13 @@ def is_absent(fingerprint: str) -> bool:
 
 
 def by_hash(class_names: Sequence[str]) -> np.ndarray:
-    """A fixed shuffle of classes that depends on nothing but their names: int64 [C], their indices
-    in the order of the names' SHA-256.
+    """Shuffle classes in a fixed way that depends on nothing but their names.
+
+    Args:
+        class_names: the names of C classes.
+
+    Returns:
+        int64 [C], their indices in the order of the SHA-256 of the names.
     """
     digests = [hashlib.sha256(name.encode()).hexdigest() for name in class_names]
     return np.array(sorted(range(len(digests)), key=digests.__getitem__), dtype=np.int64)

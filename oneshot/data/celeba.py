@@ -1,10 +1,9 @@
-"""CelebA: photographs of faces, each identity a class (Liu, Luo, Wang and Tang, ICCV 2015); read
-from a folder of the user's.
+"""CelebA: photographs of faces, each identity a class; read from a folder of the user's.
 
-Looked for in the places of `places.user_folders`, under the official names: `identity_CelebA.txt`
-(also in `Anno`) and the folder `img_align_celeba`, beside it, in `Img`, or in a folder of its own
-name, as some zips unpack. For non-commercial research only, say its authors; no image of it is part
-of this package.
+Liu, Luo, Wang and Tang, ICCV 2015. Looked for in the places of `places.user_folders`, under the
+official names: `identity_CelebA.txt` (also in `Anno`) and the folder `img_align_celeba`, beside it,
+in `Img`, or in a folder of its own name, as some zips unpack. For non-commercial research only, say
+its authors; no image of it is part of this package.
 """
 
 from __future__ import annotations
@@ -54,13 +53,21 @@ class Listed:
 
 
 def load(split: str, image_size: int) -> DataSet:
-    """CelebA in colour, image_size x image_size: classes are the identities with 20 .. 30 images,
-    sorted; images [N, 3, S, S], 0 .. 255.
+    """CelebA in colour: each identity with 20 .. 30 images is a class, in sorted order.
 
-    split: "identities" takes the first 70 % of the sorted identities to train, the next 10 % for
-    validation and the last 20 % to test. Images are the largest centred square of the picture (178
-    x 178 of the 178 x 218 aligned ones), averaged over areas. Raises DataError if a file is absent
-    or unreadable, or the list of identities is malformed.
+    Images are the largest centred square of the picture (178 x 178 of the 178 x 218 aligned ones),
+    averaged over areas.
+
+    Args:
+        split: "identities": the first 70 % of the sorted identities to train, the next 10 % for
+            validation and the last 20 % to test.
+        image_size: S, height and width in pixels.
+
+    Returns:
+        Images uint8 [N, 3, S, S] and the classes of the split.
+
+    Raises:
+        DataError: a file is absent or unreadable, or the list of identities is malformed.
     """
     listing = located()
     classes = read_identities(listing)
@@ -88,7 +95,15 @@ def located() -> Path:
 
 
 def check(image_size: int, greys: bool) -> None:
-    """Raises DataError if the list or the folder of images is not here."""
+    """Make sure that the list and the folder of images are here.
+
+    Args:
+        image_size: height and width in pixels; any can be made.
+        greys: whether levels of ink are needed; photographs have none.
+
+    Raises:
+        DataError: the list or the folder is not here.
+    """
     listing = located()
     if not any((listing.parent / name).is_dir() for name in FOLDERS):
         raise _no_folder(listing)
@@ -102,8 +117,12 @@ def _no_folder(listing: Path) -> DataError:
 
 
 def contents(listing: Path) -> Contents:
-    """The pictures of every class, each under its identity, and the split. Raises DataError as
-    `load`, without reading a picture.
+    """The pictures of every class, each under its identity, and the split.
+
+    No picture is read.
+
+    Raises:
+        DataError: as `load`.
     """
     classes = read_identities(listing)
     folder = os.fspath(checked_folder(listing, classes))
@@ -119,16 +138,19 @@ def contents(listing: Path) -> Contents:
 
 
 def class_split(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Train, validation and test of `count` sorted classes: 70, 10 and 20 %, the borders rounded to
-    the nearest class.
+    """Split `count` sorted classes into train (70 %), validation (10 %) and test (20 %).
+
+    The borders are rounded to the nearest class.
     """
     train, validation = (7 * count + 5) // 10, (8 * count + 5) // 10
     return np.arange(train), np.arange(train, validation), np.arange(validation, count)
 
 
 def read_identities(listing: Path) -> dict[int, list[Listed]]:
-    """The identities with 20 .. 30 images, sorted, each with its images sorted by name. Raises
-    DataError that names file and line.
+    """Read the identities with 20 .. 30 images, sorted, each with its images sorted by name.
+
+    Raises:
+        DataError: the list is malformed; file and line are named.
     """
     try:
         lines = listing.read_text(encoding="utf-8-sig").splitlines()
@@ -181,8 +203,17 @@ def _fields(line: str, where: str) -> tuple[str, int]:
 
 
 def checked_folder(listing: Path, classes: Mapping[int, list[Listed]]) -> Path:
-    """The folder of images that goes with the list. Raises DataError if it, or an image of these
-    classes, is not there.
+    """Find the folder of images that goes with a list.
+
+    Args:
+        listing: the list of identities.
+        classes: the images of each identity, which must be there.
+
+    Returns:
+        The folder.
+
+    Raises:
+        DataError: the folder, or an image of these classes, is not there.
     """
     wanted = [listed for images in classes.values() for listed in images]
     best: tuple[Path, list[Listed]] | None = None
@@ -208,8 +239,19 @@ def checked_folder(listing: Path, classes: Mapping[int, list[Listed]]) -> Path:
 
 
 def prepare(folder: Path, listing: Path, images: list[Listed], size: int) -> np.ndarray:
-    """The images of one identity, uint8 [n, 3, size, size]. Raises DataError that names the
-    image.
+    """Prepare the images of one identity.
+
+    Args:
+        folder: where the pictures lie.
+        listing: the list that names them, for messages.
+        images: the pictures.
+        size: S, height and width in pixels.
+
+    Returns:
+        uint8 [n, 3, S, S].
+
+    Raises:
+        DataError: an image cannot be read; it is named.
     """
     where = f"{{}} (line {{}} of {listing.name})"
     pictures = (read_rgb(folder / i.image, where.format(folder / i.image, i.line)) for i in images)
@@ -217,8 +259,9 @@ def prepare(folder: Path, listing: Path, images: list[Listed], size: int) -> np.
 
 
 def centre_square(picture: np.ndarray) -> np.ndarray:
-    """The largest square in the middle (half a pixel to the top left if that is between pixels):
-    [3, H, W] -> [3, S, S].
+    """Cut the largest square in the middle: [3, H, W] -> [3, S, S].
+
+    A middle that lies between pixels is taken half a pixel to the top left.
     """
     height, width = picture.shape[1:]
     side = min(height, width)

@@ -1,9 +1,8 @@
-"""CIFAR-10: small colour photographs of ten kinds of things (Krizhevsky 2009); read from a folder
-of the user's.
+"""CIFAR-10: small colour photographs of ten kinds of things, from a folder of the user's.
 
-Looked for in the places of `places.user_folders`: the official folder `cifar-10-batches-py` (60,000
-images) or its files, or `cifar10_jpeg_subset.npz` (600 images a class as JPEG). No image of it is
-part of this package.
+Krizhevsky 2009. Looked for in the places of `places.user_folders`: the official folder
+`cifar-10-batches-py` (60,000 images) or its files, or `cifar10_jpeg_subset.npz` (600 images a class
+as JPEG). No image of it is part of this package.
 """
 
 from __future__ import annotations
@@ -53,12 +52,20 @@ ALLOWED = {
 
 
 def load(split: str, image_size: int) -> DataSet:
-    """CIFAR-10 in colour, image_size x image_size: images [N, 3, S, S], 0 .. 255, averaged over
-    areas unless the size is 32.
+    """CIFAR-10 in colour, averaged over areas unless the size is 32.
 
-    split: "fixed" orders the ten classes by the SHA-256 of their names: the first 2 are test
-    classes, the next 2 validation. Training and test images of a class are one class here. Raises
-    DataError if the images are absent or damaged.
+    Training and test images of a class are one class here.
+
+    Args:
+        split: "fixed" orders the ten classes by the SHA-256 of their names: the first 2 are test
+            classes, the next 2 validation.
+        image_size: S, height and width in pixels.
+
+    Returns:
+        Images uint8 [N, 3, S, S] and the classes of the split.
+
+    Raises:
+        DataError: the images are absent or damaged.
     """
     source = located()
     fingerprint = data_fingerprint("cifar10")
@@ -108,7 +115,15 @@ def located() -> Path:
 
 
 def check(image_size: int, greys: bool) -> None:
-    """Raises DataError if there is neither the npz nor every batch of the official folder."""
+    """Make sure that the npz or every batch of the official folder is here.
+
+    Args:
+        image_size: height and width in pixels; any can be made.
+        greys: whether levels of ink are needed; photographs have none.
+
+    Raises:
+        DataError: there is neither.
+    """
     contents(located())
 
 
@@ -134,8 +149,13 @@ def class_split() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def read(source: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Every image, uint8 [N, 3, 32, 32], and its class, int64 [N], in the order of the files.
-    Raises DataError that names the file.
+    """Read every image and its class, in the order of the files.
+
+    Returns:
+        Images uint8 [N, 3, 32, 32] and classes int64 [N].
+
+    Raises:
+        DataError: a file is absent or damaged; it is named.
     """
     if source.suffix == ".npz":
         colours, label = read_npz(source)
@@ -165,8 +185,13 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """One batch of the official folder: uint8 [n, 3, 32, 32], int64 [n]. Raises DataError: absent,
-    damaged, or something else in it.
+    """Read one batch of the official folder.
+
+    Returns:
+        Images uint8 [n, 3, 32, 32] and classes int64 [n].
+
+    Raises:
+        DataError: absent, damaged, or something else in it.
     """
     try:
         with path.open("rb") as file:
@@ -203,8 +228,9 @@ def read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The file of JPEGs: picture i is `jpeg[offsets[i] : offsets[i + 1]]`, of class `label[i]`;
-    results as of `read`.
+    """Read the file of JPEGs; the results are those of `read`.
+
+    Picture i is `jpeg[offsets[i] : offsets[i + 1]]`, of class `label[i]`.
     """
     arrays = read_npz_arrays(
         path,

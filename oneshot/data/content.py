@@ -1,5 +1,4 @@
-"""Identity of data in folders of the user's: the names and bytes of all files that count, and the
-class split.
+"""Identity of data in folders of the user's: names and bytes of all files that count, splits.
 
 Every byte is read once. The cache folder remembers the checksum of each file with its size and
 times, so that the next look only asks the system for those.
@@ -60,8 +59,16 @@ def folder_fingerprint(dataset: str) -> str:
 
 
 def whole_folder(source: Path, module: ModuleType) -> Contents:
-    """The contents of a data set that does not say what counts: every file, and the code that
-    splits its classes.
+    """The contents of a data set that does not say what counts.
+
+    Every file counts, and the code that splits its classes.
+
+    Args:
+        source: the folder or file of the user's.
+        module: the file of the data set.
+
+    Returns:
+        The files by name, and a checksum of the code.
     """
     files = {source.name: source}
     if source.is_dir():
@@ -79,16 +86,11 @@ def whole_folder(source: Path, module: ModuleType) -> Contents:
 
 
 def _checksums(dataset: str, source: Path, files: Mapping[str, Path]) -> dict[str, str]:
-    """The SHA-256 of each file, in hex, read only if nobody on this machine has read it as it
-    is.
-    """
+    """The SHA-256 of each file in hex, read only if this machine has not read it as it is."""
     stamps = {name: _stamp(path) for name, path in files.items()}
     try:
-        place = (
-            cache_dir()
-            / "fingerprints"
-            / f"{dataset}-{hashlib.sha256(os.fsencode(source.absolute())).hexdigest()[:DIGITS]}.json"
-        )
+        where = hashlib.sha256(os.fsencode(source.absolute())).hexdigest()[:DIGITS]
+        place = cache_dir() / "fingerprints" / f"{dataset}-{where}.json"
     except DataError:  # without a cache everything is read each time
         return _read_all(dataset, files, stamps, {})
     known = _known(place)

@@ -1,10 +1,9 @@
-"""Handwritten digits (MNIST, LeCun et al. 1998) and numbers made of them: images to test a trained
-model on, never to learn from.
+"""MNIST digits and numbers made of them: images to test a model on, never to learn from.
 
-Looked for in the places of `places.user_folders`: the official files (`t10k-images-idx3-ubyte` and
-`t10k-labels-idx1-ubyte`, plain or with .gz, also with a dot before idx, in folders of their own
-names, or in `MNIST/raw`), or `mnist_10k.npz` (10,000 of the training digits). No image of it is
-part of this package.
+LeCun et al. 1998. Looked for in the places of `places.user_folders`: the official files
+(`t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`, plain or with .gz, also with a dot before
+idx, in folders of their own names, or in `MNIST/raw`), or `mnist_10k.npz` (10,000 of the training
+digits). No image of it is part of this package.
 """
 
 from __future__ import annotations
@@ -36,14 +35,24 @@ HELP = f"\n  help: put whole MNIST files there, or {PACKED}"
 
 
 def load(digits: int, image_size: int, part: str = "test") -> tuple[np.ndarray, np.ndarray]:
-    """Images of numbers with so many digits, uint8 [N, S, S] of 0 .. 255, ink bright; and the
-    numbers they show, int64 [N].
+    """Images of numbers, and the numbers they show.
 
-    digits: 1 is MNIST itself, in the order of its files. 2 and 3 are made from it, always the same
-    way from the same files: of each of the 100 and 1,000 numbers PER_CLASS images, sorted. Sizes
-    other than the original's are averages over areas.
-    part: "test", or "train" for the official training digits, which the packed file is not divided
-    into. Raises DataError if MNIST is absent or damaged; ValueError for other digits or parts.
+    Sizes other than the original's are averages over areas.
+
+    Args:
+        digits: 1 is MNIST itself, in the order of its files. 2 and 3 are made from it, always the
+            same way from the same files: PER_CLASS images of each of the 100 or 1,000 numbers,
+            sorted.
+        image_size: S, height and width in pixels.
+        part: "test", or "train" for the official training digits, which the packed file is not
+            divided into.
+
+    Returns:
+        Images uint8 [N, S, S] of 0 .. 255, ink bright, and numbers int64 [N].
+
+    Raises:
+        DataError: MNIST is absent or damaged.
+        ValueError: other digits or parts.
     """
     if digits not in (1, *CANVAS) or part not in PARTS:
         raise ValueError(

@@ -1,5 +1,6 @@
-"""Downloading a file once per machine: checksum, time limit, retries, progress on stderr, never a
-partial file under the final name.
+"""Downloading a file once per machine: checksum, time limit, retries, progress on stderr.
+
+A partial file never gets the final name.
 """
 
 from __future__ import annotations
@@ -32,11 +33,19 @@ class _Broken(Exception):
 
 
 def fetch(url: str, target: Path, md5: str) -> None:
-    """Make `target` the file at `url`, unless it exists. Of many processes that ask at once, one
-    downloads and the others wait for it.
+    """Make `target` the file at `url`, unless it exists.
 
-    Network faults, server errors (5xx, 408, 429), short bodies and wrong checksums are tried TRIES
-    times in all; a refusal (404) once. Raises DownloadError; `target` then does not exist.
+    Of many processes that ask at once, one downloads and the others wait for it. Network faults,
+    server errors (5xx, 408, 429), short bodies and wrong checksums are tried TRIES times in all; a
+    refusal (404) once.
+
+    Args:
+        url: where it is fetched from.
+        target: the file; it does not exist after an error.
+        md5: the checksum of the file, in hex.
+
+    Raises:
+        DownloadError: it cannot be had.
     """
     with lock(target):
         reason = ""

@@ -1,6 +1,4 @@
-"""Preparing images: 1-bit packing, the resize-and-binarise steps of the data sets, area averages,
-decoding of colour.
-"""
+"""Preparing images: 1-bit packing, resizing and binarising, area averages, decoding of colour."""
 
 from __future__ import annotations
 
@@ -16,45 +14,72 @@ CHUNK = 1000  # images prepared at a time: 11 MB of 105 x 105 pixels, and as flo
 
 
 def pack(bits: np.ndarray) -> np.ndarray:
-    """Images of 0 and 1, [N, H, W] -> uint8 [N, ceil(H W / 8)], eight pixels a byte, first pixel in
-    the highest bit.
+    """Pack images of 0 and 1 into bits: [N, H, W] -> uint8 [N, ceil(H W / 8)].
+
+    The first pixel is the highest bit of the first byte.
     """
     return np.packbits(bits.reshape(len(bits), -1), axis=1)
 
 
 def unpack(packed: np.ndarray, side: int) -> np.ndarray:
-    """The inverse of `pack` for square images: uint8 [N, B] -> uint8 [N, side, side] of 0 and 1."""
+    """The inverse of `pack` for square images.
+
+    Args:
+        packed: uint8 [N, B].
+        side: height and width in pixels.
+
+    Returns:
+        uint8 [N, side, side] of 0 and 1.
+    """
     return np.unpackbits(packed, axis=1, count=side * side).reshape(-1, side, side)
 
 
 def unpacked_chunks(packed: np.ndarray, side: int) -> Iterator[np.ndarray]:
-    """The images of `packed` in order, at most CHUNK at a time: uint8 [n, side, side] of 0 and
-    1.
+    """Unpack images in order, a chunk at a time.
+
+    Args:
+        packed: uint8 [N, B].
+        side: height and width in pixels.
+
+    Yields:
+        uint8 [n, side, side] of 0 and 1, n at most CHUNK.
     """
     for start in range(0, len(packed), CHUNK):
         yield unpack(packed[start : start + CHUNK], side)
 
 
 def binarise_omniglot(bits: np.ndarray, size: int) -> np.ndarray:
-    """The published preparation of Omniglot: uint8 [N, 105, 105], ink 1 -> uint8 [N, size, size],
-    ink 1.
+    """Prepare images of Omniglot as published.
 
     Black strokes on white, 8 bits; resized with PIL's bilinear filter (which averages over the area
     when it shrinks); each image scaled from its own minimum and maximum to 0 .. 1; inverted (its
     maximum, by which the published code divides, is then 1 already); a pixel above 0.5 is ink. An
     image without ink, for which that scale is undefined, stays without.
+
+    Args:
+        bits: uint8 [N, 105, 105], ink 1.
+        size: height and width in pixels of the result.
+
+    Returns:
+        uint8 [N, size, size], ink 1.
     """
     ink = 1 - _rescaled(_resized(255 * (1 - bits), size))
     return ((ink > 0.5) & bits.any(axis=(1, 2), keepdims=True)).astype(np.uint8)
 
 
 def resize_bits(bits: np.ndarray, size: int) -> np.ndarray:
-    """Images of other data sets, enlarged or shrunk: uint8 [N, H, H], ink 1 -> uint8 [N, size,
-    size], ink 1.
+    """Enlarge or shrink binary images of other data sets.
 
     PIL's bilinear filter on bright ink, each image scaled from its minimum and maximum to 0 .. 1,
     above 0.5 is ink. The same size gives the same image; at another size an image of one value
     becomes empty.
+
+    Args:
+        bits: uint8 [N, H, H], ink 1.
+        size: height and width in pixels of the result.
+
+    Returns:
+        uint8 [N, size, size], ink 1.
     """
     if size == bits.shape[1]:
         return bits.astype(np.uint8)
@@ -62,18 +87,30 @@ def resize_bits(bits: np.ndarray, size: int) -> np.ndarray:
 
 
 def greys(bits: np.ndarray, size: int) -> np.ndarray:
-    """The share of ink under each pixel of a coarser grid: uint8 [N, H, W], ink 1 -> uint8 [N,
-    size, size], 0 .. 255, ink bright.
+    """The share of ink under each pixel of a coarser grid.
+
+    Args:
+        bits: uint8 [N, H, W], ink 1.
+        size: height and width in pixels of the result.
+
+    Returns:
+        uint8 [N, size, size], 0 .. 255, ink bright.
     """
     return area_resized(bits.astype(np.uint8) * np.uint8(255), size)
 
 
 def area_resized(values: np.ndarray, size: int) -> np.ndarray:
-    """Each new pixel is the mean of the area it covers, rounded half up: uint8 [..., H, W] -> uint8
-    [..., size, size].
+    """Resize images so that each new pixel is the mean of the area it covers, rounded half up.
 
     Exact: pixels that lie across a border count by their share, where PIL's box filter counts them
     whole or not at all. The same size gives the same image; a larger one repeats pixels.
+
+    Args:
+        values: uint8 [..., H, W].
+        size: height and width in pixels of the result.
+
+    Returns:
+        uint8 [..., size, size].
     """
     height, width = values.shape[-2:]
     if (height, width) == (size, size):
@@ -99,8 +136,17 @@ def _shared_parts(old: int, new: int) -> np.ndarray:
 
 
 def read_rgb(file: Path | BinaryIO, where: str) -> np.ndarray:
-    """A JPEG, PNG or other picture as uint8 [3, H, W]. Raises DataError, which calls it `where`, if
-    it is absent or no readable picture.
+    """Read a JPEG, PNG or other picture.
+
+    Args:
+        file: its path, or the open file.
+        where: what errors call it.
+
+    Returns:
+        uint8 [3, H, W].
+
+    Raises:
+        DataError: it is absent or no readable picture.
     """
     from PIL import Image
 
@@ -117,13 +163,16 @@ def read_rgb(file: Path | BinaryIO, where: str) -> np.ndarray:
 def read_npz_arrays(
     path: Path, wanted: Mapping[str, tuple[int, str]], help: str
 ) -> dict[str, np.ndarray]:
-    """Arrays of an npz file that somebody else made.
+    """Read arrays of an npz file that somebody else made.
 
     Args:
         path: the file.
         wanted: the number of dimensions of each array, and the kinds of NumPy types that it may
             have.
         help: what follows the error.
+
+    Returns:
+        The arrays by name.
 
     Raises:
         DataError: the file cannot be read, or lacks one of the arrays; the message begins with the

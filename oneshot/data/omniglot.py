@@ -1,10 +1,9 @@
-"""Omniglot: 1,623 handwritten characters of 50 alphabets, each drawn by 20 people (Lake et al.,
-Science 350:1332, 2015).
+"""Omniglot: 1,623 handwritten characters of 50 alphabets, each drawn by 20 people.
 
-Read from one of the places of `places.user_folders`, in which it may also lie as a copy of its
-authors' repository or torchvision's download has it (BELOW); else downloaded once per machine from
-that repository. Copyright (c) 2015 Brenden Lake, MIT licence. No image of it is part of this
-package.
+Lake et al., Science 350:1332, 2015. Read from one of the places of `places.user_folders`, in which
+it may also lie as a copy of its authors' repository or torchvision's download has it (BELOW); else
+downloaded once per machine from that repository. Copyright (c) 2015 Brenden Lake, MIT licence. No
+image of it is part of this package.
 """
 
 from __future__ import annotations
@@ -36,16 +35,22 @@ BELOW = ("", "python", "omniglot-py", "omniglot/python", "omniglot-master/python
 # fmt: off
 PUBLISHED = Release(
     background={
-        "Alphabet_of_the_Magi": 20, "Anglo-Saxon_Futhorc": 29, "Arcadian": 26, "Armenian": 41, "Asomtavruli_(Georgian)": 40,
-        "Balinese": 24, "Bengali": 46, "Blackfoot_(Canadian_Aboriginal_Syllabics)": 14, "Braille": 26, "Burmese_(Myanmar)": 34,
-        "Cyrillic": 33, "Early_Aramaic": 22, "Futurama": 26, "Grantha": 43, "Greek": 24, "Gujarati": 48, "Hebrew": 22,
-        "Inuktitut_(Canadian_Aboriginal_Syllabics)": 16, "Japanese_(hiragana)": 52, "Japanese_(katakana)": 47, "Korean": 40, "Latin": 26,
-        "Malay_(Jawi_-_Arabic)": 40, "Mkhedruli_(Georgian)": 41, "N_Ko": 33, "Ojibwe_(Canadian_Aboriginal_Syllabics)": 14,
+        "Alphabet_of_the_Magi": 20, "Anglo-Saxon_Futhorc": 29, "Arcadian": 26, "Armenian": 41,
+        "Asomtavruli_(Georgian)": 40, "Balinese": 24, "Bengali": 46,
+        "Blackfoot_(Canadian_Aboriginal_Syllabics)": 14, "Braille": 26,
+        "Burmese_(Myanmar)": 34,
+        "Cyrillic": 33, "Early_Aramaic": 22, "Futurama": 26, "Grantha": 43, "Greek": 24,
+        "Gujarati": 48, "Hebrew": 22,
+        "Inuktitut_(Canadian_Aboriginal_Syllabics)": 16, "Japanese_(hiragana)": 52,
+        "Japanese_(katakana)": 47, "Korean": 40, "Latin": 26, "Malay_(Jawi_-_Arabic)": 40,
+        "Mkhedruli_(Georgian)": 41, "N_Ko": 33, "Ojibwe_(Canadian_Aboriginal_Syllabics)": 14,
         "Sanskrit": 42, "Syriac_(Estrangelo)": 23, "Tagalog": 17, "Tifinagh": 55,
     },
     evaluation={
-        "Angelic": 20, "Atemayar_Qelisayer": 26, "Atlantean": 26, "Aurek-Besh": 26, "Avesta": 26, "Ge_ez": 26, "Glagolitic": 45,
-        "Gurmukhi": 45, "Kannada": 41, "Keble": 26, "Malayalam": 47, "Manipuri": 40, "Mongolian": 30, "Old_Church_Slavonic_(Cyrillic)": 45,
+        "Angelic": 20, "Atemayar_Qelisayer": 26, "Atlantean": 26, "Aurek-Besh": 26, "Avesta": 26,
+        "Ge_ez": 26, "Glagolitic": 45, "Gurmukhi": 45, "Kannada": 41, "Keble": 26, "Malayalam": 47,
+        "Manipuri": 40, "Mongolian": 30,
+        "Old_Church_Slavonic_(Cyrillic)": 45,
         "Oriya": 46, "Sylheti": 28, "Syriac_(Serto)": 23, "Tengwar": 25, "Tibetan": 42, "ULOG": 26,
     },
     sha256="75a36f7ce605ee617d0c45021613841aec979e079f71594e885aba52a7c003ce",
@@ -58,13 +63,20 @@ PUBLISHED = Release(
 def load(split: str, image_size: int, release: Release = PUBLISHED) -> DataSet:
     """Omniglot, prepared as published (`binarise_omniglot`), 20 images a class.
 
-    split: "weak" tests on the characters 01, 02, 03 of every alphabet (150 classes) and "strong" on
-    the evaluation alphabets (659). A tenth of the other classes, chosen by the hash of their names,
-    is held out as validation (147 of 1,473; 96 of 964). "random" orders all classes by the hash of
-    their names: 1,000 to train, 200 for validation, 423 to test, the sizes of Giannone and Winther
-    (2022).
-    release: another edition than the published one. Raises DataError if the images are absent and
-    cannot be had, or are not that release.
+    Args:
+        split: "weak" tests on the characters 01, 02, 03 of every alphabet (150 classes), "strong"
+            on the evaluation alphabets (659); a tenth of the other classes, chosen by the hash of
+            their names, is held out as validation (147 of 1,473; 96 of 964). "random" orders all
+            classes by the hash of their names: 1,000 to train, 200 for validation, 423 to test, the
+            sizes of Giannone and Winther (2022).
+        image_size: S, height and width in pixels.
+        release: another edition than the published one.
+
+    Returns:
+        Images uint8 [N, S, S] of 0 and 1 and the classes of the split.
+
+    Raises:
+        DataError: the images are absent and cannot be had, or are not that release.
     """
     fingerprint = release.sha256[: len(FINGERPRINT)]
     shape = (DRAWERS * len(release.class_names), image_size, image_size)
@@ -95,8 +107,14 @@ def load(split: str, image_size: int, release: Release = PUBLISHED) -> DataSet:
 
 
 def greys(image_size: int, release: Release = PUBLISHED) -> np.ndarray:
-    """The images of `load` as exact averages over the area of each pixel: uint8 [N, image_size,
-    image_size], 255 is full ink.
+    """The images of `load` as exact averages over the area of each pixel.
+
+    Args:
+        image_size: S, height and width in pixels.
+        release: another edition than the published one.
+
+    Returns:
+        uint8 [N, S, S], 255 is full ink.
     """
     shape = (DRAWERS * len(release.class_names), image_size, image_size)
 
@@ -111,8 +129,14 @@ def greys(image_size: int, release: Release = PUBLISHED) -> np.ndarray:
 def class_split(
     split: str, release: Release = PUBLISHED
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The train, validation and test classes of a split: sorted int64 ids, disjoint, together every
-    class.
+    """The train, validation and test classes of a split.
+
+    Args:
+        split: as of `load`.
+        release: another edition than the published one.
+
+    Returns:
+        Sorted int64 ids, disjoint, together every class.
     """
     if split == "random":
         order = by_hash(release.class_names)
@@ -139,7 +163,16 @@ def folders() -> Iterator[Path]:
 
 
 def check(image_size: int, greys: bool, release: Release = PUBLISHED) -> None:
-    """Raises WillBeDownloaded if the images are neither prepared nor in a folder."""
+    """Make sure that the images are prepared, or in a folder.
+
+    Args:
+        image_size: height and width in pixels.
+        greys: whether levels of ink are needed.
+        release: another edition than the published one.
+
+    Raises:
+        WillBeDownloaded: they are neither.
+    """
     prepared = [_prepared(image_size, release)] + [_prepared(image_size, release, "-grey")] * greys
     if (
         all((cache_dir() / name).is_file() for name in prepared)
@@ -163,8 +196,9 @@ def _packed(release: Release) -> str:
 
 
 def packed_images(release: Release = PUBLISHED) -> np.ndarray:
-    """All images at 105 x 105, 1 bit a pixel: uint8 [20 x classes, 1379], from the cache, a folder,
-    or the network.
+    """All images at 105 x 105, 1 bit a pixel: uint8 [20 x classes, 1379].
+
+    They come from the cache, a folder, or the network.
     """
 
     def found() -> Iterator[np.ndarray]:

@@ -1,5 +1,6 @@
-"""Reading Omniglot from any of its forms: the two official zips, their unzipped folders, or one
-packed npz. All give the same array.
+"""Reading Omniglot from two official zips, their unzipped folders, or one packed npz.
+
+All give the same array.
 """
 
 from __future__ import annotations
@@ -56,11 +57,19 @@ class Release:
 
 
 def read(folder: Path, release: Release) -> np.ndarray | None:
-    """The images in this folder, packed: uint8 [20 x classes, 1379] in canonical order; None if no
-    form of the data set is complete there.
+    """Read the images in a folder, packed.
 
-    Raises DataError that names the file: unreadable, an image missing, or other content than the
-    published.
+    Args:
+        folder: where any form of the data set may lie.
+        release: the edition that it must be.
+
+    Returns:
+        uint8 [20 x classes, 1379] in canonical order; None if no form of the data set is complete
+        there.
+
+    Raises:
+        DataError: a file is unreadable, an image missing, or other content than the published; the
+            file is named.
     """
     try:
         if (folder / PACKED).is_file():

@@ -1,8 +1,8 @@
-"""Quick, Draw!: 345 kinds of things drawn by players of a game in under 20 seconds; embedded, 80
-drawings each, 28 x 28, 1 bit.
+"""Quick, Draw!: 345 kinds of things drawn by players of a game; embedded, 28 x 28, 1 bit.
 
-Made by `build_quickdraw.py`; licence, attribution and changes in QUICKDRAW.md (CC BY 4.0, Google,
-Inc.). Ha and Eck (2017), A Neural Representation of Sketch Drawings, arXiv:1704.03477.
+80 drawings of each, made in under 20 seconds. Made by `build_quickdraw.py`; licence, attribution
+and changes in QUICKDRAW.md (CC BY 4.0, Google, Inc.). Ha and Eck (2017), A Neural Representation of
+Sketch Drawings, arXiv:1704.03477.
 """
 
 from __future__ import annotations
@@ -30,11 +30,18 @@ FILE = Path(__file__).with_name(f"quickdraw_{CLASSES}x{DRAWINGS}.npz")
 
 
 def load(split: str, image_size: int) -> DataSet:
-    """Quick, Draw! with image_size x image_size pixels, 80 images a class; 28 is their own size,
-    others are resized (`resize_bits`).
+    """Quick, Draw! with 80 images a class; 28 pixels are their own size, others are resized.
 
-    split: "fixed" orders the classes by the SHA-256 of their names: the first 69 are test classes,
-    the next 34 validation. Raises DataError if the embedded file is absent or damaged.
+    Args:
+        split: "fixed" orders the classes by the SHA-256 of their names: the first 69 are test
+            classes, the next 34 validation.
+        image_size: S, height and width in pixels.
+
+    Returns:
+        Images uint8 [N, S, S] of 0 and 1 (`resize_bits`) and the classes of the split.
+
+    Raises:
+        DataError: the embedded file is absent or damaged.
     """
 
     def prepared() -> Iterator[np.ndarray]:
@@ -65,14 +72,23 @@ def load(split: str, image_size: int) -> DataSet:
 
 
 def check(image_size: int, greys: bool) -> None:
-    """Raises DataError if the embedded file is absent."""
+    """Make sure that the embedded file is here.
+
+    Args:
+        image_size: height and width in pixels; any can be made.
+        greys: whether levels of ink are needed; they can be made.
+
+    Raises:
+        DataError: it is absent.
+    """
     if not FILE.is_file():
         raise DataError(f"{FILE} is absent\n  help: install oneshot again")
 
 
 def greys(image_size: int) -> np.ndarray:
-    """The images of `load` as exact averages over the area of each pixel: uint8 [N, image_size,
-    image_size], 255 is full ink.
+    """The images of `load` as exact averages over the area of each pixel: uint8 [N, S, S].
+
+    255 is full ink.
     """
 
     def prepared() -> Iterator[np.ndarray]:
@@ -93,20 +109,35 @@ def class_split(names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 def content_hash(packed: np.ndarray, names: Sequence[str]) -> str:
-    """SHA-256 of class names and images, in hex. packed: uint8 [N, 98] sorted by class."""
+    """The SHA-256 of class names and images, in hex.
+
+    Args:
+        packed: uint8 [N, 98], sorted by class.
+        names: the class names.
+
+    Returns:
+        64 hex digits.
+    """
     return hashlib.sha256("\n".join(names).encode() + packed.tobytes()).hexdigest()
 
 
 def class_names() -> tuple[str, ...]:
-    """The 345 names, sorted by code point. Raises DataError if the embedded file is absent or
-    damaged.
+    """The 345 class names, sorted by code point.
+
+    Raises:
+        DataError: the embedded file is absent or damaged.
     """
     return tuple(_member("class_names").tolist())
 
 
 def read_file() -> tuple[np.ndarray, tuple[str, ...]]:
-    """The embedded drawings, uint8 [27600, 98] packed, sorted by class, and the class names. Raises
-    DataError as `class_names` does.
+    """Read the embedded drawings and their class names.
+
+    Returns:
+        uint8 [27600, 98], packed and sorted by class, and the 345 names.
+
+    Raises:
+        DataError: the embedded file is absent or damaged.
     """
     return _member("packed"), class_names()
 

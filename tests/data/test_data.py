@@ -94,10 +94,9 @@ def make_zips(bits: np.ndarray, release: Release) -> dict[str, bytes]:
         with zipfile.ZipFile(file, "w") as archive:
             for i in reversed(range(len(keys))):
                 alphabet, character, drawer = keys[i]
-                archive.writestr(
-                    f"{name}/{alphabet}/character{character:02d}/{700 + character:04d}_{drawer:02d}.png",
-                    png(bits[start + i]),
-                )
+                file_name = f"{700 + character:04d}_{drawer:02d}.png"
+                place = f"{name}/{alphabet}/character{character:02d}/{file_name}"
+                archive.writestr(place, png(bits[start + i]))
             archive.writestr(f"__MACOSX/{name}/Beta/character01/._0701_01.png", b"not an image")
         zips[name] = file.getvalue()
         start += len(keys)
