@@ -55,6 +55,16 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache and a working folder of the test's own, and no proxy between it and its server."""
+    monkeypatch.setenv("ONESHOT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("ONESHOT_DATA", raising=False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "cache"
+
+
 @pytest.fixture(scope="session", autouse=True)
 def few_threads() -> None:
     """One thread in torch, as tests run beside each other and beside worker processes."""
