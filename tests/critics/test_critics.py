@@ -5,25 +5,20 @@ learning, and importing of weights.
 from __future__ import annotations
 
 import dataclasses
-import io
 import math
-import zipfile
-from collections import OrderedDict
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from glyphs import SIZE, glyphs
 from torch.nn import functional as F
 
-from oneshot.critics import importing, protonet, simclr
+from oneshot.critics import protonet, simclr
 from oneshot.critics.encoder import CriticError, embed_all, flat_features, frozen, initialised
-from oneshot.nn import augment
 from oneshot.sweep import settings
 from oneshot.types import DataSet
 
 CPU = "cpu"
-SIZE = 20
 
 
 @pytest.fixture(autouse=True)
@@ -34,31 +29,6 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def glyphs(classes: int = 36, per_class: int = 12, size: int = SIZE) -> DataSet:
-    """Characters of three straight strokes, each drawing shifted and with its own ends; in thirds
-    for train, validation and test.
-    """
-    rng = np.random.default_rng(0)
-    images = np.zeros((classes, per_class, size, size), np.uint8)
-    for c in range(classes):
-        ends = rng.uniform(6, size - 6, (3, 2, 2))
-        for d in range(per_class):
-            moved = ends + rng.normal(0, 0.5, ends.shape) + rng.uniform(-2, 2, 2)
-            for t in np.linspace(0, 1, 40):
-                x, y = (
-                    (moved[:, 0] * (1 - t) + moved[:, 1] * t)
-                    .T.round()
-                    .astype(int)
-                    .clip(0, size - 2)
-                )
-                images[c, d, y, x] = images[c, d, y + 1, x] = 1
-    third, ids = classes // 3, np.arange(classes)
-    label = np.repeat(ids, per_class)
-    names = tuple(f"glyph{c}" for c in ids)
-    split = ids[:third], ids[third : 2 * third], ids[2 * third :]
-    return DataSet("glyphs", "fixed", "made", images.reshape(-1, size, size), label, names, *split)
-
-
 @pytest.fixture(scope="module")
 def data() -> DataSet:
     return glyphs()
@@ -66,9 +36,6 @@ def data() -> DataSet:
 
 def silent(*_: object) -> None:
     """A report that nobody reads."""
-
-
-# ---------------------------------------------------------------- the network
 
 
 def published_shapes(last: str) -> dict[str, list[int]]:
@@ -199,9 +166,6 @@ def test_the_short_cut_for_bits_equals_the_network(critic, size):
     np.testing.assert_allclose(found, plain, rtol=0, atol=1e-5 * np.abs(plain).max())
 
 
-# ---------------------------------------------------------------- losses
-
-
 def test_nt_xent_equals_a_loop_over_views():
     rng = np.random.default_rng(1)
     first, second = rng.standard_normal((2, 5, 7))
@@ -241,9 +205,6 @@ def test_protonet_loss_equals_a_loop_over_queries():
     )
 
 
-# ---------------------------------------------------------------- episodes of ProtoNet
-
-
 @pytest.mark.parametrize("with_exemplars", [True, False])
 def test_episodes_hold_different_classes_and_no_drawing_twice(data, with_exemplars):
     # Image i carries its own number, so that a drawn episode tells where its images came from.
@@ -275,10 +236,9 @@ def test_episodes_hold_different_classes_and_no_drawing_twice(data, with_exempla
     assert len(asked) > 0.85 * (11 * 12 + 6 - 12 * with_exemplars)
 
 
-# ---------------------------------------------------------------- learning
-
-
 SIMCLR = simclr.Config(epochs=10, batch_size=32)
+
+
 PROTONET = protonet.Config(epochs=4, episodes_per_epoch=20, train_ways=60, train_queries=4)
 
 
@@ -421,238 +381,6 @@ def test_the_settings_are_read_without_importing_the_critics():
             settings.resolve(family.__name__, family.Config, variant)
     with pytest.raises(settings.SettingError, match="light, normal, strong"):
         settings.resolve("simclr", simclr.Config, {"strength": "huge"})
-
-
-# ---------------------------------------------------------------- views
-
-
-def picture(size: int = 9) -> torch.Tensor:
-    return torch.rand(1, 1, size, size, generator=torch.Generator().manual_seed(4))
-
-
-def double(*values: float) -> torch.Tensor:
-    return torch.tensor(values, dtype=torch.float64)
-
-
-@pytest.mark.parametrize("size", [9, 28])
-def test_unmoved_warps_give_the_image_back(size):
-    image = picture(size)
-    whole = augment.crops(double(0, 0)[None], double(size, size)[None], size)
-    still = augment.affines(double(0), double(0, 0)[None], double(1), double(0), size)
-    corners = augment.perspectives(augment._corners(size)[None], size)
-    for warps in (whole, still, corners):
-        torch.testing.assert_close(augment.warp(image, warps), image, atol=1e-5, rtol=0)
-
-
-def test_affines_shift_turn_zoom_and_shear_as_said():
-    image, size = picture(), 9
-    moved = augment.warp(
-        image, augment.affines(double(0), double(2, -3)[None], double(1), double(0), size)
-    )[0, 0]
-    torch.testing.assert_close(moved[:6, 2:], image[0, 0, 3:, :7], atol=1e-6, rtol=0)
-    assert not moved[6:].any() and not moved[:, :2].any()
-    turned = augment.warp(
-        image, augment.affines(double(90), double(0, 0)[None], double(1), double(0), size)
-    )
-    # clockwise
-    torch.testing.assert_close(turned, torch.rot90(image, -1, (2, 3)), atol=1e-6, rtol=0)
-    larger = augment.warp(
-        image, augment.affines(double(0), double(0, 0)[None], double(3), double(0), size)
-    )[0, 0]
-    torch.testing.assert_close(
-        larger,
-        image[0, 0, 3:6, 3:6].repeat_interleave(3, 0).repeat_interleave(3, 1),
-        atol=1e-6,
-        rtol=0,
-    )
-    leaned = augment.warp(
-        image, augment.affines(double(0), double(0, 0)[None], double(1), double(45), size)
-    )[0, 0]
-    torch.testing.assert_close(leaned[4], image[0, 0, 4], atol=1e-6, rtol=0)
-    # two rows below the centre: two pixels left
-    torch.testing.assert_close(leaned[6, :7], image[0, 0, 6, 2:], atol=1e-6, rtol=0)
-
-
-def test_crops_equal_cutting_out_and_enlarging():
-    image = picture(20)
-    warps = augment.crops(double(3, 7)[None], double(12, 9)[None], 20)
-    cut = F.interpolate(image[:, :, 7:16, 3:15], (20, 20), mode="bilinear", align_corners=False)
-    torch.testing.assert_close(augment.warp(image, warps), cut, atol=1e-5, rtol=0)
-
-
-def test_perspectives_put_the_corners_where_they_were_sent():
-    corners = torch.tensor([[[2, 1], [15, 3], [17, 18], [0, 14]]], dtype=torch.float64)
-    matrix = augment.perspectives(corners, 20).matrix[0]
-    seen = torch.cat([corners[0], torch.ones(4, 1)], dim=1) @ matrix.T
-    torch.testing.assert_close(seen[:, :2] / seen[:, 2:], augment._corners(20))
-    image = picture(20)
-    view = augment.warp(image, augment.perspectives(corners, 20))[0, 0]
-    for (x, y), (u, v) in zip(corners[0].long().tolist(), augment._corners(20).long().tolist()):
-        assert float(view[y, x]) == pytest.approx(float(image[0, 0, v, u]), abs=1e-4)
-
-
-@pytest.mark.parametrize("strength", list(augment.STRENGTHS))
-def test_parameters_stay_in_their_ranges_and_fill_them(strength):
-    s, n, size = augment.STRENGTHS[strength], 4000, 50
-    rng = torch.Generator().manual_seed(0)
-    matrix = augment.random_affines(n, size, s, rng).matrix[:, :2, :2]
-    zoom = torch.linalg.det(matrix).abs() ** -0.5
-    assert s.zoom[0] <= zoom.min() < s.zoom[0] + 0.01 and s.zoom[1] - 0.01 < zoom.max() <= s.zoom[1]
-    forward = torch.linalg.inv(matrix)
-    angle = torch.rad2deg(torch.atan2(forward[:, 1, 0], forward[:, 0, 0]))
-    assert (
-        0.99 * s.rotation < angle.abs().max() <= s.rotation
-        and abs(angle.mean()) < 0.05 * s.rotation
-    )
-    crops = augment.random_crops(n, size, s, rng)
-    sides = crops.high - crops.low + 1
-    assert (
-        (crops.low >= 0).all() and (crops.high <= size - 1).all() and (sides == sides.round()).all()
-    )
-    ratio, area = sides[:, 0] / sides[:, 1], sides.prod(1) / size**2
-    assert s.crop_ratio[0] * 0.95 < ratio.min() and ratio.max() < s.crop_ratio[1] * 1.05
-    assert s.crop_area[0] * 0.95 < area.min() < s.crop_area[0] * 1.05 and area.max() == 1
-    moved = augment.random_perspectives(n, size, s, rng).matrix
-    still = (moved - torch.eye(3)).abs().amax((1, 2)) < 1e-9
-    assert abs(still.double().mean() - 0.5) < 4 * 0.5 / n**0.5
-
-
-@pytest.mark.parametrize("strength", list(augment.STRENGTHS))
-def test_views_are_binary_keep_ink_and_come_from_the_generator_only(data, strength):
-    images = torch.from_numpy(data.images).float()[:, None]
-    one, two, other = (
-        augment.views(images, augment.STRENGTHS[strength], torch.Generator().manual_seed(seed))
-        for seed in (1, 1, 2)
-    )
-    assert torch.equal(one, two) and not torch.equal(one, other)
-    assert (
-        one.shape == images.shape
-        and one.dtype == torch.float32
-        and set(one.unique().tolist()) == {0.0, 1.0}
-    )
-    ink = one.mean((1, 2, 3)) / images.mean((1, 2, 3))
-    assert (ink > 0).double().mean() > 0.99 and 0.7 < ink.mean() < 1.4
-    # about one in six is an unmoved perspective
-    assert 0.5 < (one != images).flatten(1).any(1).double().mean() < 1
-
-
-def test_binary_makes_a_constant_image_background():
-    given = torch.stack([torch.full((1, 2, 2), 0.7), torch.tensor([[[0.0, 0.25], [0.5, 0.75]]])])
-    assert augment.binary(given).flatten(1).tolist() == [[0, 0, 0, 0], [0, 0, 1, 1]]
-
-
-# ---------------------------------------------------------------- importing published weights
-
-
-def saved(state: object, tag: str = "cpu") -> bytes:
-    """A torch file whose storages are tagged with another device, as the published ones are
-    (`cuda:7`).
-    """
-    buffer, out = io.BytesIO(), io.BytesIO()
-    torch.save(state, buffer)
-    with zipfile.ZipFile(buffer) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as new:
-        for info in old.infolist():
-            content = old.read(info)
-            if info.filename.endswith("data.pkl"):
-                content = content.replace(
-                    b"X\x03\x00\x00\x00cpu", b"X" + len(tag).to_bytes(4, "little") + tag.encode()
-                )
-                assert tag.encode() in content
-            new.writestr(info.filename, content)
-    return out.getvalue()
-
-
-@pytest.fixture(scope="module")
-def published() -> OrderedDict[str, torch.Tensor]:
-    module = initialised(lambda: protonet.ProtoNet(50), 1, "published")
-    module.train()
-    module.embed(
-        (torch.rand(8, 1, 50, 50, generator=torch.Generator().manual_seed(0)) > 0.9).float()
-    )
-    return OrderedDict((name, value.contiguous()) for name, value in module.state_dict().items())
-
-
-def test_published_files_of_another_machines_gpu_are_read(tmp_path: Path, published):
-    path = tmp_path / "_best.model"
-    path.write_bytes(saved(published, "cuda:7"))
-    if torch.cuda.device_count() < 8:
-        with pytest.raises(RuntimeError):
-            torch.load(path, weights_only=True)  # so the tag is real
-    module = importing.import_weights(path, "protonet")
-    assert isinstance(module, protonet.ProtoNet) and not module.training
-    assert all(
-        torch.equal(value, published[name]) and value.device.type == "cpu"
-        for name, value in module.state_dict().items()
-    )
-    reference = protonet.ProtoNet(50).eval()
-    reference.load_state_dict(published)
-    images = (np.random.default_rng(0).random((3, 50, 50)) > 0.9).astype(np.uint8)
-    assert np.array_equal(embed_all(module, images, CPU), embed_all(reference, images, CPU))
-
-
-def test_counters_of_batch_normalisation_may_be_absent(tmp_path: Path, published):
-    path = tmp_path / "bare.model"
-    torch.save(
-        {
-            name: value
-            for name, value in published.items()
-            if not name.endswith("num_batches_tracked")
-        },
-        path,
-    )
-    assert torch.equal(
-        importing.import_weights(str(path), "protonet").state_dict()["metric_layer.bias"],
-        published["metric_layer.bias"],
-    )
-
-
-def test_damaged_and_foreign_files_are_refused_with_the_reason(tmp_path: Path, published):
-    whole = saved(published, "cuda:2")
-    nan = {**published, "embedding.6.bias": torch.full((256,), math.nan)}
-    less = {name: value for name, value in published.items() if name != "embedding.2.0.bias"}
-    files = {
-        "truncated": (whole[: len(whole) // 2], "not a torch file"),
-        "text": (b"weights\n", "not a torch file"),
-        "empty": (b"", "not a torch file"),
-        "code": (saved({"a": torch.ones(1), "fit": dataclasses.replace}), "not a torch file"),
-        "tensor": (saved(torch.ones(3)), "but Tensor"),
-        "checkpoint": (saved({"epoch": 3, "state": dict(published)}), "but keys 'epoch', 'state'"),
-        "missing": (saved(less), r"missing embedding\.2\.0\.bias; unexpected nothing"),
-        "more": (
-            saved({**published, "head.weight": torch.ones(1)}),
-            r"missing nothing; unexpected head\.weight",
-        ),
-        "shape": (
-            saved({**published, "embedding.6.weight": torch.ones(256, 64)}),
-            r"embedding\.6\.weight is \[256, 64\], needs \[256, 576\]",
-        ),
-        "nan": (saved(nan), r"NaN or infinity in embedding\.6\.bias"),
-    }
-    for name, (content, reason) in files.items():
-        path = tmp_path / name
-        path.write_bytes(content)
-        with pytest.raises(CriticError, match=reason) as caught:
-            importing.import_weights(path, "protonet")
-        assert str(path) in str(caught.value)
-
-
-def test_wrong_kinds_sizes_and_paths_are_refused(tmp_path: Path, published):
-    path = tmp_path / "protonet.model"
-    path.write_bytes(saved(published))
-    with pytest.raises(
-        CriticError,
-        match=(
-            r"simclr critic: missing projection\.0\.bias, projection\.0\.weight; unexpected"
-            r" metric_layer"
-        ),
-    ):
-        importing.import_weights(path, "simclr")
-    with pytest.raises(CriticError, match="50x50 images, given image_size 28"):
-        importing.import_weights(path, "protonet", 28)
-    with pytest.raises(CriticError, match=r"'resnet'; there are for: simclr, protonet"):
-        importing.import_weights(path, "resnet")
-    with pytest.raises(CriticError, match="cannot read the file"):
-        importing.import_weights(tmp_path / "absent", "protonet")
 
 
 def test_a_frozen_critic_follows_its_weights() -> None:
