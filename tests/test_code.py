@@ -6,9 +6,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import house_rules
 import pytest
 
 ROOT = Path(__file__).parent.parent
+ROOMS = sorted(p for p in (ROOT / "oneshot").iterdir() if p.is_dir() and p.name != "__pycache__")
+AT_THE_ROOT = {
+    "__init__.py",
+    "cli.py",
+    "contracts.py",
+    "paths.py",
+    "py.typed",
+    "rng.py",
+    "types.py",
+}
 
 
 @pytest.mark.parametrize(
@@ -24,6 +35,19 @@ ROOT = Path(__file__).parent.parent
 def test_the_code_keeps_its_rules(command: list[str]) -> None:
     done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=[room.name for room in ROOMS])
+def test_a_room_keeps_the_rules_of_lengths_and_docstrings(room: Path) -> None:
+    broken = [p for file in sorted(room.rglob("*.py")) for p in house_rules.problems(file, ROOT)]
+    assert not broken, "\n".join(broken)
+
+
+def test_little_lies_outside_the_rooms() -> None:
+    files = [file for file in (ROOT / "oneshot").iterdir() if file.is_file()]
+    assert {file.name for file in files} <= AT_THE_ROOT
+    broken = [p for file in files if file.suffix == ".py" for p in house_rules.problems(file, ROOT)]
+    assert not broken, "\n".join(broken)
 
 
 def test_ray_accepts_the_cluster_file() -> None:
