@@ -168,7 +168,8 @@ def _words(result: Result) -> str:
     )
     if "predicted" in result:
         low, high = (shown(p, unit) for p in result["predicted"])
-        words += f"  predicted {low if low == high else f'{low} .. {high}'}  {result['verdict']}".rstrip()
+        predicted = low if low == high else f"{low} .. {high}"
+        words += f"  predicted {predicted}  {result['verdict']}".rstrip()
     if "passed" in result:
         words += "  pass" if result["passed"] else "  FAIL: no go"
     return words + noted
