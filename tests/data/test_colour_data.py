@@ -18,7 +18,7 @@ from PIL import Image
 from oneshot import data
 from oneshot.data import DataError, by_hash, celeba, cifar10, content, images
 from oneshot.store import machine_cache
-from oneshot.sweep import expansion, settings
+from oneshot.sweep import expansion, families, settings
 
 WIDE, HIGH = 12, 16  # pixels of a made face
 
@@ -606,7 +606,7 @@ def test_the_real_cifar10_file(
 @pytest.mark.parametrize(("name", "largest"), [("celeba", 20), ("cifar10", 60)])
 def test_literals_are_read_without_importing(name: str, largest: int) -> None:
     def told(variable: str) -> object:
-        return settings.constant("data", name, variable)
+        return families.constant("data", name, variable)
 
     assert (
         told("CHANNELS") == 3
