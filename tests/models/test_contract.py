@@ -380,7 +380,7 @@ def made_family(
         (package / "models").mkdir()
         (package / "models" / "mine.py").write_text(text)
         with monkeypatch.context() as patch:
-            patch.setattr(settings, "PACKAGE", package)
+            patch.setattr(families, "PACKAGE", package)
             return families.declaration("models", "mine")
 
     return read
@@ -576,7 +576,7 @@ def test_an_incomplete_family_is_refused_before_anything_runs(
         "from oneshot.sweep import Sweep, grid\nsweep = Sweep('?', 'mine', grid(z=[1]),"
         " references=())\n"
     )
-    monkeypatch.setattr(settings, "PACKAGE", package)
+    monkeypatch.setattr(families, "PACKAGE", package)
     for arguments in (
         [str(sweep), "--check", "--results", str(tmp_path / "r")],
         ["--settings", "mine"],
