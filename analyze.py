@@ -163,14 +163,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def answered(args: argparse.Namespace) -> int:
     """Do what is asked; a mistake of the user's is told in words."""
     from oneshot.report.results import AnalysisError
-    from oneshot.sweep.filter import WhereError
+    from oneshot.sweep.filter import FilterError
 
     try:
         args.results = [user_path(folder) for folder in args.results]
         for name in FILES:
             setattr(args, name, getattr(args, name) and user_path(getattr(args, name)))
         return run(args)
-    except (AnalysisError, WhereError, NoHomeError, OSError) as error:
+    except (AnalysisError, FilterError, NoHomeError, OSError) as error:
         if os.environ.get("ONESHOT_TRACEBACK") == "1":
             raise
         help = getattr(error, "help", "")
@@ -179,7 +179,7 @@ def answered(args: argparse.Namespace) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Load, select, print, write. Raises AnalysisError, WhereError or OSError for a user's
+    """Load, select, print, write. Raises AnalysisError, FilterError or OSError for a user's
     mistake.
     """
     from oneshot.report import results as rs

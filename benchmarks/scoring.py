@@ -190,9 +190,9 @@ def stored(results: str, name: str) -> Iterator[tuple[str, np.ndarray, np.ndarra
     """
     from oneshot.store import plan
     from oneshot.store.store import Store
-    from oneshot.sweep import definition
+    from oneshot.sweep.files import load_sweep
 
-    planned = plan.make(definition.load(name), Store(results))
+    planned = plan.make(load_sweep(name), Store(results))
     for record in planned.log.records.values():
         if record.row["status"] == "done" and record.row["model"] == planned.sweep.model:
             row = record.row

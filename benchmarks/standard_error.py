@@ -26,7 +26,7 @@ from oneshot.metrics import diversity, recognizability
 from oneshot.scoring import sample
 from oneshot.store import plan
 from oneshot.store.store import Store
-from oneshot.sweep import definition
+from oneshot.sweep.files import load_sweep
 from oneshot.training.loop import Training
 from oneshot.trial import inputs, trial
 
@@ -43,7 +43,7 @@ def main() -> None:
     p.add_argument("--most", type=int, default=100)
     p.add_argument("--repeats", type=int, default=50)
     options = p.parse_args()
-    made = plan.make(definition.load(options.sweep), Store(options.results))
+    made = plan.make(load_sweep(options.sweep), Store(options.results))
     done = [
         r.row
         for r in made.log.records.values()

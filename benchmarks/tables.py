@@ -27,8 +27,8 @@ from harness import Paired, Row, of_pairs, parser, save
 from oneshot.store import records
 from oneshot.store.records import Record
 from oneshot.store.store import Store
-from oneshot.sweep import settings
-from oneshot.sweep.expansion import COMMON
+from oneshot.sweep import families
+from oneshot.sweep.settings import COMMON
 
 CLASSES, EPOCHS = 150, 500
 CURVES = ("train_loss", "train_kl", "train_nll", "validation_loss", "learning_rate")
@@ -37,7 +37,7 @@ AXES = ("beta", "time_steps", "z")
 
 def record(index: int, rng: random.Random, classes: int = CLASSES, epochs: int = EPOCHS) -> Record:
     """A made-up record."""
-    head = settings.head("models", "vae_stn")
+    head = families.declaration("models", "vae_stn")
     end = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(seconds=index)
     row: dict[str, Any] = {
         "point_id": f"{index:016x}",

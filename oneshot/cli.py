@@ -26,9 +26,9 @@ from oneshot.store import plan
 from oneshot.store.plan import NothingSelected, Plan
 from oneshot.store.records import NewerFormat
 from oneshot.store.store import Store, StoreError, Unavailable
-from oneshot.sweep import definition
-from oneshot.sweep.definition import SweepError
-from oneshot.sweep.filter import WhereError
+from oneshot.sweep import SweepError, definition
+from oneshot.sweep.files import load_sweep
+from oneshot.sweep.filter import FilterError
 from oneshot.sweep.settings import SettingError
 
 SOCKET_ERRORS = (
@@ -284,7 +284,7 @@ def _answered(options: argparse.Namespace) -> int:
     except DataError as error:
         tell_error(f"error: {error}")
         _traceback_if_asked()
-    except (WhereError, NothingSelected, NoHomeError, Refused, Impossible, StoreError) as error:
+    except (FilterError, NothingSelected, NoHomeError, Refused, Impossible, StoreError) as error:
         _tell_refusal(str(error), getattr(error, "help", ""))
     except Unavailable as error:
         _tell_refusal(str(error), error.help)
@@ -370,7 +370,7 @@ def _look_for_data(made: Plan, options: argparse.Namespace) -> None:
 
 def _plan(options: argparse.Namespace) -> Plan:
     chosen = definition.override(
-        definition.load(user_path(options.sweep)), _assignments(options.set), options.seeds
+        load_sweep(user_path(options.sweep)), _assignments(options.set), options.seeds
     )
     store = Store(user_path(options.results or os.environ.get("ONESHOT_RESULTS") or "results"))
     cpus = os.cpu_count() or 1

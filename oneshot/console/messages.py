@@ -23,9 +23,12 @@ from oneshot.console.status import number, short
 from oneshot.store.lease import holder
 from oneshot.store.plan import Plan, estimate
 from oneshot.store.records import ARRAYS
-from oneshot.sweep import definition, settings
-from oneshot.sweep.definition import SweepError
-from oneshot.sweep.expansion import COMMON, STACK_ON_CPU, STACK_ON_GPU, Point, count, stacks
+from oneshot.sweep import SweepError, definition, families, settings
+from oneshot.sweep.expansion import count
+from oneshot.sweep.files import load_sweep
+from oneshot.sweep.grouping import STACK_ON_CPU, STACK_ON_GPU, stacks
+from oneshot.sweep.point import Point
+from oneshot.sweep.settings import COMMON
 
 if TYPE_CHECKING:
     from oneshot.engine.driver import Outcome
@@ -345,7 +348,7 @@ def sweeps_table(as_json: bool) -> str:
         else []
     ):
         try:
-            found = definition.load(os.path.join("sweeps", path))
+            found = load_sweep(os.path.join("sweeps", path))
             entries.append(dict(name=found.name, points=count(found), question=found.question))
         except SweepError as error:
             entries.append(
@@ -364,8 +367,8 @@ def sweeps_table(as_json: bool) -> str:
 
 def settings_table(family: str) -> str:
     """The settings of a family: name, stage, type, allowed values, default, unit and meaning."""
-    kind = "critics" if family in settings.names("critics") else "models"
-    head = settings.head(kind, family)
+    kind = "critics" if family in families.names("critics") else "models"
+    head = families.declaration(kind, family)
     fields = head.fields if kind == "critics" else {**COMMON, **head.fields}
     lines = [textwrap.fill(head.summary, 79)]
     for stage in settings.STAGES:
@@ -393,7 +396,7 @@ def differing(made: Plan) -> dict[str, Any]:
     """The settings that all points of the sweep share and that differ from the family's
     defaults.
     """
-    head = settings.head("models", made.sweep.model)
+    head = families.declaration("models", made.sweep.model)
     defaults = {n: f.default for n, f in {**COMMON, **head.fields}.items()}
     rows = [p.settings for p in own(made)]
     alike = {n: v for n, v in rows[0].items() if all(row[n] == v for row in rows)} if rows else {}

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from oneshot.paths import DataError, absent, cache_dir, find, unreadable
-from oneshot.sweep.expansion import Point, data_fingerprint
+from oneshot.sweep.point import Point, data_fingerprint
 from oneshot.types import DataSet
 
 # Raised whenever the same content comes out as other images or in another split; part of every

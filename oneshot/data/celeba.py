@@ -20,7 +20,7 @@ from oneshot.data.content import Contents
 from oneshot.data.images import area_resized, read_rgb
 from oneshot.paths import DataError, locate, unreadable
 from oneshot.store.machine_cache import cached
-from oneshot.sweep.expansion import data_fingerprint
+from oneshot.sweep.point import data_fingerprint
 from oneshot.types import DataSet
 
 SPLITS = ("identities",)

@@ -21,7 +21,7 @@ from oneshot.data.content import Contents
 from oneshot.data.images import CHUNK, area_resized, read_npz_arrays, read_rgb
 from oneshot.paths import DataError, locate
 from oneshot.store.machine_cache import cached
-from oneshot.sweep.expansion import data_fingerprint
+from oneshot.sweep.point import data_fingerprint
 from oneshot.types import DataSet
 
 SPLITS = ("fixed",)

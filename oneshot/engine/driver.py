@@ -34,7 +34,8 @@ from oneshot.console.progress import Progress, Running, State
 from oneshot.store.lease import Lease
 from oneshot.store.plan import Plan, critic_text, trial_work
 from oneshot.store.store import Unavailable, Unwritable
-from oneshot.sweep.expansion import STACK_ON_CPU, STACK_ON_GPU, Point
+from oneshot.sweep.grouping import STACK_ON_CPU, STACK_ON_GPU
+from oneshot.sweep.point import Point
 from oneshot.trial import inputs, trial
 from oneshot.trial.trial import Job
 

@@ -52,7 +52,7 @@ from oneshot.engine.worker_group import Told, tell
 from oneshot.store import records
 from oneshot.store.plan import trial_work
 from oneshot.store.store import Unavailable, Unwritable
-from oneshot.sweep.expansion import Point
+from oneshot.sweep.point import Point
 from oneshot.training.loop import Tick
 from oneshot.trial import inputs, trial
 from oneshot.trial.trial import Job

@@ -28,7 +28,7 @@ from oneshot.nn import data_parallel
 from oneshot.nn.data_parallel import Peers
 from oneshot.store import records
 from oneshot.store.store import Unavailable
-from oneshot.sweep.expansion import Point
+from oneshot.sweep.point import Point
 from oneshot.training.loop import Tick
 from oneshot.trial import trial
 from oneshot.trial.trial import Job

@@ -440,13 +440,13 @@ def bounded(frame: pd.DataFrame) -> pd.Series:
 
 
 def mask(frame: pd.DataFrame, text: str, absent: Sequence[str] = ()) -> pd.Series:
-    """Which rows fulfil a filter (see `where.py`): bool [rows]. Raises WhereError, naming near
+    """Which rows fulfil a filter (see `where.py`): bool [rows]. Raises FilterError, naming near
     columns for unknown ones.
 
     absent: columns that say nothing of these rows, so that conditions on them refuse none.
     """
     test = filters.compile(text, known=frame.columns, absent=absent)
-    columns = sorted(filters.names(text))
+    columns = sorted(filters.columns(text))
     cells = [
         frame[name].astype(object).where(frame[name].notna(), None).tolist() for name in columns
     ]
@@ -485,7 +485,7 @@ def _unrefused(results: Results, references: pd.DataFrame, text: str) -> pd.Seri
     """Which of these rows of people, copies and noise a filter does not refuse by a column that
     says something of them: bool [rows].
     """
-    named = filters.names(text)
+    named = filters.columns(text)
     shared = named & {"seed", *(["sweep"] if "sweep" in results.axes else [])}
     settings = [name for name in named - column_names() if name in references]
     rows = (references.iloc[[i]] for i in range(len(references)))

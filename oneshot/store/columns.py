@@ -12,8 +12,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from oneshot.sweep import settings
-from oneshot.sweep.expansion import COMMON
+from oneshot.sweep import families
+from oneshot.sweep.settings import COMMON
 
 STATUSES = ("done", "diverged", "failed")
 METRICS = (
@@ -114,7 +114,10 @@ def kinds(model: str) -> dict[str, str]:
 
     Raises SettingError if there is no such family.
     """
-    found = {n: str(f.type) for n, f in {**COMMON, **settings.head("models", model).fields}.items()}
+    found = {
+        n: str(f.type)
+        for n, f in {**COMMON, **families.declaration("models", model).fields}.items()
+    }
     found |= dict.fromkeys((*METRICS, *LIKELIHOODS, *IMPORTANCE, *COST), "float")
     found |= dict.fromkeys(("seed", *COUNTS, "family_version"), "int")
     found |= dict.fromkeys(("point_id", "status", "model", *PROVENANCE), "str")
@@ -171,7 +174,7 @@ _WORDS = {
 
 @functools.cache
 def _families() -> frozenset[str]:
-    return frozenset(settings.names("models"))
+    return frozenset(families.names("models"))
 
 
 def _as_kind(value: Any, kind: str) -> tuple[Any, bool]:

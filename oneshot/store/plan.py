@@ -18,11 +18,11 @@ from oneshot.store import notes
 from oneshot.store import records as rows
 from oneshot.store.records import Log
 from oneshot.store.store import Store
+from oneshot.sweep import Sweep, families
 from oneshot.sweep import filter as where
-from oneshot.sweep import settings
-from oneshot.sweep.definition import Sweep
-from oneshot.sweep.expansion import COMMON, Point, expand
-from oneshot.sweep.settings import SettingError
+from oneshot.sweep.expansion import expand
+from oneshot.sweep.point import Point
+from oneshot.sweep.settings import COMMON, SettingError
 
 # multiply-adds a second and core: a first guess, until rows of this results folder say better
 CPU_RATE = 2.5e10
@@ -182,7 +182,7 @@ def make(
         rows_only: for a plan that is looked at and never folded.
 
     Raises:
-        SweepError, WhereError, NewerFormat: a mistake in the sweep or the condition; results of a
+        SweepError, FilterError, NewerFormat: a mistake in the sweep or the condition; results of a
             newer version. NothingSelected: the condition holds for no point of the model.
     """
     rows.check_format(store, chosen.name)
@@ -220,7 +220,7 @@ def _held(condition: str, points: Sequence[Point], status: Callable[[Point], str
     """What the columns of a condition hold, as in `beta is 0.0 .. 4.0 (17 values)`."""
     rows = [{**p.row(), "status": status(p)} for p in points]
     parts = []
-    for name in sorted(where.names(condition)):
+    for name in sorted(where.columns(condition)):
         values = [
             f"{v:g}" if isinstance(v, float) else str(v)
             for v in dict.fromkeys(row[name] for row in rows)
@@ -267,7 +267,7 @@ def signature(row: Mapping[str, Any], axes: Sequence[str]) -> tuple[Any, ...] | 
 def _family_settings(model: str) -> tuple[str, ...] | None:
     """The names of all settings of a family; None if there is no such family."""
     try:
-        return (*COMMON, *settings.head("models", model).fields)
+        return (*COMMON, *families.declaration("models", model).fields)
     except SettingError:
         return None
 
@@ -317,7 +317,7 @@ def _work(model: str, values: Mapping[str, Any]) -> float | None:
         return None
     try:
         made = config(**{n: v for n in names if (v := values.get(n)) is not None})
-        images = settings.constant("data", values["dataset"], "TRAIN_IMAGES")[values["split"]]
+        images = families.constant("data", values["dataset"], "TRAIN_IMAGES")[values["split"]]
         return float(made.work(images, values["image_size"])) + REFERENCE_WORK
     except (KeyError, TypeError, ValueError, ArithmeticError, FileNotFoundError):
         # an old row, perhaps of a data set that is gone
@@ -330,7 +330,7 @@ def _worker(model: str) -> tuple[Any, tuple[str, ...]]:
     others.
     """
     try:
-        config = settings.head("models", model).config
+        config = families.declaration("models", model).config
     except SettingError:
         return None, ()
     return (

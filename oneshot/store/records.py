@@ -68,8 +68,8 @@ from oneshot.store.columns import (
     uneven,
 )
 from oneshot.store.store import Store, Unavailable
-from oneshot.sweep import settings
-from oneshot.sweep.expansion import COMMON
+from oneshot.sweep import families
+from oneshot.sweep.settings import COMMON
 
 if TYPE_CHECKING:
     import numpy as np
@@ -821,13 +821,15 @@ def point_fields(models: Iterable[str], axes: Sequence[str]) -> list[pa.Field]:
     kinds = {"int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "str": pa.string()}
     types = {n: kinds[str(f.type)] for n, f in COMMON.items()}
     for model in models:
-        types |= {n: kinds[str(f.type)] for n, f in settings.head("models", model).fields.items()}
+        types |= {
+            n: kinds[str(f.type)] for n, f in families.declaration("models", model).fields.items()
+        }
     order = [("point_id", pa.string()), ("status", pa.string()), ("model", pa.string())]
     order += [(a, types[a]) for a in axes if a in types] + [("seed", pa.int64())]
     order += [(m, pa.float64()) for m in METRICS]
-    if any("likelihood" in settings.head("models", model).fields for model in models):
+    if any("likelihood" in families.declaration("models", model).fields for model in models):
         order += [(m, pa.float64()) for m in LIKELIHOODS]
-    if any("importance_seeds" in settings.head("models", model).fields for model in models):
+    if any("importance_seeds" in families.declaration("models", model).fields for model in models):
         order += [(m, pa.float64()) for m in IMPORTANCE]
     order += [(n, t) for n, t in types.items() if n not in axes]
     order += [(n, pa.int64()) for n in COUNTS] + [(n, pa.float64()) for n in COST]

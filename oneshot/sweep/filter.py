@@ -1,12 +1,22 @@
-"""The filter language of `--where`: conditions on the columns of a row, as in `beta <= 1 and status
-== 'failed'`.
+"""The filter language of `--where`: conditions on the columns of a row.
+
+>>> fits = compile("beta <= 1 and status in ['failed', 'diverged']")
+>>> fits(dict(beta=0.5, status="failed"))
+True
+>>> fits(dict(beta=0.5, status="done"))
+False
 
 Grammar: names, numbers, texts, True, False, None, comparisons (also chained), `in` and `not in` a
 list of literals, `and`, `or`, `not`, parentheses. Nothing else, so that a filter from a job script
 or a web form can do no more than compare: it is parsed by `ast`, never evaluated as Python.
 
-A comparison with an empty value (None, NaN) is False, whatever the operator; `x == None` and `x !=
-None` ask whether it is empty.
+A comparison with an empty value (None, NaN) is False, whatever the operator; `x == None` and
+`x != None` ask whether it is empty.
+
+>>> compile("loss != 3")(dict(loss=None))
+False
+>>> compile("loss == None")(dict(loss=None))
+True
 """
 
 from __future__ import annotations
@@ -21,10 +31,11 @@ from typing import Any
 Test = Callable[[Mapping[str, Any]], bool]
 Value = Callable[[Mapping[str, Any]], Any]
 
-# characters; longer than any filter a person writes, short enough that nesting cannot exhaust the
-# stack
+# Characters of a filter: longer than any that a person writes, short enough that nesting cannot
+# exhaust the stack.
 LONGEST = 1000
 SINGLE_EQUALS = re.compile(r"(?<![=<>!:])=(?![=<>])")
+FORMATTED = re.compile(r"\b[fF][rR]?['\"]|\b[rR][fF]['\"]")
 QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 ORDERINGS = {ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge}
 HINTS = {
@@ -39,48 +50,69 @@ HINTS = {
 }
 
 
-class WhereError(ValueError):
-    """A filter cannot be read or does not fit the columns; the message names the piece and its
-    position.
+class FilterError(ValueError):
+    """A filter cannot be read or does not fit the columns; the message says which piece."""
+
+
+def columns(text: str) -> set[str]:
+    """The columns that a filter reads.
+
+    >>> sorted(columns("beta <= 1 and not (z == 10 or beta in [2, 3])"))
+    ['beta', 'z']
+
+    Raises:
+        FilterError: it is not a filter.
     """
-
-
-def names(text: str) -> set[str]:
-    """The columns a filter reads. Raises WhereError if it is not a filter."""
     return {node.id for node in ast.walk(_parse(text)) if isinstance(node, ast.Name)}
 
 
 def compile(text: str, known: Iterable[str] | None = None, absent: Iterable[str] = ()) -> Test:
-    """Turn a filter into a test of one row (a mapping from column to value).
+    """Turn a filter into a test of one row.
 
-    known: the columns there are; names outside it are refused at once, with near names. Without it,
-    and for rows that lack a column, the test itself raises. absent: columns that say nothing of
-    these rows, as the settings of a model say nothing of people: conditions on them do not refuse a
-    row, only what the rest of the filter says of it can; `x == None` still asks. Raises WhereError;
-    the test raises it too, when a text is compared with a number.
+    >>> compile("bta < 1", known=["beta", "z"])
+    Traceback (most recent call last):
+    ...
+    oneshot.sweep.filter.FilterError: there is no column 'bta' (position 1 of the filter). \
+Did you mean beta?
+
+    Args:
+        text: the filter.
+        known: the columns there are; names outside it are refused at once, with near names. Without
+            it, and for rows that lack a column, the test itself raises.
+        absent: columns that say nothing of these rows, as the settings of a model say nothing of
+            people: conditions on them do not refuse a row, only what the rest of the filter says of
+            it can; `x == None` still asks.
+
+    Returns:
+        A function from a row (a mapping from column to value) to whether it fulfils the filter.
+
+    Raises:
+        FilterError: it is not a filter, or reads other columns than those known. The test raises
+            it too, as where a text is compared with a number.
     """
-    tree = _granted(_parse(text), frozenset(absent), True)
-    wanted = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    tree = _grant_absent(_parse(text), frozenset(absent), True)
+    named = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     if known is not None:
-        _refuse_unknown(wanted, list(known), text)
+        _refuse_unknown(named, list(known), text)
     condition = _condition(tree, text)
 
     def test(row: Mapping[str, Any]) -> bool:
-        if any(node.id not in row for node in wanted):
-            _refuse_unknown(wanted, list(row), text)
+        if any(node.id not in row for node in named):
+            _refuse_unknown(named, list(row), text)
         return condition(row)
 
     return test
 
 
-def _granted(node: ast.expr, absent: frozenset[str], wanted: bool) -> ast.expr:
-    """The condition with those on absent columns replaced by `wanted`: the truth that helps the
-    row, which `not` turns round.
+def _grant_absent(node: ast.expr, absent: frozenset[str], wanted: bool) -> ast.expr:
+    """The condition with every part on absent columns replaced by `wanted`.
+
+    That is the truth that helps the row, which `not` turns round.
     """
     if isinstance(node, ast.BoolOp):
-        return ast.BoolOp(node.op, [_granted(part, absent, wanted) for part in node.values])
+        return ast.BoolOp(node.op, [_grant_absent(part, absent, wanted) for part in node.values])
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        return ast.UnaryOp(node.op, _granted(node.operand, absent, not wanted))
+        return ast.UnaryOp(node.op, _grant_absent(node.operand, absent, not wanted))
     parts = list(ast.walk(node))
     named = any(isinstance(part, ast.Name) and part.id in absent for part in parts)
     asks_empty = any(isinstance(part, ast.Constant) and part.value is None for part in parts)
@@ -90,10 +122,10 @@ def _granted(node: ast.expr, absent: frozenset[str], wanted: bool) -> ast.expr:
 def _parse(text: str) -> ast.expr:
     """The syntax tree of a filter, every node of it allowed."""
     if len(text) > LONGEST:
-        raise WhereError(f"the filter has {len(text)} characters; at most {LONGEST} are read")
+        raise FilterError(f"the filter has {len(text)} characters; at most {LONGEST} are read")
     for number, letter in enumerate(text, 1):
         if letter == "\0" or "\ud800" <= letter <= "\udfff":
-            raise WhereError(
+            raise FilterError(
                 f"cannot read {text!r} at position {number}: {letter!r} is no character of a text"
             )
     try:
@@ -103,23 +135,19 @@ def _parse(text: str) -> ast.expr:
         position, hint = _place_of(error, text), ""
         if equals := SINGLE_EQUALS.search(QUOTED.sub(lambda quoted: "_" * len(quoted[0]), text)):
             position, hint = equals.start() + 1, " (write `==` to compare)"
-        raise WhereError(f"cannot read {text!r} at position {position}{hint}") from None
+        raise FilterError(f"cannot read {text!r} at position {position}{hint}") from None
     except (RecursionError, MemoryError, ValueError) as error:
-        if isinstance(error, WhereError):
+        if isinstance(error, FilterError):
             raise
-        raise WhereError("cannot read the filter: it is nested too deep") from None
+        raise FilterError("cannot read the filter: it is nested too deep") from None
     return tree
 
 
 def _place_of(error: SyntaxError, text: str) -> int:
-    """The 1-based character at which Python stopped to understand a filter; one past the end if
-    something is missing there.
-    """
+    """The 1-based character at which Python could not read on, at most one past the end."""
     if "f-string" in error.msg:  # counted from somewhere inside it
-        return next(
-            (found.start() + 1 for found in re.finditer(r"\b[fF][rR]?['\"]|\b[rR][fF]['\"]", text)),
-            1,
-        )
+        start = FORMATTED.search(text)
+        return start.start() + 1 if start else 1
     lines = _lines(text)
     before = sum(len(line) for line in lines[: (error.lineno or 1) - 1])
     # 0: at the end of what was given
@@ -130,10 +158,8 @@ def _place_of(error: SyntaxError, text: str) -> int:
 def _condition(node: ast.expr, text: str) -> Test:
     """Something that is true or false of a row."""
     if isinstance(node, ast.BoolOp):
-        parts, join = (
-            [_condition(part, text) for part in node.values],
-            (any if isinstance(node.op, ast.Or) else all),
-        )
+        parts = [_condition(part, text) for part in node.values]
+        join = any if isinstance(node.op, ast.Or) else all
         return lambda row: join(part(row) for part in parts)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         inner = _condition(node.operand, text)
@@ -145,9 +171,8 @@ def _condition(node: ast.expr, text: str) -> Test:
             for left, op, right in zip(sides, node.ops, sides[1:])
         ]
         return lambda row: all(link(row) for link in links)
-    if isinstance(node, ast.Name) or (
-        isinstance(node, ast.Constant) and isinstance(node.value, bool)
-    ):
+    literal = node.value if isinstance(node, ast.Constant) else None
+    if isinstance(node, ast.Name) or isinstance(literal, bool):
         value, piece = _value(node, text), _piece(node, text)
         return lambda row: _truth(value(row), piece)
     raise _refused(
@@ -168,15 +193,13 @@ def _comparison(left: ast.expr, op: ast.cmpop, right: ast.expr, text: str) -> Te
     if order is not None:
         return lambda row: _ordered(order, value(row), other(row), piece)
     if not isinstance(op, (ast.Eq, ast.NotEq)):
-        raise WhereError(
+        raise FilterError(
             f"cannot use {piece!r} at position {_position(left, text)} of the filter:"
             f" {HINTS[type(op)]}"
         )
-    wanted, asks_empty = (
-        isinstance(op, ast.Eq),
-        any(isinstance(side, ast.Constant) and side.value is None for side in (left, right)),
-    )
-    return lambda row: _equal(value(row), other(row), wanted, asks_empty, piece)
+    equal = isinstance(op, ast.Eq)
+    asks_empty = any(isinstance(s, ast.Constant) and s.value is None for s in (left, right))
+    return lambda row: _equal(value(row), other(row), equal, asks_empty, piece)
 
 
 def _value(node: ast.expr, text: str) -> Value:
@@ -209,7 +232,7 @@ def _empty(value: Any) -> bool:
 
 def _check_kinds(a: Any, b: Any, piece: str) -> None:
     if isinstance(a, str) != isinstance(b, str):
-        raise WhereError(f"{piece!r} compares a text with a number: {a!r} and {b!r}")
+        raise FilterError(f"{piece!r} compares a text with a number: {a!r} and {b!r}")
 
 
 def _ordered(order: Callable[[Any, Any], bool], a: Any, b: Any, piece: str) -> bool:
@@ -229,8 +252,10 @@ def _equal(a: Any, b: Any, wanted: bool, asks_empty: bool, piece: str) -> bool:
 
 
 def _among(value: Any, items: list[Any], wanted: bool, piece: str) -> bool:
-    """A text among numbers is a mistake; an empty value is among the items only if None is, and
-    never `not in` them.
+    """Whether a value is among items (`wanted`), or not.
+
+    A text among numbers is a mistake. An empty value is among the items only if None is, and never
+    `not in` them.
     """
     if _empty(value):
         return wanted and any(_empty(item) for item in items)
@@ -244,7 +269,7 @@ def _truth(value: Any, piece: str) -> bool:
     if _empty(value):
         return False
     if not isinstance(value, bool):
-        raise WhereError(f"{piece!r} is {value!r}, not true or false; compare it with something")
+        raise FilterError(f"{piece!r} is {value!r}, not true or false; compare it with something")
     return value
 
 
@@ -253,45 +278,40 @@ def _piece(node: ast.AST, text: str) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    """The lines of the stripped text as Python counts them: `splitlines` knows more ends of a
-    line.
-    """
+    """The lines of the stripped text as Python counts them; `splitlines` knows more line ends."""
     return re.split(r"(?<=\n)|(?<=\r)(?!\n)", text.strip())
 
 
 def _position(node: ast.expr, text: str) -> int:
-    """The 1-based character at which a node starts (ast counts lines, and UTF-8 bytes within a
-    line, of the stripped text).
+    """The 1-based character at which a node starts.
+
+    `ast` counts lines, and UTF-8 bytes within a line, of the stripped text.
     """
     lines = _lines(text)
-    before = "".join(lines[: node.lineno - 1]) + lines[node.lineno - 1].encode()[
-        : node.col_offset
-    ].decode(errors="ignore")
-    return len(text) - len(text.lstrip()) + len(before) + 1
+    within = lines[node.lineno - 1].encode()[: node.col_offset].decode(errors="ignore")
+    before = sum(map(len, lines[: node.lineno - 1])) + len(within)
+    return len(text) - len(text.lstrip()) + before + 1
 
 
-def _refused(node: ast.expr, text: str, hint: str) -> WhereError:
+def _refused(node: ast.expr, text: str, hint: str) -> FilterError:
     kinds = (type(node), type(getattr(node, "op", None)))
     hint = hint or next(
         (HINTS[kind] for kind in kinds if kind in HINTS),
         "only columns, literals, comparisons, in, and, or, not",
     )
-    return WhereError(
+    return FilterError(
         f"cannot use {_piece(node, text)!r} at position {_position(node, text)} of the filter:"
         f" {hint}"
     )
 
 
-def _refuse_unknown(wanted: list[ast.Name], known: list[str], text: str) -> None:
-    for node in wanted:
-        if node.id not in known:
-            near = difflib.get_close_matches(node.id, known, 3)
-            meant = (
-                f" Did you mean {' or '.join(near)}?"
-                if near
-                else f" A text needs quotes: '{node.id}'."
-            )
-            raise WhereError(
-                f"there is no column {node.id!r} (position {_position(node, text)} of the"
-                f" filter).{meant}"
-            )
+def _refuse_unknown(named: list[ast.Name], known: list[str], text: str) -> None:
+    for node in named:
+        if node.id in known:
+            continue
+        near = difflib.get_close_matches(node.id, known, 3)
+        hint = (
+            f"Did you mean {' or '.join(near)}?" if near else f"A text needs quotes: '{node.id}'."
+        )
+        place = f"position {_position(node, text)} of the filter"
+        raise FilterError(f"there is no column {node.id!r} ({place}). {hint}")

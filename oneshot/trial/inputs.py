@@ -42,7 +42,7 @@ from oneshot.store.lease import Lease, Taken, holder
 from oneshot.store.node_cache import node_file
 from oneshot.store.store import MAGIC, DamagedFile, Store
 from oneshot.sweep import settings
-from oneshot.sweep.expansion import CriticSpec, Point, digest
+from oneshot.sweep.point import CriticSpec, Point, digest
 from oneshot.types import DataSet
 
 # while another process makes an input: between two looks, and two words about it

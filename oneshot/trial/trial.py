@@ -39,7 +39,8 @@ from oneshot.scoring.plane import grade
 from oneshot.store import records
 from oneshot.store.records import Record
 from oneshot.store.store import DamagedFile, Store, Unavailable, with_checksum
-from oneshot.sweep.expansion import Point, stacks
+from oneshot.sweep.grouping import stacks
+from oneshot.sweep.point import Point
 from oneshot.training.batches import gather
 from oneshot.training.loop import (
     Checkpoint,

@@ -12,7 +12,7 @@ import pytest
 import small
 
 from oneshot import cli
-from oneshot.sweep import settings
+from oneshot.sweep import families
 
 ROOT = Path(__file__).parents[2]
 
@@ -169,13 +169,13 @@ def test_absent_images_are_named_with_every_folder_looked_in(tmp_path: Path) -> 
     assert "Traceback" not in done.stderr and not list((tmp_path / "r/vae_stn").glob("records/*"))
 
 
-@pytest.mark.parametrize("family", [*settings.names("models"), *settings.names("critics")])
+@pytest.mark.parametrize("family", [*families.names("models"), *families.names("critics")])
 def test_every_family_lists_its_settings(
     family: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status, out, _ = call(monkeypatch, capsys, "--settings", family)
-    kind = "models" if family in settings.names("models") else "critics"
-    assert status == 0 and all(name in out for name in settings.head(kind, family).fields)
+    kind = "models" if family in families.names("models") else "critics"
+    assert status == 0 and all(name in out for name in families.declaration(kind, family).fields)
 
 
 def test_the_list_of_sweeps_names_each_file(

@@ -30,7 +30,7 @@ from oneshot.store import plan, records
 from oneshot.store.plan import Plan
 from oneshot.store.records import Record
 from oneshot.store.store import Store
-from oneshot.sweep.expansion import Point
+from oneshot.sweep.point import Point
 
 Capture = pytest.CaptureFixture[str]
 

@@ -12,8 +12,8 @@ import pytest
 import small
 
 from oneshot import cli
-from oneshot.sweep import definition, settings
 from oneshot.sweep.expansion import expand
+from oneshot.sweep.files import load_sweep
 
 README = (small.ROOT / "README.md").read_text()
 # fences pair up, so each match is one block
@@ -49,7 +49,7 @@ def test_every_kind_of_block_was_found() -> None:
 
 def test_the_sweep_shown_is_valid(tmp_path: Path) -> None:
     (tmp_path / "shown.py").write_text(PYTHON[0])
-    expanded = expand(definition.load(tmp_path / "shown.py"))
+    expanded = expand(load_sweep(tmp_path / "shown.py"))
     assert sum(p.model == "vae_stn" for p in expanded) == 34
 
 
@@ -70,7 +70,7 @@ def test_commands_for_clusters_are_understood(arguments: str) -> None:
     """They are parsed here; on a cluster and on object stores their kind is run by other tests."""
     options = cli.parser().parse_args(shlex.split(arguments))
     assert options.check_cluster == "cluster.yaml" or (
-        options.results == "s3://BUCKET/results" and definition.load(options.sweep)
+        options.results == "s3://BUCKET/results" and load_sweep(options.sweep)
     )
 
 
@@ -101,7 +101,7 @@ def test_the_five_questions_have_answers(
 
 def test_the_table_of_sweeps_has_the_counts() -> None:
     for name, count in re.findall(r"^\| `(\w+)` \| ([\d,]+) \|", README, re.M):
-        loaded = definition.load(small.ROOT / "sweeps" / f"{name}.py")
+        loaded = load_sweep(small.ROOT / "sweeps" / f"{name}.py")
         assert sum(p.model == loaded.model for p in expand(loaded)) == int(
             count.replace(",", "")
         ), name
@@ -169,7 +169,7 @@ def test_every_family_stands_in_the_table_of_models_with_variants_that_there_are
         for text in re.findall(r"variants ((?:`\w+`(?: \([^)]*\))?(?:, and |, | and )?)+)", told):
             variants = re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", text))
             assert len(variants) > 1 and set(variants) <= set(
-                settings.head("models", name).variants
+                families.declaration("models", name).variants
             ), (name, variants)
 
 

@@ -38,8 +38,9 @@ from oneshot.store.lease import Lease
 from oneshot.store.plan import Plan
 from oneshot.store.records import Record
 from oneshot.store.store import Store
-from oneshot.sweep import definition
-from oneshot.sweep.expansion import Point, expand
+from oneshot.sweep.expansion import expand
+from oneshot.sweep.files import load_sweep
+from oneshot.sweep.point import Point
 
 NOTE = dict(
     pid=4711,
@@ -80,7 +81,7 @@ def sweep_file(folder: Path, values: int = 10) -> Path:
 
 
 def points_of(path: Path | str) -> list[Point]:
-    return [p for p in expand(definition.load(str(path))) if p.model == "vae_stn"]
+    return [p for p in expand(load_sweep(str(path))) if p.model == "vae_stn"]
 
 
 def commit(
@@ -112,7 +113,7 @@ def commit(
 
 
 def made_of(path: Path, store: Store) -> Plan:
-    return plan.make(definition.load(str(path)), store, rows_only=True)
+    return plan.make(load_sweep(str(path)), store, rows_only=True)
 
 
 def sign(store: Store, ago: float = 0.0, **more: Any) -> None:
@@ -350,7 +351,7 @@ def test_many_values_and_long_names_keep_the_size_and_lose_no_point(tmp_path: Pa
 
 def test_a_terminal_is_painted_over_itself_and_ends_when_all_is_done(tmp_path: Path) -> None:
     path, results = sweep_file(tmp_path), tmp_path / "results"
-    for point in expand(definition.load(str(path)))[:3]:
+    for point in expand(load_sweep(str(path)))[:3]:
         commit(Store(results), point)
     helper = subprocess.Popen(
         [sys.executable, "-c", HELPER, str(results), str(path), "0.2"],
@@ -417,7 +418,7 @@ def test_a_pipe_gets_whole_lines_from_before_the_folder_is_there_to_the_end(
     assert process.stdout is not None
     shown = [process.stdout.readline() for _ in range(2)]
     assert f"waiting for {results}/wide, which is not there yet" in shown[1]
-    store, every = Store(results), expand(definition.load(str(path)))
+    store, every = Store(results), expand(load_sweep(str(path)))
     with Lease(store, "wide"):
         for point in every[:3]:
             commit(store, point)
@@ -457,7 +458,7 @@ def test_json_is_one_object_a_line(
     tmp_path: Path, follow: Callable[..., subprocess.Popen[str]]
 ) -> None:
     path, store = sweep_file(tmp_path, 3), Store(tmp_path / "results")
-    every = expand(definition.load(str(path)))
+    every = expand(load_sweep(str(path)))
     for point in every[:5]:
         commit(store, point)
     process = follow(path, "--status", "--watch", "0.2", "--json", "--results", store.root)

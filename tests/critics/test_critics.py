@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from oneshot.critics import protonet, simclr
 from oneshot.critics.encoder import CriticError, embed_all, flat_features, frozen, initialised
-from oneshot.sweep import settings
+from oneshot.sweep import families, settings
 from oneshot.types import DataSet
 
 CPU = "cpu"
@@ -366,9 +366,9 @@ def test_training_that_diverges_ends_with_a_reason(data, monkeypatch, family, lo
 
 
 def test_the_settings_are_read_without_importing_the_critics():
-    assert {"simclr", "protonet"} <= set(settings.names("critics"))
-    assert not {"encoder", "importing"} & set(settings.names("critics"))
-    head = settings.head("critics", "simclr")
+    assert {"simclr", "protonet"} <= set(families.names("critics"))
+    assert not {"encoder", "importing"} & set(families.names("critics"))
+    head = families.declaration("critics", "simclr")
     assert (
         head.config().batch_size == 448
         and head.config().epochs == 100

@@ -13,7 +13,7 @@ from made_colour import colour, make_faces, sizes
 
 from oneshot import data
 from oneshot.data import DataError, celeba
-from oneshot.sweep import expansion
+from oneshot.sweep.point import data_fingerprint
 
 
 @pytest.mark.parametrize("place", ["data/celeba", "named/celeba", "named"])
@@ -41,9 +41,9 @@ def test_celeba_classes_are_the_identities_with_20_to_30_images(
     )
     assert [len(part) for part in (data.train, data.validation, data.test)] == [14, 2, 4]
     assert np.array_equal(np.concatenate([data.train, data.validation, data.test]), np.arange(20))
-    assert data.fingerprint == expansion.data_fingerprint(
-        "celeba"
-    ) and not data.fingerprint.startswith("absent")
+    assert data.fingerprint == data_fingerprint("celeba") and not data.fingerprint.startswith(
+        "absent"
+    )
     monkeypatch.setattr(celeba, "prepare", not_asked)
     assert np.array_equal(celeba.load("identities", 6).images, data.images)  # from the cache
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from oneshot import data
 from oneshot.data import DataError, by_hash, cifar10
-from oneshot.sweep import expansion
+from oneshot.sweep.point import data_fingerprint
 
 
 def test_cifar10_reads_the_official_batches_of_both_pythons(
@@ -34,7 +34,7 @@ def test_cifar10_reads_the_official_batches_of_both_pythons(
         set(order[2:4]),
         set(order[4:]),
     )
-    assert data.fingerprint == expansion.data_fingerprint("cifar10") != "absent-1"
+    assert data.fingerprint == data_fingerprint("cifar10") != "absent-1"
     halves = cifar10.load("fixed", 16).images
     blocks = data.images.reshape(660, 3, 16, 2, 16, 2).sum((3, 5), dtype=int)
     assert np.array_equal(halves, (blocks + 2) // 4)

@@ -14,7 +14,8 @@ from PIL import Image
 from oneshot import data
 from oneshot.data import DataError, celeba, cifar10, content, images
 from oneshot.store import machine_cache
-from oneshot.sweep import expansion, settings
+from oneshot.sweep import families
+from oneshot.sweep.point import data_fingerprint
 
 
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
@@ -37,21 +38,21 @@ def test_replaced_pictures_are_noticed_and_known_ones_not_read_again(
 ) -> None:
     make_faces(tmp_path / "data" / "celeba")
     read = hashed(monkeypatch)
-    first = expansion.data_fingerprint("celeba")
+    first = data_fingerprint("celeba")
     assert len(read) == 500, "the pictures of all classes, and no others"
-    assert expansion.data_fingerprint("celeba") == first and len(read) == 500
+    assert data_fingerprint("celeba") == first and len(read) == 500
     face = tmp_path / "data" / "celeba" / "img_align_celeba" / "000005.jpg"
     old, times = face.read_bytes(), face.stat()
     Image.fromarray(np.full((HIGH, WIDE, 3), 9, np.uint8)).save(face, "png")
-    second = expansion.data_fingerprint("celeba")
+    second = data_fingerprint("celeba")
     assert second != first and read[500:] == [Path("data/celeba/img_align_celeba/000005.jpg")]
     replacement = face.with_name("other")
     replacement.write_bytes(old[:-1] + b"x")
     replacement.replace(face)
     os.utime(face, ns=(times.st_atime_ns, times.st_mtime_ns))  # the same name, size and time
-    assert expansion.data_fingerprint("celeba") not in (first, second)
+    assert data_fingerprint("celeba") not in (first, second)
     face.write_bytes(old)
-    assert expansion.data_fingerprint("celeba") == first
+    assert data_fingerprint("celeba") == first
     assert celeba.load("identities", 6).fingerprint == first
 
 
@@ -63,7 +64,7 @@ def test_a_file_that_has_just_changed_is_read_again(
     read = hashed(monkeypatch)
     monkeypatch.setattr(content, "SETTLE", 3600.0)
     for _ in range(2):
-        expansion.data_fingerprint("celeba")
+        data_fingerprint("celeba")
     assert len(read) == 1000
 
 
@@ -73,14 +74,14 @@ def test_a_damaged_memory_of_checksums_costs_time_alone(
 ) -> None:
     make_faces(tmp_path / "data" / "celeba")
     read = hashed(monkeypatch)
-    first = expansion.data_fingerprint("celeba")
+    first = data_fingerprint("celeba")
     (place,) = (tmp_path / "cache" / "fingerprints").glob("*.json")
     if broken is None:
         (tmp_path / "file").write_text("")
         monkeypatch.setenv("ONESHOT_CACHE", str(tmp_path / "file" / "cache"))
     else:
         place.write_text(broken)
-    assert expansion.data_fingerprint("celeba") == first and len(read) == 1000
+    assert data_fingerprint("celeba") == first and len(read) == 1000
 
 
 def test_a_first_look_says_how_far_it_is(
@@ -89,12 +90,12 @@ def test_a_first_look_says_how_far_it_is(
     make_faces(tmp_path / "data" / "celeba")
     hashed(monkeypatch)
     monkeypatch.setattr(content, "REPORT", 0.0)
-    expansion.data_fingerprint("celeba")
+    data_fingerprint("celeba")
     assert (
         "oneshot: reading celeba once, to know it again: 100 of 500 files"
         in capsys.readouterr().err
     )
-    expansion.data_fingerprint("celeba")
+    data_fingerprint("celeba")
     assert capsys.readouterr().err == ""
 
 
@@ -104,7 +105,7 @@ def test_the_class_split_enters_the_fingerprint(
 ) -> None:
     make_faces(tmp_path / "data" / "celeba")
     make_batches(tmp_path / "data" / "cifar10")
-    first = expansion.data_fingerprint(name)
+    first = data_fingerprint(name)
     if name == "celeba":
         monkeypatch.setattr(
             celeba,
@@ -113,7 +114,7 @@ def test_the_class_split_enters_the_fingerprint(
         )
     else:
         monkeypatch.setattr(cifar10, "TEST", 3)
-    assert expansion.data_fingerprint(name) != first
+    assert data_fingerprint(name) != first
 
 
 OWN = """
@@ -144,16 +145,16 @@ def test_a_data_set_of_the_users_is_all_files_of_its_folder_and_its_split(
     code = package / "ours.py"
     code.write_text(OWN)
     monkeypatch.setattr(data, "__path__", [*data.__path__, str(package)])
-    known = settings.constant
+    known = families.constant
     folder = lambda kind, name, what, *rest: (  # noqa: E731
         "folder" if (name, what) == ("ours", "FINGERPRINT") else known(kind, name, what, *rest)
     )
-    monkeypatch.setattr(settings, "constant", folder)
+    monkeypatch.setattr(families, "constant", folder)
     monkeypatch.setattr(data, "names", lambda: ["ours"])
 
     def look() -> str:
         sys.modules.pop("oneshot.data.ours", None)
-        return expansion.data_fingerprint("ours")
+        return data_fingerprint("ours")
 
     assert look() == "absent-1"
     said = str(data.missing("ours", {"image_size": 16}))
@@ -197,7 +198,7 @@ def test_absent_data_say_where_to_put_what() -> None:
 @pytest.mark.parametrize(("name", "largest"), [("celeba", 20), ("cifar10", 60)])
 def test_literals_are_read_without_importing(name: str, largest: int) -> None:
     def told(variable: str) -> object:
-        return settings.constant("data", name, variable)
+        return families.constant("data", name, variable)
 
     assert (
         told("CHANNELS") == 3
@@ -206,7 +207,7 @@ def test_literals_are_read_without_importing(name: str, largest: int) -> None:
     )
     splits, counts = told("SPLITS"), told("TRAIN_IMAGES")
     assert isinstance(splits, tuple) and isinstance(counts, dict) and set(counts) == set(splits)
-    assert expansion.data_fingerprint(name).startswith("absent-")
+    assert data_fingerprint(name).startswith("absent-")
 
 
 def test_an_area_average_of_colour_is_that_of_each_colour() -> None:

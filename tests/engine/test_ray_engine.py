@@ -33,8 +33,9 @@ from oneshot.engine.tune import RayEngine
 from oneshot.engine.worker_group import Told, tell
 from oneshot.store import records
 from oneshot.store.store import Store, Unavailable
-from oneshot.sweep.definition import load
-from oneshot.sweep.expansion import Point, expand
+from oneshot.sweep.expansion import expand
+from oneshot.sweep.files import load_sweep
+from oneshot.sweep.point import Point
 from oneshot.trial.trial import Job
 
 CPU2, CPU3, GPU = {"CPU": 2.0}, {"CPU": 3.0}, {"CPU": 4.0, "GPU": 1.0}
@@ -175,7 +176,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def points(folder: Path) -> list[Point]:
-    return [p for p in expand(load(folder / "small.py")) if p.model == "vae_stn"]
+    return [p for p in expand(load_sweep(folder / "small.py")) if p.model == "vae_stn"]
 
 
 @pytest.fixture

@@ -26,8 +26,9 @@ from oneshot.models import vae_stn
 from oneshot.scoring import sample
 from oneshot.store import plan
 from oneshot.store.store import Store
-from oneshot.sweep import definition as sweep
-from oneshot.sweep.expansion import Point, expand
+from oneshot.sweep.expansion import expand
+from oneshot.sweep.files import load_sweep
+from oneshot.sweep.point import Point
 from oneshot.training.loop import Training
 from oneshot.trial import inputs, trial
 
@@ -288,7 +289,7 @@ def test_only_the_first_round_stacks_trainings(tmp_path: Path) -> None:
     a failed row.
     """
     made = plan.make(
-        sweep.load(str(small.write_sweep(tmp_path))),
+        load_sweep(str(small.write_sweep(tmp_path))),
         Store(tmp_path / "results"),
         "model == 'vae_stn'",
     )
@@ -328,7 +329,7 @@ def test_only_the_first_round_stacks_trainings(tmp_path: Path) -> None:
 
 def test_the_work_of_a_stack_is_that_of_its_trainings(tmp_path: Path) -> None:
     points = [
-        p for p in expand(sweep.load(str(small.write_sweep(tmp_path)))) if p.model == "vae_stn"
+        p for p in expand(load_sweep(str(small.write_sweep(tmp_path)))) if p.model == "vae_stn"
     ]
     assert (
         plan.trial_work(points) == pytest.approx(3 * plan.trial_work(points[:1]))
@@ -343,7 +344,7 @@ def test_a_stack_of_which_some_points_are_done_computes_the_others_only(
     """As when its worker died while it scored."""
     shutil.copytree(finished / "results", tmp_path / "results")
     job = trial.Job(Store(tmp_path / "results"), "small")
-    points = [p for p in expand(sweep.load(str(finished / "small.py"))) if p.model == "vae_stn"]
+    points = [p for p in expand(load_sweep(str(finished / "small.py"))) if p.model == "vae_stn"]
     records = {
         p.point_id: tmp_path / "results" / "small" / "records" / f"{p.point_id}.json"
         for p in points
@@ -650,7 +651,7 @@ def test_a_stop_while_drawing_is_heard_within_a_batch_and_the_training_is_kept(
         .replace("grid(beta=[0.0, 1.0, 2.0])", "grid(drawings_per_class=[4, 5], beta=[0.7])")
     )
     (prepared / "twice.py").write_text(text.replace(", drawings_per_class=4", ""))
-    points = [p for p in expand(sweep.load(str(prepared / "twice.py"))) if p.model == "vae_stn"]
+    points = [p for p in expand(load_sweep(str(prepared / "twice.py"))) if p.model == "vae_stn"]
     job = trial.Job(Store(prepared / "results"), "twice")
     told: list[tuple[str, int, int]] = []
 

@@ -24,8 +24,8 @@ import small
 
 from oneshot.store.lease import holder
 from oneshot.store.store import Store
-from oneshot.sweep.definition import load
 from oneshot.sweep.expansion import expand
+from oneshot.sweep.files import load_sweep
 from oneshot.training.loop import Training
 
 pytestmark = pytest.mark.slow
@@ -182,7 +182,7 @@ def test_a_stopped_job_saves_and_continues_when_submitted_again(
     command = entry(sweep, prepared, "--limit", 2, "--max-stack", 1, "--checkpoint-seconds", 600)
     trainings = {
         p.train_id
-        for p in expand(load(str(sweep)))
+        for p in expand(load_sweep(str(sweep)))
         if p.model == "vae_stn" and p.settings["beta"] < 2
     }
 

@@ -23,7 +23,7 @@ from oneshot import cli
 from oneshot import rng as streams
 from oneshot.contracts import LikelihoodFamily, Pairs, SetFamily, Sets, TrainedFamily
 from oneshot.scoring.sample import draw
-from oneshot.sweep import settings
+from oneshot.sweep import families, requirements, settings
 from oneshot.training.stack import Stack, by_vmap
 from oneshot.types import DataSet
 
@@ -31,9 +31,9 @@ SIZE = 20
 
 FAMILIES = [
     f"{family}:{variant}"
-    for family in settings.names("models")
+    for family in families.names("models")
     if family != "drawings"
-    for variant in settings.head("models", family).variants
+    for variant in families.declaration("models", family).variants
     if variant.startswith("tiny")
 ]
 TRAINED = [
@@ -101,9 +101,9 @@ def part(items: Pairs | Sets, rows: slice) -> Pairs | Sets:
     return type(items)(*(tensor[rows] for tensor in vars(items).values()))
 
 
-@pytest.mark.parametrize("family", settings.names("models"))
+@pytest.mark.parametrize("family", families.names("models"))
 def test_a_family_file_is_complete(family: str) -> None:
-    head = settings.head("models", family)
+    head = families.declaration("models", family)
     assert (
         "tiny" in head.variants
         and head.version >= 1
@@ -370,21 +370,23 @@ EXPLAINED = {"importance_seeds": '    importance_seeds: int = setting(0, "score"
 
 
 @pytest.fixture
-def made_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], settings.Head]:
+def made_family(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], families.Declaration]:
     """Reads the text of a family file as the only one of a package of its own."""
 
-    def read(text: str) -> settings.Head:
+    def read(text: str) -> families.Declaration:
         package = Path(tempfile.mkdtemp(dir=tmp_path))  # what was read of a file stays
         (package / "models").mkdir()
         (package / "models" / "mine.py").write_text(text)
         with monkeypatch.context() as patch:
-            patch.setattr(settings, "PACKAGE", package)
-            return settings.head("models", "mine")
+            patch.setattr(families, "PACKAGE", package)
+            return families.declaration("models", "mine")
 
     return read
 
 
-MadeFamily = Callable[[str], settings.Head]
+MadeFamily = Callable[[str], families.Declaration]
 BASES = [
     ("TrainedFamily", TRAINING),
     ("contracts.TrainedFamily", TRAINING),
@@ -561,9 +563,9 @@ def test_an_incomplete_family_is_refused_before_anything_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     package = tmp_path / "package"
-    shutil.copytree(settings.PACKAGE / "critics", package / "critics")
+    shutil.copytree(families.PACKAGE / "critics", package / "critics")
     shutil.copytree(
-        settings.PACKAGE / "data", package / "data", ignore=shutil.ignore_patterns("*.npz")
+        families.PACKAGE / "data", package / "data", ignore=shutil.ignore_patterns("*.npz")
     )
     (package / "models").mkdir()
     (package / "models" / "mine.py").write_text(
@@ -574,7 +576,7 @@ def test_an_incomplete_family_is_refused_before_anything_runs(
         "from oneshot.sweep import Sweep, grid\nsweep = Sweep('?', 'mine', grid(z=[1]),"
         " references=())\n"
     )
-    monkeypatch.setattr(settings, "PACKAGE", package)
+    monkeypatch.setattr(families, "PACKAGE", package)
     for arguments in (
         [str(sweep), "--check", "--results", str(tmp_path / "r")],
         ["--settings", "mine"],
@@ -595,7 +597,7 @@ def test_all_that_is_read_of_a_config_is_in_the_list_of_needs() -> None:
     """So that the list cannot fall behind: attributes of `config`, and settings of a point, in the
     modules around a family.
     """
-    known = {name for group in settings.NEEDED.values() for name in group} | {
+    known = {name for group in requirements.NEEDED.values() for name in group} | {
         "memory",
         "work",
         "problems",
@@ -604,7 +606,7 @@ def test_all_that_is_read_of_a_config_is_in_the_list_of_needs() -> None:
     for file in (
         file
         for room in ("training", "scoring", "trial")
-        for file in (settings.PACKAGE / room).glob("*.py")
+        for file in (families.PACKAGE / room).glob("*.py")
     ):
         for node in ast.walk(ast.parse(file.read_text())):
             if (

@@ -25,7 +25,7 @@ from oneshot.nn.process import Process
 from oneshot.nn.set_encoder import SetEncoder
 from oneshot.nn.unet import UNet
 from oneshot.store.store import Store
-from oneshot.sweep.definition import Sweep, SweepError, grid
+from oneshot.sweep import Sweep, SweepError, grid
 from oneshot.sweep.expansion import expand
 from oneshot.training.batches import PairMaterial, gather
 from oneshot.training.loop import Checkpoint, Stopped, Training, fit
@@ -533,18 +533,18 @@ def test_impossible_combinations_are_refused(settings: dict[str, Any], told: str
 
 
 def test_the_published_gammas_share_one_training_and_the_widths_none() -> None:
-    from oneshot.sweep.definition import load
+    from oneshot.sweep.files import load_sweep
 
     gammas = [
         p
-        for p in expand(load(str(small.ROOT / "sweeps" / "cfgdm_gamma.py")))
+        for p in expand(load_sweep(str(small.ROOT / "sweeps" / "cfgdm_gamma.py")))
         if p.model == "diffusion"
     ]
     assert [p.settings["gamma"] for p in gammas] == [0, 0.2, 0.4, 0.6, 0.8, 1, 1.5, 2]
     assert len({p.train_id for p in gammas}) == 1 and len({p.sample_id for p in gammas}) == 8
     widths = [
         p
-        for p in expand(load(str(small.ROOT / "sweeps" / "diffusion_width.py")))
+        for p in expand(load_sweep(str(small.ROOT / "sweeps" / "diffusion_width.py")))
         if p.model == "diffusion"
     ]
     assert len({p.train_id for p in widths}) == len(widths) == 36

@@ -15,7 +15,7 @@ import small
 import test_digits
 
 from oneshot.store import records
-from oneshot.sweep.definition import Sweep, SweepError, grid, points
+from oneshot.sweep import Sweep, SweepError, grid, points
 from oneshot.sweep.expansion import expand
 
 pytestmark = pytest.mark.slow  # they share one run of a sweep

@@ -25,7 +25,7 @@ from oneshot.nn.set_layers import BatchNorm, GlobalNorm
 from oneshot.nn.set_levels import ContextNet, LatentNet, Samples, Sizes
 from oneshot.nn.set_pooling import Pool
 from oneshot.nn.top_down import EVERYTHING, POSTERIOR, PRIOR, Sources, walk
-from oneshot.sweep import settings
+from oneshot.sweep import families
 from oneshot.training.stack import Stack, by_vmap
 
 SIZE = 16
@@ -642,7 +642,7 @@ def test_problems_name_sizes_and_every_mistake_at_once() -> None:
 
 
 def test_every_variant_can_be() -> None:
-    head = settings.head("models", "set_vae")
+    head = families.declaration("models", "set_vae")
     assert head.variants == VARIANTS and {
         "tiny",
         "ns_50",

@@ -24,7 +24,7 @@ from oneshot.report import results
 from oneshot.report.analysis import plane as analysis
 from oneshot.report.figures import catalog
 from oneshot.report.results import AnalysisError
-from oneshot.sweep.filter import WhereError
+from oneshot.sweep.filter import FilterError
 
 SMALL = grid(beta=[0.0, 0.5, 1.0, 2.0, 4.0], time_steps=[20, 60, 90], z=[10, 85])
 
@@ -166,7 +166,7 @@ def test_mask_agrees_with_pandas(loaded: results.Results, text: str, query: str)
 
 
 def test_mask_names_near_columns(loaded: results.Results) -> None:
-    with pytest.raises(WhereError, match="Did you mean time_steps"):
+    with pytest.raises(FilterError, match="Did you mean time_steps"):
         results.mask(loaded.points, "time_step == 20")
 
 
@@ -192,7 +192,7 @@ def test_references_stay_unless_a_filter_refuses_them_by_what_they_have(
     loaded: results.Results, text: str, references: int, models: int
 ) -> None:
     if references < 0:
-        with pytest.raises(WhereError):
+        with pytest.raises(FilterError):
             analysis.select(loaded, text)
         return
     chosen = analysis.select(loaded, text)

@@ -19,7 +19,7 @@ from oneshot.critics.simclr import SimCLR
 from oneshot.metrics import generalization
 from oneshot.scoring.plane import Critics, Grades, Human, grade
 from oneshot.store.store import Store
-from oneshot.sweep.expansion import CriticSpec
+from oneshot.sweep.point import CriticSpec
 from oneshot.trial import inputs
 from oneshot.types import DataSet, Drawings
 

@@ -28,7 +28,8 @@ from oneshot.store import records as rows
 from oneshot.store.records import Log, Record
 from oneshot.store.store import DamagedFile, Store, Unavailable, sealed, unsealed, with_checksum
 from oneshot.sweep import definition
-from oneshot.sweep.expansion import Point
+from oneshot.sweep.files import load_sweep
+from oneshot.sweep.point import Point
 from oneshot.training.loop import Checkpoint, Training
 from oneshot.trial import trial
 from oneshot.types import Drawings
@@ -155,7 +156,7 @@ def test_a_driver_that_lost_its_lease_writes_neither_tables_nor_records(
     failed row.
     """
     theirs = plan.make(
-        definition.override(definition.load(made_runs.write_sweep(tmp_path)), {"epochs": 3}),
+        definition.override(load_sweep(made_runs.write_sweep(tmp_path)), {"epochs": 3}),
         Store(tmp_path / "results"),
     )
     made_runs.run(theirs)

@@ -31,8 +31,9 @@ from oneshot.store import node_cache
 from oneshot.store.machine_cache import lock
 from oneshot.store.node_cache import node_file
 from oneshot.store.store import DamagedFile, Store
-from oneshot.sweep import definition
-from oneshot.sweep.expansion import CriticSpec, expand
+from oneshot.sweep.expansion import expand
+from oneshot.sweep.files import load_sweep
+from oneshot.sweep.point import CriticSpec
 from oneshot.trial import inputs
 
 BODY = bytes(range(256)) * 4000  # a megabyte
@@ -325,9 +326,7 @@ def test_data_and_critics_are_loaded_once_a_node_and_mapped_by_its_trials(
     (notes := tmp_path / "notes").mkdir()
     file = small.write_sweep(tmp_path, epochs=1)
     file.write_text(file.read_text().replace("[0.0, 1.0, 2.0]", str([i / 10 for i in range(20)])))
-    inputs.prepare(
-        expand(definition.load(file))[0], Store(tmp_path / "results"), torch.device("cpu")
-    )
+    inputs.prepare(expand(load_sweep(file))[0], Store(tmp_path / "results"), torch.device("cpu"))
     (notes / "faults.json").write_text(json.dumps([{"where": {"epochs": 1}, "do": "wait"}]))
     seen: dict[int, dict[str, Counter[str]]] = {}
     with clusters.cluster(notes, nodes=2, slots=4) as nodes:

@@ -13,8 +13,8 @@ from oneshot.engine.driver import Driver, Engine, Options, Outcome
 from oneshot.store import plan, records
 from oneshot.store.records import Record
 from oneshot.store.store import Store
-from oneshot.sweep import definition
-from oneshot.sweep.expansion import Point
+from oneshot.sweep.files import load_sweep
+from oneshot.sweep.point import Point
 from oneshot.trial import trial
 
 SWEEP = """
@@ -40,9 +40,7 @@ def write_sweep(folder: Path) -> Path:
 
 def planned(folder: Path, store: Store | None = None, **options: Any) -> plan.Plan:
     """The plan of that sweep over the results of the folder."""
-    return plan.make(
-        definition.load(write_sweep(folder)), store or Store(folder / "results"), **options
-    )
+    return plan.make(load_sweep(write_sweep(folder)), store or Store(folder / "results"), **options)
 
 
 def record(point: Point, status: str = "done", **more: Any) -> Record:

@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-from oneshot.sweep import filter as where
-from oneshot.sweep.filter import WhereError
+from oneshot.sweep import filter as filters
+from oneshot.sweep.filter import FilterError
 
 ROW = {
     "beta": 1.0,
@@ -51,23 +51,23 @@ ROW = {
     ],
 )
 def test_filters_mean_what_they_say(text: str, expected: bool) -> None:
-    assert where.compile(text)(ROW) is expected
+    assert filters.compile(text)(ROW) is expected
 
 
 @pytest.mark.parametrize("operator", ["<", "<=", ">", ">=", "==", "!="])
 @pytest.mark.parametrize("column", ["z", "drop"])
 def test_comparisons_with_empty_values_are_false(operator: str, column: str) -> None:
-    assert where.compile(f"{column} {operator} 1")(ROW) is False
-    assert where.compile(f"1 {operator} {column}")(ROW) is False
-    assert where.compile(f"{column} {operator} {column}")(ROW) is False
+    assert filters.compile(f"{column} {operator} 1")(ROW) is False
+    assert filters.compile(f"1 {operator} {column}")(ROW) is False
+    assert filters.compile(f"{column} {operator} {column}")(ROW) is False
 
 
 def test_empty_values_can_be_asked_for() -> None:
-    assert where.compile("z == None")(ROW) and where.compile("drop == None")(ROW)
-    assert not where.compile("z != None")(ROW)
-    assert where.compile("beta != None and not beta == None")(ROW)
-    assert where.compile("z in (1, None)")(ROW)
-    assert not where.compile("z in (1, 2)")(ROW) and not where.compile("z not in (1, 2)")(ROW)
+    assert filters.compile("z == None")(ROW) and filters.compile("drop == None")(ROW)
+    assert not filters.compile("z != None")(ROW)
+    assert filters.compile("beta != None and not beta == None")(ROW)
+    assert filters.compile("z in (1, None)")(ROW)
+    assert not filters.compile("z in (1, 2)")(ROW) and not filters.compile("z not in (1, 2)")(ROW)
 
 
 @pytest.mark.parametrize(
@@ -105,8 +105,8 @@ def test_empty_values_can_be_asked_for() -> None:
 def test_everything_else_is_refused_with_piece_and_position(
     text: str, piece: str, position: int
 ) -> None:
-    for read in (where.compile, where.names):
-        with pytest.raises(WhereError) as caught:
+    for read in (filters.compile, filters.columns):
+        with pytest.raises(FilterError) as caught:
             read(text)
         assert f"{piece!r} at position {position} " in str(caught.value)
 
@@ -125,8 +125,8 @@ def test_everything_else_is_refused_with_piece_and_position(
     ],
 )
 def test_unreadable_filters_say_why(text: str, told: str) -> None:
-    with pytest.raises(WhereError, match=told):
-        where.compile(text)
+    with pytest.raises(FilterError, match=told):
+        filters.compile(text)
 
 
 @pytest.mark.parametrize(
@@ -150,8 +150,8 @@ def test_unreadable_filters_say_why(text: str, told: str) -> None:
     ],
 )
 def test_what_cannot_be_read_has_its_own_position(text: str, position: int) -> None:
-    with pytest.raises(WhereError, match="cannot read") as caught:
-        where.compile(text)
+    with pytest.raises(FilterError, match="cannot read") as caught:
+        filters.compile(text)
     assert re.search(r" at position (\d+)", str(caught.value))[1] == str(position)  # type: ignore[index]
     assert ("write `==`" in str(caught.value)) == (
         text in ("beta = 1", "beta <= 1 and z = 3", "beta == 1 and\nz = 2")
@@ -162,18 +162,18 @@ def test_what_cannot_be_read_has_its_own_position(text: str, position: int) -> N
     ("text", "told"), [("beta < 'a'", "text with a number"), ("status == 1", "text with a number")]
 )
 def test_a_text_compared_with_a_number_is_a_mistake(text: str, told: str) -> None:
-    with pytest.raises(WhereError, match=told):
-        where.compile(text)(ROW)
+    with pytest.raises(FilterError, match=told):
+        filters.compile(text)(ROW)
 
 
 def test_a_number_alone_is_no_condition() -> None:
-    with pytest.raises(WhereError, match="compare it with something"):
-        where.compile("beta")(ROW)
-    assert where.compile("z")(ROW) is False
+    with pytest.raises(FilterError, match="compare it with something"):
+        filters.compile("beta")(ROW)
+    assert filters.compile("z")(ROW) is False
 
 
 def test_names_are_the_columns_read() -> None:
-    assert where.names("0 < beta <= 1 and (not annealed or status in ('beta', 'z'))") == {
+    assert filters.columns("0 < beta <= 1 and (not annealed or status in ('beta', 'z'))") == {
         "beta",
         "annealed",
         "status",
@@ -181,13 +181,13 @@ def test_names_are_the_columns_read() -> None:
 
 
 def test_unknown_names_are_refused_with_near_ones() -> None:
-    with pytest.raises(WhereError, match=r"no column 'bata' \(position 1 .*Did you mean beta"):
-        where.compile("bata < 1", known=ROW)
-    with pytest.raises(WhereError, match=r"needs quotes: 'failed'"):
-        where.compile("status == failed", known=ROW)
-    with pytest.raises(WhereError, match="time_step"):
+    with pytest.raises(FilterError, match=r"no column 'bata' \(position 1 .*Did you mean beta"):
+        filters.compile("bata < 1", known=ROW)
+    with pytest.raises(FilterError, match=r"needs quotes: 'failed'"):
+        filters.compile("status == failed", known=ROW)
+    with pytest.raises(FilterError, match="time_step"):
         # also where the left side already decides
-        where.compile("beta == 1 or time_step == 3")(ROW)
+        filters.compile("beta == 1 or time_step == 3")(ROW)
 
 
 def test_the_language_needs_neither_pandas_nor_torch() -> None:

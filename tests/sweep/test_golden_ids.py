@@ -24,8 +24,10 @@ import pytest
 
 from oneshot import cli
 from oneshot.store.records import point_fields
-from oneshot.sweep import definition, settings
-from oneshot.sweep.expansion import Point, expand
+from oneshot.sweep import families
+from oneshot.sweep.expansion import expand
+from oneshot.sweep.files import load_sweep
+from oneshot.sweep.point import Point
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).with_name("golden_ids.json")
@@ -51,14 +53,14 @@ def columns(model: str) -> list[str]:
 def of_user(points: list[Point]) -> bool:
     """Whether images of these points lie in a folder of the user's."""
     datasets = {point.settings["dataset"] for point in points}
-    return any(settings.constant("data", name, "FINGERPRINT") == "folder" for name in datasets)
+    return any(families.constant("data", name, "FINGERPRINT") == "folder" for name in datasets)
 
 
 def ids(name: str) -> dict[str, Any] | None:
     """The number of points of a sweep, and a checksum over each kind of id; None where they follow
     a user's folder.
     """
-    points = expand(definition.load(ROOT / "sweeps" / f"{name}.py"))
+    points = expand(load_sweep(ROOT / "sweeps" / f"{name}.py"))
     if of_user(points):
         return None
     found: dict[str, Any] = {"points": len(points)}
@@ -71,7 +73,7 @@ def ids(name: str) -> dict[str, Any] | None:
 def current() -> dict[str, Any]:
     return {
         "ids": {name: found for name in SWEEPS if (found := ids(name))},
-        "columns": {model: columns(model) for model in settings.names("models")},
+        "columns": {model: columns(model) for model in families.names("models")},
         "flags": {"run_sweep.py": flags(cli.parser()), "analyze.py": flags(analyze().parser())},
     }
 
@@ -95,7 +97,7 @@ def test_every_shipped_sweep_has_golden_ids_but_those_of_a_user_s_images(
 
 
 def test_no_column_of_the_points_table_changes(golden: dict[str, Any]) -> None:
-    assert {model: columns(model) for model in settings.names("models")} == golden["columns"]
+    assert {model: columns(model) for model in families.names("models")} == golden["columns"]
 
 
 @pytest.mark.parametrize("command", ["run_sweep.py", "analyze.py"])

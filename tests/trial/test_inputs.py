@@ -31,8 +31,9 @@ from oneshot.critics.encoder import embed_all
 from oneshot.data import DataError
 from oneshot.store import notes
 from oneshot.store.store import Store
-from oneshot.sweep import definition
-from oneshot.sweep.expansion import Point, data_fingerprint, expand
+from oneshot.sweep.expansion import expand
+from oneshot.sweep.files import load_sweep
+from oneshot.sweep.point import Point, data_fingerprint
 from oneshot.trial import inputs
 from oneshot.types import DataSet
 
@@ -86,7 +87,7 @@ def write(path: Path, axes: str = "drawings_per_class=[2]", **changed: Any) -> P
 
 
 def some_points(folder: Path, axes: str = "drawings_per_class=[2]", **changed: Any) -> list[Point]:
-    return expand(definition.load(write(folder / "q.py", axes, **changed)))
+    return expand(load_sweep(write(folder / "q.py", axes, **changed)))
 
 
 @pytest.fixture(autouse=True)

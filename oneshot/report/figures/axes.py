@@ -129,7 +129,12 @@ def effect_panel(
             line = part.groupby(axis)[metric].mean()
             looks = dict(ls="-") if ordered else dict(ls="", marker="_")
             panel.plot(
-                [where[v] for v in line.index], line, color=fs.PALE, lw=0.8, zorder=1, **looks  # type: ignore[arg-type]
+                [where[v] for v in line.index],
+                line,
+                color=fs.PALE,
+                lw=0.8,
+                zorder=1,
+                **looks,  # type: ignore[arg-type]
             )
     elif seeds > 5:
         low, high = means[metric] - means[f"{metric}_se"], means[metric] + means[f"{metric}_se"]

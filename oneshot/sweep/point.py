@@ -1,0 +1,157 @@
+"""Points and critics, and the content hashes that name them: the same on every machine.
+
+Ids nest as the stages do (`data`, `model`, `train` | `sample` | `score`): points that share a
+`train_id` share one training, points that share a `sample_id` share their drawings.
+`point_maker.py` makes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from oneshot.sweep import families
+from oneshot.sweep.settings import COMMON, METRIC_VERSIONS, Common
+
+METRIC_VERSIONS_TEXT = " ".join(f"{name} {version}" for name, version in METRIC_VERSIONS.items())
+
+
+@dataclass(frozen=True)
+class CriticSpec:
+    """A critic to be trained or imported: its family, settings, seed and id."""
+
+    kind: str
+    settings: dict[str, Any]
+    seed: int
+    id: str
+
+    @property
+    def weights_key(self) -> str:
+        """Where the weights lie in the store."""
+        return f"store/critics/{self.id}/weights.pt"
+
+    @property
+    def quality_key(self) -> str:
+        """Where the critic's own quality lies in the store."""
+        return f"store/critics/{self.id}/quality.json"
+
+
+NO_CRITICS = (CriticSpec("simclr", {}, 0, ""), CriticSpec("protonet", {}, 0, ""))
+
+
+@dataclass(frozen=True)
+class Point:
+    """One assignment of every hyperparameter and a seed; ends as exactly one row.
+
+    Args:
+        model: the family.
+        settings: all settings, common ones included, in the order of their declaration.
+        seed: of the training.
+        axes: the settings that the sweep varies, with their values here.
+        train_id: hash of what the trained weights depend on.
+        sample_id: hash of what the drawings depend on.
+        point_id: hash of what the row depends on.
+        stack_key: equal for trainings whose tensors have the same shapes.
+        simclr: the critic that measures diversity.
+        protonet: the critic that measures recognizability.
+        data_fingerprint: what identifies the images.
+        family_version: of the model's code.
+        place: where the sweep file gives the point.
+    """
+
+    model: str
+    settings: dict[str, Any]
+    seed: int
+    axes: dict[str, Any]
+    train_id: str
+    sample_id: str
+    point_id: str
+    stack_key: str
+    simclr: CriticSpec
+    protonet: CriticSpec
+    data_fingerprint: str
+    family_version: int = 1
+    place: str = ""
+
+    @property
+    def scored(self) -> bool:
+        """Whether critics score its drawings; in colour, or without any, only likelihoods are."""
+        return bool(self.simclr.id)
+
+    def config(self) -> dict[str, Any]:
+        """The settings of the family's own Config, without the common ones."""
+        return {name: value for name, value in self.settings.items() if name not in COMMON}
+
+    def common(self) -> Common:
+        """The settings that every family has."""
+        return Common(**{name: self.settings[name] for name in COMMON})
+
+    def row(self) -> dict[str, Any]:
+        """Identity and hyperparameters, as they stand in a result row."""
+        return dict(
+            point_id=self.point_id,
+            model=self.model,
+            seed=self.seed,
+            **self.settings,
+            train_id=self.train_id,
+            sample_id=self.sample_id,
+            simclr_id=self.simclr.id,
+            protonet_id=self.protonet.id,
+            data_fingerprint=self.data_fingerprint,
+            family_version=self.family_version,
+            metric_versions=METRIC_VERSIONS_TEXT,
+        )
+
+    def label(self, axes: Sequence[str]) -> str:
+        """The point in words, as in `beta=1.75 z=85 seed=44`."""
+        values = [f"{axis}={self.settings[axis]}" for axis in axes if axis in self.axes]
+        return " ".join([*(values or [self.model]), f"seed={self.seed}"])
+
+
+def digest(*parts: Any) -> str:
+    """A 16-digit hexadecimal content hash of canonical JSON, equal on every machine."""
+    return hash_text(canonical_json(parts))
+
+
+def canonical_json(value: Any) -> str:
+    """The one way in which a value is written where it enters an id."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
+
+
+def hash_text(text: str) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def hash_file(path: str | Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def data_fingerprint(dataset: str) -> str:
+    """What identifies the images of a data set: their content and how they were prepared.
+
+    Of a data set in a folder of the user's it is a hash of all its files and of its class split, or
+    "absent" where there are none: such ids are good for looking only. The files are read once a
+    machine (`data/content.py`).
+
+    Raises:
+        DataError: the data are there, and not whole.
+    """
+    content = families.constant("data", dataset, "FINGERPRINT")
+    if content == "folder":
+        content = importlib.import_module("oneshot.data.content").folder_fingerprint(dataset)
+    return f"{content}-{families.constant('data', '__init__', 'VERSION')}"
+
+
+def channels(dataset: str) -> int:
+    """1 for binary images, which critics score; 3 for colour, which only likelihoods do."""
+    return int(families.constant("data", dataset, "CHANNELS", 1))

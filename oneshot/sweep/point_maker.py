@@ -1,0 +1,184 @@
+"""Makes points of resolved settings, and computes their ids.
+
+Sweeps have up to a million points, so that what points share is hashed once. The ids are those that
+`digest` would give; `tests/sweep/test_point_maker.py` holds both side by side.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from oneshot.sweep import families
+from oneshot.sweep.families import Declaration
+from oneshot.sweep.point import (
+    NO_CRITICS,
+    CriticSpec,
+    Point,
+    canonical_json,
+    channels,
+    data_fingerprint,
+    digest,
+    hash_file,
+    hash_text,
+)
+from oneshot.sweep.settings import COMMON, LIKELIHOOD_VERSION, METRIC_VERSIONS, STAGES
+
+
+class PointMaker:
+    """Builds points with their ids; the parts of the ids that points share are computed once.
+
+    Args:
+        critics: the full settings of each critic.
+        critic_seed: the seed that critics are trained with.
+    """
+
+    def __init__(self, critics: Mapping[str, dict[str, Any]], critic_seed: int):
+        self._critics, self._critic_seed = critics, critic_seed
+        self._fingerprint = functools.cache(data_fingerprint)
+        self._file_hash = functools.cache(hash_file)
+        self._critic_specs = functools.cache(self._make_critic_specs)
+        self._templates: dict[tuple[str, int, tuple[str, ...]], _Template] = {}
+        self._data: dict[tuple[str, str, bool], tuple[str, CriticSpec, CriticSpec, str]] = {}
+        self._metrics = canonical_json(METRIC_VERSIONS)
+
+    def make(
+        self,
+        family: Declaration,
+        base: dict[str, Any],
+        given: dict[str, Any],
+        seed: int,
+        axes: Sequence[str],
+        place: str,
+    ) -> Point:
+        """One point.
+
+        Args:
+            family: of the model.
+            base: all its settings; the same object for points that share them.
+            given: those of them that are other than in base.
+            seed: of the training.
+            axes: the settings that are swept.
+            place: where the sweep file gives it.
+
+        Returns:
+            The point, with all its ids.
+        """
+        key = (family.name, id(base), tuple(given))
+        if (template := self._templates.get(key)) is None:
+            # it keeps `base`, so that no other object gets its id
+            template = _Template(family, base, given.keys(), self._setting_text)
+            self._templates[key] = template
+        text, settings = template.texts(given), {**base, **given}
+        shared = (family.name, text["data"], bool(settings["drawings_per_class"]))
+        if shared not in self._data:
+            self._data[shared] = self._data_and_critics(settings, text["data"])
+        fingerprint, simclr, protonet, data = self._data[shared]
+        # What `digest` would hash: [family, version, [data, fingerprint, exemplars], model, train
+        # or shapes, seed], and so on.
+        start = f"[{template.family},{data},{text['model']},"
+        train_id = hash_text(f"{start}{text['train']},{seed}]")
+        sample_id = hash_text(f'["{train_id}",{text["sample"]}]')
+        likelihood = f",{LIKELIHOOD_VERSION}" if "likelihood" in family.fields else ""
+        critics = f'"{simclr.id}","{protonet.id}"'
+        score = f"{text['score']},{self._metrics},{critics}{likelihood}"
+        point_id = hash_text(f'["{sample_id}",{score}]')
+        return Point(
+            model=family.name,
+            settings=settings,
+            seed=seed,
+            axes={axis: settings[axis] for axis in axes},
+            train_id=train_id,
+            sample_id=sample_id,
+            point_id=point_id,
+            stack_key=hash_text(f"{start}{text['shapes']},{seed}]"),
+            simclr=simclr,
+            protonet=protonet,
+            data_fingerprint=fingerprint,
+            family_version=family.version,
+            place=place,
+        )
+
+    def _setting_text(self, value: Any, file: bool) -> str:
+        """A value of a setting as it enters an id; a file counts by its content."""
+        if type(value) in (int, float):
+            return repr(value)
+        return canonical_json(self._file_hash(value) if file and value else value)
+
+    def _data_and_critics(
+        self, settings: Mapping[str, Any], stage: str
+    ) -> tuple[str, CriticSpec, CriticSpec, str]:
+        """The fingerprint of the images, the critics, and what both mean for an id, as JSON."""
+        dataset, fingerprint = settings["dataset"], self._fingerprint(settings["dataset"])
+        simclr, protonet = NO_CRITICS
+        if channels(dataset) == 1 and settings["drawings_per_class"]:
+            simclr, protonet = self._critic_specs(
+                dataset, settings["split"], settings["image_size"]
+            )
+        exemplars = simclr.id if settings["exemplar"] == "medoid" else ""
+        text = f"[{stage},{canonical_json(fingerprint)},{canonical_json(exemplars)}]"
+        return fingerprint, simclr, protonet, text
+
+    def _make_critic_specs(
+        self, dataset: str, split: str, size: int
+    ) -> tuple[CriticSpec, CriticSpec]:
+        """SimCLR, then ProtoNet, whose support images are the medoids of the former."""
+        data = [dataset, split, size, self._fingerprint(dataset)]
+        simclr = self._critic("simclr", data, [])
+        return simclr, self._critic("protonet", data, [simclr.id])
+
+    def _critic(self, kind: str, data: list[Any], after: list[str]) -> CriticSpec:
+        """The critic that rests on these data, and on the critics of these ids."""
+        settings, seed = self._critics[kind], self._critic_seed
+        published = settings.get("weights", "")
+        content = self._file_hash(published) if published else settings
+        version = families.declaration("critics", kind).version
+        critic_id = digest(kind, version, data, content, seed, after)
+        return CriticSpec(kind, settings, seed, critic_id)
+
+
+class _Template:
+    """The canonical JSON of each stage of points of one family that differ in the same settings.
+
+    It is the text that `digest` would make of {setting: value}, put together from fragments: 2 or 3
+    of 40 values differ from point to point, and most stages are alike in many points.
+    """
+
+    def __init__(
+        self,
+        family: Declaration,
+        base: dict[str, Any],
+        varied: Collection[str],
+        text: Callable[[Any, bool], str],
+    ):
+        fields = {**COMMON, **family.fields}
+        self.base, self.family = base, f"{canonical_json(family.name)},{family.version}"
+        self._text, self._known = text, dict[tuple[str, ...], str]()
+        self._files = {name for name, field in fields.items() if field.metadata["file"]}
+        self._fixed = {n: text(v, n in self._files) for n, v in base.items() if n not in varied}
+        self._names = {
+            stage: sorted(n for n, field in fields.items() if field.metadata["stage"] == stage)
+            for stage in STAGES
+        }
+        self._names["shapes"] = [n for n in self._names["train"] if fields[n].metadata["shapes"]]
+        self._varied = {
+            stage: [name for name in names if name in varied]
+            for stage, names in self._names.items()
+        }
+
+    def texts(self, given: Mapping[str, Any]) -> dict[str, str]:
+        """By stage, and "shapes" for the train settings that no stack mixes."""
+        values = {name: self._text(v, name in self._files) for name, v in given.items()}
+        texts = {}
+        for stage, varied in self._varied.items():
+            key = (stage, *[values[name] for name in varied])
+            if (text := self._known.get(key)) is None:
+                items = (
+                    f"{json.dumps(name)}:{values[name] if name in values else self._fixed[name]}"
+                    for name in self._names[stage]
+                )
+                text = self._known[key] = f"{{{','.join(items)}}}"
+            texts[stage] = text
+        return texts

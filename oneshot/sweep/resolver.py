@@ -1,0 +1,283 @@
+"""The settings of a sweep, resolved and checked: values in the form that points have them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from oneshot.sweep import families
+from oneshot.sweep.definition import Sweep
+from oneshot.sweep.families import Declaration
+from oneshot.sweep.parts import Part, SweepError
+from oneshot.sweep.point import channels
+from oneshot.sweep.settings import COMMON, SettingError, did_you_mean, resolve, type_name
+from oneshot.sweep.values import PLAIN
+
+CRITICS = ("simclr", "protonet")
+
+
+class Row(NamedTuple):
+    """One assignment of a sweep: what it shares with others, what it sets itself, and where."""
+
+    base: dict[str, Any]
+    given: dict[str, Any]
+    place: str
+
+
+def defaults(family: Declaration) -> dict[str, Any]:
+    """The defaults of all settings of a family, common ones included, with floats as floats."""
+    values: dict[str, Any] = {}
+    for name, field in {**COMMON, **family.fields}.items():
+        default: Any = field.default
+        values[name] = float(default) if type_name(field) == "float" else default
+    return values
+
+
+class Resolver:
+    """Resolves a sweep: each distinct value is checked once, each mistake noted once.
+
+    `problems` maps the message of each mistake to where it was made. `critics` holds the full
+    settings of both critics.
+
+    Args:
+        sweep: whose fixed settings and critics are resolved at once, its parts on demand.
+
+    Raises:
+        SweepError: the family is unknown, or an axis is empty or fixed too, so that the rest could
+            not be read.
+    """
+
+    def __init__(self, sweep: Sweep):
+        if problems := _sweep_problems(sweep):
+            raise SweepError(problems)
+        self.family, self.axes = families.declaration("models", sweep.model), tuple(sweep.axes)
+        self.problems: dict[str, str] = {}
+        self._sweep = sweep
+        self._fields = {**COMMON, **self.family.fields}
+        self._floats = {n for n, field in self._fields.items() if type_name(field) == "float"}
+        self._files = {n for n, field in self._fields.items() if field.metadata["file"]}
+        self._folder = Path(sweep.path).parent if sweep.path else None
+        self._allowed: set[tuple[str, type, Any]] = set()  # setting, type and value
+        self._paths: dict[str, str] = {}
+        self._bases: dict[Any, dict[str, Any]] = {}
+        self._fixed = {n: self.value(n, v, f"{sweep.path}  fixed") for n, v in sweep.fixed.items()}
+        self.critics = self._resolve_critics()
+
+    def rows_of(self, part: Part) -> list[Row]:
+        """The rows of a part; of those of lines, which cross, each assignment once."""
+        places = {name: _place_of(part, name) for row in part.rows for name in row}
+        rows, seen = [], set()
+        for assignment in part.rows:
+            given = {name: self.value(name, v, places[name]) for name, v in assignment.items()}
+            variant = self._fixed.get("variant", self._sweep.variant)
+            row = Row(self._base(given.get("variant", variant)), given, part.place)
+            if part.kind == "line":
+                key = json.dumps({**row.base, **row.given}, sort_keys=True, default=str)
+                if key in seen:
+                    continue
+                seen.add(key)
+            self._check_needed_files(row)
+            rows.append(row)
+        self._check_splits(rows)
+        return rows
+
+    def end_rows_of(self, part: Part) -> list[Row]:
+        """The first and the last row of a grid, all rows of points, every value checked."""
+        if part.kind != "grid" or len(part.rows) < 3:
+            return self.rows_of(part)
+        for name, values in part.axes.items():
+            for value in values:
+                self.value(name, value, _place_of(part, name))
+        return self.rows_of(dataclasses.replace(part, rows=[part.rows[0], part.rows[-1]]))
+
+    def check_together(self, rows: Sequence[Row]) -> None:
+        """Note what the settings of each row exclude together, if each alone is allowed."""
+        if self.problems:
+            return
+        for row in rows:
+            for problem in _excluded_together(self.family, {**row.base, **row.given}):
+                self.problems.setdefault(problem, row.place)
+
+    def value(self, name: str, value: Any, place: str) -> Any:
+        """A value in the form that points have it; noted as a problem if it is not allowed.
+
+        Args:
+            name: of the setting.
+            value: what was given, of any type.
+            place: where it was given.
+
+        Returns:
+            Numbers of a float setting as floats, files as paths that hold from the working
+            directory; the value itself where it is not allowed.
+        """
+        kind = type(value)
+        if kind not in PLAIN or (name, kind, value) not in self._allowed:
+            reason = self.family.problem(name, value, self._fields)
+            if reason is None and name in self._files and value:
+                try:
+                    self._paths[value] = _find_file(value, self._folder)
+                except SettingError as error:
+                    reason = f"{name} = {value!r} of {self.family.name}: {error}"
+            if reason:
+                self.problems.setdefault(reason, place)
+                return value
+            self._allowed.add((name, kind, value))
+        if name in self._floats:
+            return float(value)
+        return self._paths.get(value, value) if name in self._files else value
+
+    def _base(self, variant: Any) -> dict[str, Any]:
+        """What all rows of a variant share, every setting in the order of its declaration."""
+        if type(variant) not in PLAIN:
+            variant = ""  # already a problem
+        if variant not in self._bases:
+            of_variant = {
+                name: self.value(name, value, self._sweep.path)
+                for name, value in self.family.variants.get(variant, {}).items()
+            }
+            values = defaults(self.family) | of_variant | self._fixed | {"variant": variant}
+            self._bases[variant] = {name: values[name] for name in self._fields}
+        return self._bases[variant]
+
+    def _check_needed_files(self, row: Row) -> None:
+        """Note settings that name a file, and are empty."""
+        for name in self._files:
+            if not row.given.get(name, row.base[name]):
+                meaning = self._fields[name].metadata["help"]
+                problem = f"{self.family.name} needs the setting {name!r}: {meaning}"
+                self.problems.setdefault(problem, row.place)
+
+    def _check_splits(self, rows: Sequence[Row]) -> None:
+        """Note class splits that a data set does not have."""
+        pairs = dict.fromkeys(
+            (
+                row.given.get("dataset", row.base["dataset"]),
+                row.given.get("split", row.base["split"]),
+            )
+            for row in rows
+        )
+        for dataset, split in pairs:
+            if dataset not in COMMON["dataset"].metadata["choices"]:
+                continue  # already a problem
+            allowed = families.constant("data", dataset, "SPLITS")
+            if split not in allowed:
+                problem = f"split = {split!r} is not a split of {dataset}: {', '.join(allowed)}"
+                self.problems.setdefault(problem, self._sweep.path)
+
+    def _resolve_critics(self) -> dict[str, dict[str, Any]]:
+        """The full settings of both critics."""
+        given, place = self._sweep.critics, f"{self._sweep.path}  critics"
+        for name in given:
+            if name not in CRITICS:
+                near, known = did_you_mean(name, list(CRITICS)), ", ".join(CRITICS)
+                problem = f"there is no critic {name!r}.{near} Known: {known}"
+                self.problems.setdefault(problem, self._sweep.path)
+        full: dict[str, dict[str, Any]] = {}
+        for name in CRITICS:
+            try:
+                config = families.declaration("critics", name).config
+                full[name] = dataclasses.asdict(resolve(name, config, given.get(name, {})))
+            except SettingError as error:
+                self.problems.update({message: place for message in error.problems})
+                continue
+            if published := full[name].get("weights"):
+                try:
+                    full[name]["weights"] = _find_file(published, self._folder)
+                except SettingError as error:
+                    self.problems.setdefault(f"weights = {published!r} of {name}: {error}", place)
+        return full
+
+
+def _place_of(part: Part, name: str) -> str:
+    """Where the sweep file gives an axis of a part."""
+    return f"{part.place}  {part.kind}({name}=...)"
+
+
+def _sweep_problems(sweep: Sweep) -> list[tuple[str, str]]:
+    """Mistakes that make an expansion meaningless: unknown families, empty or clashing axes."""
+    problems: list[tuple[str, str]] = []
+    for name in (sweep.model, *sweep.references):
+        try:
+            fields = families.declaration("models", name).fields
+        except SettingError as error:
+            problems += [(problem, sweep.path) for problem in error.problems]
+            continue
+        needed = next((n for n, field in fields.items() if field.metadata["file"]), None)
+        if needed and name != sweep.model:
+            problem = f"{name} cannot be a reference: it needs the setting {needed!r}"
+            problems.append((problem, sweep.path))
+    if problems:
+        return problems
+    variants = families.declaration("models", sweep.model).variants
+    if sweep.variant and sweep.variant not in variants:
+        known = ", ".join(variants) or "none"
+        problem = f"{sweep.model} has no variant {sweep.variant!r}. It has: {known}"
+        problems.append((problem, sweep.path))
+    if not any(part.rows for part in sweep.parts):
+        problems.append(("the sweep has no points", sweep.path))
+    for part in sweep.parts:
+        for name, values in part.axes.items():
+            if not values:
+                problems.append((f"axis {name!r} has no values", _place_of(part, name)))
+        for name in part.axes:
+            if name in sweep.fixed:
+                problems.append((f"{name!r} is both an axis and fixed", _place_of(part, name)))
+    return problems
+
+
+def _excluded_together(family: Declaration, values: Mapping[str, Any]) -> list[str]:
+    """What the settings of a point, each of them allowed, exclude together."""
+    dataset, drawn = values["dataset"], values["drawings_per_class"]
+    if drawn == 1:
+        return [f"drawings_per_class = 1 of {family.name}: diversity needs 2"]
+    if drawn == 0 and values.get("likelihood", "none") == "none":
+        return [f"drawings_per_class = 0 of {family.name}: nothing would be scored"]
+    planes = channels(dataset)
+    if planes != 1 and not families.constant("models", family.name, "COLOUR", False):
+        return [f"{family.name} models binary images, {dataset} holds colour ones"]
+    if not hasattr(family.config, "problems"):
+        return []
+    config = family.config(**{name: values[name] for name in family.fields})
+    of_class = families.constant("data", dataset, "DRAWINGS_PER_CLASS")
+    problems: list[str] = config.problems(values["image_size"], planes, of_class)
+    return problems
+
+
+def _find_file(value: str, folder: Path | None) -> str:
+    """The file that a setting names, as a path that holds from the working directory.
+
+    Args:
+        value: what was given; `~` is the home folder. What is not absolute is looked for in
+            `folder`, then in the working directory.
+        folder: of the sweep file; None if there is none.
+
+    Returns:
+        The path as it was given, where it holds as it stands.
+
+    Raises:
+        SettingError: there is no such file, or it cannot be read.
+    """
+    path = value if os.path.lexists(value) else os.path.expanduser(value)
+    places = [] if folder is None or os.path.isabs(path) else [folder]
+    tried = list(dict.fromkeys(os.path.abspath(place / path) for place in [*places, Path()]))
+    existing = next((place for place in tried if os.path.lexists(place)), None)
+    if existing is None:
+        where = f"neither {' nor '.join(tried)}" if len(tried) > 1 else tried[0]
+        raise SettingError([f"there is no such file: {where}"])
+    if os.path.isdir(existing):
+        raise SettingError([f"{existing} is a folder, not a file"])
+    if os.path.exists(existing) and not os.path.isfile(existing):
+        # opening a pipe would wait for its writer
+        raise SettingError([f"{existing} is not an ordinary file"])
+    try:
+        Path(existing).open("rb").close()
+    except OSError as error:
+        raise SettingError([f"{existing} cannot be read: {error.strerror}"]) from error
+    if existing == os.path.abspath(value):
+        return value
+    relative = os.path.relpath(existing)
+    return existing if relative.startswith("..") else relative

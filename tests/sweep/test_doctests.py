@@ -1,0 +1,25 @@
+"""The examples in the docstrings of sweeps and metrics hold."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+ROOMS = ("oneshot.sweep", "oneshot.metrics")
+MODULES = [
+    f"{room}.{module.name}"
+    for room in ROOMS
+    for module in pkgutil.iter_modules(importlib.import_module(room).__path__)
+]
+# What a newcomer reads first, and learns from examples.
+SHOWN = ("oneshot.sweep.definition", "oneshot.sweep.filter", "oneshot.sweep.parts")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_hold(name: str) -> None:
+    results = doctest.testmod(importlib.import_module(name))
+    assert results.failed == 0
+    assert results.attempted or name not in SHOWN
