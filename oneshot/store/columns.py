@@ -14,8 +14,9 @@ from typing import Any
 
 from oneshot.sweep import settings
 from oneshot.sweep.expansion import COMMON
+from oneshot.types import Status
 
-STATUSES = ("done", "diverged", "failed")
+STATUSES = (Status.DONE, Status.DIVERGED, Status.FAILED)  # that a record may have
 METRICS = (
     "diversity",
     "diversity_se",

@@ -23,6 +23,7 @@ from oneshot.sweep import settings
 from oneshot.sweep.definition import Sweep
 from oneshot.sweep.expansion import COMMON, Point, expand
 from oneshot.sweep.settings import SettingError
+from oneshot.types import Status
 
 # multiply-adds a second and core: a first guess, until rows of this results folder say better
 CPU_RATE = 2.5e10
@@ -55,7 +56,7 @@ class Plan:
     def status(self, point: Point) -> str:
         """`done`, `diverged`, `failed`, or `missing` when there is no record."""
         record = self.log.records.get(point.point_id)
-        return record.row["status"] if record else "missing"
+        return record.row["status"] if record else Status.MISSING
 
     def counts(self) -> Counter[str]:
         return Counter(self.status(p) for p in self.points)
@@ -64,7 +65,9 @@ class Plan:
     def before(self) -> int:
         """How many of the selected points have a result and are not run again."""
         again = {p.point_id for p in self.to_run}
-        return sum(p.point_id not in again and self.status(p) != "missing" for p in self.points)
+        return sum(
+            p.point_id not in again and self.status(p) != Status.MISSING for p in self.points
+        )
 
     def trainings(self) -> tuple[set[str], set[str]]:
         """The train_ids of finished trainings, and of those that left a checkpoint, by one listing
@@ -148,7 +151,7 @@ class Plan:
         pairs = [
             (seconds, work, r.row.get("device"))
             for r in self.log.records.values()
-            if r.row["status"] == "done"
+            if r.row["status"] == Status.DONE
             and (seconds := r.row.get("train_seconds"))
             and (work := row_work(r.row))
         ]
@@ -192,7 +195,7 @@ def make(
 
     def status(point: Point) -> str:
         record = log.records.get(point.point_id)
-        return record.row["status"] if record else "missing"
+        return record.row["status"] if record else Status.MISSING
 
     points = everything
     if condition:
@@ -208,7 +211,7 @@ def make(
                 condition,
                 _held(condition, [p for p in everything if p.model == chosen.model], status),
             )
-    wanted = {"missing", "failed"} if retry_failed else {"missing"}
+    wanted = {Status.MISSING, Status.FAILED} if retry_failed else {Status.MISSING}
     to_run = [p for p in points if status(p) in wanted]
     if limit is not None:
         first = {p.point_id for p in [p for p in to_run if p.model == chosen.model][:limit]}

@@ -70,6 +70,7 @@ from oneshot.store.columns import (
 from oneshot.store.store import Store, Unavailable
 from oneshot.sweep import settings
 from oneshot.sweep.expansion import COMMON
+from oneshot.types import Status
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,7 +88,11 @@ READERS = 16  # reads side by side from an object store
 PARTS_FORMAT = 2  # 1: time and size in the place of the version of a record file
 # of writers that replace one record at the same moment; each try that fails is another's success
 COMMIT_TRIES = 50
-RANK = {"failed": 0, "diverged": 1, "done": 2}  # a record never gives way to one of lower rank
+RANK = {
+    Status.FAILED: 0,
+    Status.DIVERGED: 1,
+    Status.DONE: 2,
+}  # a record never gives way to one of lower rank
 
 
 class NewerFormat(RuntimeError):
@@ -262,7 +267,7 @@ def _rank(data: bytes) -> int:
     try:
         return RANK.get(decode(data, row_only=True).row["status"], -1)
     except NewerFormat:
-        return RANK["done"]
+        return RANK[Status.DONE]
     except (ValueError, KeyError, TypeError):
         return -1
 
@@ -271,10 +276,10 @@ def is_done(store: Store, sweep: str, point_id: str) -> bool:
     """Whether there is a whole record of this point with status `done`. Raises Unavailable where
     the store does not answer.
     """
-    return status(store, sweep, point_id) == "done"
+    return status(store, sweep, point_id) == Status.DONE
 
 
-def status(store: Store, sweep: str, point_id: str) -> str | None:
+def status(store: Store, sweep: str, point_id: str) -> Status | None:
     """The status in the record of this point; None where there is none, or it is not whole.
 
     Raises Unavailable where that cannot be known.
