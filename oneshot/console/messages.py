@@ -22,7 +22,7 @@ from oneshot.console.progress import duration
 from oneshot.console.status import number, short
 from oneshot.store.lease import holder
 from oneshot.store.plan import Plan, estimate
-from oneshot.store.records import ARRAYS
+from oneshot.store.tables import DETAILS
 from oneshot.sweep import definition, settings
 from oneshot.sweep.definition import SweepError
 from oneshot.sweep.expansion import COMMON, STACK_ON_CPU, STACK_ON_GPU, Point, count, stacks
@@ -551,7 +551,7 @@ def finished(made: Plan, outcome: Outcome, retry: str) -> str:
     except OSError:
         # they were written a moment ago; that they cannot be listed is no failure of the run
         there = set()
-    tables = [name for name in (*ARRAYS, "critics") if f"{name}.parquet" in there]
+    tables = [name for name in (*DETAILS, "critics") if f"{name}.parquet" in there]
     lines.append(
         _line(
             "written", ", ".join([f"{folder}/points.parquet ({len(rows):,} rows)", *tables])

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from oneshot.store import notes
-from oneshot.store import records as rows
-from oneshot.store.records import Log
+from oneshot.store.compaction import check_format, compact
+from oneshot.store.log import Log
+from oneshot.store.records import Record
 from oneshot.store.store import Store
 from oneshot.sweep import filter as where
 from oneshot.sweep import settings
@@ -82,7 +83,7 @@ class Plan:
                 begun.add(train_id)
         return ended, begun
 
-    def current_records(self) -> list[rows.Record]:
+    def current_records(self) -> list[Record]:
         """The records of this sweep's settings: any axis value and seed, but the same fixed
         settings, critics and versions.
         """
@@ -98,7 +99,7 @@ class Plan:
             chosen, key=lambda r: (order.get(r.row["point_id"], len(order)), r.row["point_id"])
         )
 
-    def fold(self, records: Sequence[rows.Record] | None = None, whole: bool = True) -> None:
+    def fold(self, records: Sequence[Record] | None = None, whole: bool = True) -> None:
         """Write the tables of these records, or of all current ones; not whole: large tables of
         arrays may wait for a later fold.
         """
@@ -112,7 +113,7 @@ class Plan:
             "model": self.sweep.model,
             "revision": latest.row.get("git_revision") if latest else "",
         }
-        rows.fold(self.store, self.sweep.name, records, self.sweep.axes, meta, whole=whole)
+        compact(self.store, self.sweep.name, records, self.sweep.axes, meta, whole, self.log.parts)
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pylist(self.critic_rows()), sink)
         self.store.write(f"{self.sweep.name}/critics.parquet", sink.getvalue().to_pybytes())
@@ -188,7 +189,7 @@ def make(
         SweepError, WhereError, NewerFormat: a mistake in the sweep or the condition; results of a
             newer version. NothingSelected: the condition holds for no point of the model.
     """
-    rows.check_format(store, chosen.name)
+    check_format(store, chosen.name)
     everything = expand(chosen)
     log = Log(store, chosen.name, rows_only)
     log.update()

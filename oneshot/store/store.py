@@ -24,7 +24,8 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -33,6 +34,7 @@ from oneshot.store.object_store import Bucket, Refused, StoreError, parse
 
 MAGIC = b"oneshot1"
 LOCAL_PAUSES = (0.05, 0.3, 1.0)  # seconds, where a network file system stumbles
+READERS, READ_AHEAD = 16, 256  # reads side by side from an object store, and results that wait
 STALE_SECONDS = 86400.0  # after which an unfinished file is nobody's
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 STUMBLES = {errno.ESTALE, errno.EIO, errno.ETIMEDOUT, errno.EREMOTEIO}
@@ -201,6 +203,28 @@ class Store:
     def read(self, key: str) -> bytes:  # S3: 1 GET
         """The bytes of a file, of one version of it. Raises FileNotFoundError."""
         return self.fetch(key)[0]
+
+    def fetch_many(self, keys: Sequence[str]) -> Iterator[tuple[str, bytes | OSError, str]]:
+        """Yield the key, the bytes and the version of each file; for bytes the error of one.
+
+        From an object store, where each waits for the network, several are read at a time, and no
+        more than READ_AHEAD are in memory. Raises Unavailable where the store is in trouble.
+        """
+
+        def fetch(key: str) -> tuple[str, bytes | OSError, str]:
+            try:
+                return (key, *self.fetch(key))
+            except Unavailable:
+                raise
+            except OSError as error:
+                return key, error, ""
+
+        if not self._scheme or len(keys) < 2:
+            yield from map(fetch, keys)
+            return
+        with ThreadPoolExecutor(min(READERS, len(keys))) as pool:
+            for i in range(0, len(keys), READ_AHEAD):
+                yield from pool.map(fetch, keys[i : i + READ_AHEAD])
 
     def read_with(self, key: str, reader: Callable[[Any], T]) -> T:  # S3: HEAD, a GET for each read
         """What the reader makes of an open file in which it may seek.

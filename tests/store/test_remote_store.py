@@ -30,6 +30,7 @@ import pytest
 import small
 
 from oneshot.store import object_store, records, store
+from oneshot.store.compaction import check_format, compact
 from oneshot.store.store import Store, StoreError, Unavailable, Unwritable
 from oneshot.training.loop import Training
 
@@ -317,9 +318,9 @@ def test_markers_of_folders_are_no_files(remote: Store, server: s3.Server) -> No
 
 
 def test_a_newer_table_is_noticed_by_its_end_alone(remote: Store, server: s3.Server) -> None:
-    records.check_format(remote, "q")
+    check_format(remote, "q")
     assert dict(server.count()) == {"HEAD": 1}
-    records.fold(
+    compact(
         remote,
         "q",
         [
@@ -329,7 +330,7 @@ def test_a_newer_table_is_noticed_by_its_end_alone(remote: Store, server: s3.Ser
         ["beta"],
         {},
     )
-    records.check_format(remote, "q")
+    check_format(remote, "q")
     table = pq.read_table(io.BytesIO(remote.read("q/points.parquet")))
     buffer, many = io.BytesIO(), table.take(np.arange(100_000) % 2)
     many = many.set_column(0, "point_id", [[f"{i:08x}" for i in range(100_000)]])
@@ -337,15 +338,15 @@ def test_a_newer_table_is_noticed_by_its_end_alone(remote: Store, server: s3.Ser
     remote.write("q/points.parquet", buffer.getvalue())
     server.log()
     with pytest.raises(records.NewerFormat, match=r"s3://bucket/.*/q has table format 99"):
-        records.check_format(remote, "q")
+        check_format(remote, "q")
     read = sum(int(line.split()[2]) for line in server.log() if line.startswith("GET"))
     assert 0 < read < len(buffer.getvalue()) / 3
     remote.write("q/points.parquet", b"PAR1 not really")
-    records.check_format(remote, "q")
+    check_format(remote, "q")
     with server.faults(dict(what="500", times=2, method="GET")):
         remote.write("q/points.parquet", buffer.getvalue())
         with pytest.raises(records.NewerFormat):
-            records.check_format(remote, "q")
+            check_format(remote, "q")
 
 
 def test_a_large_file_is_written_bit_by_bit_and_replaces_the_old_one_at_the_end(

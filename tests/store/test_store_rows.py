@@ -14,8 +14,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from oneshot.store import compaction
 from oneshot.store import records as rows
-from oneshot.store.records import Log, NewerFormat, Record
+from oneshot.store.compaction import check_format, compact
+from oneshot.store.log import Log
+from oneshot.store.records import NewerFormat, Record
 from oneshot.store.store import DamagedFile, Store
 
 
@@ -123,7 +126,7 @@ def test_a_generalization_curve_survives_the_round_trip_and_makes_a_table_only_w
     rows.commit(store, "q", record("p2"))
     log = Log(store, "q")
     log.update()
-    rows.fold(store, "q", [log.records[i] for i in ("p1", "p2")], ["beta"], {})
+    compact(store, "q", [log.records[i] for i in ("p1", "p2")], ["beta"], {})
     table = pd.read_parquet(tmp_path / "q/generalization.parquet")
     assert (
         table.to_dict("list") == {"point_id": ["p1"] * 2, **made.generalization}
@@ -131,7 +134,7 @@ def test_a_generalization_curve_survives_the_round_trip_and_makes_a_table_only_w
     )
     points = pd.read_parquet(tmp_path / "q/points.parquet")
     assert points.generalization_area[0] == 0.76 and points.generalization_coverage.isna().all()
-    rows.fold(store, "without", [log.records["p2"]], ["beta"], {})
+    compact(store, "without", [log.records["p2"]], ["beta"], {})
     assert not (tmp_path / "without/generalization.parquet").exists()
 
 
@@ -143,7 +146,7 @@ def test_tables_have_one_schema_axes_first_and_failed_rows_with_nulls(tmp_path: 
         done,
         Record(dict(point_id="p2", status="done", model="human", seed=44)),
     ]
-    rows.fold(store, "q", records, ["z", "beta"], {"question": "?"})
+    compact(store, "q", records, ["z", "beta"], {"question": "?"})
     frame = pd.read_parquet(tmp_path / "q/points.parquet")
     assert list(frame.columns[:6]) == ["point_id", "status", "model", "z", "beta", "seed"]
     assert frame.status.tolist() == [
@@ -168,7 +171,7 @@ def test_records_with_other_columns_and_more_than_one_row_group_make_one_table(
     """Records as a log keeps them, with a column that some lack; the same as records made of
     lists.
     """
-    monkeypatch.setattr(rows, "FOLDED_AT_ONCE", 2)
+    monkeypatch.setattr(compaction, "ROW_GROUP", 2)
     store = Store(tmp_path)
     made = [record(f"p{i}") for i in range(4)] + [record("p4", "failed")]
     made[2].curves["gap"] = [0.5, float("inf")]
@@ -177,7 +180,7 @@ def test_records_with_other_columns_and_more_than_one_row_group_make_one_table(
     log = Log(store, "q")
     log.update()
     assert sorted(log.records) == [f"p{i}" for i in range(5)]
-    rows.fold(store, "q", [log.records[f"p{i}"] for i in range(5)], ["beta"], {})
+    compact(store, "q", [log.records[f"p{i}"] for i in range(5)], ["beta"], {})
     curves = pd.read_parquet(tmp_path / "q/curves.parquet")
     assert pq.ParquetFile(tmp_path / "q/curves.parquet").num_row_groups == 3
     assert (
@@ -189,7 +192,7 @@ def test_records_with_other_columns_and_more_than_one_row_group_make_one_table(
         f"p{i}": 2 for i in range(4)
     }
     made[2].curves["gap"][1] = None
-    rows.fold(store, "lists", made, ["beta"], {})
+    compact(store, "lists", made, ["beta"], {})
     for name in ("points", "classes", "curves"):
         pd.testing.assert_frame_equal(
             pd.read_parquet(tmp_path / f"lists/{name}.parquet"),
@@ -224,7 +227,7 @@ def test_a_log_reads_each_record_once_and_rows_alone_where_no_more_is_wanted(
 
 def test_tables_of_nothing_can_be_read(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    rows.fold(store, "q", [], ["beta"], {})
+    compact(store, "q", [], ["beta"], {})
     assert len(pd.read_parquet(tmp_path / "q/points.parquet")) == 0
 
 
@@ -232,16 +235,16 @@ def test_a_table_of_a_newer_version_is_refused_and_a_damaged_one_is_not_in_the_w
     tmp_path: Path,
 ) -> None:
     store = Store(tmp_path)
-    rows.fold(store, "q", [record("p1")], ["beta"], {})
-    rows.check_format(store, "q")
+    compact(store, "q", [record("p1")], ["beta"], {})
+    check_format(store, "q")
     table = pq.read_table(tmp_path / "q/points.parquet").replace_schema_metadata(
         {b"oneshot": b'{"format": 5}'}
     )
     pq.write_table(table, tmp_path / "q/points.parquet")
     with pytest.raises(NewerFormat, match="table format 5"):
-        rows.check_format(store, "q")
+        check_format(store, "q")
     (tmp_path / "q/points.parquet").write_bytes(b"PAR1 not really")
-    rows.check_format(store, "q")
+    check_format(store, "q")
 
 
 def test_no_warning_for_whole_records(tmp_path: Path) -> None:
@@ -268,7 +271,7 @@ def test_records_of_the_first_format_are_still_read(tmp_path: Path) -> None:
     log = Log(store, "q")
     rows.commit(store, "q", record("p2"))
     log.update()
-    rows.fold(store, "q", [log.records["p1"], log.records["p2"]], ["z"], {})
+    compact(store, "q", [log.records["p1"], log.records["p2"]], ["z"], {})
     curves = pd.read_parquet(tmp_path / "q/curves.parquet")
     assert (
         curves.point_id.tolist()[:2] == ["p1", "p1"]

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from oneshot import cli
-from oneshot.store.records import point_fields
+from oneshot.store.parquet import point_fields
 from oneshot.sweep import definition, settings
 from oneshot.sweep.expansion import Point, expand
 

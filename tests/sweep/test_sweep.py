@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from oneshot import cli
 from oneshot.console import messages
-from oneshot.store.records import column_names
+from oneshot.store.tables import column_names
 from oneshot.sweep import definition, settings
 from oneshot.sweep import expansion as points_module
 from oneshot.sweep.definition import Sweep, SweepError, grid, line, points, steps
