@@ -134,7 +134,7 @@ class Log:
         return dataclasses.replace(record, row=row, version=version)
 
     def _checked(self, point_id: str, row: Any) -> dict[str, Any] | None:
-        """The row with what fits its columns; None, with a warning, if it is not the point's row."""
+        """The row with what fits its columns; None, with a warning, if it cannot be the point's."""
         where = self._path(point_id)
         try:
             checked, problems = check_row(row, point_id)

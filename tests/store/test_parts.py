@@ -7,13 +7,13 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import s3
 
 from oneshot.store import compaction, parts
 from oneshot.store import records as rows
@@ -265,43 +265,13 @@ def test_a_table_that_cannot_be_written_leaves_the_old_one(
     assert_as_from_memory(store, [made(i) for i in range(30)], tmp_path)
 
 
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, list[str]]]:
-    """The URI of a folder of a local object store, and the requests that it gets: METHOD, and for a
-    listing LIST.
-    """
-    server = pytest.importorskip("moto.server")
-    import boto3
-    from werkzeug.serving import WSGIRequestHandler
-
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "made-up")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    requests: list[str] = []
-
-    def note(handler: WSGIRequestHandler, code: object = "-", size: object = "-") -> None:
-        requests.append("LIST" if "list-type" in handler.path else handler.command)
-
-    monkeypatch.setattr(WSGIRequestHandler, "log_request", note)
-    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    try:
-        host, port = running.get_host_and_port()
-        boto3.client("s3", endpoint_url=f"http://{host}:{port}").create_bucket(Bucket="sweeps")
-        yield f"s3://sweeps/results?scheme=http&endpoint_override={host}:{port}", requests
-    finally:
-        running.stop()
-
-
-def test_requests_to_an_object_store(bucket: tuple[str, list[str]], tmp_path: Path) -> None:
-    uri, requests = bucket
-    store, records = Store(uri), [made(i) for i in range(18)]
+def test_requests_to_an_object_store(remote: Store, server: s3.Server, tmp_path: Path) -> None:
+    store, records = remote, [made(i) for i in range(18)]
     write(store, *records)
 
     def asked() -> Counter[str]:
-        found = Counter(requests)
-        requests.clear()
-        return found
+        lines = server.log()
+        return Counter("LIST" if "list-type" in line else line.split()[0] for line in lines)
 
     asked()
     log = opened(store)
