@@ -19,9 +19,9 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         sys.exit(130)
     status = main()
-    store = sys.modules.get("oneshot.store.object_store")
+    requests = sys.modules.get("oneshot.store.request_loop")
     # its library's threads may abort an interpreter that takes itself apart
-    if store is not None and store.was_used():
+    if requests is not None and requests.was_used():
         for stream in (sys.stdout, sys.stderr):
             try:
                 if stream is not None:

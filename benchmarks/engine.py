@@ -46,9 +46,10 @@ def trivial(
 ) -> dict[str, str]:
     """A made-up record for each point, committed as a trial commits its own."""
     from oneshot.store import records as rows
+    from oneshot.store.tables import COST, COUNTS, METRICS
     from oneshot.trial import trial
 
-    made = dict.fromkeys([*rows.METRICS, *rows.COST], 1.0) | dict.fromkeys(rows.COUNTS, 1)
+    made = dict.fromkeys([*METRICS, *COST], 1.0) | dict.fromkeys(COUNTS, 1)
     for point in points:
         classes = {"class_name": ["a", "b"], "diversity": [0.5, 1.5]}
         rows.commit(

@@ -32,6 +32,9 @@ from harness import Row, parser, save
 from tables import AXES, CLASSES, CURVES, record
 
 from oneshot.store import records
+from oneshot.store.compaction import compact
+from oneshot.store.log import Log
+from oneshot.store.parquet import unpacked
 from oneshot.store.records import Record
 from oneshot.store.store import Store
 
@@ -68,16 +71,16 @@ def timed(program: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def fold(store: Store, log: records.Log, whole: bool = True) -> float:
+def fold(store: Store, log: Log, whole: bool = True) -> float:
     """Seconds of a fold of all records of a log."""
     return timed(
-        lambda: records.fold(store, SWEEP, list(log.records.values()), AXES, {}, whole=whole)
+        lambda: compact(store, SWEEP, list(log.records.values()), AXES, {}, whole, log.parts)
     )
 
 
 def first(store: Store, epochs: int) -> dict[str, float]:
     """A command that finds records and no tables."""
-    log = records.Log(store, SWEEP)
+    log = Log(store, SWEEP)
     return dict(read=timed(log.update), look=timed(log.update), fold=fold(store, log))
 
 
@@ -85,7 +88,7 @@ def resumed(store: Store, epochs: int) -> dict[str, float]:
     """A command that finds tables and parts; its run adds a few records and folds in the middle and
     at the end.
     """
-    log = records.Log(store, SWEEP)
+    log = Log(store, SWEEP)
     took = dict(read=timed(log.update), fold=fold(store, log))
     write_records(store, len(log.records), MORE, epochs)
     took |= dict(
@@ -98,7 +101,7 @@ def resumed(store: Store, epochs: int) -> dict[str, float]:
 
 def status(store: Store, epochs: int) -> dict[str, float]:
     """Rows alone, from parts where they are."""
-    return dict(read=timed(records.Log(store, SWEEP, rows_only=True).update))
+    return dict(read=timed(Log(store, SWEEP, rows_only=True).update))
 
 
 def pandas(store: Store, epochs: int) -> dict[str, float]:
@@ -122,9 +125,9 @@ def kept(store: Store, epochs: int) -> dict[str, float]:
     """
     start, made = time.perf_counter(), []
     for path in sorted(Path(store.path(f"{SWEEP}/records")).iterdir()):
-        made.append(records._compact(records.decode(path.read_bytes())))
+        made.append(unpacked(records.decode(path.read_bytes()), str(path)))
     read = time.perf_counter() - start
-    return dict(read=read, fold=timed(lambda: records.fold(store, "kept", made, AXES, {})))
+    return dict(read=read, fold=timed(lambda: compact(store, "kept", made, AXES, {})))
 
 
 MEASURES = {"first": first, "resumed": resumed, "status": status, "pandas": pandas, "kept": kept}

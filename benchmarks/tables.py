@@ -25,10 +25,14 @@ from typing import Any
 from harness import Paired, Row, of_pairs, parser, save
 
 from oneshot.store import records
+from oneshot.store.compaction import compact
+from oneshot.store.log import Log
+from oneshot.store.parquet import point_fields, points_table
 from oneshot.store.records import Record
 from oneshot.store.store import Store
+from oneshot.store.tables import COST, COUNTS, METRICS, PROVENANCE
 from oneshot.sweep import families
-from oneshot.sweep.settings import COMMON
+from oneshot.sweep.expansion import COMMON
 
 CLASSES, EPOCHS = 150, 500
 CURVES = ("train_loss", "train_kl", "train_nll", "validation_loss", "learning_rate")
@@ -51,10 +55,8 @@ def record(index: int, rng: random.Random, classes: int = CLASSES, epochs: int =
         "time_steps": 20 + 10 * (index // 17 % 8),
         "z": 10 + 25 * (index // 136 % 16),
     }
-    row |= {n: rng.random() for n in (*records.METRICS, *records.COST)} | {
-        n: rng.randrange(10_000) for n in records.COUNTS
-    }
-    row |= dict.fromkeys(records.PROVENANCE, "0123456789abcdef") | {
+    row |= {n: rng.random() for n in (*METRICS, *COST)} | {n: rng.randrange(10_000) for n in COUNTS}
+    row |= dict.fromkeys(PROVENANCE, "0123456789abcdef") | {
         "family_version": 1,
         "finished_at": end.isoformat(),
         "sweep": "made",
@@ -102,10 +104,10 @@ def median_seconds(program: Callable[[], Any], repeats: int) -> float:
     return statistics.median(times)
 
 
-def fold(store: Store, log: records.Log) -> float:
+def fold(store: Store, log: Log) -> float:
     """Seconds of one fold of everything that a log holds."""
     start = time.perf_counter()
-    records.fold(store, "made", list(log.records.values()), AXES, {})
+    compact(store, "made", list(log.records.values()), AXES, {}, parts=log.parts)
     return time.perf_counter() - start
 
 
@@ -114,7 +116,7 @@ def fold_rows(store: Store, count: int) -> tuple[list[Row], dict[str, float]]:
     more, as during a run.
     """
     encode = write_records(store, count)
-    log = records.Log(store, "made")
+    log = Log(store, "made")
     start = time.perf_counter()
     log.update()
     read = time.perf_counter() - start
@@ -163,7 +165,7 @@ def read_rows(store: Store, count: int, most: float) -> tuple[Row, float]:
     import pandas as pd
 
     rng = random.Random(1)
-    records.fold(
+    compact(
         store, f"read{count}", [record(i, rng, classes=0, epochs=0) for i in range(count)], AXES, {}
     )
     path = store.path(f"read{count}/points.parquet")
@@ -194,7 +196,8 @@ def against(store: Store, count: int, each: float, repeats: int) -> list[Row]:
     parquet, plain = Path(store.path("parquet")), Path(store.path("json"))
     parquet.mkdir()
     plain.mkdir()
-    table = records.table("points", made, records.schemas(made, AXES, {})["points"])
+    schema = pa.schema(point_fields({r.row["model"] for r in made}, AXES))
+    table = points_table(made, schema)
     for i, one in enumerate(made):
         pq.write_table(
             pa.Table.from_batches(table.slice(i, 1).to_batches()), parquet / f"{i:06d}.parquet"

@@ -30,6 +30,7 @@ from oneshot.sweep import SweepError, definition
 from oneshot.sweep.files import load_sweep
 from oneshot.sweep.filter import FilterError
 from oneshot.sweep.settings import SettingError
+from oneshot.types import Status
 
 SOCKET_ERRORS = (
     BrokenPipeError,
@@ -456,7 +457,7 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
             with contextlib.suppress(Taken), Lease(made.store, name):
                 made.fold()
         tell(looks.nothing_to_do(made, retry), sys.stderr)
-        return 1 if made.counts()["failed"] else 0
+        return 1 if made.counts()[Status.FAILED] else 0
     if holding is not None and holding[1] <= SURE_SECONDS:
         raise _taken(Taken(name, *holding))
     _warn_of_another_file(made)
@@ -497,7 +498,7 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
         tell_error(looks.stopped(made, outcome, command(options)))
         return 128 + outcome.signal
     tell(looks.finished(made, outcome, retry))
-    return 1 if made.counts()["failed"] or outcome.left else 0
+    return 1 if made.counts()[Status.FAILED] or outcome.left else 0
 
 
 def _warn_of_another_file(made: Plan) -> None:

@@ -1,12 +1,24 @@
-"""Value types: a data set cut into classes, the exemplars of its classes, and the drawings of a
-model.
-"""
+"""Value types: the status of a point, a data set cut into classes, and the drawings of a model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
+
+
+class Status(StrEnum):
+    """How a point of a sweep ended; records and tables hold the text.
+
+    DONE: it has its metrics. DIVERGED: a loss became infinite or no number. FAILED: an exception
+    ended it. MISSING: it has no record, so this one is never stored.
+    """
+
+    DONE = "done"
+    DIVERGED = "diverged"
+    FAILED = "failed"
+    MISSING = "missing"
 
 
 @dataclass(frozen=True, eq=False)

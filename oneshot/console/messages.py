@@ -22,13 +22,12 @@ from oneshot.console.progress import duration
 from oneshot.console.status import number, short
 from oneshot.store.lease import holder
 from oneshot.store.plan import Plan, estimate
-from oneshot.store.records import ARRAYS
+from oneshot.store.tables import DETAILS
 from oneshot.sweep import SweepError, definition, families, settings
-from oneshot.sweep.expansion import count
+from oneshot.sweep.expansion import COMMON, Point, count
 from oneshot.sweep.files import load_sweep
 from oneshot.sweep.grouping import STACK_ON_CPU, STACK_ON_GPU, stacks
-from oneshot.sweep.point import Point
-from oneshot.sweep.settings import COMMON
+from oneshot.types import Status
 
 if TYPE_CHECKING:
     from oneshot.engine.driver import Outcome
@@ -200,7 +199,7 @@ def status(made: Plan, command: str, max_stack: int | None, as_json: bool) -> st
     ]
     lines += [table_head(known), table_row(known, "all", known.tally.counts, known.running)]
     for axis, values in telling_axes(known):
-        open_values = {v: c for v, c in values.items() if c["done"] < sum(c.values())}
+        open_values = {v: c for v, c in values.items() if c[Status.DONE] < sum(c.values())}
         rest = len(values) - len(open_values)
         note = f"   ({rest} other values: all done)" if rest else ""
         if note and known.running is not None:  # no room beside five columns
@@ -298,7 +297,7 @@ def _failures(made: Plan) -> list[str]:
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for p in made.points:
         record = made.log.records.get(p.point_id)
-        if record and record.row["status"] != "done":
+        if record and record.row["status"] != Status.DONE:
             first = str(record.row.get("error") or "").split("\n")[0]
             groups.setdefault((record.row.get("error_type") or "", first), []).append(record.row)
     lines = []
@@ -484,9 +483,12 @@ def _analysis(made: Plan) -> str:
 def nothing_to_do(made: Plan, retry: str) -> str:
     """The words of a run without points to run; retry: the command that runs failed ones again."""
     counts = made.counts()
-    by_status = f"{counts['done']:,} done, {counts['diverged']} diverged, {counts['failed']} failed"
+    by_status = (
+        f"{counts[Status.DONE]:,} done, {counts[Status.DIVERGED]} diverged,"
+        f" {counts[Status.FAILED]} failed"
+    )
     text = f"Nothing to run: all {len(made.points):,} points have a result ({by_status})."
-    again = f"\nRun the failed ones again: {retry}" if counts["failed"] else ""
+    again = f"\nRun the failed ones again: {retry}" if counts[Status.FAILED] else ""
     return f"{text}{again}\nLook at them: {_analysis(made)}"
 
 
@@ -494,7 +496,8 @@ def broken_off(made: Plan, trouble: str, command: str) -> str:
     """The last words of a run that could not go on; command: the one that was given."""
     counts = made.counts()
     safe = (
-        f"{len(made.points) - counts['missing']:,} of {len(made.points):,} points have a result and"
+        f"{len(made.points) - counts[Status.MISSING]:,} of {len(made.points):,} points have a"
+        " result and"
         " are safe."
     )
     return (
@@ -511,7 +514,7 @@ def stopped(made: Plan, outcome: Outcome, command: str) -> str:
     left = [
         p
         for p in made.to_run
-        if p.point_id not in ended and made.status(p) in ("missing", "failed")
+        if p.point_id not in ended and made.status(p) in (Status.MISSING, Status.FAILED)
     ]
     finished = made.before + len(made.to_run) - len(left)
     try:
@@ -535,8 +538,8 @@ def finished(made: Plan, outcome: Outcome, retry: str) -> str:
     """
     counts = outcome.counts
     head = (
-        f"Finished: {counts['done']:,} done, {counts['diverged']} diverged,"
-        f" {counts['failed']} failed in {duration(outcome.seconds)}."
+        f"Finished: {counts[Status.DONE]:,} done, {counts[Status.DIVERGED]} diverged,"
+        f" {counts[Status.FAILED]} failed in {duration(outcome.seconds)}."
     )
     lines = [
         head,
@@ -549,7 +552,7 @@ def finished(made: Plan, outcome: Outcome, retry: str) -> str:
     except OSError:
         # they were written a moment ago; that they cannot be listed is no failure of the run
         there = set()
-    tables = [name for name in (*ARRAYS, "critics") if f"{name}.parquet" in there]
+    tables = [name for name in (*DETAILS, "critics") if f"{name}.parquet" in there]
     lines.append(
         _line(
             "written", ", ".join([f"{folder}/points.parquet ({len(rows):,} rows)", *tables])
@@ -558,7 +561,7 @@ def finished(made: Plan, outcome: Outcome, retry: str) -> str:
     if others := len(made.log.records) - len(rows):
         lines.append(_line("", f"{others:,} records of other settings stay in {folder}/records"))
     lines.append(f"next        {_analysis(made)}")
-    if made.counts()["failed"]:
+    if made.counts()[Status.FAILED]:
         lines.append(f"            {retry}")
     return "\n".join(lines)
 
@@ -578,7 +581,7 @@ def measured(value: Any, error: Any, digits: int) -> str:
 
 def _nearest_table(made: Plan) -> list[str]:
     """The nearest point of the model and the references, in one small table."""
-    rows = [r.row for r in made.current_records() if r.row["status"] == "done"]
+    rows = [r.row for r in made.current_records() if r.row["status"] == Status.DONE]
     models = [
         r for r in rows if r["model"] == made.sweep.model and r.get("human_distance") is not None
     ]
@@ -617,7 +620,7 @@ def _likelihood_table(made: Plan) -> list[str]:
     rows = [
         r.row
         for r in made.current_records()
-        if r.row["status"] == "done" and r.row.get("nelbo") is not None
+        if r.row["status"] == Status.DONE and r.row.get("nelbo") is not None
     ]
     axes = [*made.sweep.axes, "seed"]
     widths = [max([len(a), 6, *(len(short(r.get(a, ""))) for r in rows)]) + 2 for a in axes]

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from oneshot.console.terminal import drop, nowhere, reader_left
+from oneshot.types import Status
 
 REPAINT_SECONDS = 0.25
 LINE_SECONDS = 60.0
@@ -80,7 +81,7 @@ class State:
     before: int = 0
     work: float = 1.0
     counts: dict[str, int] = field(
-        default_factory=lambda: dict.fromkeys(("done", "diverged", "failed"), 0)
+        default_factory=lambda: dict.fromkeys((Status.DONE, Status.DIVERGED, Status.FAILED), 0)
     )
     running: dict[str, Running] = field(default_factory=dict)
     nearest: str = ""
@@ -169,8 +170,8 @@ def lines(state: State, width: int = 80) -> list[str]:
     shown = [
         head + bar(share, max(width - len(head) - len(tail) - 3, 10)) + tail,
         (
-            f"done {state.before + counts['done']:,}   running {points}{detail}   failed"
-            f" {counts['failed']}   diverged {counts['diverged']}"
+            f"done {state.before + counts[Status.DONE]:,}   running {points}{detail}   failed"
+            f" {counts[Status.FAILED]}   diverged {counts[Status.DIVERGED]}"
         ),
         (state.phase or f"{state.per_minute():.1f} points/min{ago}"),
         state.best_text(),
@@ -184,9 +185,7 @@ def summary(state: State) -> str:
     nearest = f" {name}={state.nearest_distance:.2f}" if state.nearest else ""
     running = sum(r.points for r in list(state.running.values()))
     share = f"{state.name} {state.ended}/{state.total} {state.ended / max(state.total, 1):.0%}"
-    counts = (
-        f"running={running} failed={state.counts['failed']} diverged={state.counts['diverged']}"
-    )
+    counts = f"running={running} failed={state.counts[Status.FAILED]} diverged={state.counts[Status.DIVERGED]}"
     return (
         f"{share} {counts} rate={state.per_minute():.1f}/min"
         f" left={state.left().replace(' ', '')}{nearest}"

@@ -17,11 +17,12 @@ from typing import Any
 from oneshot.console.progress import duration
 from oneshot.store.plan import Plan
 from oneshot.store.records import Record
+from oneshot.types import Status
 
 HOUR = 3600.0
 MOST = 1e15
 SHORTEST_SPAN = 60.0  # seconds: a first row a moment after the start is no speed yet
-STATUSES = ("done", "diverged", "failed", "missing")
+STATUSES: tuple[str, ...] = tuple(Status)
 
 
 def number(value: Any) -> str:
@@ -52,7 +53,7 @@ class Tally:
         # when a row ended, its seconds, its machine; in order of time
         self.ends: list[tuple[float, float, str]] = []
         for point_id in self.points:
-            self._set(point_id, "missing")
+            self._set(point_id, Status.MISSING)
         self.take(made.log.records.values())
 
     def take(self, records: Iterable[Record]) -> int:
@@ -61,7 +62,7 @@ class Tally:
         for row in rows:
             self._set(row["point_id"], row["status"])
             self.bad.pop(row["point_id"], None)
-            if row["status"] != "done":
+            if row["status"] != Status.DONE:
                 self.bad[row["point_id"]] = row
         self.ends += [
             (ended, _seconds(row), str(row.get("host"))) for row in rows if (ended := when(row))
@@ -110,7 +111,7 @@ class Tally:
 
     def failures(self, count: int) -> list[dict[str, Any]]:
         """The latest failed points; diverged ones if none failed."""
-        failed = [r for r in self.bad.values() if r["status"] == "failed"] or list(
+        failed = [r for r in self.bad.values() if r["status"] == Status.FAILED] or list(
             self.bad.values()
         )
         return sorted(failed, key=lambda r: when(r) or 0.0, reverse=True)[:count]
@@ -191,13 +192,13 @@ def gather(tally: Tally, held: tuple[dict[str, Any], float] | None, now: float) 
             Counter(line(host) for _, _, host in tally.last_hour(now)).most_common()
         )
     facts.phase = line(told.get("phase") or "")
-    if note and tally.counts["missing"]:
+    if note and tally.counts[Status.MISSING]:
         speed = facts.per_hour or facts.per_hour_overall
         known = told.get("left")
         if isinstance(known, str) and known not in ("", "-"):
             facts.left = line(known)
         elif speed:
-            facts.left = f"about {duration(HOUR * tally.counts['missing'] / speed)}"
+            facts.left = f"about {duration(HOUR * tally.counts[Status.MISSING] / speed)}"
     return facts
 
 

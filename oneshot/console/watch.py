@@ -30,6 +30,7 @@ from oneshot.console.status import Facts, Tally
 from oneshot.store import lease
 from oneshot.store import records as rows
 from oneshot.store.plan import Plan
+from oneshot.types import Status
 
 REPAINT_SECONDS = 1.0  # from memory, so that ages go on between two looks at the store
 PATIENCE_SECONDS = 10.0  # a look that takes longer is shown
@@ -52,7 +53,7 @@ class View:
     over: bool = False
 
     def exit_status(self) -> int:
-        return 1 if self.known and self.known.tally.counts["failed"] else 0
+        return 1 if self.known and self.known.tally.counts[Status.FAILED] else 0
 
 
 class Watcher:
@@ -90,7 +91,7 @@ class Watcher:
             return view
         held = self._held and (self._held[0], self._held[1] + time.monotonic() - self._looked)
         view.known = status.gather(self.tally, held, time.time())
-        view.over = not view.trouble and held is None and not self.tally.counts["missing"]
+        view.over = not view.trouble and held is None and not self.tally.counts[Status.MISSING]
         return view
 
     def _read(self) -> str:
@@ -289,7 +290,7 @@ def screen(view: View, columns: int = MOST_COLUMNS, most: int = MOST_LINES - 1) 
         head = f"{view.name}  {len(known.tally.points):,} points" if known else view.name
         return [line[:wide] for line in [head, *trouble][:most]]
     counts, total = known.tally.counts, len(known.tally.points)
-    ended = total - counts["missing"]
+    ended = total - counts[Status.MISSING]
     head, tail = (
         f"{view.name}  {ended:,}/{total:,}  {ended / max(total, 1):.0%}  ",
         f"  left {known.left}",
@@ -367,7 +368,11 @@ def _most_telling(known: Facts, axis: str, values: dict[Any, Counter[str]], room
 
     def weight(value: Any) -> tuple[int, int, float]:
         c = values[value]
-        return -known.running_at(axis, value), -c["failed"], c["done"] / max(sum(c.values()), 1)
+        return (
+            -known.running_at(axis, value),
+            -c[Status.FAILED],
+            c[Status.DONE] / max(sum(c.values()), 1),
+        )
 
     chosen = set(sorted(values, key=weight)[: max(room - 1, 0)])
     return [v for v in values if v in chosen]
@@ -412,8 +417,8 @@ def ended(known: Facts) -> str:
     """The last line."""
     counts = known.tally.counts
     return (
-        f"All {len(known.tally.points):,} points have a result: {counts['done']:,} done,"
-        f" {counts['diverged']:,} diverged, {counts['failed']:,} failed."
+        f"All {len(known.tally.points):,} points have a result: {counts[Status.DONE]:,} done,"
+        f" {counts[Status.DIVERGED]:,} diverged, {counts[Status.FAILED]:,} failed."
     )
 
 
@@ -487,7 +492,7 @@ class Lines:
         new = {(point_id, str(row.get("finished_at"))) for point_id, row in bad} - self._failed
         self._failed |= new
         rows = [known.tally.bad[point_id] for point_id, _ in new]
-        rows.sort(key=lambda row: (row["status"] == "failed", status.when(row) or 0.0))
+        rows.sort(key=lambda row: (row["status"] == Status.FAILED, status.when(row) or 0.0))
         if len(rows) > SHOWN_FAILURES:
             self._line(
                 f"{known.tally.sweep.name} {len(rows) - SHOWN_FAILURES} more failed or diverged"
@@ -507,11 +512,11 @@ def summary(view: View) -> str:
     if known is None or view.trouble:
         return f"{view.name} {view.trouble}"
     counts, total = known.tally.counts, len(known.tally.points)
-    done = total - counts["missing"]
-    parts = [f"{view.name} {done}/{total} {done / max(total, 1):.0%} done={counts['done']}"]
+    done = total - counts[Status.MISSING]
+    parts = [f"{view.name} {done}/{total} {done / max(total, 1):.0%} done={counts[Status.DONE]}"]
     parts += [f"running={known.running}"] if known.running is not None else []
     parts += [
-        f"failed={counts['failed']} diverged={counts['diverged']} missing={counts['missing']}"
+        f"failed={counts[Status.FAILED]} diverged={counts[Status.DIVERGED]} missing={counts[Status.MISSING]}"
     ]
     parts += [f"damaged={view.damaged}"] if view.damaged else []
     parts += [
@@ -542,9 +547,9 @@ def axes_lines(known: Facts) -> list[str]:
             running = (
                 f" running={known.running_at(axis, value)}" if known.running is not None else ""
             )
-            numbers = f"done={c['done']}{running} failed={c['failed']} diverged={c['diverged']} missing={c['missing']}"
+            numbers = f"done={c[Status.DONE]}{running} failed={c[Status.FAILED]} diverged={c[Status.DIVERGED]} missing={c[Status.MISSING]}"
             lines.append(
-                f"{axis}={status.line(status.number(value))} {sum(c.values()) - c['missing']}/{sum(c.values())} {numbers}"
+                f"{axis}={status.line(status.number(value))} {sum(c.values()) - c[Status.MISSING]}/{sum(c.values())} {numbers}"
             )
     return lines
 

@@ -38,6 +38,7 @@ from oneshot.sweep.grouping import STACK_ON_CPU, STACK_ON_GPU
 from oneshot.sweep.point import Point
 from oneshot.trial import inputs, trial
 from oneshot.trial.trial import Job
+from oneshot.types import Status
 
 ROUNDS = 3  # how often a point is tried whose worker dies
 SHRINK = 8  # each round stacks so many times fewer trainings than the one before
@@ -211,7 +212,7 @@ def run(
         failed={
             p.point_id: plan.log.version(p.point_id)
             for p in plan.to_run
-            if plan.status(p) == "failed"
+            if plan.status(p) == Status.FAILED
         },
     )
     before = plan.before
@@ -249,7 +250,9 @@ def _nearest(plan: Plan, found: Sequence[dict[str, Any]]) -> tuple[float, str]:
         (
             r
             for r in found
-            if r["status"] == "done" and r["model"] == plan.sweep.model and r.get(by) is not None
+            if r["status"] == Status.DONE
+            and r["model"] == plan.sweep.model
+            and r.get(by) is not None
         ),
         key=lambda r: r[by],
         default=None,
@@ -449,9 +452,13 @@ class Driver:
         distance, words = _nearest(self.plan, [row])
         if distance < self.state.nearest_distance:
             self.state.nearest_distance, self.state.nearest = distance, words
-        if row["status"] != "done":
+        if row["status"] != Status.DONE:
             self.progress.failure(row["status"], row, self.plan.sweep.axes)
-            if row["status"] == "failed" and self.options.stop_on_failure and not self.stop.asked():
+            if (
+                row["status"] == Status.FAILED
+                and self.options.stop_on_failure
+                and not self.stop.asked()
+            ):
                 self.progress.say("Stopping at the first failure, as asked.")
                 self.stop.ask()
 

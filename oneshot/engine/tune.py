@@ -56,6 +56,7 @@ from oneshot.sweep.point import Point
 from oneshot.training.loop import Tick
 from oneshot.trial import inputs, trial
 from oneshot.trial.trial import Job
+from oneshot.types import Status
 
 Body = Callable[[Sequence[Point], Job, Tick], dict[str, str]]
 BLOCK = 64  # trials in one object of Ray's store
@@ -408,7 +409,7 @@ def record_failures(points: Sequence[Point], error: BaseException, job: Job) -> 
     try:
         for point in points:
             # the failure of an earlier run gives way to this one
-            if records.status(job.store, job.sweep, point.point_id) in (None, "failed"):
+            if records.status(job.store, job.sweep, point.point_id) in (None, Status.FAILED):
                 trial.record_failure(point, error, job)
     except Unavailable:
         raise

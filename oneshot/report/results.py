@@ -18,8 +18,9 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
-from oneshot.store.records import ARRAYS, FORMAT, IMPORTANCE, LIKELIHOODS, WHOLE, column_names
-from oneshot.store.records import METRICS as MEASURED
+from oneshot.store.records import FORMAT
+from oneshot.store.tables import DETAILS, IMPORTANCE, LIKELIHOODS, WHOLE, column_names
+from oneshot.store.tables import METRICS as MEASURED
 from oneshot.sweep import filter as filters
 from oneshot.sweep.definition import REFERENCES
 
@@ -143,7 +144,7 @@ def load(path: str | Path) -> Results:
     about = _about(folder, table)
     told: list[str] = []
     points = _points(table, folder / "points.parquet", told)
-    tables = {name: _array(folder / f"{name}.parquet", told) for name in ARRAYS}
+    tables = {name: _array(folder / f"{name}.parquet", told) for name in DETAILS}
     axes = [axis for axis in about["axes"] if axis != "seed"]
     for axis in [axis for axis in axes if axis not in points]:
         told.append(f"{folder}/points.parquet has no column of the axis {axis}")
@@ -356,7 +357,7 @@ def join(parts: Sequence[Results]) -> Results:
         name: (
             pd.concat([getattr(part, name) for part in parts], ignore_index=True).drop_duplicates()
         )
-        for name in ARRAYS
+        for name in DETAILS
     }
     axes = list(dict.fromkeys(["sweep", *(axis for part in parts for axis in part.axes)]))
     name, revision = " + ".join(part.name for part in parts), parts[0].revision
@@ -473,7 +474,7 @@ def select(results: Results, text: str, *, keep_references: bool = False) -> Res
             keep.index, fill_value=False
         )
     points = results.points[keep]
-    tables = {name: getattr(results, name) for name in ARRAYS}
+    tables = {name: getattr(results, name) for name in DETAILS}
     return dataclasses.replace(
         results,
         points=points,

@@ -15,14 +15,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from oneshot.store import notes
-from oneshot.store import records as rows
-from oneshot.store.records import Log
+from oneshot.store.compaction import check_format, compact
+from oneshot.store.log import Log
+from oneshot.store.records import Record
 from oneshot.store.store import Store
 from oneshot.sweep import Sweep, families
 from oneshot.sweep import filter as where
-from oneshot.sweep.expansion import expand
-from oneshot.sweep.point import Point
-from oneshot.sweep.settings import COMMON, SettingError
+from oneshot.sweep.expansion import COMMON, Point, expand
+from oneshot.sweep.settings import SettingError
+from oneshot.types import Status
 
 # multiply-adds a second and core: a first guess, until rows of this results folder say better
 CPU_RATE = 2.5e10
@@ -55,7 +56,7 @@ class Plan:
     def status(self, point: Point) -> str:
         """`done`, `diverged`, `failed`, or `missing` when there is no record."""
         record = self.log.records.get(point.point_id)
-        return record.row["status"] if record else "missing"
+        return record.row["status"] if record else Status.MISSING
 
     def counts(self) -> Counter[str]:
         return Counter(self.status(p) for p in self.points)
@@ -64,7 +65,9 @@ class Plan:
     def before(self) -> int:
         """How many of the selected points have a result and are not run again."""
         again = {p.point_id for p in self.to_run}
-        return sum(p.point_id not in again and self.status(p) != "missing" for p in self.points)
+        return sum(
+            p.point_id not in again and self.status(p) != Status.MISSING for p in self.points
+        )
 
     def trainings(self) -> tuple[set[str], set[str]]:
         """The train_ids of finished trainings, and of those that left a checkpoint, by one listing
@@ -79,7 +82,7 @@ class Plan:
                 begun.add(train_id)
         return ended, begun
 
-    def current_records(self) -> list[rows.Record]:
+    def current_records(self) -> list[Record]:
         """The records of this sweep's settings: any axis value and seed, but the same fixed
         settings, critics and versions.
         """
@@ -95,7 +98,7 @@ class Plan:
             chosen, key=lambda r: (order.get(r.row["point_id"], len(order)), r.row["point_id"])
         )
 
-    def fold(self, records: Sequence[rows.Record] | None = None, whole: bool = True) -> None:
+    def fold(self, records: Sequence[Record] | None = None, whole: bool = True) -> None:
         """Write the tables of these records, or of all current ones; not whole: large tables of
         arrays may wait for a later fold.
         """
@@ -109,7 +112,7 @@ class Plan:
             "model": self.sweep.model,
             "revision": latest.row.get("git_revision") if latest else "",
         }
-        rows.fold(self.store, self.sweep.name, records, self.sweep.axes, meta, whole=whole)
+        compact(self.store, self.sweep.name, records, self.sweep.axes, meta, whole, self.log.parts)
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pylist(self.critic_rows()), sink)
         self.store.write(f"{self.sweep.name}/critics.parquet", sink.getvalue().to_pybytes())
@@ -148,7 +151,7 @@ class Plan:
         pairs = [
             (seconds, work, r.row.get("device"))
             for r in self.log.records.values()
-            if r.row["status"] == "done"
+            if r.row["status"] == Status.DONE
             and (seconds := r.row.get("train_seconds"))
             and (work := row_work(r.row))
         ]
@@ -185,14 +188,14 @@ def make(
         SweepError, FilterError, NewerFormat: a mistake in the sweep or the condition; results of a
             newer version. NothingSelected: the condition holds for no point of the model.
     """
-    rows.check_format(store, chosen.name)
+    check_format(store, chosen.name)
     everything = expand(chosen)
     log = Log(store, chosen.name, rows_only)
     log.update()
 
     def status(point: Point) -> str:
         record = log.records.get(point.point_id)
-        return record.row["status"] if record else "missing"
+        return record.row["status"] if record else Status.MISSING
 
     points = everything
     if condition:
@@ -208,7 +211,7 @@ def make(
                 condition,
                 _held(condition, [p for p in everything if p.model == chosen.model], status),
             )
-    wanted = {"missing", "failed"} if retry_failed else {"missing"}
+    wanted = {Status.MISSING, Status.FAILED} if retry_failed else {Status.MISSING}
     to_run = [p for p in points if status(p) in wanted]
     if limit is not None:
         first = {p.point_id for p in [p for p in to_run if p.model == chosen.model][:limit]}

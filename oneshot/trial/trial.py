@@ -54,7 +54,7 @@ from oneshot.training.loop import (
 )
 from oneshot.trial import inputs
 from oneshot.trial.inputs import Inputs
-from oneshot.types import Drawings
+from oneshot.types import Drawings, Status
 
 NOT_TRAINED = dict(epochs_done=0, train_seconds=0.0)
 
@@ -122,8 +122,8 @@ def run(points: Sequence[Point], job: Job, report: Tick = unwatched) -> dict[str
     """
     if job.threads:
         torch.set_num_threads(job.threads)
-    statuses = {
-        p.point_id: "done" for p in points if records.is_done(job.store, job.sweep, p.point_id)
+    statuses: dict[str, str] = {
+        p.point_id: Status.DONE for p in points if records.is_done(job.store, job.sweep, p.point_id)
     }
     points = [p for p in points if p.point_id not in statuses]
     if not points:
@@ -167,7 +167,9 @@ def run(points: Sequence[Point], job: Job, report: Tick = unwatched) -> dict[str
                 )
     if job.drop_weights:
         for train_id in trainings:
-            if all(statuses.get(p.point_id) == "done" for p in points if p.train_id == train_id):
+            if all(
+                statuses.get(p.point_id) == Status.DONE for p in points if p.train_id == train_id
+            ):
                 job.store.delete(_training_key(trainings[train_id]))
     return statuses
 
@@ -385,7 +387,7 @@ def _grade(
     """
     start = time.monotonic()
     drawings, training = drawn.drawings, trained.training
-    row = _row(point, "done", job)
+    row = _row(point, Status.DONE, job)
     tables: dict[str, Any] = {"curves": training.curve if training else {}}
     if given.critics is not None:
         human = None if point.model == "human" else given.human  # people are their own reference
@@ -440,7 +442,7 @@ def _grade(
     record = Record(row, **tables)
     records.encode(record)  # what cannot be a record is this point's failure
     records.commit(job.store, job.sweep, record)
-    return "done"
+    return Status.DONE
 
 
 def _likelihood(
@@ -496,7 +498,7 @@ def _fail(
     again. Nothing that an exception carries (text that is none, a `__str__` that raises) keeps it
     from being told. Raises Unavailable.
     """
-    status = "diverged" if isinstance(error, Diverged) else "failed"
+    status = Status.DIVERGED if isinstance(error, Diverged) else Status.FAILED
     log = f"{job.sweep}/logs/{point.point_id}.txt"
     text = f"{output.getvalue()}{_told(error)}"
     with contextlib.suppress(OSError):

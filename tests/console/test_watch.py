@@ -35,6 +35,7 @@ from oneshot.console.status import Tally
 from oneshot.store import plan
 from oneshot.store import records as rows
 from oneshot.store.lease import Lease
+from oneshot.store.log import Log
 from oneshot.store.plan import Plan
 from oneshot.store.records import Record
 from oneshot.store.store import Store
@@ -574,16 +575,16 @@ def test_ctrl_c_while_results_are_read_ends_at_once(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     path, store, _ = running
-    reading, goes_on, real = threading.Event(), threading.Event(), rows.Log.update
+    reading, goes_on, real = threading.Event(), threading.Event(), Log.update
 
-    def slow(log: rows.Log, *arguments: Any) -> Any:
+    def slow(log: Log, *arguments: Any) -> Any:
         if not reading.is_set():
             reading.set()
             os.kill(os.getpid(), signal.SIGINT)
         goes_on.wait(20)
         return real(log, *arguments)
 
-    monkeypatch.setattr(rows.Log, "update", slow)
+    monkeypatch.setattr(Log, "update", slow)
     stream = io.StringIO()
     assert watch.run(lambda: made_of(path, store), "wide", 0.1, False, stream) == 130
     goes_on.set()

@@ -37,15 +37,17 @@ Path(folder, f"{name}.ready").touch()
 while not Path(folder, "go").exists():
     time.sleep(0.002)
 
-def say(*words):
-    print(*words, flush=True)
+def say(*words):  # a line at once, as two threads say something
+    sys.stdout.write(" ".join(map(str, words)) + "\\n")
+    sys.stdout.flush()
 
 def lost(text):
     say("lost", text)
 
 try:
     told = {"name": name}
-    with lease.Lease(Store(folder), "q", lambda: told, lost, lambda text: say("says", text)) as mine:
+    waits = lambda text: say("says", text)
+    with lease.Lease(Store(folder), "q", lambda: told, lost, waits) as mine:
         say("held")
         while not Path(folder, f"{name}.end").exists():
             time.sleep(0.01)

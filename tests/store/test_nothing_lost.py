@@ -23,9 +23,10 @@ import torch
 from oneshot.console import messages
 from oneshot.engine import driver as runner
 from oneshot.scoring import importance_maps, sample
-from oneshot.store import columns, plan
+from oneshot.store import plan, row_check
 from oneshot.store import records as rows
-from oneshot.store.records import Log, Record
+from oneshot.store.log import Log
+from oneshot.store.records import Record
 from oneshot.store.store import DamagedFile, Store, Unavailable, sealed, unsealed, with_checksum
 from oneshot.sweep import definition
 from oneshot.sweep.files import load_sweep
@@ -267,7 +268,7 @@ def test_an_odd_value_costs_itself_and_no_table(
         rows.commit(Store(tmp_path / "results"), "made", made_runs.record(point))
     written(tmp_path, points[1], **odd)
     (name,) = odd
-    known = name in columns.kinds("vae_stn")
+    known = name in row_check.column_types("vae_stn")
     with pytest.warns(UserWarning, match=f"{name} = ") if known else warnings.catch_warnings():
         made = made_runs.planned(tmp_path)
     outcome = made_runs.run(made)

@@ -10,12 +10,10 @@ from pathlib import Path
 
 import azure
 import pytest
-
-from oneshot.store import object_store
-from oneshot.store.store import DamagedFile, Store, Unavailable
-
-pytest.importorskip("moto")
 import s3
+
+from oneshot.store import object_store_client
+from oneshot.store.store import DamagedFile, Store, Unavailable
 
 KINDS = ["folder", "s3", "gs", "az"]
 
@@ -25,8 +23,8 @@ def environment() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (s3.CREDENTIALS | azure.CREDENTIALS).items():
             patch.setenv(name, value)
-        patch.setattr(object_store, "RETRY_SECONDS", 5)
-        patch.setattr(object_store, "FIRST_PAUSE", 0.01)
+        patch.setattr(object_store_client, "RETRY_SECONDS", 5)
+        patch.setattr(object_store_client, "FIRST_PAUSE", 0.01)
         yield
 
 

@@ -79,6 +79,16 @@ class Server:
         """
         return list(json.loads(self._ask("/_front")))
 
+    def settle(self, seconds: float = 30.0) -> None:
+        """Wait until nothing is under way any more, such as slow answers that nobody waits for, and
+        forget what was.
+        """
+        end = time.monotonic() + seconds
+        while int(self._ask("/_running")):
+            assert time.monotonic() < end, "requests do not end"
+            time.sleep(0.01)
+        self.log()
+
     def count(self) -> Counter[str]:
         """Requests by method since the last call."""
         return Counter(line.split()[0] for line in self.log())
@@ -110,6 +120,7 @@ class Front:
         self.generations: Counter[str] = Counter()
         self.faults: list[dict[str, Any]] = []
         self.requests: list[str] = []
+        self.running = 0
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         path, method = environ["RAW_URI"], environ["REQUEST_METHOD"]
@@ -118,11 +129,23 @@ class Front:
             return [self._private(path, method, environ)]
         conditional = bool(CONDITIONS & environ.keys())
         fault = self._fault(method, path, conditional)
-        if fault.get("what") == "slow":
-            time.sleep(fault["seconds"])
-            fault = {}
-        environ |= {"oneshot.text": fault["text"]} if "text" in fault else {}
-        return self._answer(fault.get("what", ""), environ, start, (method, path))
+        with self._counted():
+            if fault.get("what") == "slow":
+                time.sleep(fault["seconds"])
+                fault = {}
+            environ |= {"oneshot.text": fault["text"]} if "text" in fault else {}
+            return self._answer(fault.get("what", ""), environ, start, (method, path))
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        """One more request is under way."""
+        with self.lock:
+            self.running += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.running -= 1
 
     def _answer(
         self, what: str, environ: dict[str, Any], start: Callable[..., Any], note: tuple[str, str]
@@ -144,9 +167,8 @@ class Front:
             environ["wsgi.input"].read(length)
             start(status, [("Content-Type", "application/xml")])
             self._note(f"{status[:3]} 0", *note)
-            return [
-                f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{text}</Message></Error>".encode()
-            ]
+            error = f"<Error><Code>{code}</Code><Message>{text}</Message></Error>"
+            return [f"<?xml version='1.0'?>{error}".encode()]
         kept: list[Any] = []
         with self.writing if environ["REQUEST_METHOD"] == "PUT" else contextlib.nullcontext():
             parts = b"".join(self._moto(environ, lambda *given: kept.append(given)))
@@ -215,6 +237,8 @@ class Front:
             with self.lock:
                 lines, self.requests = self.requests, []
             return json.dumps(lines).encode()
+        if path == "/_running":
+            return str(self.running).encode()
         (bucket,) = (
             b
             for account in s3_backends.values()

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 from made_sweeps import ROOT
 
-from oneshot.store.records import column_names
+from oneshot.store.tables import column_names
 from oneshot.sweep import (
     families,
 )

@@ -17,6 +17,7 @@ from oneshot.report.analysis import plane
 from oneshot.report.figures import style as fs
 from oneshot.report.figures.style import Plot, styled
 from oneshot.report.results import AnalysisError, Results, exact, value_text, varying
+from oneshot.types import Status
 
 PANELS = 16
 LINES = 5  # more points in a panel become a median and a band
@@ -355,14 +356,14 @@ def curve_notes(frame: pd.DataFrame, axis: str) -> str:
         if counts.max() > LINES
         else "one line a point"
     )
-    return many + ", dashed: diverged" * bool((frame["status"] == "diverged").any())
+    return many + ", dashed: diverged" * bool((frame["status"] == Status.DIVERGED).any())
 
 
 def curve_panel(panel: Axes, frame: pd.DataFrame, losses: Sequence[str]) -> None:
     """A few points as lines, many as median and band; diverged points dashed, up to the last epoch
     with a finite loss.
     """
-    diverged = frame["status"] == "diverged"
+    diverged = frame["status"] == Status.DIVERGED
     for name, colour in zip(losses, (fs.BLUE, fs.PURPLE)):
         whole = frame[~diverged].dropna(subset=name)
         looks: dict[str, Any] = dict(color=colour, zorder=2)
@@ -390,7 +391,7 @@ def tidy_curves(grid: np.ndarray, frame: pd.DataFrame, losses: Sequence[str], sh
     if epochs.max() > 10:
         first.set_xscale("log")
     first.set_xlim(epochs.min(), max(epochs.max(), epochs.min() + 1))
-    finite = frame.loc[frame["status"] != "diverged", list(losses)].to_numpy()
+    finite = frame.loc[frame["status"] != Status.DIVERGED, list(losses)].to_numpy()
     if np.isfinite(finite).any():
         low, most, high = np.nanquantile(finite, [0, 0.995, 1])
         # a rare spike must not flatten all curves
@@ -410,8 +411,8 @@ def tidy_curves(grid: np.ndarray, frame: pd.DataFrame, losses: Sequence[str], sh
 
 def curves_title(frame: pd.DataFrame, loss: str) -> str:
     """How many points were still learning when they stopped, and how many diverged."""
-    diverged = frame.loc[frame["status"] == "diverged", "point_id"].nunique()
-    whole = frame[(frame["status"] != "diverged") & frame[loss].notna()]
+    diverged = frame.loc[frame["status"] == Status.DIVERGED, "point_id"].nunique()
+    whole = frame[(frame["status"] != Status.DIVERGED) & frame[loss].notna()]
     falling = sum(still_falling(part[loss].to_numpy()) for _, part in whole.groupby("point_id"))
     total, what = whole["point_id"].nunique(), loss.replace("_", " ")
     some = f"{what} still fell at the end in {falling:,} of {fs.plural(total, 'point')}"

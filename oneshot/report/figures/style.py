@@ -26,6 +26,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from oneshot.report.results import Results
+from oneshot.types import Status
 
 P = ParamSpec("P")
 
@@ -139,7 +140,9 @@ def foot(results: Results, *notes: str) -> str:
     models = results.models if len(results.models) else results.evaluated
     counts = results.points["status"].value_counts()
     missing = [
-        f"{counts[status]} {status}" for status in ("failed", "diverged") if counts.get(status)
+        f"{counts[status]} {status}"
+        for status in (Status.FAILED, Status.DIVERGED)
+        if counts.get(status)
     ]
     seeds = models["seed"].nunique()
     parts = [

@@ -7,24 +7,27 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import s3
 
+from oneshot.store import compaction, parts
 from oneshot.store import records as rows
-from oneshot.store.records import Log, Record
+from oneshot.store.compaction import compact
+from oneshot.store.log import Log
+from oneshot.store.records import Record
 from oneshot.store.store import Store
 
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "KEPT", 6)
-    monkeypatch.setattr(rows, "PART", 4)
-    monkeypatch.setattr(rows, "FOLDED_AT_ONCE", 3)
+    monkeypatch.setattr(parts, "KEPT", 6)
+    monkeypatch.setattr(parts, "PART", 4)
+    monkeypatch.setattr(compaction, "ROW_GROUP", 3)
 
 
 def made(index: int, value: float = 0.5, **curves: list[float]) -> Record:
@@ -48,14 +51,15 @@ def write(store: Store, *records: Record) -> None:
         store.write(rows.key("q", one.row["point_id"]), rows.encode(one))
 
 
-def fold(log: Log, whole: bool = True) -> None:
-    rows.fold(
+def compacted(log: Log, whole: bool = True) -> None:
+    compact(
         log.store,
         "q",
         [r for _, r in sorted(log.records.items())],
         ["beta"],
         {"question": "?"},
-        whole=whole,
+        whole,
+        log.parts,
     )
 
 
@@ -79,7 +83,7 @@ def tables(folder: Path) -> dict[str, pd.DataFrame]:
 
 def assert_as_from_memory(store: Store, records: list[Record], folder: Path) -> None:
     """The tables are those that the same records make without a log."""
-    rows.fold(store, "memory", records, ["beta"], {"question": "?"})
+    compact(store, "memory", records, ["beta"], {"question": "?"})
     for kind, expected in tables(folder / "memory").items():
         found = tables(folder / "q")[kind]
         pd.testing.assert_frame_equal(found[expected.columns], expected)
@@ -107,7 +111,7 @@ def test_parts_make_the_same_tables_as_memory(tmp_path: Path) -> None:
     store, records = Store(tmp_path), [made(i) for i in range(18)] + [made(18, gap=[1.0, 2.0])]
     records[3] = Record({**records[3].row, "status": "failed"})
     write(store, *records)
-    fold(opened(store))
+    compacted(opened(store))
     names = {p.name for p in (tmp_path / "q/parts").iterdir()}
     assert names == {
         f"{i:05d}-{kind}.parquet" for i in range(4) for kind in ("classes", "curves", "rows")
@@ -117,7 +121,7 @@ def test_parts_make_the_same_tables_as_memory(tmp_path: Path) -> None:
     assert {i: r.row for i, r in again.records.items()} == {
         r.row["point_id"]: rows.decode(rows.encode(r)).row for r in records
     }
-    fold(again)
+    compacted(again)
     assert_as_from_memory(store, records, tmp_path)
     assert [str(t) for t in pq.read_schema(tmp_path / "q/classes.parquet").types] == [
         "string",
@@ -131,23 +135,23 @@ def test_few_records_make_no_parts_and_arrays_of_many_leave_memory(tmp_path: Pat
     store = Store(tmp_path)
     write(store, *(made(i) for i in range(6)))
     log = opened(store)
-    fold(log)
+    compacted(log)
     assert not (tmp_path / "q/parts").exists()
     write(store, *(made(i) for i in range(6, 30)))
     log.update()
     assert sum(bool(r.classes) for r in log.records.values()) == 6
-    fold(log)
+    compacted(log)
     assert len(pd.read_parquet(tmp_path / "q/classes.parquet")) == 60
 
 
 def test_a_command_that_starts_reads_only_records_that_are_in_no_part(tmp_path: Path) -> None:
     store = Counting(tmp_path)
     write(store, *(made(i) for i in range(18)))
-    fold(opened(store))
+    compacted(opened(store))
     store.reads.clear()
     again = opened(store)
     assert store.records_read() == ["p016", "p017"] and len(again.records) == 18
-    fold(again)
+    compacted(again)
     assert store.records_read() == [] and again.update() == []
     assert len(opened(store, rows_only=True).records) == 18 and len(store.records_read()) == 2
 
@@ -156,7 +160,7 @@ def test_a_record_that_changed_is_read_again_and_its_old_arrays_are_gone(tmp_pat
     store = Counting(tmp_path)
     records = [made(i) for i in range(18)]
     write(store, *records)
-    fold(opened(store))
+    compacted(opened(store))
     same_size, longer = made(2, 0.25), made(5, 0.75, gap=[1.0, 2.0])
     before = os.stat(tmp_path / "q/records/p002.json")
     write(store, same_size, longer)
@@ -165,23 +169,23 @@ def test_a_record_that_changed_is_read_again_and_its_old_arrays_are_gone(tmp_pat
     store.reads.clear()
     log = opened(store)
     assert store.records_read() == ["p002", "p005", "p016", "p017"]
-    fold(log)
+    compacted(log)
     assert_as_from_memory(store, records, tmp_path)
     # the same log, while it runs; these make a part that replaces others
     write(store, *(made(i, 9.0) for i in range(2, 9)))
     records[2:9] = [made(i, 9.0) for i in range(2, 9)]
     assert len(log.update()) == 7
-    fold(log)
+    compacted(log)
     assert_as_from_memory(store, records, tmp_path)
     (tmp_path / "q/records/p003.json").unlink()  # a point that somebody wants anew
-    fold(opened(store))
+    compacted(opened(store))
     assert_as_from_memory(store, [r for r in records if r.row["point_id"] != "p003"], tmp_path)
 
 
 def test_damaged_records_and_parts_are_noticed_and_mended(tmp_path: Path) -> None:
     store, records = Store(tmp_path), [made(i) for i in range(18)]
     write(store, *records)
-    fold(opened(store))
+    compacted(opened(store))
     torn = tmp_path / "q/records/p001.json"
     torn.write_bytes(torn.read_bytes()[:300])
     with pytest.warns(UserWarning, match=r"p001\.json is damaged"):
@@ -197,12 +201,12 @@ def test_damaged_records_and_parts_are_noticed_and_mended(tmp_path: Path) -> Non
         log = opened(store)
     assert len(log.records) == 18
     with pytest.warns(UserWarning, match="00001-classes.parquet is damaged"):
-        fold(log)
+        compacted(log)
     assert_as_from_memory(store, records, tmp_path)
     (tmp_path / "q/parts/00000-rows.parquet").unlink(missing_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fold(opened(store))
+        compacted(opened(store))
     assert_as_from_memory(store, records, tmp_path)
 
 
@@ -216,24 +220,24 @@ def test_tables_of_arrays_lag_in_the_middle_of_a_run_and_are_mended_by_the_next_
 
     write(store, *(made(i) for i in range(40)))
     log = opened(store)
-    fold(log, whole=False)
+    compacted(log, whole=False)
     assert counts() == (40, 80)  # the first fold of a process is whole
     write(store, *(made(i) for i in range(40, 43)))
     log.update()
-    fold(log, whole=False)
+    compacted(log, whole=False)
     assert counts() == (43, 80)
     again = opened(store)  # as after a driver that was killed
-    fold(again, whole=False)
+    compacted(again, whole=False)
     assert counts() == (43, 86)
     write(store, *(made(i) for i in range(43, 48)))
     again.update()
-    fold(again, whole=False)
+    compacted(again, whole=False)
     assert counts() == (48, 96)  # a tenth more
     write(store, made(48))
     again.update()
-    fold(again, whole=False)
+    compacted(again, whole=False)
     assert counts() == (49, 96)
-    fold(again)
+    compacted(again)
     assert counts() == (49, 98)
 
 
@@ -243,7 +247,7 @@ def test_a_table_that_cannot_be_written_leaves_the_old_one(
     store = Store(tmp_path)
     write(store, *(made(i) for i in range(10)))
     log = opened(store)
-    fold(log)
+    compacted(log)
     before = {p.name: p.read_bytes() for p in (tmp_path / "q").glob("*.parquet")}
     write(store, *(made(i) for i in range(10, 30)))
     log.update()
@@ -254,55 +258,25 @@ def test_a_table_that_cannot_be_written_leaves_the_old_one(
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full_disk)
         with pytest.raises(OSError, match="No space"):
-            fold(log)
+            compacted(log)
     assert {p.name: p.read_bytes() for p in (tmp_path / "q").glob("*.parquet")} == before
     assert not list((tmp_path / "q").rglob(".*tmp"))
-    fold(log)
+    compacted(log)
     assert_as_from_memory(store, [made(i) for i in range(30)], tmp_path)
 
 
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, list[str]]]:
-    """The URI of a folder of a local object store, and the requests that it gets: METHOD, and for a
-    listing LIST.
-    """
-    server = pytest.importorskip("moto.server")
-    import boto3
-    from werkzeug.serving import WSGIRequestHandler
-
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "made-up")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    requests: list[str] = []
-
-    def note(handler: WSGIRequestHandler, code: object = "-", size: object = "-") -> None:
-        requests.append("LIST" if "list-type" in handler.path else handler.command)
-
-    monkeypatch.setattr(WSGIRequestHandler, "log_request", note)
-    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    try:
-        host, port = running.get_host_and_port()
-        boto3.client("s3", endpoint_url=f"http://{host}:{port}").create_bucket(Bucket="sweeps")
-        yield f"s3://sweeps/results?scheme=http&endpoint_override={host}:{port}", requests
-    finally:
-        running.stop()
-
-
-def test_requests_to_an_object_store(bucket: tuple[str, list[str]], tmp_path: Path) -> None:
-    uri, requests = bucket
-    store, records = Store(uri), [made(i) for i in range(18)]
+def test_requests_to_an_object_store(remote: Store, server: s3.Server, tmp_path: Path) -> None:
+    store, records = remote, [made(i) for i in range(18)]
     write(store, *records)
 
     def asked() -> Counter[str]:
-        found = Counter(requests)
-        requests.clear()
-        return found
+        lines = server.log()
+        return Counter("LIST" if "list-type" in line else line.split()[0] for line in lines)
 
     asked()
     log = opened(store)
     assert asked() == {"LIST": 2, "GET": 18}  # records and parts are listed
-    fold(log)
+    compacted(log)
     assert asked()["LIST"] == 0
     assert log.update() == [] and asked() == {"LIST": 1}
     again = opened(store)
@@ -312,7 +286,7 @@ def test_requests_to_an_object_store(bucket: tuple[str, list[str]], tmp_path: Pa
     assert len(again.update(["p018", "p017", "p050"])) == 1 and asked() == {"GET": 3}
     assert again.update(["p018"]) == [] and asked() == {"GET": 1}
     assert len(again.update()) == 1 and asked() == {"LIST": 1, "GET": 1}  # p018 was read already
-    fold(again)
+    compacted(again)
     for kind in ("points", "classes", "curves"):
         path = tmp_path / f"q/{kind}.parquet"
         path.parent.mkdir(exist_ok=True)

@@ -1,0 +1,321 @@
+"""The tables of a sweep: every column with its type and what it holds. No torch, no Ray, no Arrow.
+
+RESULTS/<sweep>/<table>.parquet is one of TABLES. The table of points has a column for each setting
+besides, whose help texts stand with the families.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name, its type (int, float, bool, str or time), and what it holds."""
+
+    name: str
+    type: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: its name, what a row of it is, and its columns."""
+
+    name: str
+    text: str
+    columns: tuple[Column, ...]
+
+
+POINT_ID = Column("point_id", "str", "id of the point: a hash of all that decides its result")
+
+_IDENTITY = (
+    POINT_ID,
+    Column("status", "str", "how the point ended: done, diverged or failed"),
+    Column("model", "str", "family: the name of its file in oneshot/models"),
+    Column("seed", "int", "seed of all random numbers of the point"),
+)
+_METRICS = (
+    Column(
+        "diversity",
+        "float",
+        "standard deviation of the SimCLR features of the drawings of a class, mean of the classes",
+    ),
+    Column("diversity_se", "float", "standard error of diversity, as drawings are finitely many"),
+    Column(
+        "recognizability",
+        "float",
+        "drawings that ProtoNet recognises, 20-way one-shot, mean of the classes, in per cent",
+    ),
+    Column("recognizability_se", "float", "standard error of recognizability, in per cent"),
+    Column(
+        "originality",
+        "float",
+        "distance of a drawing to its exemplar in SimCLR features, in units of people's spread",
+    ),
+    Column("originality_se", "float", "standard error of originality, in the same units"),
+    Column("human_diversity", "float", "diversity of people's drawings on the same data"),
+    Column("human_recognizability", "float", "recognizability of people's drawings, in per cent"),
+    Column("human_originality", "float", "originality of people's drawings, in the same units"),
+    Column(
+        "human_distance",
+        "float",
+        "distance to people in the plane of diversity / 0.775 and recognizability / 13.5",
+    ),
+    Column(
+        "generalization_area",
+        "float",
+        "area between the generalization curves of model and people, in per cent x originality",
+    ),
+    Column(
+        "generalization_coverage",
+        "float",
+        "share of people's range of originality that the model's curve covers, 0 to 1",
+    ),
+)
+_LIKELIHOODS = (
+    Column("nelbo", "float", "negative bound of the log-likelihood of test sets, nats an image"),
+    Column("nll", "float", "importance-sampled negative log-likelihood, nats an image"),
+    Column("reconstruction", "float", "reconstruction term of nelbo, nats an image"),
+    Column("kl_c", "float", "divergence of all levels of the context in nelbo, nats an image"),
+    Column("kl_z", "float", "divergence of all levels of image latents in nelbo, nats an image"),
+    Column("mnist_nelbo", "float", "nelbo of sets of MNIST digits, nats an image"),
+    Column("classified_kl", "float", "MNIST digits classified right by their contexts, per cent"),
+    Column("classified_elbo", "float", "MNIST digits classified right by their bounds, per cent"),
+    Column(
+        "classified_reconstruction",
+        "float",
+        "MNIST digits classified right by the reconstructions of the supports, per cent",
+    ),
+)
+_IMPORTANCE = (
+    Column(
+        "importance_sparsity",
+        "float",
+        "fraction of the pixels that holds half of an importance map, mean of the classes",
+    ),
+)
+_COUNTS = (
+    Column("drawings", "int", "number of drawings of all test classes"),
+    Column("constant_drawings", "int", "number of drawings of one flat colour"),
+    Column("parameters", "int", "number of trained parameters of the model"),
+    Column("epochs_done", "int", "epochs of training that were done"),
+)
+_COST = (
+    Column("train_seconds", "float", "seconds of training; of a stack, the share of this point"),
+    Column("draw_seconds", "float", "seconds of drawing"),
+    Column("score_seconds", "float", "seconds of scoring"),
+    Column("peak_memory_mb", "float", "peak memory of the GPU, or of the process on a CPU, in MiB"),
+)
+_PROVENANCE = (
+    Column("sweep", "str", "name of the sweep that computed the row"),
+    Column("train_id", "str", "id of the training: points that share it share their weights"),
+    Column("sample_id", "str", "id of the drawings: points that share it share their drawings"),
+    Column("simclr_id", "str", "id of the SimCLR critic"),
+    Column("protonet_id", "str", "id of the ProtoNet critic"),
+    Column("data_fingerprint", "str", "checksum of the images of the data set"),
+    Column("family_version", "int", "version of the family's code"),
+    Column("metric_versions", "str", "versions of the code of the metrics"),
+    Column("git_revision", "str", "revision of the code, where it is a git checkout"),
+    Column("python", "str", "version of Python"),
+    Column("torch", "str", "version of PyTorch"),
+    Column("host", "str", "name of the machine"),
+    Column("device", "str", "name of the GPU or processor"),
+    Column("trained_as", "str", "how it was trained, as in: stack of 8, graph"),
+    Column("finished_at", "time", "when the point ended, UTC"),
+    Column("error_type", "str", "class of the exception that ended the point"),
+    Column("error", "str", "message of that exception, at most 2,000 characters"),
+    Column("log", "str", "path of the file with its traceback"),
+)
+_CLASS_NAME = Column("class_name", "str", "name of the test class")
+
+TABLES = {
+    table.name: table
+    for table in (
+        Table(
+            "points",
+            "one row a point: identity, settings, metrics, cost and provenance",
+            (
+                *_IDENTITY,
+                *_METRICS,
+                *_LIKELIHOODS,
+                *_IMPORTANCE,
+                *_COUNTS,
+                *_COST,
+                *_PROVENANCE,
+            ),
+        ),
+        Table(
+            "classes",
+            "one row a point and test class",
+            (
+                POINT_ID,
+                _CLASS_NAME,
+                Column("drawings", "int", "number of drawings of the class"),
+                Column("diversity", "float", "diversity of the drawings of the class"),
+                Column("recognizability", "float", "recognizability of the class, in per cent"),
+                Column("originality", "float", "originality of the class, in people's spread"),
+            ),
+        ),
+        Table(
+            "curves",
+            "one row a point and epoch; losses are means over items (likelihoods in nats)",
+            (
+                POINT_ID,
+                Column("epoch", "int", "epoch, from 0"),
+                Column("train_loss", "float", "training loss"),
+                Column("train_reconstruction", "float", "reconstruction term, training items"),
+                Column("train_kl", "float", "divergence of all latents, training items"),
+                Column("train_kl_c", "float", "divergence of the context, training items"),
+                Column("train_kl_z", "float", "divergence of image latents, training items"),
+                Column("train_wasserstein", "float", "the GAN critic's distance of real and drawn"),
+                Column("train_penalty", "float", "gradient penalty of the GAN critic, unweighted"),
+                Column("train_generator_loss", "float", "loss of the GAN generator"),
+                Column("validation_loss", "float", "loss on validation classes, every weight at 1"),
+                Column(
+                    "validation_reconstruction", "float", "reconstruction term, validation items"
+                ),
+                Column("validation_kl", "float", "divergence of all latents, validation items"),
+                Column("validation_kl_c", "float", "divergence of the context, validation items"),
+                Column("validation_kl_z", "float", "divergence of image latents, validation items"),
+                Column("validation_wasserstein", "float", "the GAN critic's distance, validation"),
+                Column("validation_penalty", "float", "gradient penalty, validation items"),
+                Column(
+                    "validation_generator_loss",
+                    "float",
+                    "loss of the GAN generator, validation items",
+                ),
+                Column("learning_rate", "float", "learning rate after the epoch"),
+            ),
+        ),
+        Table(
+            "generalization",
+            "one row a point and bin of originality; bins hold equally many drawings of a class",
+            (
+                POINT_ID,
+                Column("bin", "int", "bin, from 1 (least original) to 10"),
+                Column("originality", "float", "mean originality of the bin, in people's spread"),
+                Column("recognizability", "float", "mean recognizability of the bin, in per cent"),
+            ),
+        ),
+        Table(
+            "importance",
+            "one row a point and test class, of families with importance maps",
+            (
+                POINT_ID,
+                _CLASS_NAME,
+                Column("sparsity", "float", "fraction of the pixels that holds half of the map"),
+            ),
+        ),
+        Table(
+            "likelihood",
+            "one row a point, data set and size of the test sets, of families of sets",
+            (
+                POINT_ID,
+                Column("dataset", "str", "data set of the sets; mnist2: images of two digits"),
+                Column("set_size", "int", "images in a set"),
+                Column("sets", "int", "number of test sets"),
+                Column("nelbo", "float", "negative bound, mean of the sets, nats an image"),
+                Column("nelbo_se", "float", "its standard error over sets"),
+                Column("reconstruction", "float", "reconstruction term, nats an image"),
+                Column("kl_c", "float", "divergence of all levels of the context, nats an image"),
+                Column("kl_z", "float", "divergence of all levels of image latents, nats an image"),
+                Column("nll", "float", "importance-sampled negative log-likelihood, nats an image"),
+                Column("nll_se", "float", "its standard error over sets"),
+            ),
+        ),
+        Table(
+            "layers",
+            "one row a point and level of latents, at the set size of training",
+            (
+                POINT_ID,
+                Column("latent", "str", "c: of the context of a set; z: of an image"),
+                Column("level", "int", "level, from 1 (the top)"),
+                Column("kl", "float", "divergence of the level, nats an image"),
+            ),
+        ),
+        Table(
+            "attention",
+            "one row a point, test set, level, head and member of the set, of learned pooling",
+            (
+                POINT_ID,
+                Column("set", "int", "number of the test set, from 0"),
+                _CLASS_NAME,
+                Column("level", "str", "level of the context, as c1 (the top)"),
+                Column("head", "int", "attention head, from 0"),
+                Column("member", "int", "place of the image in the set, from 0"),
+                Column("weight", "float", "weight of the image; those of a set and head sum to 1"),
+            ),
+        ),
+        Table(
+            "confusion",
+            "one row a point, scorer, digit and predicted digit, of MNIST digits classified",
+            (
+                POINT_ID,
+                Column("scorer", "str", "how supports are compared: kl, elbo or reconstruction"),
+                Column("digit", "int", "the digit that is shown"),
+                Column("predicted", "int", "the digit that is predicted"),
+                Column("count", "int", "number of images"),
+            ),
+        ),
+        Table(
+            "critics",
+            "one row a critic of the sweep: how well it does on the test classes",
+            (
+                Column("critic", "str", "simclr or protonet"),
+                Column("critic_id", "str", "id of the critic"),
+                Column("dataset", "str", "data set that it was trained on"),
+                Column("split", "str", "split of the classes of that data set"),
+                Column("image_size", "int", "height and width of the images, in pixels"),
+                Column("best_epoch", "int", "epoch of the kept weights, from 1"),
+                Column(
+                    "best_validation_loss", "float", "SimCLR: NT-Xent loss at that epoch, in nats"
+                ),
+                Column("best_validation_recognizability", "float", "ProtoNet: the same, per cent"),
+                Column("train_batch", "int", "SimCLR: drawings in a batch of the training"),
+                Column("train_ways", "int", "ProtoNet: classes in an episode of the training"),
+                Column("test_loss", "float", "SimCLR: NT-Xent loss on test classes, in nats"),
+                Column("test_batch", "int", "SimCLR: drawings that are compared for test_loss"),
+                Column("chance_loss", "float", "SimCLR: loss of a critic that knows nothing, nats"),
+                Column(
+                    "orthogonal_loss", "float", "SimCLR: loss of equal pairs, others orthogonal"
+                ),
+                Column(
+                    "test_recognizability", "float", "ProtoNet: test drawings recognised, per cent"
+                ),
+                Column("test_ways", "int", "ProtoNet: classes among which it chooses in the test"),
+                Column("chance_recognizability", "float", "ProtoNet: level of chance, in per cent"),
+            ),
+        ),
+    )
+}
+
+
+def _names(columns: tuple[Column, ...]) -> tuple[str, ...]:
+    return tuple(column.name for column in columns)
+
+
+METRICS = _names(_METRICS)
+LIKELIHOODS = _names(_LIKELIHOODS)  # of families of sets
+IMPORTANCE = _names(_IMPORTANCE)  # of families with importance maps
+COUNTS, COST, PROVENANCE = _names(_COUNTS), _names(_COST), _names(_PROVENANCE)
+DETAILS = tuple(name for name in TABLES if name not in ("points", "critics"))  # rows of records
+WHOLE = {c.name for name in DETAILS for c in TABLES[name].columns if c.type == "int"}
+
+
+def column_names() -> set[str]:
+    """Every column of the points table that is not a setting; no setting may have its name."""
+    return set(_names(TABLES["points"].columns))
+
+
+def column_type(table: str, name: str) -> str:
+    """The type of a column of a detail table; float for one that this version does not know.
+
+    Args:
+        table: name of the table.
+        name: name of the column.
+
+    Returns:
+        One of int, float, str.
+    """
+    return next((c.type for c in TABLES[table].columns if c.name == name), "float")
