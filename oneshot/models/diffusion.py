@@ -1,5 +1,4 @@
-"""Pixel diffusion conditioned on exemplars: DDPM, classifier-free guidance (CFGDM) and contexts of
-several exemplars (FSDM), on one U-Net.
+"""Pixel diffusion on exemplars: DDPM, guided (CFGDM), or on several of them (FSDM).
 
 Ho et al. (2020), Denoising diffusion probabilistic models; Ho and Salimans (2022), Classifier-free
 diffusion guidance; Giannone et al. (2022), Few-shot diffusion models; in the form in which Boutin
