@@ -300,10 +300,7 @@ class Config:
                     " 'elbo' or 'nll'"
                 ),
             ),
-            (
-                self.classify and wanted != 1,
-                "classify = True needs pixels = 'bernoulli'",
-            ),
+            (self.classify and wanted != 1, "classify = True needs pixels = 'bernoulli'"),
         ]
         found = [text for wrong, text in checks if wrong]
         return found + (

@@ -231,11 +231,7 @@ class VaeStn(LikelihoodFamily):
         """
         x, (slices, batch, steps) = (
             pairs.target,
-            (
-                len(weights["core.bias_ih"]),
-                len(noise),
-                self.config.time_steps,
-            ),
+            (len(weights["core.bias_ih"]), len(noise), self.config.time_steps),
         )
         layers = self._layers(weights, steps, batch)
         matrices = tuple(layer.matrix for layer in layers)
