@@ -25,7 +25,7 @@ from ray import train
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 
 from oneshot.nn import data_parallel
-from oneshot.nn.data_parallel import Peers
+from oneshot.nn.data_parallel import ProcessGroup
 from oneshot.store import records
 from oneshot.store.store import Unavailable
 from oneshot.sweep.point import Point
@@ -188,7 +188,7 @@ def _work(config: dict[str, Any]) -> None:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     job = dataclasses.replace(config["job"], device=str(device))
-    with data_parallel.together(Peers(context.get_world_rank(), context.get_world_size())):
+    with data_parallel.use_group(ProcessGroup(context.get_world_rank(), context.get_world_size())):
         if context.get_world_rank() > 0:
             with contextlib.suppress(trial.Stopped):
                 trial.assist(points[0], job)

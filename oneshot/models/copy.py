@@ -1,4 +1,4 @@
-"""copy: the exemplar itself, over and over; diversity 0 and recognizability 100 % by definition."""
+"""copy: the exemplar itself, over and over; diversity 0, recognizability 100 % by definition."""
 
 from __future__ import annotations
 

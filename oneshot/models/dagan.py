@@ -1,5 +1,4 @@
-"""DAGAN: an adversarially trained encoder and decoder that turns one image of a class, and noise,
-into another.
+"""DAGAN: an adversarially trained network from one image of a class, and noise, to another.
 
 Antoniou et al. (2017), Data augmentation generative adversarial networks, with the loss of
 Gulrajani et al. (2017), Improved training of Wasserstein GANs, in the form that Boutin et al.

@@ -1,20 +1,17 @@
-"""Pixel diffusion conditioned on exemplars: DDPM, classifier-free guidance (CFGDM) and contexts of
-several exemplars (FSDM), on one U-Net.
+"""Pixel diffusion on exemplars: DDPM, guided (CFGDM), or on several of them (FSDM).
 
-Ho et al. (2020), Denoising diffusion probabilistic models; Ho and Salimans (2022), Classifier-free
-diffusion guidance; Giannone et al. (2022), Few-shot diffusion models; in the form in which Boutin
-et al. (2023), Diffusion models as artists (https://arxiv.org/abs/2301.11722), compared them with
-people. The network and its training are theirs: the exemplar is a second channel, the loss a mean
-squared error, Adam's step size falls linearly, there is no average of weights. A guided drawing
-follows (1 + gamma) e(x, exemplar) - gamma e(x, nothing); gamma only draws, so that one training
-serves every gamma.
+Ho et al. (2020), Denoising diffusion probabilistic models ("DDPM" in comments); Ho and Salimans
+(2022), Classifier-free diffusion guidance ("CFG"); Giannone et al. (2022), Few-shot diffusion
+models ("FSDM"); in the form in which Boutin et al. (2023), Diffusion models as artists
+(https://arxiv.org/abs/2301.11722), compared them with people. The network (one U-Net for all) and
+its training are theirs: the exemplar is a second channel, the loss a mean squared error, Adam's
+step size falls linearly, there is no average of weights. gamma, the weight of the guidance, acts in
+sampling alone, so that one training serves every gamma.
 
-Corrected, with `published_process` for the published form: time enters the network as 0 .. 1000
-(published: 0 .. 1, where the embedding hardly tells two times apart); the noise of T steps is
-rescaled so that nothing is left of the image at the end (published: 0.6 % at T = 500); pixels are
--1 and 1 (published: 0 and 1), and drawing keeps to that range (published: not); the first time at
-which a drawing is taken is also trained (published: not). Corrected always: an exemplar that is
-kept is not multiplied by -1 where others are dropped; the best epoch is that of validation classes.
+Corrected, with `published_process` for the published form, see `nn/diffusion_process.py`: the time
+that enters the network, the betas at T steps, the scale of the pixels and the clipping of x0_hat,
+the times that are trained. Corrected always: an exemplar that is kept is not multiplied by -1 where
+others are dropped; the best epoch is that of validation classes.
 
 Contexts of several exemplars are left-out sets as in FSDM: each image of a set is drawn from the
 others, all at one time. A drawing is made from one exemplar whatever the training saw. FSDM's own
@@ -32,12 +29,13 @@ from torch import Tensor
 from torch.special import ndtr
 
 from oneshot.contracts import ExplainedFamily, Hyper, Losses, Pairs, Player, Sets
-from oneshot.nn.process import Process
-from oneshot.nn.set_encoder import SetEncoder
+from oneshot.nn.diffusion_process import DiffusionProcess
+from oneshot.nn.set_encoder import SetEncoder, leave_one_out
 from oneshot.nn.unet import UNet
 from oneshot.sweep.settings import setting
 
 VERSION = 1
+OnStep = Callable[[Tensor, Tensor], None]  # (noise_hat with the exemplar, noise_hat without)
 
 
 @dataclass(frozen=True)
@@ -148,36 +146,57 @@ class Config:
 
     @property
     def set_size(self) -> int:
+        """Images of a training set: the exemplars of a context and the image to be drawn."""
         return self.exemplars + 1
 
     @property
     def augmented_copies(self) -> int:
+        """No altered copies of sets."""
         return 0
 
     def problems(self, image_size: int, channels: int, drawings_per_class: int) -> list[str]:
-        """Combinations that cannot be, in words."""
+        """Name every combination of settings that cannot be.
+
+        Args:
+            image_size: side of the images in pixels.
+            channels: of the images.
+            drawings_per_class: images that every class has at least.
+
+        Returns:
+            One message for each mistake.
+        """
         several, undropped = self.exemplars > 1, self.drop_probability == 0
-        rules = {
-            f"n_feat = {self.n_feat} is odd: half of it are sines of the time, half cosines": (
-                self.n_feat % 2
+        rules = [
+            (
+                self.n_feat % 2,
+                f"n_feat = {self.n_feat} is odd: half of it are sines of the time, half cosines",
             ),
-            f"conditioning = 'stack' takes one exemplar, not {self.exemplars}: film and cross_attention take more": (
-                several and self.conditioning == "stack"
+            (
+                several and self.conditioning == "stack",
+                f"conditioning = 'stack' takes one exemplar, not {self.exemplars}: film and"
+                " cross_attention take more",
             ),
-            f"exemplars = {self.exemplars} needs classes of {self.set_size} images; these have {drawings_per_class}": (
-                several and self.set_size > drawings_per_class
+            (
+                several and self.set_size > drawings_per_class,
+                f"exemplars = {self.exemplars} needs classes of {self.set_size} images; these have"
+                f" {drawings_per_class}",
             ),
-            f"gamma = {self.gamma:g} needs drop_probability > 0, or the network has never drawn without an exemplar": (
-                self.gamma > 0 and undropped
+            (
+                self.gamma > 0 and undropped,
+                f"gamma = {self.gamma:g} needs drop_probability > 0, or the network has never drawn"
+                " without an exemplar",
             ),
-            f"ddim_steps = {self.ddim_steps} is more than time_steps = {self.time_steps}": (
-                self.ddim_steps > self.time_steps
+            (
+                self.ddim_steps > self.time_steps,
+                f"ddim_steps = {self.ddim_steps} is more than time_steps = {self.time_steps}",
             ),
-            f"importance_seeds = {self.importance_seeds} needs drop_probability > 0: maps compare drawing with and without exemplar": (
-                self.importance_seeds > 0 and undropped
+            (
+                self.importance_seeds > 0 and undropped,
+                f"importance_seeds = {self.importance_seeds} needs drop_probability > 0: maps"
+                " compare drawing with and without exemplar",
             ),
-        }
-        return [problem for problem, applies in rules.items() if applies]
+        ]
+        return [message for broken, message in rules if broken]
 
     def work(self, images: int, image_size: int) -> float:
         """Multiply-adds of a training on this many images, forward and backward."""
@@ -233,20 +252,15 @@ VARIANTS = {
     "cfgdm": dict(drop_probability=0.1, gamma=1.0),
     "fsdm_film": dict(conditioning="film", exemplars=5, batch_size=32),
     "fsdm": dict(conditioning="cross_attention", exemplars=5, batch_size=32),
+}
+VARIANTS = VARIANTS | {
     "small_cfgdm": dict(
-        n_feat=16,
-        ddim_steps=10,
-        drop_probability=0.1,
-        gamma=1.0,
-        epochs=3,
-        batch_size=32,
-        learning_rate=1e-3,
+        VARIANTS["cfgdm"], n_feat=16, ddim_steps=10, epochs=3, batch_size=32, learning_rate=1e-3
     ),
     "small_fsdm": dict(
+        VARIANTS["fsdm"],
         n_feat=16,
         ddim_steps=10,
-        conditioning="cross_attention",
-        exemplars=5,
         encoder_width=64,
         encoder_depth=2,
         encoder_heads=2,
@@ -259,8 +273,9 @@ VARIANTS = {
 
 
 class Diffusion(ExplainedFamily):
-    """p(x | exemplars) by noise prediction; 8,488,721 parameters with a stacked exemplar at n_feat
-    48.
+    """p(x_0 | exemplars) by noise prediction.
+
+    8,488,721 parameters with a stacked exemplar at n_feat 48.
     """
 
     evaluation_batch = 128
@@ -272,7 +287,7 @@ class Diffusion(ExplainedFamily):
         super().__init__()
         self.config, self.image_size = config, image_size
         self.trains_on = Sets if config.exemplars > 1 else Pairs
-        self.process = Process(config.time_steps, config.published_process)
+        self.process = DiffusionProcess(config.time_steps, config.published_process)
         stacked, width = config.conditioning == "stack", config.encoder_width
         vector, tokens = (
             width if config.conditioning == way else 0 for way in ("film", "cross_attention")
@@ -285,19 +300,15 @@ class Diffusion(ExplainedFamily):
 
     @property
     def noise_shape(self) -> tuple[int, ...]:
-        """The noise of each image of an item, then the item's time and whether its exemplars are
-        dropped.
-        """
+        """The noise of each image, then the item's time and whether its exemplars are dropped."""
         members = self.config.set_size if self.trains_on is Sets else 1
         return (members * self.image_size**2 + 2,)
 
     @property
     def drawing_noise_shape(self) -> tuple[int, ...]:
-        return (
-            1 if self.config.ddim_steps else self.config.time_steps,
-            self.image_size,
-            self.image_size,
-        )
+        """x_T, and for ancestral sampling the z of each step but the last."""
+        maps = 1 if self.config.ddim_steps else self.config.time_steps
+        return (maps, self.image_size, self.image_size)
 
     @property
     def importance_noise_shape(self) -> tuple[int, ...]:
@@ -307,118 +318,94 @@ class Diffusion(ExplainedFamily):
         return {"drop_probability": self.config.drop_probability}
 
     def players(self) -> list[Player]:
-        return [
-            Player(
-                "network",
-                lambda: list(self.parameters()),
-                self._loss,
-                self.config.learning_rate,
-                fades=self.config.fading,
-            )
-        ]
+        """One player: the network, with the encoder of exemplars if it has one."""
+        rate, fades = self.config.learning_rate, self.config.fading
+        return [Player("network", lambda: [*self.parameters()], self._loss, rate, fades=fades)]
 
     def _loss(self, items: Pairs | Sets, noise: Tensor, hyper: Hyper) -> Losses:
-        """Mean squared error of the predicted noise, over pixels and the members of a set."""
-        targets, contexts = self._task(items)
-        pixels, place, chance = noise.split([noise.shape[1] - 2, 1, 1], 1)
-        last = self.config.time_steps - self.config.published_process
-        times = 1 + (ndtr(place) * last).long().clamp(max=last - 1)  # [B, 1], uniform on 1 .. last
-        kept = (
-            (ndtr(chance) >= hyper["drop_probability"]).float()
-            if self.training
-            else torch.ones_like(chance)
-        )
+        """L_simple of each item, mean over pixels and members of a set (DDPM, equation 14)."""
+        targets, exemplars = self._task(items)
+        epsilon, for_time, for_dropping = noise.split([noise.shape[1] - 2, 1, 1], 1)
+
+        # DDPM, algorithm 1, line 3; FSDM: one t a set
+        t = self.process.random_times(for_time)  # [B, 1]
+        # CFG, algorithm 1: exemplars are dropped at random while training
+        if self.training:
+            keep = (ndtr(for_dropping) >= hyper["drop_probability"]).float()
+        else:
+            keep = torch.ones_like(for_dropping)
         members = targets.shape[1]
-        times, kept = (value.expand(-1, members).flatten() for value in (times, kept))
-        x, noise = self._scaled(targets).flatten(0, 1), pixels.reshape(-1, *targets.shape[2:])
-        found = self._predict(
-            self.process.noised(x, noise, times), times, self._context(contexts.flatten(0, 1)), kept
-        )
-        error = (found - noise).square().mean((1, 2, 3))
+        t, keep = (value.expand(-1, members).flatten() for value in (t, keep))  # [B * members]
+
+        x0 = self.process.from_pixels(targets).flatten(0, 1)
+        epsilon = epsilon.reshape(-1, *targets.shape[2:])
+        x_t = self.process.add_noise(x0, epsilon, t)
+        noise_hat = self._noise_hat(x_t, t, self._context(exemplars.flatten(0, 1)), keep)
+        error = (noise_hat - epsilon).square().mean((1, 2, 3))
         return {"loss": error.unflatten(0, (-1, members)).mean(1)}
 
     def _task(self, items: Pairs | Sets) -> tuple[Tensor, Tensor]:
-        """Images to draw [B, M, 1, H, W] and the exemplars of each [B, M, K, 1, H, W]."""
+        """Images to draw [B, M, 1, H, W] and the exemplars of each, [B, M, K, 1, H, W]."""
         if isinstance(items, Pairs):
             return items.target.unsqueeze(1), items.exemplar[:, None, None]
-        x = items.images
-        return x, torch.stack(
-            [torch.cat([x[:, :i], x[:, i + 1 :]], 1) for i in range(x.shape[1])], 1
-        )
-
-    def _scaled(self, images: Tensor) -> Tensor:
-        """Pixels of 0 .. 1 as the process has them."""
-        return images if self.config.published_process else 2 * images - 1
+        return items.images, leave_one_out(items.images)
 
     def _context(self, exemplars: Tensor) -> Tensor:
-        """What the network is told of exemplars [B, K, 1, H, W]: the image, a vector or tokens."""
-        scaled = self._scaled(exemplars)
+        """What the network sees of exemplars [B, K, 1, H, W]: the image, a vector or tokens."""
+        scaled = self.process.from_pixels(exemplars)
         if self.config.conditioning == "stack":
             return scaled[:, 0]
         vector, tokens = self.encoder(scaled)
-        told: Tensor = vector if self.config.conditioning == "film" else tokens
-        return told
+        context: Tensor = vector if self.config.conditioning == "film" else tokens
+        return context
 
-    def _predict(self, x: Tensor, times: Tensor, context: Tensor, kept: Tensor) -> Tensor:
-        """The noise in x [B, 1, H, W] at times [B]; kept [B]: 1 with the context, 0 without."""
-        context = context * kept.view(-1, *[1] * (context.dim() - 1))
-        time = times / self.config.time_steps * (1 if self.config.published_process else 1000)
+    def _noise_hat(self, x_t: Tensor, t: Tensor, context: Tensor, keep: Tensor) -> Tensor:
+        """epsilon_theta(x_t, t, context), with a zero context where keep [B] is 0 and not 1."""
+        context = context * keep.view(-1, *[1] * (context.dim() - 1))
+        time = self.process.network_time(t)
         if self.config.conditioning == "stack":
-            result: Tensor = self.network(torch.cat([x, context], 1), time)
+            result: Tensor = self.network(torch.cat([x_t, context], 1), time)
         else:
-            result = self.network(x, time, context)
+            result = self.network(x_t, time, context)
         return result
 
     @torch.no_grad()
     def sample(self, exemplars: Tensor, noise: Tensor) -> Tensor:
-        """As the contract says. published_process: each drawing is stretched to 0 .. 1, else cut
-        there.
-        """
-        x = self._walk(exemplars, noise)
-        if not self.config.published_process:
-            return ((x + 1) / 2).clamp(0, 1)
-        low, high = x.amin((1, 2, 3), keepdim=True), x.amax((1, 2, 3), keepdim=True)
-        return ((x - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
+        """As the contract says."""
+        return self.process.to_pixels(self._draw_x0(exemplars, noise))
 
     @torch.no_grad()
     def importance(self, exemplars: Tensor, noise: Tensor) -> Tensor:
-        """The disagreement |e(x, exemplar) - e(x, nothing)| of the network along a guided drawing,
-        summed over its steps.
-        """
+        """|noise_hat with the exemplar - noise_hat without|, summed over the steps of a drawing."""
         total = torch.zeros_like(exemplars[:, 0])
 
         def add(conditional: Tensor, unconditional: Tensor) -> None:
             total.add_((conditional - unconditional)[:, 0].abs())
 
-        self._walk(exemplars, noise, add)
+        self._draw_x0(exemplars, noise, add)
         return total
 
-    def _walk(
-        self, exemplars: Tensor, noise: Tensor, see: Callable[[Tensor, Tensor], None] | None = None
-    ) -> Tensor:
-        """A drawing from noise to x_0; see is shown the noise predicted with and without the
-        exemplar at each step.
-        """
+    def _draw_x0(self, exemplars: Tensor, noise: Tensor, on_step: OnStep | None = None) -> Tensor:
+        """Sample x_0 with guidance; on_step receives both noise_hat of every step."""
         context, gamma = self._context(exemplars.unsqueeze(1)), self.config.gamma
         ones = torch.ones_like(noise[:, 0, 0, 0])
 
-        def predict(x: Tensor, times: Tensor) -> Tensor:
-            if not gamma and see is None:
-                return self._predict(x, times, context, ones)
-            both = (
-                torch.cat([x, x]),
-                times.repeat(2),
+        def predict_noise(x_t: Tensor, t: Tensor) -> Tensor:
+            if not gamma and on_step is None:
+                return self._noise_hat(x_t, t, context, ones)
+            conditional, unconditional = self._noise_hat(
+                torch.cat([x_t, x_t]),
+                t.repeat(2),
                 torch.cat([context, context]),
                 torch.cat([ones, 0 * ones]),
-            )
-            conditional, unconditional = self._predict(*both).chunk(2)
-            if see is not None:
-                see(conditional, unconditional)
-            return (1 + gamma) * conditional - gamma * unconditional
+            ).chunk(2)
+            if on_step is not None:
+                on_step(conditional, unconditional)
+            return (1 + gamma) * conditional - gamma * unconditional  # CFG, equation 6, w = gamma
 
         if self.config.ddim_steps:
-            return self.process.implicit(predict, noise, self.config.ddim_steps)
-        return self.process.ancestral(predict, noise)
+            return self.process.sample_ddim(predict_noise, noise, self.config.ddim_steps)
+        return self.process.sample_ddpm(predict_noise, noise)
 
 
 FAMILY = Diffusion

@@ -1,5 +1,6 @@
-"""human: the data set's own drawings of the test classes, the reference point of the plane (Boutin
-et al. 2022).
+"""human: the data set's own drawings of the test classes, the reference point of the plane.
+
+Boutin et al. (2022), Diversity vs. recognizability.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""Set VAEs: the Neural Statistician and its relatives, which model sets of images of one class
-through a context of the set.
+"""Set VAEs: the Neural Statistician and its relatives, with a context of a set of images.
 
 Edwards and Storkey (2017), Towards a neural statistician; Giannone and Winther (2022), SCHA-VAE:
 hierarchical context aggregation for few-shot generation. Ten published models are one here, with
@@ -301,10 +300,7 @@ class Config:
                     " 'elbo' or 'nll'"
                 ),
             ),
-            (
-                self.classify and wanted != 1,
-                "classify = True needs pixels = 'bernoulli'",
-            ),
+            (self.classify and wanted != 1, "classify = True needs pixels = 'bernoulli'"),
         ]
         found = [text for wrong, text in checks if wrong]
         return found + (

@@ -1,5 +1,4 @@
-"""VAE-STN: a sequential VAE that reads and writes through spatial-transformer windows, conditioned
-on one exemplar.
+"""VAE-STN: a sequential VAE on one exemplar, through spatial-transformer windows.
 
 Rezende et al. (2016), One-shot generalization in deep generative models; DRAW (Gregor et al. 2015);
 in the form that Boutin et al. (2022), Diversity vs. recognizability, trained on Omniglot: one LSTM
@@ -232,11 +231,7 @@ class VaeStn(LikelihoodFamily):
         """
         x, (slices, batch, steps) = (
             pairs.target,
-            (
-                len(weights["core.bias_ih"]),
-                len(noise),
-                self.config.time_steps,
-            ),
+            (len(weights["core.bias_ih"]), len(noise), self.config.time_steps),
         )
         layers = self._layers(weights, steps, batch)
         matrices = tuple(layer.matrix for layer in layers)

@@ -1,9 +1,9 @@
-"""Processes that train one point together, data-parallel: each computes its rows of every batch,
-and all add up what they found.
+"""Data-parallel training: several processes train one model, each on its rows of every batch.
 
-Batches and noise are those of a training alone, cut into rows; losses, gradients and batch
-statistics are those of the whole batch. So a training by several processes has the losses of one
-process up to rounding, and their checkpoints are the same files.
+Batches and noise are those of a training by one process, cut into rows; losses, gradients and batch
+statistics are summed over the processes, so they are those of the whole batch. A training by
+several processes has the losses of one process up to rounding, and its checkpoints are the same
+files.
 """
 
 from __future__ import annotations
@@ -19,35 +19,46 @@ from torch import distributed as dist
 
 
 @dataclass(frozen=True)
-class Peers:
-    """One of `size` processes, number `rank`; number 0 reports and writes. Of one process alone,
-    nothing is exchanged.
+class ProcessGroup:
+    """This process's place among `size` processes; a group of one exchanges nothing.
+
+    Args:
+        rank: number of this process, 0 .. size - 1; number 0 reports and writes.
+        size: number of processes.
     """
 
     rank: int = 0
     size: int = 1
 
-    def cut(
+    def shard(
         self, item: Mapping[str, Tensor], noise: Tensor
     ) -> tuple[dict[str, Tensor], Tensor, float]:
-        """My rows of a batch and its noise, and their share of the whole; a batch of fewer rows
-        than processes is everybody's.
+        """Cut this process's rows out of a batch.
+
+        Args:
+            item: tensors of the batch by name, [B, ...] each.
+            noise: of the batch, [B, ...].
+
+        Returns:
+            The rows of the items, the rows of the noise, and their share of the whole batch. A
+            batch of fewer rows than processes goes to every process whole, with share 1 / size.
         """
         count = len(noise)
         if self.size == 1 or count < self.size:
             return dict(item), noise, 1 / self.size
-        mine = slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
-        return {n: v[mine] for n, v in item.items()}, noise[mine], (mine.stop - mine.start) / count
+        rows = slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
+        share = (rows.stop - rows.start) / count
+        return {n: v[rows] for n, v in item.items()}, noise[rows], share
 
-    def add(self, tensor: Tensor) -> Tensor:
+    def all_reduce(self, tensor: Tensor) -> Tensor:
         """The sum over all processes, the same bits in each; not differentiated."""
         if self.size > 1:
             tensor = tensor.contiguous()
             dist.all_reduce(tensor)
         return tensor
 
-    def agree(self, flag: bool) -> bool:
-        """What number 0 says."""
+    def broadcast_flag(self, flag: bool) -> bool:
+        """The flag of process number 0, in every process."""
         if self.size == 1:
             return flag
         device = "cuda" if dist.get_backend() == "nccl" else "cpu"
@@ -56,49 +67,49 @@ class Peers:
         return bool(word.item())
 
 
-ALONE = Peers()
-_now = ALONE
+SINGLE_PROCESS = ProcessGroup()
+_current = SINGLE_PROCESS
 
 
-def now() -> Peers:
-    """With whom this process trains now."""
-    return _now
+def current_group() -> ProcessGroup:
+    """The group that this process trains with at the moment."""
+    return _current
 
 
 @contextmanager
-def together(peers: Peers) -> Iterator[None]:
-    """Train with these peers for as long as the context lasts."""
-    global _now
-    before, _now = _now, peers
+def use_group(group: ProcessGroup) -> Iterator[None]:
+    """Train with this group for as long as the context lasts."""
+    global _current
+    before, _current = _current, group
     try:
         yield
     finally:
-        _now = before
+        _current = before
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over all processes; its gradient is the sum of theirs, which can be differentiated
-    again.
-    """
+    """The sum over all processes; its gradient is the sum of theirs, differentiable again."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        return now().add(x.clone())
+        return current_group().all_reduce(x.clone())
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
         return _Sum.apply(gradient)
 
 
-def mean_and_variance(x: Tensor) -> tuple[Tensor, Tensor, float]:
-    """Of each channel of [N, C, H, W] over the rows of all processes, differentiable (twice): [C],
-    [C], and how many values each has.
+def global_mean_and_variance(x: Tensor) -> tuple[Tensor, Tensor, float]:
+    """Mean and variance of each channel over the rows of all processes, twice differentiable.
+
+    Args:
+        x: this process's rows, [N, C, H, W].
+
+    Returns:
+        Mean [C], biased variance [C], and the number of values of each channel.
     """
     add: Callable[[Tensor], Tensor] = _Sum.apply
-    count = float(
-        now().add(
-            torch.tensor(float(x.numel() // x.shape[1]), dtype=torch.float64, device=x.device)
-        )
-    )
+    own = torch.tensor(float(x.numel() // x.shape[1]), dtype=torch.float64, device=x.device)
+    count = float(current_group().all_reduce(own))
     mean = add(x.sum((0, 2, 3))) / count
     return mean, add((x - mean[:, None, None]).square().sum((0, 2, 3))) / count, count

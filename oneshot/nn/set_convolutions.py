@@ -98,9 +98,10 @@ class _Share(nn.Module):
         )
         mine = slice(self.share, None, SHARES)
         y = conv_transpose2d(x, grow.weight[:, mine], grow.bias[mine], stride=2)
-        if data_parallel.now().size > 1:
+        if data_parallel.current_group().size > 1:
             return conv2d(
-                elu(norm.of_all_peers(y, mine), inplace=True), self.last.weight[:, mine, None, None]
+                elu(norm.over_all_processes(y, mine), inplace=True),
+                self.last.weight[:, mine, None, None],
             )
         mean, variance = norm.running_mean[mine], norm.running_var[mine]
         if happens_again():

@@ -71,3 +71,9 @@ class SetEncoder(nn.Module):
         cls = (self.cls + self.place[0]).expand(batch, 1, -1)
         x = self.out(self.layers(torch.cat([cls, tokens.flatten(1, 2)], 1)))
         return x[:, 0], x[:, 1:].unflatten(1, (members, -1)).mean(1)
+
+
+def leave_one_out(images: Tensor) -> Tensor:
+    """The other images of a set, for each of its images: [B, S, ...] -> [B, S, S - 1, ...]."""
+    members = range(images.shape[1])
+    return torch.stack([torch.cat([images[:, :i], images[:, i + 1 :]], 1) for i in members], 1)

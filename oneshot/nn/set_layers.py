@@ -36,8 +36,8 @@ class BatchNorm(nn.BatchNorm2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training and data_parallel.now().size > 1:
-            return self.of_all_peers(x, slice(None))
+        if self.training and data_parallel.current_group().size > 1:
+            return self.over_all_processes(x, slice(None))
         if self.training and math.prod(x.shape) == x.shape[1]:
             return batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
@@ -49,7 +49,7 @@ class BatchNorm(nn.BatchNorm2d):
             return batch_norm(x, mean, variance, self.weight, self.bias, True, 0.0, self.eps)
         return super().forward(x)
 
-    def of_all_peers(self, x: Tensor, channels: slice) -> Tensor:
+    def over_all_processes(self, x: Tensor, channels: slice) -> Tensor:
         """As `forward` in training, of these channels [N, c, r, r], over the batch of all
         processes.
         """
@@ -59,7 +59,7 @@ class BatchNorm(nn.BatchNorm2d):
             and self.momentum is not None
         )
         running = self.running_mean[channels], self.running_var[channels]
-        mean, variance, count = data_parallel.mean_and_variance(x)
+        mean, variance, count = data_parallel.global_mean_and_variance(x)
         if count == 1:
             mean, variance = running
         elif not happens_again():

@@ -52,7 +52,7 @@ class Rounds:
         On a GPU they are overwritten by the next round.
         """
         moving = self.stack.moving()
-        item, noise, share = self.stack.peers.cut(item, noise)
+        item, noise, share = self.stack.peers.shard(item, noise)
         if self.by_graph:
             key = (len(noise), moving)
             try:

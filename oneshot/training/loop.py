@@ -218,7 +218,7 @@ def fit(
     or gradient became non-finite. Raises Stopped (checkpoints saved) when asked to stop.
     """
     slices = [_Slice.begin(model, checkpoint) for model, checkpoint in zip(models, checkpoints)]
-    agree = data_parallel.now().agree
+    agree = data_parallel.current_group().broadcast_flag
 
     def stopped() -> bool:
         return agree(stop())
@@ -408,7 +408,7 @@ class _Crew:
                 sums[name] = sums.get(name, 0) + torch.where(finite, value * size, 0.0)
                 counts[name] = counts.get(name, 0) + finite * size
             late = time.monotonic() - asked > 1
-            if (data_parallel.now().size > 1 or late) and stop():
+            if (data_parallel.current_group().size > 1 or late) and stop():
                 return None
             asked = time.monotonic() if late else asked
         return {name: value / counts[name] for name, value in sums.items()}
@@ -431,10 +431,10 @@ class _Crew:
                 self.stack.template.noise_shape,
                 material.device,
             )
-            mine, given, share = self.stack.peers.cut(item, given)
+            mine, given, share = self.stack.peers.shard(item, given)
             for name, value in self.stack.losses(material.batch(mine), given, ones).items():
                 sums[name] = sums.get(name, 0) + value.mean(1) * (share * size)
-        return {f"validation_{n}": self.stack.peers.add(v) / count for n, v in sums.items()}
+        return {f"validation_{n}": self.stack.peers.all_reduce(v) / count for n, v in sums.items()}
 
     def _hyper(self, values: Sequence[dict[str, float]]) -> dict[str, Tensor]:
         """Hyperparameters by name, each [K], on the device."""

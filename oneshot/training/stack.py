@@ -98,7 +98,7 @@ class Stack:
         kept = [{n: b for n, b in m.named_buffers() if n in m.state_dict()} for m in models]
         self.buffers = {n: torch.stack([one[n].to(device) for one in kept]) for n in kept[0]}
         self.rounds = 0
-        self.peers = data_parallel.now()
+        self.peers = data_parallel.current_group()
 
     @property
     def alive(self) -> Tensor:
@@ -135,8 +135,8 @@ class Stack:
             # whatever the others' values.
             (gradient,) = torch.autograd.grad(losses["loss"].sum(), side.flat)
             gradient, losses = (
-                self.peers.add(gradient),
-                {n: self.peers.add(v.detach()) for n, v in losses.items()},
+                self.peers.all_reduce(gradient),
+                {n: self.peers.all_reduce(v.detach()) for n, v in losses.items()},
             )
             moved = side.moves.move(side.flat, gradient, losses["loss"])
             for name, old in before.items():

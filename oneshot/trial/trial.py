@@ -127,7 +127,7 @@ def run(points: Sequence[Point], job: Job, report: Tick = unwatched) -> dict[str
     }
     points = [p for p in points if p.point_id not in statuses]
     if not points:
-        data_parallel.now().agree(False)
+        data_parallel.current_group().broadcast_flag(False)
         return statuses
     output = io.StringIO()
     tick = watch(report, job.stop_asked)
@@ -141,7 +141,7 @@ def run(points: Sequence[Point], job: Job, report: Tick = unwatched) -> dict[str
     except Unavailable:
         raise
     except (Exception, SystemExit) as error:  # a library that gives up ends no sweep
-        if data_parallel.now().size > 1:
+        if data_parallel.current_group().size > 1:
             raise
         outcomes = dict.fromkeys(trainings, error)
     for _, group in itertools.groupby(points, key=lambda p: (p.train_id, p.sample_id)):
@@ -219,9 +219,11 @@ def _train(
         else:
             waiting.append((point, family))
     # the others wait for this word; what raises in a group ends the group
-    if data_parallel.now().size > 1:
+    if data_parallel.current_group().size > 1:
         return outcomes | (
-            _fit(waiting, given, job, report) if data_parallel.now().agree(bool(waiting)) else {}
+            _fit(waiting, given, job, report)
+            if data_parallel.current_group().broadcast_flag(bool(waiting))
+            else {}
         )
     while waiting:
         most = _most_in_memory(waiting[0][1], job)
@@ -307,7 +309,7 @@ def assist(point: Point, job: Job) -> None:
     """
     torch.set_num_threads(job.threads or 1)
     given = inputs.load(point, job.store, torch.device(job.device))
-    if data_parallel.now().agree(False):
+    if data_parallel.current_group().broadcast_flag(False):
         _fit([(point, build(point))], given, job, unwatched)
 
 
@@ -315,7 +317,7 @@ def _fit(
     members: Sequence[tuple[Point, TrainedFamily]], given: Inputs, job: Job, report: Tick
 ) -> dict[str, Trained | BaseException]:
     """Train these as one stack and store each of the trainings."""
-    device, first = torch.device(job.device), data_parallel.now().rank == 0
+    device, first = torch.device(job.device), data_parallel.current_group().rank == 0
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     points, families = [p for p, _ in members], [f for _, f in members]

@@ -25,7 +25,7 @@ import torch.multiprocessing
 from bars import SIZE, bars
 
 from oneshot.nn import data_parallel
-from oneshot.nn.data_parallel import ALONE, Peers
+from oneshot.nn.data_parallel import SINGLE_PROCESS, ProcessGroup
 from oneshot.nn.set_layers import BatchNorm
 from oneshot.store.store import Store
 from oneshot.training.batches import gather
@@ -38,15 +38,16 @@ BATCHED = dict(batch_size=12)
 def train(
     family: str, folder: Path, epochs: int = 2, stop_after: int | None = None
 ) -> Training | None:
-    """Train a tiny model with the peers of now; its checkpoint lies in the folder. None if it was
-    stopped.
+    """Train a tiny model with the current group; its checkpoint lies in the folder.
+
+    Returns None if it was stopped.
     """
     model, data = test_contract.build(family, 3, SIZE, epochs=epochs, **BATCHED), bars()
     exemplars = np.searchsorted(data.label, np.arange(len(data.class_names)))
     material = gather(model, data, exemplars, torch.device("cpu"))
     seen: list[int] = []
     checkpoint = Checkpoint(
-        Store(folder), "checkpoint.pt", 1e9, writes=data_parallel.now().rank == 0
+        Store(folder), "checkpoint.pt", 1e9, writes=data_parallel.current_group().rank == 0
     )
     stop = lambda: stop_after is not None and len(seen) >= stop_after  # noqa: E731
     try:
@@ -120,7 +121,7 @@ def peer(
     torch.distributed.init_process_group(
         "gloo", f"file://{folder}/meet", rank=rank, world_size=size
     )
-    with data_parallel.together(Peers(rank, size)):
+    with data_parallel.use_group(ProcessGroup(rank, size)):
         ended = train(family, folder, epochs, stop_after)
         if ended is not None:
             torch.save(
@@ -160,7 +161,7 @@ def one_round(family: str) -> dict[str, torch.Tensor]:
     items, noise = test_contract.batch(model, 7)
     stack = Stack([model], torch.device("cpu"))
     hyper = {n: torch.tensor([v]) for n, v in model.hyper(0).items()}
-    mine, given, share = data_parallel.now().cut(
+    mine, given, share = data_parallel.current_group().shard(
         {n: t.double() for n, t in vars(items).items()}, noise.double()
     )
     means = stack.play(type(items)(**mine), given, hyper, range(len(stack.sides)), share)
@@ -172,7 +173,7 @@ def one_round(family: str) -> dict[str, torch.Tensor]:
 def rounds(rank: int, folder: Path) -> None:
     torch.set_default_dtype(torch.float64)
     torch.distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2)
-    with data_parallel.together(Peers(rank, 2)):
+    with data_parallel.use_group(ProcessGroup(rank, 2)):
         found = {family: one_round(family) for family in test_contract.TRAINED}
     torch.save(found, folder / f"rounds-{rank}.pt")
 
@@ -225,16 +226,20 @@ def test_checkpoints_of_one_process_and_of_two_are_interchangeable(
 
 def test_a_batch_is_cut_into_rows_that_are_all_of_it() -> None:
     item, noise = {"index": torch.arange(7), "motion": torch.rand(7, 4)}, torch.rand(7, 2)
-    parts = [Peers(rank, 3).cut(item, noise) for rank in range(3)]
+    parts = [ProcessGroup(rank, 3).shard(item, noise) for rank in range(3)]
     assert torch.equal(torch.cat([part["index"] for part, _, _ in parts]), item["index"])
     assert torch.equal(torch.cat([given for _, given, _ in parts]), noise) and math.isclose(
         sum(share for *_, share in parts), 1
     )
-    few = [Peers(rank, 8).cut(item, noise) for rank in range(8)]
+    few = [ProcessGroup(rank, 8).shard(item, noise) for rank in range(8)]
     assert all(
         torch.equal(part["motion"], item["motion"]) and share == 1 / 8 for part, _, share in few
     )
-    assert ALONE.cut(item, noise)[2] == 1 and ALONE.agree(True) and data_parallel.now() is ALONE
+    assert (
+        SINGLE_PROCESS.shard(item, noise)[2] == 1
+        and SINGLE_PROCESS.broadcast_flag(True)
+        and data_parallel.current_group() is SINGLE_PROCESS
+    )
 
 
 def norms(rank: int, folder: Path) -> None:
@@ -242,7 +247,7 @@ def norms(rank: int, folder: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(6, 3, 2, 2, generator=generator, dtype=torch.float64).requires_grad_()
     layer = BatchNorm(3).double()
-    with data_parallel.together(Peers(rank, 2)):
+    with data_parallel.use_group(ProcessGroup(rank, 2)):
         mine = slice(0, 4) if rank == 0 else slice(4, 6)
         y = layer(x[mine])
         (first,) = torch.autograd.grad((y**3).sum(), x, create_graph=True)

@@ -5,7 +5,6 @@ training, maps, and a sweep over gamma.
 from __future__ import annotations
 
 import dataclasses
-import math
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,9 +20,6 @@ from torch import Tensor
 
 from oneshot.contracts import Pairs, Sets
 from oneshot.models.diffusion import VARIANTS, Config, Diffusion
-from oneshot.nn.process import Process
-from oneshot.nn.set_encoder import SetEncoder
-from oneshot.nn.unet import UNet
 from oneshot.store.store import Store
 from oneshot.sweep import Sweep, SweepError, grid
 from oneshot.sweep.expansion import expand
@@ -32,10 +28,6 @@ from oneshot.training.loop import Checkpoint, Stopped, Training, fit
 from oneshot.trial import trial
 
 CPU = torch.device("cpu")
-
-
-def count(*modules: torch.nn.Module) -> int:
-    return sum(p.numel() for module in modules for p in module.parameters())
 
 
 def model(**changed: Any) -> Diffusion:
@@ -62,187 +54,8 @@ def spy(
     return seen
 
 
-# ---- the network
-# -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("n", "parameters"),
-    [
-        (8, 297_753),
-        (12, 614_789),
-        (16, 1_042_689),
-        (24, 2_234_505),
-        (32, 3_871_425),
-        (36, 4_859_149),
-        (48, 8_488_721),
-        (60, 13_123_221),
-    ],
-)
-def test_the_network_has_the_published_number_of_parameters(n: int, parameters: int) -> None:
-    assert count(UNet(n, 2)) == parameters
-
-
-def test_each_part_of_the_network_has_the_published_number_of_parameters() -> None:
-    net = UNet(48, 2)
-    assert (count(net.first), count(net.time), count(net.down, net.shrink)) == (
-        3_168,
-        46_464,
-        3_568_336,
-    )
-    assert [count(block) for block in net.middle.blocks] == [1_375_488] * 2 and count(
-        net.middle.attention
-    ) == 98_880
-    assert (count(net.up, net.grow), count(net.last, net.out)) == (1_935_072, 85_825)
-    assert count(Diffusion(Config(), 48)) == 8_488_721
-
-
-def test_the_encoder_has_the_published_parameters_but_for_the_token_of_time() -> None:
-    time_token = 256 * 256 + 256 + 256  # its projection and its place
-    assert count(SetEncoder(28, 7, 256, 6, 12)) == 5_665_536 - time_token
-    assert count(SetEncoder(48, 8, 256, 6, 12)) == 5_674_496 - time_token
-
-
-@pytest.mark.parametrize("size", [28, 48, 50])
-def test_any_image_size_goes_through_and_comes_out(size: int) -> None:
-    net = UNet(6, 2)
-    assert net(torch.randn(2, 2, size, size), torch.tensor([1.0, 900.0])).shape == (
-        2,
-        1,
-        size,
-        size,
-    )
-
-
-def test_the_network_hears_time_and_its_embedding_tells_times_apart() -> None:
-    net = UNet(48, 2).eval()
-    assert (
-        net.frequencies[0] == 1
-        and float(net.frequencies[-1]) == pytest.approx(1e-4, rel=1e-4)
-        and len(net.frequencies) == 24
-    )
-    x = torch.randn(1, 2, 12, 12).expand(2, -1, -1, -1)
-    with torch.no_grad():
-        early, late = net(x, torch.tensor([10.0, 990.0]))
-    assert not torch.allclose(early, late, atol=1e-4)
-
-
-def test_the_order_of_exemplars_does_not_matter_and_each_of_them_does() -> None:
-    torch.manual_seed(0)
-    encoder = SetEncoder(SIZE, 5, 16, 2, 2).eval()  # 16 is no multiple of 5
-    images = (torch.rand(2, 3, 1, SIZE, SIZE) > 0.7).float()
-    vector, tokens = encoder(images)
-    turned = encoder(images[:, [2, 0, 1]])
-    assert vector.shape == (2, 16) and tokens.shape == (2, 16, 16)
-    torch.testing.assert_close(turned, (vector, tokens), atol=1e-5, rtol=1e-4)
-    changed = images.clone()
-    changed[0, 1] = 1 - changed[0, 1]
-    assert not torch.allclose(encoder(changed)[0][0], vector[0], atol=1e-4)
-    torch.testing.assert_close(encoder(changed)[0][1], vector[1])
-
-
-# ---- the process
-# -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("steps", "kept"),
-    [(1000, 4.0e-5), (600, 2.3e-3), (500, 6.3e-3), (300, 0.048), (200, 0.131), (100, 0.36)],
-)
-def test_what_is_kept_at_the_end_as_published(steps: int, kept: float) -> None:
-    assert float(Process(steps, published=True).kept[-1]) == pytest.approx(kept, rel=0.03)
-
-
-@pytest.mark.parametrize("steps", [20, 100, 500, 1000, 4000])
-def test_next_to_nothing_is_kept_at_the_end_whatever_the_steps(steps: int) -> None:
-    process = Process(steps, published=False)
-    assert (
-        float(process.kept[-1]) < 5e-5
-        and process.kept[0] == 1
-        and process.lost[0] == 0
-        and (process.kept.diff() < 0).all()
-    )
-    torch.testing.assert_close(process.kept + process.lost, torch.ones(steps + 1))
-    betas = (1000 / steps * (1e-4 + (0.02 - 1e-4) * torch.arange(steps) / max(steps - 1, 1))).clamp(
-        max=0.999
-    )
-    torch.testing.assert_close(
-        process.kept[1:], (1 - betas.double()).cumprod(0).float(), rtol=1e-4, atol=1e-9
-    )
-
-
-MEAN, SPREAD = 0.1, 0.2  # well within -1 .. 1, where drawing is kept
-
-
-def best(process: Process) -> Callable[[Tensor, Tensor], Tensor]:
-    """The exact noise in x_t where the images are N(MEAN, SPREAD^2), pixel by pixel."""
-
-    def predict(x: Tensor, t: Tensor) -> Tensor:
-        kept, lost = (table[t].view(-1, 1, 1, 1) for table in (process.kept, process.lost))
-        return lost.sqrt() * (x - kept.sqrt() * MEAN) / (kept * SPREAD**2 + lost)
-
-    return predict
-
-
-def test_both_samplers_draw_the_distribution_the_noise_belongs_to() -> None:
-    process, generator = Process(400, published=False), torch.Generator().manual_seed(0)
-    noise = torch.randn(40, 400, 16, 16, generator=generator)
-    drawn = process.ancestral(best(process), noise)
-    assert float(drawn.mean()) == pytest.approx(MEAN, abs=0.02) and float(
-        drawn.std()
-    ) == pytest.approx(SPREAD, rel=0.03)
-    implicit = process.implicit(best(process), noise[:, :1], 400)
-    # The path without noise is that of the probability flow, which maps quantile to quantile.
-    torch.testing.assert_close(implicit, MEAN + SPREAD * noise[:, :1], atol=0.02, rtol=0)
-    few = process.implicit(best(process), noise[:, :1], 50)
-    assert 1e-4 < float((few - implicit).abs().max()) < 0.1
-
-
-@pytest.mark.parametrize("published", [False, True])
-def test_the_ancestral_sampler_is_that_of_ho(published: bool) -> None:
-    """Independently, in float64: the published one as it is written, x - beta / sqrt(1 - kept)
-    noise; the other bounds the image.
-    """
-    process = Process(12, published)
-    noise = torch.randn(3, 12, 4, 4, generator=torch.Generator().manual_seed(1))
-    if published:
-        beta = [1e-4 + (0.02 - 1e-4) * i / 12 for i in range(13)]
-    else:
-        beta = [0.0] + [min(1000 / 12 * (1e-4 + (0.02 - 1e-4) * i / 11), 0.999) for i in range(12)]
-    kept = np.cumprod([1 - b for b in beta])
-    x, bounded = noise[:, 0].double().numpy(), 0
-    for i, t in enumerate(range(12, 0, -1)):
-        found = np.tanh(x) * (t / 12)
-        if published:
-            mean = (x - beta[t] / math.sqrt(1 - kept[t]) * found) / math.sqrt(1 - beta[t])
-        else:
-            image = (x - math.sqrt(1 - kept[t]) * found) / math.sqrt(kept[t])
-            bounded += int((np.abs(image) > 1).sum())
-            mean = math.sqrt(kept[t - 1]) * beta[t] / (1 - kept[t]) * np.clip(image, -1, 1)
-            mean = mean + math.sqrt(1 - beta[t]) * (1 - kept[t - 1]) / (1 - kept[t]) * x
-        x = mean + (math.sqrt(beta[t]) * noise[:, i + 1].double().numpy() if t > 1 else 0)
-    ours = process.ancestral(lambda y, t: y.tanh() * (t / 12).view(-1, 1, 1, 1), noise)
-    np.testing.assert_allclose(ours[:, 0].numpy(), x, rtol=2e-4, atol=2e-4)
-    assert published or bounded > 10
-
-
-def test_the_implicit_sampler_visits_as_many_times_as_asked_from_last_to_first() -> None:
-    visited: list[int] = []
-
-    def predict(x: Tensor, t: Tensor) -> Tensor:
-        visited.append(int(t[0]))
-        return torch.zeros_like(x)
-
-    Process(500, published=False).implicit(predict, torch.zeros(1, 1, 2, 2), 50)
-    assert (
-        len(visited) == 50
-        and visited[0] == 500
-        and visited[-1] == 10
-        and all(np.diff(visited) == -10)
-    )
-    visited.clear()
-    Process(7, published=False).implicit(predict, torch.zeros(1, 1, 2, 2), 7)
-    assert visited == [7, 6, 5, 4, 3, 2, 1]
+def test_a_model_with_a_stacked_exemplar_has_the_published_number_of_parameters() -> None:
+    assert sum(p.numel() for p in Diffusion(Config(), 48).parameters()) == 8_488_721
 
 
 # ---- training
@@ -277,12 +90,12 @@ def test_pixels_are_of_both_signs_unless_published() -> None:
         family = model(time_steps=500, published_process=published)
         _, exemplar, _ = asked(family, training=False)
         assert set(exemplar.unique().tolist()) == {low, 1.0}
-        x, noise = family._scaled(pairs(2).target), torch.randn(2, 1, SIZE, SIZE)
+        x, noise = family.process.from_pixels(pairs(2).target), torch.randn(2, 1, SIZE, SIZE)
         t = torch.tensor([3, 400])
-        kept = family.process.kept[t].view(-1, 1, 1, 1)
+        alpha_bar = family.process.alpha_bar[t].view(-1, 1, 1, 1)
         torch.testing.assert_close(
-            family.process.noised(x, noise, t),
-            kept.sqrt() * x + (1 - kept).sqrt() * noise,
+            family.process.add_noise(x, noise, t),
+            alpha_bar.sqrt() * x + (1 - alpha_bar).sqrt() * noise,
             atol=1e-4,
             rtol=1e-4,
         )
@@ -326,8 +139,8 @@ def test_each_image_of_a_set_is_drawn_from_the_others_at_one_time() -> None:
             }
             assert float(targets[b, m, 0, 0, 0]) == 4 * b + m
     times: list[Tensor] = []
-    predict = family._predict
-    family._predict = lambda x, t, c, k: times.append(t) or predict(x, t, c, k)  # type: ignore[method-assign, func-returns-value]
+    predict = family._noise_hat
+    family._noise_hat = lambda x, t, c, k: times.append(t) or predict(x, t, c, k)  # type: ignore[method-assign, func-returns-value]
     family._loss(
         Sets(images / 7),
         torch.randn(2, *family.noise_shape, generator=torch.Generator().manual_seed(2)),
@@ -351,14 +164,14 @@ def test_other_conditionings_begin_without_the_exemplar_and_learn_to_use_it(
     )
     one, two = (pairs(4).target * v for v in (0, 1))
     noise = torch.randn(4, *family.drawing_noise_shape, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(family._walk(one, noise), family._walk(two, noise))
+    assert torch.equal(family._draw_x0(one, noise), family._draw_x0(two, noise))
     optimiser = torch.optim.Adam(family.parameters(), 1e-2)
     for step in range(5):
         given = torch.randn(4, *family.noise_shape, generator=torch.Generator().manual_seed(step))
         optimiser.zero_grad()
         family._loss(pairs(4), given, family.hyper(0))["loss"].mean().backward()
         optimiser.step()
-    assert not torch.allclose(family._walk(one, noise), family._walk(two, noise), atol=1e-4)
+    assert not torch.allclose(family._draw_x0(one, noise), family._draw_x0(two, noise), atol=1e-4)
 
 
 def train(models: list[Diffusion], folder: Path, stop_after: int | None = None) -> list[Training]:
@@ -447,13 +260,12 @@ def test_a_network_that_knows_the_noise_draws_the_exemplar(
 
     def knows(x: Tensor, time: Tensor) -> Tensor:
         t = (time * (30 if published else 0.03)).round().long()
-        kept, lost = (
-            table[t].view(-1, 1, 1, 1) for table in (family.process.kept, family.process.lost)
-        )
-        return (x[:, :1] - kept.sqrt() * family_sees) / lost.sqrt()
+        alpha_bar = family.process.alpha_bar[t].view(-1, 1, 1, 1)
+        sigma = family.process.one_minus_alpha_bar[t].view(-1, 1, 1, 1).sqrt()
+        return (x[:, :1] - alpha_bar.sqrt() * family_sees) / sigma
 
     exemplars = pairs(4).exemplar
-    family_sees = family._scaled(exemplars).repeat(2 if gamma else 1, 1, 1, 1)
+    family_sees = family.process.from_pixels(exemplars).repeat(2 if gamma else 1, 1, 1, 1)
     spy(family, knows)
     noise = torch.randn(4, *family.drawing_noise_shape, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(
@@ -472,8 +284,10 @@ def test_guidance_is_one_plus_gamma_times_with_less_gamma_times_without() -> Non
     for gamma in (0.0, 0.5, 2.0):
         family = model(gamma=gamma, time_steps=4)
         seen = spy(family, voices)
-        family.process.ancestral = lambda predict, noise: predict(noise[:, :1], torch.full((3,), 2))  # type: ignore[method-assign]
-        guided = family._walk(exemplars, noise)
+        family.process.sample_ddpm = lambda predict, noise: predict(
+            noise[:, :1], torch.full((3,), 2)
+        )  # type: ignore[method-assign]
+        guided = family._draw_x0(exemplars, noise)
         torch.testing.assert_close(
             guided, torch.full_like(guided, (1 + gamma) * 1.0 - gamma * 0.25)
         )
@@ -496,7 +310,7 @@ def test_gamma_draws_from_one_training_and_changes_the_drawings() -> None:
 def test_published_drawings_are_stretched_and_corrected_ones_are_cut() -> None:
     for published in (False, True):
         family = model(published_process=published, ddim_steps=2, gamma=0.0)
-        family._walk = lambda *_: torch.linspace(-3, 1, SIZE * SIZE).view(1, 1, SIZE, SIZE)  # type: ignore[method-assign]
+        family._draw_x0 = lambda *_: torch.linspace(-3, 1, SIZE * SIZE).view(1, 1, SIZE, SIZE)  # type: ignore[method-assign]
         drawn = family.sample(pairs(1).target, torch.zeros(1, 1, SIZE, SIZE)).flatten()
         assert drawn.min() == 0 and drawn.max() == 1
         assert float((drawn == 0).float().mean()) == pytest.approx(
@@ -559,8 +373,8 @@ sweep = Sweep(
     variant="tiny",
     points=grid(gamma=[0, 0.2, 0.4, 0.6, 0.8, 1, 1.5, 2]),
     fixed=dict(
-        dataset="quickdraw", split="fixed", image_size=16, epochs=1, batch_size=512, ddim_steps=2, drawings_per_class=10,
-        diversity_drawings=10, importance_seeds=1,
+        dataset="quickdraw", split="fixed", image_size=16, epochs=1, batch_size=512, ddim_steps=2,
+        drawings_per_class=10, diversity_drawings=10, importance_seeds=1,
     ),
     critics=dict(
         simclr=dict(epochs=1, batch_size=64, batches_per_epoch=15, strength="light"),
