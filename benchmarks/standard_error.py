@@ -28,7 +28,7 @@ from oneshot.store import plan
 from oneshot.store.store import Store
 from oneshot.sweep import definition
 from oneshot.training.loop import Training
-from oneshot.trial import inputs, trial
+from oneshot.trial import inputs, train
 
 COUNTS = (2, 5, 10, 20, 50)
 
@@ -54,7 +54,7 @@ def main() -> None:
     )
     point = next(p for p in made.all_points if p.point_id == row["point_id"])
     given = inputs.load(point, made.store, torch.device("cpu"))
-    family = trial.build(point)
+    family = train.build(point)
     training = Training.from_bytes(
         made.store.unseal(f"store/trainings/{point.train_id}/training.pt")
     )

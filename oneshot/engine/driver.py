@@ -562,7 +562,7 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         slots = self.slots()
         look = slots / LOOKS_A_SECOND if self.job.store.local("") is None else 0.0
         return dataclasses.replace(
-            self.job, look_seconds=look, report_seconds=max(slots / REPORTS_A_SECOND, 1.0)
+            self.job, stop_poll_seconds=look, report_seconds=max(slots / REPORTS_A_SECOND, 1.0)
         )
 
     def begin(self, name: str, points: Sequence[Point]) -> None:
@@ -614,7 +614,9 @@ class LocalEngine(Engine):
         inputs.prepare(point, self.job.store, torch.device(default_device()), self.phase)
 
     def run(self, trials: Sequence[Sequence[Point]], attempt: int = 0) -> None:
-        job = dataclasses.replace(self.job, device=default_device(), asked=self.driver.stop.asked)
+        job = dataclasses.replace(
+            self.job, device=default_device(), stop_requested_here=self.driver.stop.asked
+        )
         for group in trials:
             if self.driver.stop.asked():
                 return

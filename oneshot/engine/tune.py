@@ -346,7 +346,7 @@ def _turn(config: dict[str, Any], refs: list[Any], job: Job, body: Body) -> None
     for index in config["trials"]:
         began, points = time.monotonic(), list[Point]()
         try:
-            if job.stop_asked() or (
+            if job.stop_requested() or (
                 index != config["trials"][0] and began - start > config["longest"]
             ):
                 break  # the driver gives what was not begun to another turn
