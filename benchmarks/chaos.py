@@ -657,10 +657,7 @@ def campaign(rounds: int, seed: int, engines: list[str], keep: Path | None = Non
 
     from oneshot import cli  # noqa: F401, RUF100
     from oneshot.engine import driver as runner  # noqa: F401, RUF100
-    from oneshot.trial.trial import (
-        inputs,  # noqa: F401, RUF100
-        trial,  # noqa: F401, RUF100
-    )
+    from oneshot.trial import inputs, trial  # noqa: F401, RUF100
 
     torch.set_num_threads(1)
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from oneshot.critics.encoder import embed_all
 from oneshot.metrics import diversity, recognizability
 from oneshot.scoring import sample
+from oneshot.scoring.plane import Critics
 from oneshot.store import plan
 from oneshot.store.store import Store
 from oneshot.sweep import definition
@@ -73,7 +74,7 @@ def main() -> None:
 
 
 def table(
-    images: np.ndarray, exemplars: np.ndarray, critics: inputs.Critics, most: int, repeats: int
+    images: np.ndarray, exemplars: np.ndarray, critics: Critics, most: int, repeats: int
 ) -> list[dict[str, float]]:
     """Standard error and bias of both metrics for each number of drawings a class."""
     classes = len(exemplars)

@@ -35,7 +35,7 @@ from oneshot.store.lease import Lease
 from oneshot.store.plan import Plan, critic_text, trial_work
 from oneshot.store.store import Unavailable, Unwritable
 from oneshot.sweep.expansion import STACK_ON_CPU, STACK_ON_GPU, Point
-from oneshot.trial import inputs, trial
+from oneshot.trial import inputs, prepare, trial
 from oneshot.trial.trial import Job
 
 ROUNDS = 3  # how often a point is tried whose worker dies
@@ -523,7 +523,7 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
             for p in points
         }
         for point in distinct.values():
-            if inputs.images_beside(point) or inputs.missing(point, self.job.store):
+            if inputs.images_beside(point) or prepare.missing(point, self.job.store):
                 self.state.phase = "preparing critics" if point.scored else "preparing images"
                 self._prepare(point)
         self.state.phase = ""
@@ -611,7 +611,7 @@ class LocalEngine(Engine):
         return None
 
     def _prepare(self, point: Point) -> None:
-        inputs.prepare(point, self.job.store, torch.device(default_device()), self.phase)
+        prepare.prepare(point, self.job.store, torch.device(default_device()), self.phase)
 
     def run(self, trials: Sequence[Sequence[Point]], attempt: int = 0) -> None:
         job = dataclasses.replace(

@@ -54,7 +54,7 @@ from oneshot.store.plan import trial_work
 from oneshot.store.store import Unavailable, Unwritable
 from oneshot.sweep.expansion import Point
 from oneshot.training.loop import Tick
-from oneshot.trial import inputs, trial
+from oneshot.trial import prepare, trial
 from oneshot.trial.trial import Job
 
 Body = Callable[[Sequence[Point], Job, Tick], dict[str, str]]
@@ -290,7 +290,7 @@ def _prepare_remotely(point: Point, job: Job, key: str, cpus: int) -> None:
             job.store.write(key, json.dumps(what).encode())
 
     report("inputs", 0, 0, {})  # a sign that the task has found its room
-    inputs.prepare(point, job.store, torch.device(default_device()), report)
+    prepare.prepare(point, job.store, torch.device(default_device()), report)
 
 
 class _Ended(BaseException):
