@@ -47,7 +47,7 @@ def trivial(
     """A made-up record for each point, committed as a trial commits its own."""
     from oneshot.store import records as rows
     from oneshot.store.tables import COST, COUNTS, METRICS
-    from oneshot.trial import trial
+    from oneshot.trial.provenance import row_of
 
     made = dict.fromkeys([*METRICS, *COST], 1.0) | dict.fromkeys(COUNTS, 1)
     for point in points:
@@ -56,7 +56,7 @@ def trivial(
             job.store,
             job.sweep,
             rows.Record(
-                trial._row(point, "done", job) | made, classes, {"epoch": [0], "train_loss": [1.0]}
+                row_of(point, "done", job) | made, classes, {"epoch": [0], "train_loss": [1.0]}
             ),
         )
     return {p.point_id: "done" for p in points}

@@ -24,11 +24,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from oneshot.critics.encoder import embed_all
 from oneshot.metrics import diversity, recognizability
 from oneshot.scoring import sample
+from oneshot.scoring.plane import Critics
 from oneshot.store import plan
 from oneshot.store.store import Store
 from oneshot.sweep.files import load_sweep
 from oneshot.training.loop import Training
-from oneshot.trial import inputs, trial
+from oneshot.trial import inputs, train
 
 COUNTS = (2, 5, 10, 20, 50)
 
@@ -54,7 +55,7 @@ def main() -> None:
     )
     point = next(p for p in made.all_points if p.point_id == row["point_id"])
     given = inputs.load(point, made.store, torch.device("cpu"))
-    family = trial.build(point)
+    family = train.build(point)
     training = Training.from_bytes(
         made.store.unseal(f"store/trainings/{point.train_id}/training.pt")
     )
@@ -73,7 +74,7 @@ def main() -> None:
 
 
 def table(
-    images: np.ndarray, exemplars: np.ndarray, critics: inputs.Critics, most: int, repeats: int
+    images: np.ndarray, exemplars: np.ndarray, critics: Critics, most: int, repeats: int
 ) -> list[dict[str, float]]:
     """Standard error and bias of both metrics for each number of drawings a class."""
     classes = len(exemplars)

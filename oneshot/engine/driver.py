@@ -36,7 +36,7 @@ from oneshot.store.plan import Plan, critic_text, trial_work
 from oneshot.store.store import Unavailable, Unwritable
 from oneshot.sweep.grouping import STACK_ON_CPU, STACK_ON_GPU
 from oneshot.sweep.point import Point
-from oneshot.trial import inputs, trial
+from oneshot.trial import inputs, prepare, trial
 from oneshot.trial.trial import Job
 from oneshot.types import Status
 
@@ -531,7 +531,7 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
             for p in points
         }
         for point in distinct.values():
-            if inputs.images_beside(point) or inputs.missing(point, self.job.store):
+            if inputs.images_beside(point) or prepare.missing(point, self.job.store):
                 self.state.phase = "preparing critics" if point.scored else "preparing images"
                 self._prepare(point)
         self.state.phase = ""
@@ -570,7 +570,7 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         slots = self.slots()
         look = slots / LOOKS_A_SECOND if self.job.store.local("") is None else 0.0
         return dataclasses.replace(
-            self.job, look_seconds=look, report_seconds=max(slots / REPORTS_A_SECOND, 1.0)
+            self.job, stop_poll_seconds=look, report_seconds=max(slots / REPORTS_A_SECOND, 1.0)
         )
 
     def begin(self, name: str, points: Sequence[Point]) -> None:
@@ -619,10 +619,12 @@ class LocalEngine(Engine):
         return None
 
     def _prepare(self, point: Point) -> None:
-        inputs.prepare(point, self.job.store, torch.device(default_device()), self.phase)
+        prepare.prepare(point, self.job.store, torch.device(default_device()), self.phase)
 
     def run(self, trials: Sequence[Sequence[Point]], attempt: int = 0) -> None:
-        job = dataclasses.replace(self.job, device=default_device(), asked=self.driver.stop.asked)
+        job = dataclasses.replace(
+            self.job, device=default_device(), stop_requested_here=self.driver.stop.asked
+        )
         for group in trials:
             if self.driver.stop.asked():
                 return

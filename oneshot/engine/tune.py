@@ -54,7 +54,7 @@ from oneshot.store.plan import trial_work
 from oneshot.store.store import Unavailable, Unwritable
 from oneshot.sweep.point import Point
 from oneshot.training.loop import Tick
-from oneshot.trial import inputs, trial
+from oneshot.trial import prepare, trial
 from oneshot.trial.trial import Job
 from oneshot.types import Status
 
@@ -291,7 +291,7 @@ def _prepare_remotely(point: Point, job: Job, key: str, cpus: int) -> None:
             job.store.write(key, json.dumps(what).encode())
 
     report("inputs", 0, 0, {})  # a sign that the task has found its room
-    inputs.prepare(point, job.store, torch.device(default_device()), report)
+    prepare.prepare(point, job.store, torch.device(default_device()), report)
 
 
 class _Ended(BaseException):
@@ -347,7 +347,7 @@ def _turn(config: dict[str, Any], refs: list[Any], job: Job, body: Body) -> None
     for index in config["trials"]:
         began, points = time.monotonic(), list[Point]()
         try:
-            if job.stop_asked() or (
+            if job.stop_requested() or (
                 index != config["trials"][0] and began - start > config["longest"]
             ):
                 break  # the driver gives what was not begun to another turn

@@ -135,7 +135,7 @@ def _followed(work: Callable[[], Any], job: Job, key: str, report: Tick) -> Exce
     thread.start()
     while thread.is_alive():
         # the more groups look, the less often each does
-        thread.join(max(LOOK_SECONDS, job.report_seconds, job.look_seconds))
+        thread.join(max(LOOK_SECONDS, job.report_seconds, job.stop_poll_seconds))
         with contextlib.suppress(OSError, ValueError, TypeError):
             text = job.store.read(key).decode()
             if text != shown:

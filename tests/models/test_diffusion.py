@@ -25,7 +25,6 @@ from oneshot.sweep import Sweep, SweepError, grid
 from oneshot.sweep.expansion import expand
 from oneshot.training.batches import PairMaterial, gather
 from oneshot.training.loop import Checkpoint, Stopped, Training, fit
-from oneshot.trial import trial
 
 CPU = torch.device("cpu")
 
@@ -403,7 +402,7 @@ def gammas(tmp_path_factory: pytest.TempPathFactory, finished: Path) -> Path:
         return fit(models, one_batch, *rest, **more)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trial, "fit", counted)
+        patch.setattr("oneshot.trial.train.fit", counted)
         done = small.main("gammas.py", "--local", "--results", "results", cwd=folder)
     assert done.returncode == 0 and "to be trained" not in done.stderr, done.stderr
     (folder / "fits.txt").write_text("\n".join(map(str, fits)))

@@ -37,8 +37,10 @@ from oneshot.scoring.importance import explain
 from oneshot.scoring.importance_maps import Maps
 from oneshot.store.store import Store
 from oneshot.training.loop import Diverged, Stopped, unwatched, watch
-from oneshot.trial import trial
+from oneshot.trial.grade import grade_importance
 from oneshot.trial.inputs import Inputs
+from oneshot.trial.job import Job
+from oneshot.trial.train import Trained
 from oneshot.types import DataSet
 
 CPU = torch.device("cpu")
@@ -268,15 +270,15 @@ def test_a_trial_stores_maps_and_keeps_their_table(tmp_path: Path) -> None:
     point: Any = SimpleNamespace(
         point_id="abcd", settings={"importance_seeds": 3, "weights": "best"}, config=dict
     )
-    job = trial.Job(Store(tmp_path), "made")
-    trained = trial.Trained(family, training)
-    table = trial._importance(point, Inputs(data, exemplars, None, None), trained, job, unwatched)
+    job = Job(Store(tmp_path), "made")
+    trained = Trained(family, training)
+    table = grade_importance(point, Inputs(data, exemplars, None, None), trained, job, unwatched)
     kept = maps.from_bytes((tmp_path / "store" / "importance" / "abcd.npz").read_bytes())
     assert table["class_name"] == ["d", "e", "f"] and table["sparsity"] == pytest.approx(
         sparsity(kept.maps).tolist(), abs=1e-3
     )
     with pytest.raises(Stopped):
-        trial._importance(
+        grade_importance(
             point, Inputs(data, exemplars, None, None), trained, job, watch(unwatched, lambda: True)
         )
 

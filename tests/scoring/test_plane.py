@@ -20,7 +20,8 @@ from oneshot.metrics import generalization
 from oneshot.scoring.plane import Critics, Grades, Human, grade
 from oneshot.store.store import Store
 from oneshot.sweep.point import CriticSpec
-from oneshot.trial import inputs
+from oneshot.trial.exemplars import choose_exemplars
+from oneshot.trial.prepare import read_or_make_critic
 from oneshot.types import DataSet, Drawings
 
 CPU = torch.device("cpu")
@@ -256,8 +257,8 @@ def test_exemplars_are_the_medoid_the_first_or_one_by_seed(critics: Critics) -> 
     nearest = [
         int(np.linalg.norm(f - f.mean(0), axis=1).argmin()) + 6 * c for c, f in enumerate(features)
     ]
-    assert inputs.choose_exemplars(given, "medoid", critics.simclr, 0, CPU).tolist() == nearest
-    assert inputs.choose_exemplars(given, "first", critics.simclr, 0, CPU).tolist() == [
+    assert choose_exemplars(given, "medoid", critics.simclr, 0, CPU).tolist() == nearest
+    assert choose_exemplars(given, "first", critics.simclr, 0, CPU).tolist() == [
         0,
         6,
         12,
@@ -265,7 +266,7 @@ def test_exemplars_are_the_medoid_the_first_or_one_by_seed(critics: Critics) -> 
         24,
     ]
     one, same, other = (
-        inputs.choose_exemplars(given, "random", critics.simclr, s, CPU) for s in (1, 1, 2)
+        choose_exemplars(given, "random", critics.simclr, s, CPU) for s in (1, 1, 2)
     )
     assert (
         np.array_equal(one, same)
@@ -276,7 +277,7 @@ def test_exemplars_are_the_medoid_the_first_or_one_by_seed(critics: Critics) -> 
 
 def imported(path: Path, store: Store) -> Any:
     spec = CriticSpec("simclr", dict(weights=str(path)), 0, "abc")
-    return inputs._critic(spec, lambda: data(50), lambda: None, store, CPU, lambda *_: None)
+    return read_or_make_critic(spec, lambda: data(50), lambda: None, store, CPU, lambda *_: None)
 
 
 def test_published_weights_are_imported_once_and_their_quality_noted(tmp_path: Path) -> None:

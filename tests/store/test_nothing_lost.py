@@ -31,8 +31,10 @@ from oneshot.store.store import DamagedFile, Store, Unavailable, sealed, unseale
 from oneshot.sweep import definition
 from oneshot.sweep.files import load_sweep
 from oneshot.sweep.point import Point
-from oneshot.training.loop import Checkpoint, Training
+from oneshot.training.loop import Checkpoint, Training, unwatched
 from oneshot.trial import trial
+from oneshot.trial.draw import draw
+from oneshot.trial.train import Trained
 from oneshot.types import Drawings
 
 
@@ -486,7 +488,7 @@ def test_damaged_drawings_are_drawn_again(
             return _drawings()
 
     given = type("Given", (), {"data": None, "exemplars": None})()
-    trained = trial.Trained(Family(), None)
+    trained = Trained(Family(), None)
     for damage in (
         b"",
         b"PK\x03\x04 not really",
@@ -496,9 +498,9 @@ def test_damaged_drawings_are_drawn_again(
         here.store.write(key, damage)
         with pytest.warns(UserWarning, match="drawn again"):
             assert _same_drawings(
-                sample.to_bytes(trial._draw(point, given, trained, here, trial.unwatched).drawings)
+                sample.to_bytes(draw(point, given, trained, here, unwatched).drawings)
             )
-        assert trial._draw(point, given, trained, here, trial.unwatched).seconds == 0.0
+        assert draw(point, given, trained, here, unwatched).seconds == 0.0
     assert (
         len(drawn) == 4
         and len(
@@ -545,10 +547,10 @@ def test_a_trial_in_this_process_hears_the_driver_without_the_store(
 
     monkeypatch.setattr(Store, "exists", silent)
     asked: list[bool] = []
-    here = job(tmp_path, asked=lambda: bool(asked))
-    assert not here.stop_asked()
+    here = job(tmp_path, stop_requested_here=lambda: bool(asked))
+    assert not here.stop_requested()
     asked.append(True)
-    assert here.stop_asked()
+    assert here.stop_requested()
 
 
 def test_one_stumble_of_a_network_folder_is_no_trouble(

@@ -34,7 +34,8 @@ from oneshot.store.store import DamagedFile, Store
 from oneshot.sweep.expansion import expand
 from oneshot.sweep.files import load_sweep
 from oneshot.sweep.point import CriticSpec
-from oneshot.trial import inputs
+from oneshot.trial.inputs import read_critic
+from oneshot.trial.prepare import prepare
 
 BODY = bytes(range(256)) * 4000  # a megabyte
 
@@ -276,7 +277,7 @@ def test_a_critic_of_the_node_has_the_stored_weights_and_no_copy_of_them(
     buffer = io.BytesIO()
     torch.save(made.state_dict(), buffer)
     store.seal(spec.weights_key, buffer.getvalue())
-    critic = inputs._read_critic(spec, 28, store, torch.device("cpu"))
+    critic = read_critic(spec, 28, store, torch.device("cpu"))
     assert not critic.training and {t.dtype for t in critic.parameters()} == {torch.float32}
     for (name, mine), theirs in zip(critic.state_dict().items(), made.state_dict().values()):
         assert torch.equal(mine, theirs) and mine.stride() == theirs.stride(), name
@@ -326,7 +327,7 @@ def test_data_and_critics_are_loaded_once_a_node_and_mapped_by_its_trials(
     (notes := tmp_path / "notes").mkdir()
     file = small.write_sweep(tmp_path, epochs=1)
     file.write_text(file.read_text().replace("[0.0, 1.0, 2.0]", str([i / 10 for i in range(20)])))
-    inputs.prepare(expand(load_sweep(file))[0], Store(tmp_path / "results"), torch.device("cpu"))
+    prepare(expand(load_sweep(file))[0], Store(tmp_path / "results"), torch.device("cpu"))
     (notes / "faults.json").write_text(json.dumps([{"where": {"epochs": 1}, "do": "wait"}]))
     seen: dict[int, dict[str, Counter[str]]] = {}
     with clusters.cluster(notes, nodes=2, slots=4) as nodes:

@@ -24,7 +24,7 @@ from oneshot.training.batches import PairMaterial
 from oneshot.training.loop import Checkpoint, Diverged, Stopped, Training, fit, noise
 from oneshot.training.optimizer import Moves, Plateau
 from oneshot.training.stack import Stack, by_vmap
-from oneshot.trial import trial
+from oneshot.trial import train as steps
 
 SIZE = 20
 CPU = torch.device("cpu")
@@ -447,12 +447,12 @@ def test_a_stack_that_raises_trains_as_halves_and_a_point_that_raises_ends_alone
     class Family:
         trained = True
 
-    monkeypatch.setattr(trial, "_fit", fit_at_most_two)
-    monkeypatch.setattr(trial, "build", lambda point: Family())
-    monkeypatch.setattr(trial, "_stored", lambda point, job: None)
-    monkeypatch.setattr(trial, "_most_in_memory", lambda family, job: 10)
+    monkeypatch.setattr(steps, "fit_stack", fit_at_most_two)
+    monkeypatch.setattr(steps, "build", lambda point: Family())
+    monkeypatch.setattr(steps, "stored_training", lambda point, job: None)
+    monkeypatch.setattr(steps.machine, "most_in_memory", lambda family, job: 10)
     points: Any = [Name(str(k)) for k in range(7)]
-    found = trial._train(points, None, None, None)  # type: ignore[arg-type]
+    found = steps.train(points, None, None, None)  # type: ignore[arg-type]
     assert list(found) == [str(k) for k in range(7)] and trained == [1, 2, 2, 1]
     assert [k for k, v in found.items() if isinstance(v, RuntimeError)] == ["5"]
 
@@ -476,12 +476,12 @@ def test_a_stack_that_raises_while_it_is_stored_does_not_train_again_what_was_st
     class Name:
         train_id: str
 
-    monkeypatch.setattr(trial, "_fit", fit_and_fail_once)
-    monkeypatch.setattr(trial, "build", lambda point: model())
-    monkeypatch.setattr(trial, "_stored", lambda point, job: stored.get(point.train_id))
-    monkeypatch.setattr(trial, "_most_in_memory", lambda family, job: 10)
+    monkeypatch.setattr(steps, "fit_stack", fit_and_fail_once)
+    monkeypatch.setattr(steps, "build", lambda point: model())
+    monkeypatch.setattr(steps, "stored_training", lambda point, job: stored.get(point.train_id))
+    monkeypatch.setattr(steps.machine, "most_in_memory", lambda family, job: 10)
     points: Any = [Name(n) for n in "abcd"]
-    found = trial._train(points, None, None, None)  # type: ignore[arg-type]
+    found = steps.train(points, None, None, None)  # type: ignore[arg-type]
     assert trained == [["a", "b", "c", "d"], ["b"], ["c", "d"]] and set(found) == set("abcd")
 
 

@@ -1,0 +1,217 @@
+"""The second step of a trial: a trained family for each training, stored before or trained now."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from oneshot import rng
+from oneshot.contracts import TrainedFamily
+from oneshot.nn import data_parallel
+from oneshot.store.store import DamagedFile, Unavailable
+from oneshot.sweep.expansion import Point
+from oneshot.training.batches import gather
+from oneshot.training.loop import Checkpoint, Diverged, Stopped, Tick, Training, fit
+from oneshot.trial import machine
+from oneshot.trial.failure import traceback_text
+from oneshot.trial.inputs import Inputs
+from oneshot.trial.job import Job
+
+
+@dataclass
+class Trained:
+    """A family ready to draw, and what it cost.
+
+    Attributes:
+        family: a TrainedFamily, or a ReferenceFamily, which learns nothing.
+        training: weights and curve; None of a reference.
+    """
+
+    family: Any
+    training: Training | None
+
+    @property
+    def parameters(self) -> int:
+        """How many parameters the family trained; 0 of a reference."""
+        return sum(p.numel() for p in self.family.parameters()) if self.training else 0
+
+
+Outcomes = dict[str, Trained | BaseException]  # by train_id
+Member = tuple[Point, TrainedFamily]  # of a stack: a point, and its family before the training
+
+
+def train(points: Sequence[Point], given: Inputs, job: Job, report: Tick) -> Outcomes:
+    """The stored training of each point, or a new one, continued from its checkpoint.
+
+    New trainings are one stack, or as many stacks as the memory of the device asks for. A stack
+    that raises is trained again as two halves, one after the other, each from what is stored of
+    it. So a stack that is too large for the device shrinks, and a point that raises ends alone.
+
+    Args:
+        points: one of each training; they share inputs and train-stage shapes.
+        given: the inputs of the points.
+        job: store and device.
+        report: is told ("epoch", epoch, epochs, loss=...) after each epoch.
+
+    Returns:
+        By train_id: the trained family, or what its training raised.
+
+    Raises:
+        Stopped: the run was asked to stop; checkpoints are written.
+        Unavailable: the results cannot be reached.
+    """
+    outcomes, untrained = _resolve(points, job)
+    peers = data_parallel.current_group()
+    if peers.size > 1:  # the other workers wait for this word; what raises here ends the group
+        new = fit_stack(untrained, given, job, report) if peers.broadcast_flag(bool(untrained)) else {}
+        return outcomes | new
+    stacks = [untrained] if untrained else []
+    while stacks:
+        stack = stacks.pop()
+        most = machine.most_in_memory(stack[0][1], job)
+        if len(stack) > most:
+            stacks.append(stack[most:])
+            stack = stack[:most]
+        try:
+            outcomes |= fit_stack(stack, given, job, report)
+            continue
+        except (Stopped, Unavailable):
+            raise
+        except (Exception, SystemExit) as error:
+            if len(stack) == 1:
+                error.add_note(traceback_text(error))
+                # the frames of a traceback hold the tensors
+                outcomes[stack[0][0].train_id] = error.with_traceback(None)
+                continue
+        torch.cuda.empty_cache()  # outside the handler, whose traceback holds the tensors
+        half = len(stack) // 2
+        for part in (stack[half:], stack[:half]):  # the first half is next
+            stored, untrained = _resolve([point for point, _ in part], job)
+            outcomes |= stored
+            stacks += [untrained] if untrained else []
+    return outcomes
+
+
+def _resolve(points: Sequence[Point], job: Job) -> tuple[Outcomes, list[Member]]:
+    """References and stored trainings as outcomes; fresh families of points to be trained."""
+    outcomes: Outcomes = {}
+    untrained: list[Member] = []
+    for point in points:
+        family = build(point)
+        if not family.trained:
+            outcomes[point.train_id] = Trained(family, None)
+        elif (training := stored_training(point, job)) is not None:
+            outcomes[point.train_id] = Trained(family, training)
+        else:
+            untrained.append((point, family))
+    return outcomes, untrained
+
+
+def fit_stack(members: Sequence[Member], given: Inputs, job: Job, report: Tick) -> Outcomes:
+    """Train these families as one stack, and store each of the trainings.
+
+    Args:
+        members: points and their fresh families, all of one shape.
+        given: the inputs of the points.
+        job: store and device.
+        report: is told ("epoch", epoch, epochs, loss=...) after each epoch.
+
+    Returns:
+        By train_id: the trained family, or the Diverged of a training whose loss is not finite.
+        Nothing in workers that only help the first one of their group.
+
+    Raises:
+        Stopped: the run was asked to stop; checkpoints are written.
+    """
+    device, first = torch.device(job.device), data_parallel.current_group().rank == 0
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    points, families = [p for p, _ in members], [f for _, f in members]
+    greys = given.greys(families[0].config)
+    checkpoints = [
+        Checkpoint(
+            job.store,
+            f"store/trainings/{point.train_id}/checkpoint.pt",
+            job.checkpoint_seconds,
+            writes=first,
+            finished=training_key(point),
+        )
+        for point in points
+    ]
+    trainings = fit(
+        families,
+        gather(families[0], given.data, given.exemplars, device, greys),
+        points[0].seed,
+        checkpoints,
+        lambda epoch, epochs, row: report(
+            "epoch", epoch, epochs, loss=row.get("train_loss", math.nan)
+        ),
+        job.stop_requested,
+        accelerated=device.type == "cuda",
+    )
+    outcomes: Outcomes = {}
+    if not first:
+        return outcomes
+    for point, family, checkpoint, training in zip(points, families, checkpoints, trainings):
+        if isinstance(training, Diverged):
+            outcomes[point.train_id] = training
+        else:
+            job.store.seal(training_key(point), training.to_bytes(weights_only=True))
+            outcomes[point.train_id] = Trained(family, training)
+        job.store.delete(checkpoint.key)
+    return outcomes
+
+
+def build(point: Point) -> Any:
+    """The family object of a point, untrained; its initial weights depend on the seed alone."""
+    module = importlib.import_module(f"oneshot.models.{point.model}")
+    config = module.Config(**point.config())
+    if not module.FAMILY.trained:
+        return module.FAMILY(config)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(rng.key(point.seed, "weights"))
+        return module.FAMILY(config, point.settings["image_size"])
+
+
+def training_key(point: Point) -> str:
+    """Where the store keeps the finished training of a point."""
+    return f"store/trainings/{point.train_id}/training.pt"
+
+
+def stored_training(point: Point, job: Job) -> Training | None:
+    """The finished training of a point.
+
+    Args:
+        point: whose training.
+        job: its store.
+
+    Returns:
+        The training; None if there is none, or a damaged one, which is set aside.
+    """
+    key = training_key(point)
+    try:
+        return Training.from_bytes(job.store.unseal(key), job.store.path(key))
+    except FileNotFoundError:
+        return None
+    except DamagedFile:
+        job.store.set_aside(key)
+        return None
+
+
+def load_weights(point: Point, trained: Trained, device: torch.device) -> None:
+    """Put the weights and settings that a point draws with into the family of its training.
+
+    Args:
+        point: its setting `weights` is "best" or "end"; sample and score settings are its own.
+        trained: the family, which was built for the first point of its training.
+        device: where the family goes.
+    """
+    assert trained.training is not None
+    family = trained.family
+    family.config = type(family.config)(**point.config())
+    family.to(device).load_state_dict(getattr(trained.training, point.settings["weights"]))
