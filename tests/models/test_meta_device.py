@@ -6,7 +6,6 @@ of a round needs, proved without a GPU.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -14,36 +13,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from families import SIZE, TRAINED, build
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from oneshot.contracts import ExplainedFamily, SetFamily, Sets, TrainedFamily
-from oneshot.sweep import settings
 from oneshot.training.batches import Item, Material, PairMaterial, SetMaterial
 from oneshot.training.stack import Stack
 
 META = torch.device("meta")
-SIZE, BATCH = 20, 4
-
-
-def families() -> list[str]:
-    """The tiny variants of all families that learn, as "family:variant"."""
-    found = []
-    for family in settings.names("models"):
-        if importlib.import_module(f"oneshot.models.{family}").FAMILY.trained:
-            variants = settings.head("models", family).variants
-            found += [f"{family}:{name}" for name in variants if name.startswith("tiny")]
-    return found
-
-
-def build(family: str) -> Any:
-    """A model of "family:variant" without values."""
-    name, _, variant = family.partition(":")
-    module = importlib.import_module(f"oneshot.models.{name}")
-    with META:
-        return module.FAMILY(module.Config(**module.VARIANTS[variant]), SIZE)
+BATCH = 4
 
 
 class NoMixing(TorchDispatchMode):
@@ -100,10 +81,10 @@ def material(model: TrainedFamily) -> tuple[Material, Item]:
 
 
 @pytest.mark.parametrize("count", [1, 3], ids=["alone", "stacked"])
-@pytest.mark.parametrize("family", families())
+@pytest.mark.parametrize("family", TRAINED)
 def test_a_round_and_an_evaluation_read_no_value(family: str, count: int) -> None:
     """Batches from images, losses, gradients, optimiser and schedule, for all players."""
-    models = [build(family) for _ in range(count)]
+    models = [build(family, device=META) for _ in range(count)]
     if count > 1 and models[0].cannot_stack:
         return
     stack = Stack(models, META)
@@ -122,9 +103,9 @@ def test_a_round_and_an_evaluation_read_no_value(family: str, count: int) -> Non
     assert rates.shape == alive.shape == (count,)
 
 
-@pytest.mark.parametrize("family", families())
+@pytest.mark.parametrize("family", TRAINED)
 def test_a_drawing_reads_no_value(family: str) -> None:
-    model = build(family).eval()
+    model = build(family, device=META).eval()
     exemplars = torch.zeros(BATCH, 1, SIZE, SIZE, device=META)
     noise = torch.zeros(BATCH, *model.drawing_noise_shape, device=META)
     with device_alone():

@@ -1,0 +1,135 @@
+"""What a training step costs, counted from a forward pass on the meta device, for every family.
+
+A tensor of the meta device has a shape and no values, so that the largest model is counted in
+memory for none, within a second or two.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+from torch.utils.flop_counter import flop_registry
+
+from oneshot.contracts import Pairs, Sets, TrainedFamily
+from oneshot.store import costs
+from oneshot.store.costs import Cost, Shape
+from oneshot.training.stack import Stack
+
+META = torch.device("meta")
+# Each product y = w x has two more in its backward pass: dw = dy x and dx = w dy.
+WITH_BACKWARD = 3
+
+
+class Tally(TorchDispatchMode):
+    """Counts the multiply-adds of what runs within it, and the bytes that stay of it.
+
+    Args:
+        before: tensors that were there before, whose bytes do not count.
+    """
+
+    def __init__(self, before: Iterable[Tensor]):
+        super().__init__()
+        self.products = 0.0
+        self._before = {StorageWeakRef(t.untyped_storage()).cdata for t in before}
+        self._storages: dict[int, tuple[StorageWeakRef, int]] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        operations = flop_registry.get(func._overloadpacket)
+        if operations is not None:
+            # a multiplication and an addition are two operations
+            products = operations(*args, **(kwargs or {}), out_val=result) / 2
+            self.products += products * (WITH_BACKWARD if torch.is_grad_enabled() else 1)
+        for tensor in tree_iter(result):
+            if isinstance(tensor, Tensor):
+                storage = tensor.untyped_storage()
+                weak = StorageWeakRef(storage)
+                if weak.cdata not in self._before:
+                    self._storages[weak.cdata] = weak, storage.nbytes()
+        return result
+
+    def kept(self) -> int:
+        """Bytes of the tensors made here that are still there."""
+        return sum(size for weak, size in self._storages.values() if not weak.expired())
+
+
+def count(model: TrainedFamily, channels: int = 1, device: torch.device = META) -> Cost:
+    """The cost of a training step of this model, by one forward pass of each player.
+
+    Args:
+        model: on any device, which it leaves if that is another.
+        channels: of its images.
+        device: where to compute; any gives the same counts.
+    """
+    return count_stack(Stack([model], device), channels)
+
+
+def count_stack(stack: Stack, channels: int = 1) -> Cost:
+    """The cost of a training step of all models of a stack, as of `count`.
+
+    Args:
+        stack: on any device.
+        channels: of its images.
+    """
+    model, device = stack.template, stack.sides[0].flat.device
+    config, side = model.config, model.image_size
+    images = config.set_size if model.trains_on is Sets else 1
+    shape = (config.batch_size, images, channels, side, side)
+    batch = torch.zeros(shape, device=device)
+    items = Sets(batch) if model.trains_on is Sets else Pairs(batch[:, 0], batch[:, 0])
+    noise = torch.zeros(config.batch_size, *model.noise_shape, device=device)
+    hyper = {name: torch.ones(stack.size, device=device) for name in model.hyper(0)}
+    weights = [*(player.flat for player in stack.sides), *stack.buffers.values()]
+    before = [*weights, *model.parameters(), *model.buffers(), batch, noise, *hyper.values()]
+    model.train()
+    products = kept = 0.0
+    for turn, player in enumerate(stack.sides):
+        with Tally(before) as tally:
+            losses = stack.losses_of(turn, items, noise, hyper)
+            kept = max(kept, tally.kept())
+            del losses
+        products += tally.products / player.player.every
+    parameters = sum(p.numel() for p in model.parameters())
+    return Cost(products / (config.batch_size * images), kept, parameters)
+
+
+def of_shape(shape: Shape) -> Cost:
+    """The cost of a shape, counted unless it has been.
+
+    Args:
+        shape: of a model.
+    """
+    if (cost := costs.load(shape)) is None:
+        module = importlib.import_module(f"oneshot.models.{shape.family}")
+        with META:
+            model = module.FAMILY(module.Config(**dict(shape.settings)), shape.image_size)
+        cost = count(model, shape.channels)
+        costs.save(shape, cost)
+    return cost
+
+
+def count_all(shapes: Iterable[Shape], seconds: float) -> None:
+    """Count these shapes, unless they have been.
+
+    Args:
+        shapes: of models.
+        seconds: of a processor, after which no other is begun.
+    """
+    begun = time.process_time()
+    for shape in shapes:
+        # settings that make no model fail where it is trained, and are told there
+        with contextlib.suppress(Exception):
+            of_shape(shape)
+        if time.process_time() - begun > seconds:
+            break
