@@ -98,11 +98,11 @@ def _is_number(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of a training step of one model.
+    """The cost of a training step, for each model of a stack.
 
     Args:
         products: multiply-adds of one training image, forward and backward, all players.
-        kept: bytes that a step keeps for its backward pass, for the whole batch.
+        kept: bytes that a step keeps for its backward pass, of the whole batch.
         parameters: numbers that the model learns.
     """
 

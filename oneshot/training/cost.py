@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import flop_registry
 
-from oneshot.contracts import Pairs, Sets, TrainedFamily
+from oneshot.contracts import Pairs, Sets
 from oneshot.store import costs
 from oneshot.store.costs import Cost, Shape
 from oneshot.training.stack import Stack
@@ -64,29 +64,17 @@ class Tally(TorchDispatchMode):
         return sum(size for weak, size in self._storages.values() if not weak.expired())
 
 
-def count(model: TrainedFamily, channels: int = 1, device: torch.device = META) -> Cost:
-    """The cost of a training step of this model, by one forward pass of each player.
+def count(stack: Stack, channels: int = 1) -> Cost:
+    """The cost of a training step of each model of a stack, by one forward pass of each player.
 
     Args:
-        model: on any device, which it leaves if that is another.
-        channels: of its images.
-        device: where to compute; any gives the same counts.
-    """
-    return count_stack(Stack([model], device), channels)
-
-
-def count_stack(stack: Stack, channels: int = 1) -> Cost:
-    """The cost of a training step of all models of a stack, as of `count`.
-
-    Args:
-        stack: on any device.
+        stack: on any device, which makes no difference to what is counted.
         channels: of its images.
     """
     model, device = stack.template, stack.sides[0].flat.device
     config, side = model.config, model.image_size
     images = config.set_size if model.trains_on is Sets else 1
-    shape = (config.batch_size, images, channels, side, side)
-    batch = torch.zeros(shape, device=device)
+    batch = torch.zeros(config.batch_size, images, channels, side, side, device=device)
     items = Sets(batch) if model.trains_on is Sets else Pairs(batch[:, 0], batch[:, 0])
     noise = torch.zeros(config.batch_size, *model.noise_shape, device=device)
     hyper = {name: torch.ones(stack.size, device=device) for name in model.hyper(0)}
@@ -101,20 +89,23 @@ def count_stack(stack: Stack, channels: int = 1) -> Cost:
             del losses
         products += tally.products / player.player.every
     parameters = sum(p.numel() for p in model.parameters())
-    return Cost(products / (config.batch_size * images), kept, parameters)
+    products /= stack.size * config.batch_size * images
+    return Cost(products, kept / stack.size, parameters)
 
 
 def of_shape(shape: Shape) -> Cost:
-    """The cost of a shape, counted unless it has been.
+    """The cost of a shape, as of each model of a stack, counted unless it has been.
 
     Args:
         shape: of a model.
     """
     if (cost := costs.load(shape)) is None:
         module = importlib.import_module(f"oneshot.models.{shape.family}")
+        config = module.Config(**dict(shape.settings))
         with META:
-            model = module.FAMILY(module.Config(**dict(shape.settings)), shape.image_size)
-        cost = count(model, shape.channels)
+            models = [module.FAMILY(config, shape.image_size) for _ in range(2)]
+        # a stack keeps more of each model than the model alone; two tell as much as many
+        cost = count(Stack(models[: 1 if models[0].cannot_stack else 2], META), shape.channels)
         costs.save(shape, cost)
     return cost
 

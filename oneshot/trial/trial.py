@@ -42,7 +42,7 @@ from oneshot.store.records import Record
 from oneshot.store.store import DamagedFile, Store, Unavailable, with_checksum
 from oneshot.sweep.expansion import Point, stacks
 from oneshot.training.batches import gather
-from oneshot.training.cost import count, of_shape
+from oneshot.training.cost import of_shape
 from oneshot.training.loop import (
     Checkpoint,
     Diverged,
@@ -262,8 +262,9 @@ def _most_in_memory(point: Point, family: TrainedFamily, job: Job) -> int:
         # its share beside the other trials
         free = 0.6 * _free_memory() / max((os.cpu_count() or 1) // max(job.threads, 1), 1)
     state = 8 * 4.0 * _count(family)  # weights, moments, gradient and copies
-    cost = of_shape(shape) if (shape := Shape.of(point.model, point.settings)) else count(family)
-    return max(int(free / (PEAK * cost.kept + state)), 1)
+    shape = Shape.of(point.model, point.settings)
+    assert shape is not None
+    return max(int(free / (PEAK * of_shape(shape).kept + state)), 1)
 
 
 def _free_memory() -> float:

