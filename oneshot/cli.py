@@ -39,6 +39,7 @@ SOCKET_ERRORS = (
     ConnectionResetError,
 )
 SURE_SECONDS = 10.0  # a driver whose last sign is younger lives: it gives one every five
+COUNTING_SECONDS = 5.0  # after which no other model is counted for an estimate
 LOOKS = "look, and run nothing"  # the group of flags that are no part of a run's command
 EPILOG = """\
 examples:
@@ -338,6 +339,8 @@ def _dispatch(options: argparse.Namespace) -> int:
         return watch.run(lambda: _plan(options), options.sweep, options.watch, options.json)
     made = _plan(options)
     _look_for_data(made, options)
+    if not (options.status or options.list):
+        _count_costs(made)
     if options.check or options.status or options.list:
         view = looks.check if options.check else looks.status if options.status else looks.listing
         tell(view(made, command(options), options.max_stack, options.json))
@@ -384,6 +387,14 @@ def _plan(options: argparse.Namespace) -> Plan:
         cpus,
         rows_only=_looks(options),
     )
+
+
+def _count_costs(made: Plan) -> None:
+    """Count what the models to be trained cost, unless the user's cache has it."""
+    if missing := plan.uncounted(made):
+        from oneshot.training import cost  # imports torch
+
+        cost.count_all(missing, COUNTING_SECONDS)
 
 
 def _assignments(texts: Sequence[str]) -> dict[str, Any]:

@@ -198,22 +198,6 @@ class Config:
         ]
         return [message for broken, message in rules if broken]
 
-    def work(self, images: int, image_size: int) -> float:
-        """Multiply-adds of a training on this many images, forward and backward."""
-        # fits the counts of seven widths within 2 %
-        pixel = 14_900 + 1_615 * self.n_feat + 383 * self.n_feat**2
-        return 3.0 * self.epochs * images * image_size**2 * pixel
-
-    def memory(self, image_size: int) -> float:
-        """Bytes that a training step of one model keeps for its backward pass, roughly."""
-        images = self.batch_size * (self.set_size if self.exemplars > 1 else 1)
-        return (
-            4.0
-            * images
-            * image_size**2
-            * (1_600 + 65 * self.n_feat + (0 if self.conditioning == "stack" else 1_300))
-        )
-
 
 VARIANTS = {
     "tiny": dict(

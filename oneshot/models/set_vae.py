@@ -395,78 +395,24 @@ class Config:
         """Augmented copies of each set in an epoch."""
         return self.set_size - 1 if self.augmented_copies < 0 else self.augmented_copies
 
-    def work(self, images: int, image_size: int) -> float:
-        """Multiply-adds of a training on this many images, forward and backward."""
-        return (
-            3.0
-            * self.epochs
-            * images
-            * (1 + self.copies)
-            * sum(work for work, _ in self._parts(image_size))
-        )
-
-    def memory(self, image_size: int) -> float:
-        """Bytes that a training step of one model keeps for its backward pass, roughly."""
-        kept = (
-            4.0 * self.batch_size * self.set_size * sum(kept for _, kept in self._parts(image_size))
-        )
-        return 0.3 * kept if self.recomputes(image_size) else kept
-
     def recomputes(self, image_size: int) -> bool:
         """Whether a step keeps only the inputs of convolutional stages and computes the rest again:
         where all would be above 3 GB.
         """
         images = self.batch_size * self.set_size
-        return (
-            self.latents != "pyramid"
-            and 4.0 * images * sum(kept for _, kept in self._parts(image_size)) > 3e9
-        )
+        return self.latents != "pyramid" and 4.0 * images * self._numbers(image_size) > 3e9
 
-    def _parts(self, image_size: int) -> list[tuple[float, float]]:
-        """Of each group of layers: multiply-adds, and numbers kept for the backward pass, for one
-        image.
-        """
-        parts = self._pyramid_parts() if self.latents == "pyramid" else self._conv_parts(image_size)
-        mixture = (100.0 * self.channels * image_size**2, 500.0 * image_size**2)
-        return parts if self.pixels == "bernoulli" else [*parts, mixture]
-
-    def _conv_parts(self, image_size: int) -> list[tuple[float, float]]:
-        maps = self._sizes(image_size)
-        widths = [self.channels * 2**i for i in range(self.stages)]
-        # of width^2 side^2
-        down, up = [45.0] + [63.0] * (self.stages - 1), [5.5] + [7.75] * (self.stages - 1)
-        parts = [
-            (n * (w * side) ** 2, 18.0 * w * side**2) for n, w, side in zip(down, widths, maps)
-        ]
-        parts += [
-            (n * (w * side) ** 2, 3.0 * w * side**2)
-            for n, w, side in zip(up, widths[::-1], maps[self.stages :])
-        ]
-        last = maps[self.stages - 1] ** 2
-        positions, taps = (last, 9) if self.latents == "map" else (1, 1)
+    def _numbers(self, image_size: int) -> float:
+        """About how many numbers an image leaves for the backward pass, unless recomputed."""
+        maps, stages = self._sizes(image_size), self.stages
+        widths = [self.channels * 2**i for i in range(stages)]
+        down = sum(18.0 * w * side**2 for w, side in zip(widths, maps))
+        up = sum(3.0 * w * side**2 for w, side in zip(widths[::-1], maps[stages:]))
+        positions = maps[stages - 1] ** 2 if self.latents == "map" else 1
         nets = self.layers * (2 + (2 / self.set_size if self.context == "hierarchical" else 0))
-        flat = 2.0 * last * widths[-1] * self.hidden
-        return [
-            *parts,
-            (
-                flat + positions * nets * self.hidden**2 * (self.blocks * taps + 1),
-                2.0 * positions * nets * self.hidden * (self.blocks + 2),
-            ),
-        ]
-
-    def _pyramid_parts(self) -> list[tuple[float, float]]:
-        groups = [
-            (r, n, 1) for name in ("encoder_layout", "decoder_layout") for r, n in self.layout(name)
-        ]
-        # q, p, residual block and products, of c and z
-        groups += [(r, n, 8) for r, n in self.layout("latent_layout")]
-        return [
-            (
-                n * each * r * r * self.hidden**2 * (1.625 if r > 2 else 0.625),
-                n * each * r * r * 3.5 * self.hidden,
-            )
-            for r, n, each in groups
-        ]
+        levels = 2.0 * positions * nets * self.hidden * (self.blocks + 2)
+        mixture = 0.0 if self.pixels == "bernoulli" else 500.0 * image_size**2
+        return down + up + levels + mixture
 
 
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -103,33 +103,6 @@ class Config:
         "end", "sample", "draw from the last or the best epoch", choices=("end", "best")
     )
 
-    def work(self, images: int, image_size: int) -> float:
-        """Multiply-adds of a training on this many images, forward and backward."""
-        window, canvas = self.glimpse**2, image_size**2
-        posterior = 2 * (
-            (3 * window + self.lstm_size) * self.hidden
-            + self.hidden * self.hidden // 4
-            + self.hidden // 4 * self.z
-        )
-        core = (
-            4 * self.lstm_size * (self.z + window + self.lstm_size)
-            + self.lstm_size * 150
-            + 200 * window
-        )
-        return 3.0 * self.epochs * images * self.time_steps * (posterior + core + 30 * canvas)
-
-    def memory(self, image_size: int) -> float:
-        """Bytes that a training step of one model keeps for its backward pass, roughly."""
-        window, canvas = self.glimpse**2, image_size**2
-        activations = (
-            4 * (3 * window + self.lstm_size)
-            + 6 * self.hidden
-            + 16 * self.lstm_size
-            + 12 * self.z
-            + 2000
-        )
-        return 4.0 * self.batch_size * self.time_steps * (activations + 8 * canvas)
-
 
 VARIANTS = {
     "tiny": dict(time_steps=3, z=4, lstm_size=16, glimpse=5, hidden=16, batch_size=8, epochs=2),

@@ -7,15 +7,15 @@ may be gone.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from oneshot.store import notes
+from oneshot.store import costs, notes
 from oneshot.store.compaction import check_format, compact
+from oneshot.store.costs import Shape
 from oneshot.store.log import Log
 from oneshot.store.records import Record
 from oneshot.store.store import Store
@@ -298,63 +298,101 @@ def _difference(now: Mapping[str, Any], old: Mapping[str, Any]) -> str:
 
 
 def trial_work(points: Sequence[Point]) -> float:
-    """Multiply-adds of all trainings of these points; a constant each for families that do not tell
-    their work.
+    """Multiply-adds of all trainings of these points; a constant each where they are not counted.
+
+    Args:
+        points: of one trial or of many.
     """
     distinct = {p.train_id: p for p in points}.values()
     return sum(_work(p.model, p.settings) or REFERENCE_WORK for p in distinct)
 
 
 def row_work(row: Mapping[str, Any]) -> float | None:
-    """Multiply-adds of the training of a row; None where it cannot be known.
+    """Multiply-adds of the training of a row; None where it is not known.
 
-    A setting that is younger than the row counts as its default. Rows of families that are gone or
-    do not tell their work have none.
+    Args:
+        row: of any version; a setting that is younger than the row counts as its default.
     """
     return _work(row["model"], row)
 
 
+def shapes(points: Sequence[Point]) -> list[Shape]:
+    """The different shapes of models that these points train.
+
+    Args:
+        points: of any families.
+    """
+    found = (Shape.of(p.model, p.settings) for p in {p.train_id: p for p in points}.values())
+    return list(dict.fromkeys(filter(None, found)))
+
+
+def uncounted(plan: Plan) -> list[Shape]:
+    """The shapes whose cost an estimate needs and which have not been counted.
+
+    Args:
+        plan: of a sweep; its rows matter, too, as their seconds are held against their work.
+    """
+    if not (wanted := shapes(plan.to_run)):
+        return []
+    there = [r.row for r in list(plan.log.records.values()) if r.row.get("train_seconds")]
+    trained = filter(None, (Shape.of(row["model"], row) for row in there))
+    return [s for s in costs.telling([*wanted, *trained]) if costs.load(s) is None]
+
+
 def _work(model: str, values: Mapping[str, Any]) -> float | None:
-    config, names = _worker(model)
-    if config is None:
+    """Epochs x images x multiply-adds of an image, and a constant for drawing and scoring."""
+    shape = Shape.of(model, values)
+    cost = costs.estimate(shape) if shape else None
+    if cost is None:
         return None
+    fields = families.declaration("models", model).fields
+
+    def value(name: str) -> Any:
+        known = values.get(name)
+        return fields[name].default if known is None and name in fields else known
+
     try:
-        made = config(**{n: v for n in names if (v := values.get(n)) is not None})
+        copies = value("augmented_copies") or 0
+        copies = value("set_size") - 1 if copies < 0 else copies
         images = families.constant("data", values["dataset"], "TRAIN_IMAGES")[values["split"]]
-        return float(made.work(images, values["image_size"])) + REFERENCE_WORK
-    except (KeyError, TypeError, ValueError, ArithmeticError, FileNotFoundError):
+        return value("epochs") * images * (1.0 + copies) * cost.products + REFERENCE_WORK
+    except (KeyError, TypeError, FileNotFoundError):
         # an old row, perhaps of a data set that is gone
         return None
 
 
-@functools.cache
-def _worker(model: str) -> tuple[Any, tuple[str, ...]]:
-    """The Config of a family that tells its work, and the names of its settings; (None, ()) for all
-    others.
-    """
-    try:
-        config = families.declaration("models", model).config
-    except SettingError:
-        return None, ()
-    return (
-        (config, tuple(f.name for f in dataclasses.fields(config)))
-        if hasattr(config, "work")
-        else (None, ())
-    )
-
-
 def estimate(plan: Plan) -> tuple[float | None, str]:
-    """Seconds that the trainings still to run take on this machine, and the basis of the figure;
-    None and why where there is none.
+    """Seconds that the trainings still to run take on this machine, and the basis of the figure.
+
+    Args:
+        plan: of a sweep.
+
+    Returns:
+        Both, or None and the reason where there is no figure.
     """
-    trainings = {p.train_id: w for p in plan.to_run if (w := _work(p.model, p.settings))}
-    if not trainings:
-        return None, (
-            f"{plan.sweep.model} does not tell the work of its trainings"
-            if plan.to_run
-            else "nothing is to run"
-        )
+    trained = {p.train_id: p for p in plan.to_run if Shape.of(p.model, p.settings)}
+    works = {i: w for i, p in trained.items() if (w := _work(p.model, p.settings))}
+    if not works:
+        return None, _why_no_estimate(plan)
     rate, basis = plan.seconds_per_work()
     stored, _ = plan.trainings()
-    work = sum(w if i not in stored else REFERENCE_WORK for i, w in trainings.items())
-    return work * rate / max(plan.cpus, 1), basis
+    usual = sum(works.values()) / len(works)  # of models of a kind that is not counted
+    work = sum(REFERENCE_WORK if i in stored else works.get(i, usual) for i in trained)
+    return work * rate / max(plan.cpus, 1), basis + _how_counted(plan)
+
+
+def _why_no_estimate(plan: Plan) -> str:
+    if not plan.to_run:
+        return "nothing is to run"
+    if not shapes(plan.to_run):
+        return f"{plan.sweep.model} trains nothing"
+    return f"the work of {plan.sweep.model} is not counted yet"
+
+
+def _how_counted(plan: Plan) -> str:
+    """A remark where the work of some models follows from that of others."""
+    wanted = shapes(plan.to_run)
+    counted = sum(costs.load(shape) is not None for shape in wanted)
+    if counted == len(wanted):
+        return ""
+    return f"; {counted} of {len(wanted)} model shapes counted, the others interpolated"

@@ -130,7 +130,9 @@ class Stack:
         for i in moving:
             side = self.sides[i]
             before = {n: b.clone() for n, b in self.buffers.items()} if side.player.skips else {}
-            losses = {n: v.mean(1) * share for n, v in self._losses(i, items, noise, hyper).items()}
+            losses = {
+                n: v.mean(1) * share for n, v in self.losses_of(i, items, noise, hyper).items()
+            }
             # The rows do not touch each other, so the gradient of the sum holds each row's own,
             # whatever the others' values.
             (gradient,) = torch.autograd.grad(losses["loss"].sum(), side.flat)
@@ -150,9 +152,9 @@ class Stack:
     def losses(self, items: Pairs | Sets, noise: Tensor, hyper: Mapping[str, Tensor]) -> Losses:
         """The first player's losses of each example, each [K, B], in evaluation mode."""
         self.template.eval()
-        return self._losses(0, items, noise, hyper)
+        return self.losses_of(0, items, noise, hyper)
 
-    def _losses(
+    def losses_of(
         self, turn: int, items: Pairs | Sets, noise: Tensor, hyper: Mapping[str, Tensor]
     ) -> Losses:
         weights: dict[str, Tensor] = {}

@@ -13,26 +13,30 @@ from pathlib import Path
 import torch
 
 from oneshot.contracts import TrainedFamily
+from oneshot.store.costs import Shape
+from oneshot.sweep.point import Point
+from oneshot.training.cost import of_shape
 from oneshot.trial.job import Job
 
 GPU_SHARE = 0.8  # of the free memory of a GPU that one stack may take
+# The most memory of a step to what it keeps for its backward pass: up to 1.13 was measured.
+PEAK = 1.3
 CPU_SHARE = 0.6  # of the free main memory that all trials of a machine may take together
 
 
-def most_in_memory(family: TrainedFamily, job: Job) -> int:
+def most_in_memory(point: Point, family: TrainedFamily, job: Job) -> int:
     """How many models of this size train at once in the memory that is free.
 
     Args:
-        family: one of the models; its `config.memory` says how many bytes its activations take.
+        point: one of the points, whose settings give the counted bytes (`training/cost.py`).
+        family: its model.
         job: device and threads of the trial.
 
     Returns:
-        At least 1; 1,000,000 for a family that does not say what it takes.
+        At least 1.
     """
     if family.cannot_stack:
         return 1
-    if not hasattr(family.config, "memory"):
-        return 10**6
     if job.device.startswith("cuda"):
         torch.cuda.empty_cache()  # what earlier stacks held
         free = GPU_SHARE * torch.cuda.mem_get_info()[0]
@@ -41,7 +45,9 @@ def most_in_memory(family: TrainedFamily, job: Job) -> int:
         free = CPU_SHARE * _free_main_memory() / trials_at_once
     weights = 4.0 * sum(p.numel() for p in family.parameters())
     state = 8 * weights  # weights, moments, gradient and copies
-    return max(int(free / (family.config.memory(family.image_size) + state)), 1)
+    shape = Shape.of(point.model, point.settings)
+    assert shape is not None, "a trained family has a shape"
+    return max(int(free / (PEAK * of_shape(shape).kept + state)), 1)
 
 
 def _free_main_memory() -> float:

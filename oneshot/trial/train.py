@@ -68,12 +68,16 @@ def train(points: Sequence[Point], given: Inputs, job: Job, report: Tick) -> Out
     outcomes, untrained = _resolve(points, job)
     peers = data_parallel.current_group()
     if peers.size > 1:  # the other workers wait for this word; what raises here ends the group
-        new = fit_stack(untrained, given, job, report) if peers.broadcast_flag(bool(untrained)) else {}
+        new = (
+            fit_stack(untrained, given, job, report)
+            if peers.broadcast_flag(bool(untrained))
+            else {}
+        )
         return outcomes | new
     stacks = [untrained] if untrained else []
     while stacks:
         stack = stacks.pop()
-        most = machine.most_in_memory(stack[0][1], job)
+        most = machine.most_in_memory(*stack[0], job) if len(stack) > 1 else 1
         if len(stack) > most:
             stacks.append(stack[most:])
             stack = stack[:most]

@@ -597,11 +597,7 @@ def test_all_that_is_read_of_a_config_is_in_the_list_of_needs() -> None:
     """So that the list cannot fall behind: attributes of `config`, and settings of a point, in the
     modules around a family.
     """
-    known = {name for group in requirements.NEEDED.values() for name in group} | {
-        "memory",
-        "work",
-        "problems",
-    }
+    known = {name for group in requirements.NEEDED.values() for name in group} | {"problems"}
     read = set()
     for file in (
         file

@@ -167,7 +167,7 @@ def test_the_stacked_form_equals_vmap_and_each_model_alone(changed: dict[str, An
     )
     stack = Stack(models, CPU)
     side = stack.sides[0]
-    fast = stack._losses(0, pairs, given, hyper)
+    fast = stack.losses_of(0, pairs, given, hyper)
     slow = by_vmap(stack.template, 0, side.weights(), pairs, given, hyper)
     gradients = [
         torch.autograd.grad(losses["loss"].mean(1).sum(), side.flat)[0] for losses in (fast, slow)
@@ -450,7 +450,7 @@ def test_a_stack_that_raises_trains_as_halves_and_a_point_that_raises_ends_alone
     monkeypatch.setattr(steps, "fit_stack", fit_at_most_two)
     monkeypatch.setattr(steps, "build", lambda point: Family())
     monkeypatch.setattr(steps, "stored_training", lambda point, job: None)
-    monkeypatch.setattr(steps.machine, "most_in_memory", lambda family, job: 10)
+    monkeypatch.setattr(steps.machine, "most_in_memory", lambda *given: 10)
     points: Any = [Name(str(k)) for k in range(7)]
     found = steps.train(points, None, None, None)  # type: ignore[arg-type]
     assert list(found) == [str(k) for k in range(7)] and trained == [1, 2, 2, 1]
@@ -479,7 +479,7 @@ def test_a_stack_that_raises_while_it_is_stored_does_not_train_again_what_was_st
     monkeypatch.setattr(steps, "fit_stack", fit_and_fail_once)
     monkeypatch.setattr(steps, "build", lambda point: model())
     monkeypatch.setattr(steps, "stored_training", lambda point, job: stored.get(point.train_id))
-    monkeypatch.setattr(steps.machine, "most_in_memory", lambda family, job: 10)
+    monkeypatch.setattr(steps.machine, "most_in_memory", lambda *given: 10)
     points: Any = [Name(n) for n in "abcd"]
     found = steps.train(points, None, None, None)  # type: ignore[arg-type]
     assert trained == [["a", "b", "c", "d"], ["b"], ["c", "d"]] and set(found) == set("abcd")
