@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -215,7 +216,7 @@ class Config:
         )
 
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "tiny": dict(
         n_feat=6,
         time_steps=100,
