@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -199,7 +200,7 @@ class Config:
         return [message for broken, message in rules if broken]
 
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "tiny": dict(
         n_feat=6,
         time_steps=100,

@@ -1,8 +1,8 @@
-"""A pyramid of latent maps that grow from one pixel: bottleneck blocks, encoder, levels that write
-into two streams, decoder.
+"""A pyramid of latent maps that grow from one pixel: encoder, levels, decoder.
 
-Child (2021), Very deep VAEs; for sets, SCHA-VAE (Giannone and Winther 2022): one stream of the
-set's context, one of each image. Nothing is normalised. Layouts are (resolution, count) of groups,
+Child (2021), Very deep VAEs (https://arxiv.org/abs/2011.10650); for sets, SCHA-VAE (Giannone and
+Winther 2022, https://arxiv.org/abs/2110.12279). Levels write into two streams, one of the set's
+context and one of each image. Nothing is normalised. Layouts are (resolution, count) of groups,
 finest first.
 """
 
@@ -14,20 +14,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, gelu, interpolate
 
+from oneshot.contracts import Features
 from oneshot.nn.set_gaussian import Gaussian
 from oneshot.nn.set_layers import Pointwise, each, join
 from oneshot.nn.set_pooling import Pool
-
-Layout = list[tuple[int, int]]
+from oneshot.nn.set_shapes import Layout
 
 
 class Bottleneck(nn.Module):
-    """Four convolutions through a quarter of the width, GELU before each: [N, I, r, r] -> [N, O, r,
-    r].
+    """Four convolutions through a quarter of the width: [N, I, r, r] -> [N, O, r, r].
 
-    The middle ones are 3x3, or 1x1 where the group's resolution is 2 or less. residual: the input
-    is added to the output. last: factor of the last convolution's initial weights; biases begin at
-    zero.
+    GELU stands before each. The middle ones are 3x3, or 1x1 where the group's resolution is 2 or
+    less. Biases begin at zero.
+
+    Args:
+        inputs: I.
+        outputs: O.
+        width: four times the width of the middle ones.
+        resolution: of the group.
+        residual: whether the input is added to the output.
+        last: factor of the last convolution's initial weights.
     """
 
     def __init__(
@@ -47,8 +53,8 @@ class Bottleneck(nn.Module):
             self.middle = nn.ModuleList(nn.Conv2d(narrow, narrow, 3, padding=1) for _ in range(2))
         else:
             self.middle = nn.ModuleList(Pointwise(narrow, narrow) for _ in range(2))
-        unbiased(self)
-        scaled(self.leave, last)
+        _zero_biases(self)
+        _scale_weights(self.leave, last)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.enter(gelu(x))
@@ -59,7 +65,7 @@ class Bottleneck(nn.Module):
 
 
 @torch.no_grad()
-def unbiased(module: nn.Module) -> None:
+def _zero_biases(module: nn.Module) -> None:
     """Set every bias of the module to zero."""
     for name, parameter in module.named_parameters():
         if name.endswith("bias"):
@@ -67,22 +73,22 @@ def unbiased(module: nn.Module) -> None:
 
 
 @torch.no_grad()
-def scaled(layer: nn.Linear | nn.Conv2d, factor: float) -> None:
-    """Multiply a layer's weights."""
+def _scale_weights(layer: nn.Linear | nn.Conv2d, factor: float) -> None:
+    """Multiply a layer's weights by the factor."""
     layer.weight.mul_(factor)
 
 
-def grow(x: Tensor, resolution: int) -> Tensor:
-    """Nearest-neighbour enlargement to this resolution, a multiple of the present one: [..., r, r]
-    -> [..., resolution, resolution].
-    """
+def _enlarge(x: Tensor, resolution: int) -> Tensor:
+    """Copy pixels, [..., r, r] -> [..., resolution, resolution], a multiple of r."""
     factor = resolution // x.shape[-1]
     return x if factor == 1 else x.repeat_interleave(factor, -1).repeat_interleave(factor, -2)
 
 
 class Stage(nn.Module):
-    """Residual blocks of one resolution; the first works before the change of resolution: halved
-    ("down"), grown ("up") or kept ("").
+    """Residual blocks at one resolution: [N, W, r', r'] -> [N, W, r, r].
+
+    The first block works before the change of resolution: halved ("down"), enlarged ("up") or
+    kept ("").
     """
 
     def __init__(self, count: int, width: int, resolution: int, change: str, last: float):
@@ -96,7 +102,7 @@ class Stage(nn.Module):
         for i, block in enumerate(self.blocks):
             x = block(x)
             if i == 0 and self.change:
-                x = avg_pool2d(x, 2) if self.change == "down" else grow(x, self.resolution)
+                x = avg_pool2d(x, 2) if self.change == "down" else _enlarge(x, self.resolution)
         return x
 
 
@@ -107,13 +113,13 @@ class PyramidEncoder(nn.Module):
         super().__init__()
         self.resolution, self.kept = layout[0][0], kept
         self.first = nn.Conv2d(inputs, width, 3, padding=1)
-        unbiased(self.first)
+        _zero_biases(self.first)
         last = sum(n for _, n in layout) ** -0.5
         self.stages = nn.ModuleList(
             Stage(n, width, r, "down" if i else "", last) for i, (r, n) in enumerate(layout)
         )
 
-    def forward(self, images: Tensor) -> dict[int, Tensor]:
+    def forward(self, images: Tensor) -> Features:
         x = self.first(interpolate(images.flatten(0, 1), size=self.resolution, mode="nearest"))
         found = {}
         for stage in self.stages:
@@ -125,8 +131,12 @@ class PyramidEncoder(nn.Module):
 
 @dataclass(frozen=True)
 class Flow:
-    """What the levels above have written: for the context c [B, W, r, r], for the images z [B, S,
-    W, r, r]; images: S.
+    """The streams, to which the levels above have added.
+
+    Args:
+        c: of the context, [B, W, r, r].
+        z: of the images, [B, S, W, r, r].
+        images: S.
     """
 
     c: Tensor
@@ -135,7 +145,7 @@ class Flow:
 
 
 class Streams(nn.Module):
-    """The streams at the top: one learned pixel each, zero at first."""
+    """The streams at the top, a learned pixel each, zero at first: (noise [B, N], S) -> `Flow`."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -149,11 +159,17 @@ class Streams(nn.Module):
 
 
 class Latent(nn.Module):
-    """The networks of one latent: posterior, prior, what its sample adds to the stream, and a
-    residual block after it.
+    """The networks of one latent: posterior, prior, sample to stream, and a residual block after.
 
-    The prior gives mean, log-variance and a term for the stream; its last layer begins at zero, so
-    that the prior begins as N(0, 1).
+    The prior gives mu, log_var and features for the stream. Its last layer begins at zero, so that
+    the prior begins as N(0, I).
+
+    Args:
+        seen: channels that the posterior sees.
+        width: W, of the stream.
+        size: channels of the latent.
+        resolution: r.
+        last: factor of the initial weights of what writes into the stream.
     """
 
     def __init__(self, seen: int, width: int, size: int, resolution: int, last: float):
@@ -161,14 +177,16 @@ class Latent(nn.Module):
         self.posterior = Bottleneck(seen, 2 * size, width, resolution)
         self.prior = Bottleneck(width, 2 * size + width, width, resolution, last=0.0)
         self.write = Pointwise(size, width)
-        unbiased(self.write)
-        scaled(self.write, last)
+        _zero_biases(self.write)
+        _scale_weights(self.write, last)
         self.block = Bottleneck(width, width, width, resolution, True, last)
 
 
-class StreamLevel(nn.Module):
-    """One level of the pyramid. The prior of the context sees the contexts above alone; its
-    posterior sees the images' latents too.
+class _StreamLevel(nn.Module):
+    """One level of the pyramid.
+
+    The prior of the context sees the contexts above alone; its posterior sees the images' latents
+    too.
     """
 
     def __init__(
@@ -185,54 +203,76 @@ class StreamLevel(nn.Module):
         self.split = (2 * c, 2 * z)
 
     def enter(self, state: Flow) -> Flow:
-        return replace(state, c=grow(state.c, self.resolution), z=grow(state.z, self.resolution))
+        return replace(
+            state, c=_enlarge(state.c, self.resolution), z=_enlarge(state.z, self.resolution)
+        )
 
     def c_prior(self, state: Flow) -> tuple[Gaussian, Tensor]:
         parameters = self.c.prior(state.c)
-        return Gaussian.of(parameters[:, : self.split[0]]), parameters[:, self.split[0] :]
+        return Gaussian.from_parameters(parameters[:, : self.split[0]]), parameters[
+            :, self.split[0] :
+        ]
 
-    def c_posterior(
-        self, state: Flow, features: dict[int, Tensor]
-    ) -> tuple[Gaussian, Tensor | None]:
+    def c_posterior(self, state: Flow, features: Features) -> tuple[Gaussian, Tensor | None]:
         seen = state.c.unsqueeze(1) + features[self.resolution]
         pooled, weights = self.pool(seen if self.of_z is None else seen + self.of_z(state.z))
-        return Gaussian.of(self.c.posterior(pooled)), weights
+        return Gaussian.from_parameters(self.c.posterior(pooled)), weights
 
-    def with_c(self, state: Flow, value: Tensor, beside: Tensor) -> Flow:
-        c = self.c.block(state.c + beside + self.c.write(value))
-        return replace(state, c=c, z=state.z + self.of_c(c).unsqueeze(1))
+    def add_c(self, state: Flow, c: Tensor, prior_features: Tensor) -> Flow:
+        stream = self.c.block(state.c + prior_features + self.c.write(c))
+        return replace(state, c=stream, z=state.z + self.of_c(stream).unsqueeze(1))
 
     def z_prior(self, state: Flow) -> tuple[Gaussian, Tensor]:
         parameters = each(self.z.prior, state.z)
-        return Gaussian.of(parameters[:, :, : self.split[1]]), parameters[:, :, self.split[1] :]
+        return Gaussian.from_parameters(parameters[:, :, : self.split[1]]), parameters[
+            :, :, self.split[1] :
+        ]
 
-    def z_posterior(self, state: Flow, features: dict[int, Tensor]) -> Gaussian:
-        return Gaussian.of(each(self.z.posterior, join((state.z, features[self.resolution]))))
+    def z_posterior(self, state: Flow, features: Features) -> Gaussian:
+        return Gaussian.from_parameters(
+            each(self.z.posterior, join((state.z, features[self.resolution])))
+        )
 
-    def with_z(self, state: Flow, value: Tensor, beside: Tensor) -> Flow:
-        return replace(state, z=each(self.z.block, state.z + beside + self.z.write(value)))
+    def add_z(self, state: Flow, z: Tensor, prior_features: Tensor) -> Flow:
+        return replace(state, z=each(self.z.block, state.z + prior_features + self.z.write(z)))
 
 
-def stream_levels(layout: Layout, width: int, c: int, z: int, pooling: str) -> list[StreamLevel]:
-    """The levels of a pyramid, coarsest first."""
+def stream_levels(layout: Layout, width: int, c: int, z: int, pooling: str) -> list[nn.Module]:
+    """The levels of a pyramid, each a `top_down.Level`.
+
+    Args:
+        layout: of the latents, (resolution, levels).
+        width: of the streams.
+        c: channels of a context.
+        z: channels of an image's latent.
+        pooling: of a set's features, "mean", "max" or "attention".
+
+    Returns:
+        The levels, coarsest first.
+    """
     last = sum(n for _, n in layout) ** -0.5
     resolutions = [r for r, n in reversed(layout) for _ in range(n)]
-    return [StreamLevel(r, width, c, z, pooling, i == 0, last) for i, r in enumerate(resolutions)]
+    return [_StreamLevel(r, width, c, z, pooling, i == 0, last) for i, r in enumerate(resolutions)]
 
 
 def _projection(width: int, last: float) -> Pointwise:
+    """A product without bias at first, its weights scaled by `last`."""
     layer = Pointwise(width, width)
-    unbiased(layer)
-    scaled(layer, last)
+    _zero_biases(layer)
+    _scale_weights(layer, last)
     return layer
 
 
 class ObservationNet(nn.Module):
-    """The streams at the latents' finest resolution -> parameters of the pixels, [B, S, outputs, H,
-    W].
+    """`Flow` at the latents' finest resolution -> parameters of the pixels, [B, S, outputs, H, W].
 
-    corner: of the context, only the upper left position is seen, everywhere, as in the published
-    code.
+    Args:
+        layout: of the decoder, (resolution, blocks).
+        width: of the streams.
+        outputs: parameters of a pixel.
+        image_size: H and W.
+        corner: whether only the upper left position of the context is seen, everywhere, as in the
+            published code.
     """
 
     def __init__(self, layout: Layout, width: int, outputs: int, image_size: int, corner: bool):
@@ -248,7 +288,7 @@ class ObservationNet(nn.Module):
         )
         self.last = Pointwise(width, outputs)
         for layer in (self.of_z, self.of_c, self.last):
-            unbiased(layer)
+            _zero_biases(layer)
 
     def forward(self, state: Flow) -> Tensor:
         c = self.of_c(state.c[..., :1, :1] if self.corner else state.c)

@@ -1,8 +1,7 @@
-"""Convolutional encoder and decoder of images, in stages of three layers, for any even image size
-that the stages can mirror.
+"""Convolutional encoder and decoder of images, in stages of three layers.
 
-Images of 64 pixels and more are halved on the way in (2x2 means) and doubled on the way out
-(nearest).
+For any even image size that the stages can mirror (`set_shapes.problems`). Images of 64 pixels and
+more are halved on the way in (2x2 means) and doubled on the way out (nearest).
 """
 
 from __future__ import annotations
@@ -15,16 +14,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, batch_norm, conv2d, conv_transpose2d, elu, interpolate
 
+from oneshot.contracts import Features
 from oneshot.nn import data_parallel
 from oneshot.nn.recompute import happens_again, recomputed
 from oneshot.nn.set_layers import BatchNorm, Pointwise, convolution, dense, each, join
 from oneshot.nn.set_levels import Samples
+from oneshot.nn.set_shapes import HALVED, encoder_sizes
 
-HALVED = 64
 SHARES = 4  # of the channels of the last maps, one after the other where memory is short
 
 
-def through(stages: Iterable[nn.Module], x: Tensor, recompute: bool) -> Tensor:
+def _run(stages: Iterable[nn.Module], x: Tensor, recompute: bool) -> Tensor:
     """One stage after the other; recompute: keep only their inputs for the backward pass."""
     if recompute and torch.is_grad_enabled():
         return recomputed(stages, x)
@@ -33,19 +33,19 @@ def through(stages: Iterable[nn.Module], x: Tensor, recompute: bool) -> Tensor:
     return x
 
 
-def sizes(image_size: int, stages: int) -> list[int]:
-    """Width of the maps before the first stage and after each one."""
-    found = [image_size // 2 if image_size >= HALVED else image_size]
-    for _ in range(stages):
-        found.append((found[-1] + 1) // 2)
-    return found
-
-
 class ConvEncoder(nn.Module):
-    """Images [B, S, C, H, W] -> {r: features [B, S, hidden, r, r]}, r being 1 for vectors, else the
-    size after the last stage.
+    """Images [B, S, C, H, W] -> {r: features [B, S, hidden, r, r]}.
 
-    Each stage is three 3x3 convolutions, the last with stride 2; widths double from stage to stage.
+    r is 1 for vectors, else the size after the last stage. Each stage is three 3x3 convolutions,
+    the last with stride 2; widths double from stage to stage.
+
+    Args:
+        image_size: H and W.
+        inputs: C.
+        channels: of the first stage.
+        stages: how many.
+        hidden: channels of the features.
+        maps: whether features are maps; else they are vectors.
     """
 
     recompute = False
@@ -60,24 +60,24 @@ class ConvEncoder(nn.Module):
             nn.Sequential(convolution(a, b), convolution(b, b), convolution(b, b, stride=2))
             for a, b in itertools.pairwise(widths)
         )
-        last = sizes(image_size, stages)[-1]
+        last = encoder_sizes(image_size, stages)[-1]
         self.resolution = last if maps else 1
         self.project = dense(widths[-1] if maps else widths[-1] * last**2, hidden)
 
-    def forward(self, images: Tensor) -> dict[int, Tensor]:
+    def forward(self, images: Tensor) -> Features:
         flat = images.flatten(0, 1)
-        x = through(self.stages, avg_pool2d(flat, 2) if self.halves else flat, self.recompute)
+        x = _run(self.stages, avg_pool2d(flat, 2) if self.halves else flat, self.recompute)
         if self.resolution == 1:
             x = x.flatten(1)[..., None, None]
         return {self.resolution: self.project(x).unflatten(0, images.shape[:2])}
 
 
 class _Share(nn.Module):
-    """What a share of the channels contributes to the pixels: the last doubling and the last
-    product, whose maps are the largest of all.
+    """What a share of the channels contributes to the pixels: [N, W, r, r] -> [N, O, 2 r, 2 r].
 
-    Channels are normalised each on their own and meet only in the final sum, so that one share of
-    the maps is in memory at a time.
+    The last doubling and the last product, whose maps are the largest of all. Channels are
+    normalised each on their own and meet only in the final sum, so that one share of the maps is in
+    memory at a time.
     """
 
     def __init__(self, growing: nn.Module, last: Pointwise, share: int):
@@ -116,11 +116,21 @@ class _Share(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """All latents of a walk -> parameters of the pixels' distributions, [B, S, outputs, H, W].
+    """All latents of a pass -> parameters of the pixels' distributions, [B, S, outputs, H, W].
 
     The stages mirror the encoder's: convolution, convolution, transposed convolution that doubles
     the size. From the third stage on, the second convolution is unpadded where it must shrink the
     map to the encoder's size (4 -> 8 -> 16 -> 14 -> 28 pixels).
+
+    Args:
+        image_size: H and W.
+        outputs: parameters of a pixel.
+        channels: of the last stage.
+        stages: how many.
+        hidden: width of the first product.
+        maps: whether latents are maps; else they are vectors.
+        c: channels of all contexts together.
+        z: channels of an image's latents together.
     """
 
     recompute = False
@@ -140,7 +150,7 @@ class ConvDecoder(nn.Module):
         self.doubles = image_size >= HALVED
         self.of_z = Pointwise(z, hidden)
         self.of_c = Pointwise(c, hidden) if c else None
-        wanted = sizes(image_size, stages)[:0:-1]
+        wanted = encoder_sizes(image_size, stages)[:0:-1]
         widths = [channels * 2**i for i in reversed(range(stages))]
         self.first = (widths[0], wanted[0], wanted[0])
         self.stem = Pointwise(hidden, widths[0] if maps else widths[0] * wanted[0] ** 2)
@@ -169,7 +179,7 @@ class ConvDecoder(nn.Module):
         x = each(self.stem, elu(x))
         sets = x.shape[:2]
         first, second, double = self.stages[-1].children()
-        x = through(
+        x = _run(
             [*self.stages[:-1], nn.Sequential(first, second)],
             x.reshape(math.prod(sets), *self.first),
             self.recompute,

@@ -12,38 +12,44 @@ from oneshot.nn.set_layers import BatchNorm, GlobalNorm, Pointwise, Residual, de
 
 @dataclass(frozen=True)
 class Gaussian:
-    """N(mean, exp(log_variance)), each [..., C, r, r]; the last three dimensions are one event."""
+    """N(mu, exp(log_var)), each [..., C, r, r]; the last three dimensions are one event."""
 
-    mean: Tensor
-    log_variance: Tensor
+    mu: Tensor
+    log_var: Tensor
 
     @staticmethod
-    def of(parameters: Tensor) -> Gaussian:
-        """From means and log-variances side by side: [..., 2 C, r, r]."""
+    def from_parameters(parameters: Tensor) -> Gaussian:
+        """From mu and log_var side by side along the channels, [..., 2 C, r, r]."""
         return Gaussian(*parameters.chunk(2, -3))
 
     def sample(self, noise: Tensor) -> Tensor:
-        """mean + standard deviation * noise, with standard normal noise of the same shape."""
-        return self.mean + (0.5 * self.log_variance).exp() * noise
+        """mu + sigma * noise, with standard normal noise of the same shape."""
+        return self.mu + (0.5 * self.log_var).exp() * noise
 
-    def log_density(self, x: Tensor) -> Tensor:
-        """log N(x), in nats: [...]."""
-        square = (x - self.mean).square() * (-self.log_variance).exp()
-        return -0.5 * (square + self.log_variance + math.log(2 * math.pi)).sum((-3, -2, -1))
+    def log_prob(self, x: Tensor) -> Tensor:
+        """log N(x; mu, exp(log_var)) in nats, [...]."""
+        square = (x - self.mu).square() * (-self.log_var).exp()
+        return -0.5 * (square + self.log_var + math.log(2 * math.pi)).sum((-3, -2, -1))
 
-    def divergence(self, other: Gaussian) -> Tensor:
-        """KL(self || other) in closed form, in nats: [...]."""
-        ratio = self.log_variance - other.log_variance
-        square = (self.mean - other.mean).square() * (-other.log_variance).exp()
-        return 0.5 * (ratio.exp() + square - 1 - ratio).sum((-3, -2, -1))
+    def kl(self, other: Gaussian) -> Tensor:
+        """KL(self || other) in closed form, in nats, [...]."""
+        log_ratio = self.log_var - other.log_var
+        square = (self.mu - other.mu).square() * (-other.log_var).exp()
+        return 0.5 * (log_ratio.exp() + square - 1 - log_ratio).sum((-3, -2, -1))
 
 
 class Head(nn.Module):
-    """Features [N, W, r, r] -> means and log-variances side by side, [N, 2 D, r, r]: trunk, 1x1
-    product, normalisation.
+    """Features [N, W, r, r] -> mu and log_var side by side, [N, 2 D, r, r].
 
-    Vectors are normalised over all outputs at once, maps by channel. trunk: "residual" (depth
-    products or convolutions) or "dense" (two layers).
+    A trunk, a 1x1 product and a normalisation: of vectors over all outputs at once, of maps by
+    channel.
+
+    Args:
+        width: W.
+        outputs: D.
+        maps: whether r may be above 1.
+        depth: products or convolutions of a residual trunk.
+        trunk: "residual", or "dense" for two dense layers.
     """
 
     def __init__(self, width: int, outputs: int, maps: bool, depth: int, trunk: str):

@@ -1,6 +1,7 @@
-"""Levels of latents whose networks see the samples of the level above: the networks of vector and
-map models.
+"""Levels of latents whose networks see the samples of the level above, in vector and map models.
 
+The networks of the Neural Statistician (Edwards and Storkey 2017, https://arxiv.org/abs/1606.02185)
+and of the hierarchical models of Giannone and Winther (2022, https://arxiv.org/abs/2110.12279).
 Every network is a sum of 1x1 products of what it is given, pooled over the set if it is of the
 context, then a head. Nothing is normalised or shared between posterior and prior.
 """
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 from torch.nn.functional import elu
 
+from oneshot.contracts import Features
 from oneshot.nn.set_gaussian import Gaussian, Head
 from oneshot.nn.set_layers import Pointwise, Residual, each, total
 from oneshot.nn.set_pooling import Pool
@@ -19,8 +21,12 @@ from oneshot.nn.set_pooling import Pool
 
 @dataclass(frozen=True)
 class Samples:
-    """The latents so far, top first: cs [B, C, r, r] and zs [B, S, Z, r, r]; `empty` [B, S, 0]
-    tells how many sets and images there are.
+    """The latents so far, top first.
+
+    Args:
+        empty: [B, S, 0], for the numbers of sets and of images.
+        cs: contexts [B, C, r, r].
+        zs: latents of the images [B, S, Z, r, r].
     """
 
     empty: Tensor
@@ -30,8 +36,18 @@ class Samples:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What all levels of a model have in common. depth: of residual blocks; context: "none", "flat"
-    or "hierarchical"; see `Config`.
+    """What all levels of a model have in common.
+
+    Args:
+        hidden: width of the networks.
+        c: channels of a context.
+        z: channels of an image's latent.
+        resolution: r, side of the latents.
+        maps: whether latents are maps; else they are vectors, with r = 1.
+        depth: layers of a residual block.
+        context: "none", "flat" (at the top level alone) or "hierarchical".
+        pooling: of a set's features, "mean", "max" or "attention".
+        conditioner: how c enters the networks of z, "add" or "film".
     """
 
     hidden: int
@@ -46,10 +62,10 @@ class Sizes:
 
 
 class LatentNet(nn.Module):
-    """p or q of an image's latent given features (q), the latent above (below the top) and the
-    context: -> [B, S, 2 Z, r, r].
+    """p(z_l | z_l+1, c_l), or q(z_l | z_l+1, c_l, x), of each image: -> [B, S, 2 Z, r, r].
 
-    "film": the context scales and shifts the sum of the others instead of being added to it.
+    Takes the state above and, if it is q, features [B, S, W, r, r]. With "film" (Perez et al. 2018)
+    the context scales and shifts the sum of the others instead of being added to it.
     """
 
     def __init__(self, sizes: Sizes, sees_image: bool, top: bool):
@@ -82,8 +98,11 @@ class LatentNet(nn.Module):
 
 
 class ContextNet(nn.Module):
-    """p or q of a context given features (q), the images' latents and the context above: -> [B, 2
-    C, r, r] and attention weights or None.
+    """p(c_l | c_l+1, z_l+1), or q(c_l | c_l+1, z_l+1, X), of a set X: -> [B, 2 C, r, r].
+
+    Takes the state above and, if it is q, features [B, S, W, r, r]; also returns the weights of
+    attention [B, heads, S] or None. The top q(c | X) is the statistic network of the Neural
+    Statistician.
 
     Vectors pass a residual block before the mean or maximum; what is pooled by attention has the
     context above among it, other pools have it added after pooling. As published, but for maps,
@@ -124,9 +143,23 @@ class ContextNet(nn.Module):
         return summed if self.before is None else each(self.before, elu(summed))
 
 
-class SampleLevel(nn.Module):
-    """One level of a hierarchy whose levels see the samples above; the top context and, without
-    context, the top latent are N(0, 1).
+def sample_levels(sizes: Sizes, layers: int) -> list[nn.Module]:
+    """The levels of a vector or map model, each a `top_down.Level`.
+
+    Args:
+        sizes: what they have in common.
+        layers: how many.
+
+    Returns:
+        The levels, top first.
+    """
+    return [_SampleLevel(sizes, top=i == 0) for i in range(layers)]
+
+
+class _SampleLevel(nn.Module):
+    """A level that sees the samples of the one above.
+
+    The priors of the top context and, without context, of the top latent are N(0, I).
     """
 
     def __init__(self, sizes: Sizes, top: bool):
@@ -147,37 +180,38 @@ class SampleLevel(nn.Module):
     def c_prior(self, state: Samples) -> tuple[Gaussian, None]:
         if self.net_c is None:
             assert self.c_shape is not None
-            return _standard(state.empty.new_zeros(len(state.empty), *self.c_shape)), None
-        return Gaussian.of(self.net_c(state, None)[0]), None
+            return _standard_normal(state.empty.new_zeros(len(state.empty), *self.c_shape)), None
+        return Gaussian.from_parameters(self.net_c(state, None)[0]), None
 
-    def c_posterior(
-        self, state: Samples, features: dict[int, Tensor]
-    ) -> tuple[Gaussian, Tensor | None]:
+    def c_posterior(self, state: Samples, features: Features) -> tuple[Gaussian, Tensor | None]:
         assert self.posterior_c is not None
         parameters, weights = self.posterior_c(state, features[self.resolution])
-        return Gaussian.of(parameters), weights
+        return Gaussian.from_parameters(parameters), weights
 
-    def with_c(self, state: Samples, value: Tensor, beside: Tensor | None) -> Samples:
-        return replace(state, cs=(*state.cs, value))
+    def add_c(self, state: Samples, c: Tensor, prior_features: Tensor | None) -> Samples:
+        return replace(state, cs=(*state.cs, c))
 
     def z_prior(self, state: Samples) -> tuple[Gaussian, None]:
         if self.net_z is None:
-            return _standard(state.empty.new_zeros(*state.empty.shape[:2], *self.z_shape)), None
-        return Gaussian.of(self.net_z(state, None)), None
+            return _standard_normal(
+                state.empty.new_zeros(*state.empty.shape[:2], *self.z_shape)
+            ), None
+        return Gaussian.from_parameters(self.net_z(state, None)), None
 
-    def z_posterior(self, state: Samples, features: dict[int, Tensor]) -> Gaussian:
-        return Gaussian.of(self.posterior_z(state, features[self.resolution]))
+    def z_posterior(self, state: Samples, features: Features) -> Gaussian:
+        return Gaussian.from_parameters(self.posterior_z(state, features[self.resolution]))
 
-    def with_z(self, state: Samples, value: Tensor, beside: Tensor | None) -> Samples:
-        return replace(state, zs=(*state.zs, value))
+    def add_z(self, state: Samples, z: Tensor, prior_features: Tensor | None) -> Samples:
+        return replace(state, zs=(*state.zs, z))
 
 
-def _standard(zeros: Tensor) -> Gaussian:
+def _standard_normal(zeros: Tensor) -> Gaussian:
+    """N(0, I) of this shape."""
     return Gaussian(zeros, zeros)
 
 
 class SampleStart(nn.Module):
-    """The state above the top level: no latents."""
+    """The state above the top level, which has no latents: (noise [B, N], S) -> `Samples`."""
 
     def forward(self, noise: Tensor, images: int) -> Samples:
         return Samples(noise.new_zeros(len(noise), images, 0))

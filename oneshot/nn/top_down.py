@@ -1,8 +1,7 @@
-"""The walk from the top level of a hierarchy of latents to the bottom, with a source for each kind
-of latent.
+"""The top-down pass through a hierarchy of latents, with a source for each kind of latent.
 
-One walk serves training, reconstruction, generation and refinement: they differ in where contexts
-and latents come from.
+One pass serves training, reconstruction, generation and refinement: they differ in where contexts c
+and latents z come from. Giannone and Winther (2022), SCHA-VAE (https://arxiv.org/abs/2110.12279).
 """
 
 from __future__ import annotations
@@ -13,16 +12,22 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from oneshot.contracts import Features
 from oneshot.nn.set_gaussian import Gaussian
 
 Shape = tuple[int, int, int]
 POSTERIOR, POSTERIOR_MEAN, PRIOR, PRIOR_MEAN = "posterior", "posterior_mean", "prior", "prior_mean"
+REFINED = ("refined", "refined_union")  # drawing modes that encode the drawing and draw again
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Where latents are taken from: the top context, the contexts below it, the latents of the
-    images; samples or means.
+    """Where latents are taken from: a sample or the mean of the posterior or of the prior.
+
+    Args:
+        top: source of the top context.
+        lower: source of the contexts below it.
+        z: source of the images' latents.
     """
 
     top: str
@@ -30,40 +35,114 @@ class Sources:
     z: str
 
 
-EVERYTHING = Sources(POSTERIOR, POSTERIOR, POSTERIOR)
+ALL_POSTERIOR = Sources(POSTERIOR, POSTERIOR, POSTERIOR)
+
+
+def sources_of_mode(mode: str, streams: bool) -> Sources:
+    """Where a drawing takes its latents from, in its first round if it is refined.
+
+    As published: contexts are at the posterior's mean where levels carry samples, and sampled
+    where they carry a stream.
+
+    Args:
+        mode: a drawing mode but "reconstruction".
+        streams: whether levels carry a stream.
+
+    Returns:
+        The sources.
+
+    Raises:
+        ValueError: there is no such mode.
+    """
+    of_set = POSTERIOR if streams else POSTERIOR_MEAN
+    modes = dict.fromkeys(("conditional", *REFINED), Sources(of_set, of_set, PRIOR)) | {
+        "conditional_prior": Sources(POSTERIOR_MEAN, PRIOR_MEAN, PRIOR),
+        "unconditional": Sources(PRIOR, PRIOR if streams else PRIOR_MEAN, PRIOR),
+    }
+    if mode not in modes:
+        raise ValueError(
+            f"there is no drawing mode {mode!r}; known: reconstruction, {', '.join(modes)}"
+        )
+    return modes[mode]
 
 
 class Level(Protocol):
-    """One level: the context's step, then that of each image's latent. `c_shape` is None where the
-    level has no context.
+    """One level of the hierarchy: first the context's step, then that of each image's latent.
 
-    A state is a value of the family of levels; `enter` prepares it for this level. Priors come with
-    what `with_*` needs of their networks.
+    `c_shape` and `z_shape` are [D, r, r] of c and of z; `c_shape` is None where the level has no
+    context. A state is what a family of levels hands down from level to level. A prior comes with
+    the features that its network adds to the state, or None.
     """
 
     c_shape: Shape | None
     z_shape: Shape
 
-    def enter(self, state: Any) -> Any: ...
+    def enter(self, state: Any) -> Any:
+        """The state at this level's resolution."""
+        ...
 
-    def c_prior(self, state: Any) -> tuple[Gaussian, Tensor | None]: ...
+    def c_prior(self, state: Any) -> tuple[Gaussian, Tensor | None]:
+        """p(c | above), [B, D, r, r], and the prior's features."""
+        ...
 
-    def c_posterior(
-        self, state: Any, features: dict[int, Tensor]
-    ) -> tuple[Gaussian, Tensor | None]: ...
+    def c_posterior(self, state: Any, features: Features) -> tuple[Gaussian, Tensor | None]:
+        """q(c | above, the set's features), and the weights of attention.
 
-    def with_c(self, state: Any, value: Tensor, beside: Tensor | None) -> Any: ...
+        Args:
+            state: of the levels above.
+            features: of the set's images.
 
-    def z_prior(self, state: Any) -> tuple[Gaussian, Tensor | None]: ...
+        Returns:
+            The posterior [B, D, r, r] and the weights [B, heads, S], None without attention.
+        """
+        ...
 
-    def z_posterior(self, state: Any, features: dict[int, Tensor]) -> Gaussian: ...
+    def add_c(self, state: Any, c: Tensor, prior_features: Tensor | None) -> Any:
+        """The state below a context.
 
-    def with_z(self, state: Any, value: Tensor, beside: Tensor | None) -> Any: ...
+        Args:
+            state: above it.
+            c: its value, [B, D, r, r].
+            prior_features: of its prior.
+
+        Returns:
+            The state with it.
+        """
+        ...
+
+    def z_prior(self, state: Any) -> tuple[Gaussian, Tensor | None]:
+        """p(z | above, c) of each image, [B, S, D, r, r], and the prior's features."""
+        ...
+
+    def z_posterior(self, state: Any, features: Features) -> Gaussian:
+        """q(z | above, c, the image's features) of each image.
+
+        Args:
+            state: of the levels above and this level's context.
+            features: of the images.
+
+        Returns:
+            The posterior, [B, S, D, r, r].
+        """
+        ...
+
+    def add_z(self, state: Any, z: Tensor, prior_features: Tensor | None) -> Any:
+        """The state below the images' latents.
+
+        Args:
+            state: above them.
+            z: their values, [B, S, D, r, r].
+            prior_features: of their prior.
+
+        Returns:
+            The state with them.
+        """
+        ...
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a walk found at one latent: its distributions [B, (S,) D, r, r] and the value taken."""
+    """One latent of a pass: its distributions [B, (S,) D, r, r] and the value that was taken."""
 
     prior: Gaussian
     posterior: Gaussian | None
@@ -73,20 +152,18 @@ class Step:
     def kl(self) -> Tensor:
         """KL(posterior || prior), in nats: [B] or [B, S]."""
         assert self.posterior is not None
-        return self.posterior.divergence(self.prior)
+        return self.posterior.kl(self.prior)
 
     @property
     def log_ratio(self) -> Tensor:
         """log prior - log posterior at the value taken, in nats: [B] or [B, S]."""
         assert self.posterior is not None
-        return self.prior.log_density(self.value) - self.posterior.log_density(self.value)
+        return self.prior.log_prob(self.value) - self.posterior.log_prob(self.value)
 
 
 @dataclass
 class Path:
-    """A walk: the steps of the context and of the images' latents, top first, attention by level,
-    and the state at its end.
-    """
+    """A pass: the steps of c and of z, top first, attention by level, and the state at its end."""
 
     c: list[Step] = field(default_factory=list)
     z: list[Step] = field(default_factory=list)
@@ -95,55 +172,71 @@ class Path:
 
 
 def noise_sizes(levels: Sequence[Level]) -> tuple[int, int]:
-    """How many numbers the context takes, and each image."""
+    """How many random numbers the context takes, and each image."""
     c = sum(_numbers(level.c_shape) for level in levels if level.c_shape is not None)
     return c, sum(_numbers(level.z_shape) for level in levels)
 
 
-def walk(
+def top_down(
     levels: Sequence[Level],
     state: Any,
     noise: Tensor,
     sources: Sources,
-    of_set: dict[int, Tensor] | None = None,
-    of_images: dict[int, Tensor] | None = None,
+    set_features: Features | None = None,
+    image_features: Features | None = None,
 ) -> Path:
-    """From the top to the bottom; noise [B, context's + S * image's].
+    """Pass from the top level to the bottom.
 
-    of_set: features of the images that the context's posterior sees; of_images: those that the
-    latents' posteriors see. Posteriors are computed only where a source asks for them.
+    Args:
+        levels: top first.
+        state: above the top level.
+        noise: standard normal [B, C + S * Z]: of the context, then of image 0, image 1, ...
+        sources: where latents are taken from; posteriors are computed only where one asks for them.
+        set_features: of the images that the context's posterior sees.
+        image_features: of the images that the latents' posteriors see.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: a source is a posterior whose features are missing.
     """
     c_noise, z_noise = split_noise(levels, noise)
     path = Path()
     for i, level in enumerate(levels):
         state = level.enter(state)
+
         if level.c_shape is not None:
             source = sources.lower if path.c else sources.top
-            prior, beside = level.c_prior(state)
-            posterior, weights = (
-                level.c_posterior(state, of_set)
-                if of_set is not None and _asks(source)
-                else (None, None)
-            )
+            prior, prior_features = level.c_prior(state)
+            posterior = weights = None
+            if set_features is not None and _is_posterior(source):
+                posterior, weights = level.c_posterior(state, set_features)
             path.c.append(_step(source, prior, posterior, c_noise[i]))
-            state = level.with_c(state, path.c[-1].value, beside)
+            state = level.add_c(state, path.c[-1].value, prior_features)
             if weights is not None:
                 path.attention[f"c{len(path.c)}"] = weights
-        prior, beside = level.z_prior(state)
-        posterior = (
-            level.z_posterior(state, of_images)
-            if of_images is not None and _asks(sources.z)
-            else None
-        )
+
+        prior, prior_features = level.z_prior(state)
+        posterior = None
+        if image_features is not None and _is_posterior(sources.z):
+            posterior = level.z_posterior(state, image_features)
         path.z.append(_step(sources.z, prior, posterior, z_noise[i]))
-        state = level.with_z(state, path.z[-1].value, beside)
+        state = level.add_z(state, path.z[-1].value, prior_features)
     path.state = state
     return path
 
 
 def split_noise(levels: Sequence[Level], noise: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-    """The noise of each level: of the context [B, D, r, r] (empty where there is none), of the
-    images [B, S, D, r, r].
+    """Cut the noise of a pass into that of each level.
+
+    Args:
+        levels: top first.
+        noise: [B, C + S * Z], as of `top_down`.
+
+    Returns:
+        By level, of the context [B, D, r, r] (empty where there is none), and of the images
+        [B, S, D, r, r].
     """
     c_size, z_size = noise_sizes(levels)
     of_context, of_images = noise[:, :c_size], noise[:, c_size:].unflatten(1, (-1, z_size))
@@ -156,18 +249,16 @@ def split_noise(levels: Sequence[Level], noise: Tensor) -> tuple[list[Tensor], l
     return cs, [part.unflatten(2, level.z_shape) for part, level in zip(z_parts, levels)]
 
 
-def _asks(source: str) -> bool:
+def _is_posterior(source: str) -> bool:
     return source in (POSTERIOR, POSTERIOR_MEAN)
 
 
 def _step(source: str, prior: Gaussian, posterior: Gaussian | None, noise: Tensor) -> Step:
-    """Take the value from its source. Raises ValueError if the source is a posterior and there are
-    no features to compute it from.
-    """
-    chosen = posterior if _asks(source) else prior
+    """Take the value from its source; ValueError if that is a posterior that is missing."""
+    chosen = posterior if _is_posterior(source) else prior
     if chosen is None:
         raise ValueError(f"a latent from its {source} needs features of images")
-    value = chosen.mean if source in (POSTERIOR_MEAN, PRIOR_MEAN) else chosen.sample(noise)
+    value = chosen.mu if source in (POSTERIOR_MEAN, PRIOR_MEAN) else chosen.sample(noise)
     return Step(prior, posterior, value)
 
 

@@ -14,7 +14,7 @@ from oneshot.paths import cache_dir
 from oneshot.store import costs, plan
 from oneshot.store.costs import Cost, Shape
 from oneshot.store.store import Store
-from oneshot.sweep.definition import Sweep, load
+from oneshot.sweep.definition import Sweep
 from oneshot.sweep.parts import grid
 
 ROOT = Path(__file__).parents[2]
