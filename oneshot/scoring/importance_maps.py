@@ -1,5 +1,6 @@
-"""Importance maps as a value, and as the file in which the store keeps those of a point. No torch,
-so that analysis reads them too.
+"""Importance maps as a value, and as the file in which the store keeps those of a point.
+
+No torch, so that analysis reads them too.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from oneshot.store.store import with_checksum, without_checksum
 class Maps:
     """Which pixels of the exemplars of the test classes the drawings rest on.
 
-    maps: float32 [C, H, W], at least 0; only ratios within a map mean something. exemplars: uint8
-    [C, H, W] of 0 and 1.
+    Attributes:
+        maps: float32 [C, H, W], at least 0; only ratios within a map mean something.
+        exemplars: uint8 [C, H, W] of 0 and 1.
+        class_names: of the C classes.
     """
 
     maps: np.ndarray
@@ -37,8 +40,9 @@ def key(point_id: str) -> str:
 
 
 def columns(maps: Maps) -> dict[str, list[Any]]:
-    """The table `importance`: of each class, the fraction of the pixels that holds half of its map
-    (NaN for a map without mass).
+    """The table `importance`: of each class, its name and the sparsity of its map.
+
+    Sparsity is the fraction of the pixels that holds half of the map, NaN for a map without mass.
     """
     return {"class_name": list(maps.class_names), "sparsity": sparsity(maps.maps).tolist()}
 
@@ -49,20 +53,20 @@ def mean_sparsity(columns: Mapping[str, list[Any]]) -> float:
 
 
 def even(maps: np.ndarray) -> np.ndarray:
-    """Maps [C, H, W] in units of their own mean, float64, so that they can be averaged; a map
-    without mass stays as it is.
+    """Maps [C, H, W] in units of their own mean, float64, so that they can be averaged.
+
+    A map without mass stays as it is.
     """
     means = np.asarray(maps, np.float64).mean(axis=(1, 2), keepdims=True)
     return maps / np.where(means > 0, means, 1.0)
 
 
 def to_bytes(maps: Maps) -> bytes:
-    """An npz with a checksum behind it: `maps` (float16, each in units of its own mean),
-    `exemplars` (np.packbits of each
-    image), `shape`, `class_names`.
+    """The file of maps: an npz with a checksum behind it, which readers of npz pass over.
 
-    In these units float16 keeps three digits of pixels down to a ten-thousandth of the mean, and
-    maps of up to 255 pixels square.
+    Arrays: `maps` (float16, each in units of its own mean), `exemplars` (np.packbits of each
+    image), `shape`, `class_names`. In these units float16 keeps three digits of pixels down to a
+    ten-thousandth of the mean, and maps of up to 255 pixels square.
     """
     buffer = io.BytesIO()
     np.savez_compressed(
@@ -76,19 +80,19 @@ def to_bytes(maps: Maps) -> bytes:
 
 
 def from_bytes(data: bytes) -> Maps:
-    """The maps in units of their means. Raises ValueError if these are not the whole bytes of such
-    a file.
+    """The maps in the bytes of `to_bytes`, each in units of its own mean.
+
+    Raises:
+        ValueError: these are not the whole bytes of such a file.
     """
     try:
         data = without_checksum(data, "this file")
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             height, width = map(int, file["shape"])
-            exemplars = np.unpackbits(file["exemplars"], axis=1)[:, : height * width].reshape(
-                -1, height, width
-            )
-            return Maps(
-                file["maps"].astype(np.float32), exemplars, tuple(map(str, file["class_names"]))
-            )
+            bits = np.unpackbits(file["exemplars"], axis=1)[:, : height * width]
+            names = tuple(map(str, file["class_names"]))
+            maps = file["maps"].astype(np.float32)
+            return Maps(maps, bits.reshape(-1, height, width), names)
     except (
         OSError,
         EOFError,

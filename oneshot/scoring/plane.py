@@ -1,5 +1,8 @@
-"""grade: drawings in, metrics out. Each drawing is embedded once by each critic; everything else is
-closed form.
+"""grade: the metrics of drawings, on the plane of diversity and recognizability and beyond it.
+
+Each drawing is embedded once by each critic; everything else is closed form. The metrics are those
+of Boutin et al. 2022 (arXiv 2205.10370; the plane is its Fig. 3a) and 2023 (arXiv 2301.11722;
+originality and generalization curves).
 """
 
 from __future__ import annotations
@@ -14,13 +17,17 @@ from oneshot.critics.encoder import embed_all
 from oneshot.metrics import distance, diversity, generalization, originality, recognizability
 from oneshot.types import Drawings
 
-WAYS = 20
+WAYS = 20  # classes among which a drawing is recognised
 
 
 @dataclass(frozen=True)
 class Critics:
-    """The frozen networks that score: SimCLR sees diversity and originality, ProtoNet
-    recognizability.
+    """The frozen networks that score.
+
+    Attributes:
+        simclr: its features give diversity and originality.
+        protonet: its features give recognizability.
+        device: where both are.
     """
 
     simclr: nn.Module
@@ -30,11 +37,15 @@ class Critics:
 
 @dataclass(frozen=True)
 class Human:
-    """People on the same data with the same critics: the reference point, the scale of originality,
-    and the generalization curve.
+    """People on the same data with the same critics: the reference of all models.
 
-    curve: originality and recognizability in per cent of each bin, two columns; none where a class
-    has fewer drawings than bins.
+    Attributes:
+        diversity: of people, in units of SimCLR's features.
+        recognizability: of people, in per cent.
+        originality: of people, in units of `scale`.
+        scale: of originality, from `metrics.originality.normaliser`.
+        curve: the generalization curve: originality, and recognizability in per cent, a value a
+            bin; [] where a class has fewer drawings than there are bins.
     """
 
     diversity: float
@@ -46,11 +57,16 @@ class Human:
 
 @dataclass(frozen=True)
 class Grades:
-    """The metrics of a model (`totals`), of each test class (lists in class order) and of each
-    drawing (arrays in drawing order).
+    """What the critics say of the drawings of one model.
 
-    generalization: columns of the curve, "bin" (1 is the least original), "originality" and
-    "recognizability" in per cent; none where a class has fewer drawings than bins.
+    Attributes:
+        totals: the metrics of the model by column name.
+        classes: of each test class, lists in class order.
+        drawings: of each drawing, arrays in drawing order: "originality", and "recognized", the
+            probability to be recognised.
+        generalization: columns of the curve: "bin" (1 is the least original), "originality", and
+            "recognizability" in per cent; {} where a class has fewer drawings than there are bins.
+        human: the reference that was used, or that these drawings are.
     """
 
     totals: dict[str, float]
@@ -67,75 +83,93 @@ def grade(
     human: Human | None = None,
     diversity_drawings: int = 20,
 ) -> Grades:
-    """Score the drawings. With no `human`, the drawings themselves are people's and set the
-    reference.
+    """Score drawings by the critics.
 
-    Diversity, originality and the generalization curve rest on the first `diversity_drawings` of
-    each class: a standard deviation is biased low by a share that depends on their number, which
-    must be the same for all that is compared. Drawings beyond them sharpen recognizability; their
-    own originality is NaN. People's curve leaves their exemplars out, which would be half of its
-    first bin, and takes the next drawings for them. It is the closed form of recognizability in
-    both protocols, as the episodes count the hits of classes, not of drawings. Raises ValueError
-    for fewer than 20 classes, a class with fewer than 2 drawings, or non-finite features.
+    Diversity, originality and the generalization curve rest on the first drawings of each class
+    alone. A standard deviation is biased low by a share that depends on their number, which must be
+    the same for all that is compared. Drawings beyond them sharpen recognizability; their own
+    originality is NaN. The curve takes the closed form of recognizability in both protocols, as the
+    episodes count the hits of classes, not of drawings.
+
+    Args:
+        drawings: sorted by class; of at least 20 classes, with 2 drawings each or more.
+        critics: the networks.
+        protocol: of recognizability: "expected" (closed form) or "episodes" (as published).
+        human: people's point; None if the drawings themselves are people's, who set the reference.
+        diversity_drawings: how many drawings of each class count for diversity and originality.
+
+    Returns:
+        Metrics of the model, of each class and of each drawing.
+
+    Raises:
+        ValueError: for fewer classes or drawings than that, and for features that are not finite.
     """
-    label, count = drawings.label, len(drawings.exemplars)
-    first = _turn(label) < diversity_drawings
-    curved = first if human is not None else _but_exemplars(drawings, diversity_drawings)
-    seen = first | curved
-    features, sources = (
-        embed_all(critics.simclr, images, critics.device)
-        for images in (drawings.images[seen], drawings.exemplars)
-    )
-    queries, prototypes = (
-        embed_all(critics.protonet, images, critics.device)
-        for images in (drawings.images, drawings.exemplars)
-    )
-    chance = recognizability.expected(queries, label, prototypes, WAYS)
-    percent = recognizability.per_class(chance, label)
+    label, classes = drawings.label, len(drawings.exemplars)
+
+    # ---- Which drawings count: people's curve leaves out their exemplars (see _without_exemplars)
+    first = _number_in_class(label) < diversity_drawings
+    on_curve = first if human is not None else _without_exemplars(drawings, diversity_drawings)
+    embedded = first | on_curve
+
+    # ---- Features: SimCLR before its projection [n, 256], ProtoNet after its metric layer [N, 128]
+    features = embed_all(critics.simclr, drawings.images[embedded], critics.device)
+    sources = embed_all(critics.simclr, drawings.exemplars, critics.device)
+    queries = embed_all(critics.protonet, drawings.images, critics.device)
+    prototypes = embed_all(critics.protonet, drawings.exemplars, critics.device)
+
+    # ---- Recognizability: 20-way one-shot, of each drawing and class (Boutin et al. 2022)
+    recognized = recognizability.expected(queries, label, prototypes, WAYS)
+    percent = recognizability.per_class(recognized, label)
     if protocol == "episodes":
-        percent = _published_episodes(queries, label, prototypes, drawings.class_names)
-    few, their = label[first], features[first[seen]]
-    spread = diversity.diversity(their, few, count)
-    scale = originality.normaliser(their) if human is None else human.scale
+        percent = _by_published_episodes(queries, label, prototypes, drawings.class_names)
+
+    # ---- Diversity: standard deviation within a class, mean over dimensions (Boutin et al. 2022)
+    label_first, features_first = label[first], features[first[embedded]]
+    spread = diversity.diversity(features_first, label_first, classes)
+
+    # ---- Originality: distance to the exemplar (Boutin et al. 2023), in units of people's spread
+    scale = originality.normaliser(features_first) if human is None else human.scale
     original = np.full(len(label), np.nan)
-    original[seen] = originality.originality(features, label[seen], sources, scale)
-    original_of_class = np.bincount(few, original[first], count) / np.bincount(few, minlength=count)
+    original[embedded] = originality.originality(features, label[embedded], sources, scale)
+    sums = np.bincount(label_first, original[first], classes)
+    original_of_class = sums / np.bincount(label_first, minlength=classes)
+
     totals = {
         "diversity": float(spread.mean()),
-        "diversity_se": diversity.diversity_se(their, few),
+        "diversity_se": diversity.diversity_se(features_first, label_first),
         "recognizability": float(percent.mean()),
-        "recognizability_se": recognizability.recognizability_se(chance, label),
+        "recognizability_se": recognizability.recognizability_se(recognized, label),
         "originality": float(original_of_class.mean()),
-        "originality_se": float(original[first].std(ddof=1) / np.sqrt(len(few))),
+        "originality_se": float(original[first].std(ddof=1) / np.sqrt(len(label_first))),
     }
-    curve = _curve(original[curved], chance[curved], label[curved], count)
+
+    # ---- Generalization curve (Boutin et al. 2023), and how far the model is from people
+    curve = _curve(original[on_curve], recognized[on_curve], label[on_curve], classes)
     if human is None:
         human = Human(
             totals["diversity"], totals["recognizability"], totals["originality"], scale, curve
         )
-    totals |= _beside(human, totals, curve)
-    classes = {
-        "diversity": spread.tolist(),
-        "recognizability": percent.tolist(),
-        "originality": original_of_class.tolist(),
-    }
+    totals |= _against_people(human, totals, curve)
+
     original[~first] = np.nan
-    return Grades(
-        totals, classes, {"originality": original, "recognized": chance}, _columns(curve), human
-    )
+    of_drawings = {"originality": original, "recognized": recognized}
+    by_class = {"diversity": spread, "recognizability": percent, "originality": original_of_class}
+    of_classes = {name: values.tolist() for name, values in by_class.items()}
+    return Grades(totals, of_classes, of_drawings, _curve_table(curve), human)
 
 
-def _beside(human: Human, totals: dict[str, float], curve: list[list[float]]) -> dict[str, float]:
+def _against_people(
+    human: Human, totals: dict[str, float], curve: list[list[float]]
+) -> dict[str, float]:
     """People's point, and how far a model's point and curve are from theirs."""
-    area, coverage = (
-        generalization.compare(curve, human.curve)
-        if curve and human.curve
-        else (float("nan"), float("nan"))
-    )
+    area, coverage = float("nan"), float("nan")
+    if curve and human.curve:
+        area, coverage = generalization.compare(curve, human.curve)
     return {
         "human_diversity": human.diversity,
         "human_recognizability": human.recognizability,
         "human_originality": human.originality,
+        # Boutin et al. 2022, Fig. 5a
         "human_distance": distance.human_distance(
             totals["diversity"], totals["recognizability"], human.diversity, human.recognizability
         ),
@@ -144,52 +178,47 @@ def _beside(human: Human, totals: dict[str, float], curve: list[list[float]]) ->
     }
 
 
-def _turn(label: np.ndarray) -> np.ndarray:
+def _number_in_class(label: np.ndarray) -> np.ndarray:
     """The number of each drawing within its class, from 0; label is sorted."""
     return np.arange(len(label)) - np.searchsorted(label, label)
 
 
-def _but_exemplars(drawings: Drawings, most: int) -> np.ndarray:
-    """Which of people's drawings their curve rests on, bool [N]: the first `most` of each class
-    that are not its exemplar.
+def _without_exemplars(drawings: Drawings, most: int) -> np.ndarray:
+    """Which of people's drawings their curve rests on, bool [N].
+
+    The first `most` of each class that are not its exemplar: with them, exemplars would be half of
+    the first bin.
     """
     chosen = np.zeros(len(drawings.label), bool)
-    others = np.flatnonzero(
-        (drawings.images != drawings.exemplars[drawings.label]).any(axis=(1, 2))
-    )
-    chosen[others[_turn(drawings.label[others]) < most]] = True
+    sources = drawings.exemplars[drawings.label]
+    others = np.flatnonzero((drawings.images != sources).any(axis=(1, 2)))
+    chosen[others[_number_in_class(drawings.label[others]) < most]] = True
     return chosen
 
 
 def _curve(
-    original: np.ndarray, chance: np.ndarray, label: np.ndarray, classes: int
+    original: np.ndarray, recognized: np.ndarray, label: np.ndarray, classes: int
 ) -> list[list[float]]:
-    """The two columns of the generalization curve; none where a class has fewer drawings than
-    bins.
-    """
+    """The two columns of the curve; [] where a class has fewer drawings than there are bins."""
     if np.bincount(label, minlength=classes).min() < generalization.BINS:
         return []
-    return [column.tolist() for column in generalization.curve(original, chance, label)]
+    return [column.tolist() for column in generalization.curve(original, recognized, label)]
 
 
-def _columns(curve: list[list[float]]) -> dict[str, list[int] | list[float]]:
+def _curve_table(curve: list[list[float]]) -> dict[str, list[int] | list[float]]:
     """The curve as columns of a table."""
-    return (
-        {
-            "bin": list(range(1, generalization.BINS + 1)),
-            "originality": curve[0],
-            "recognizability": curve[1],
-        }
-        if curve
-        else {}
-    )
+    if not curve:
+        return {}
+    bins = list(range(1, generalization.BINS + 1))
+    return {"bin": bins, "originality": curve[0], "recognizability": curve[1]}
 
 
-def _published_episodes(
+def _by_published_episodes(
     queries: np.ndarray, label: np.ndarray, prototypes: np.ndarray, names: tuple[str, ...]
 ) -> np.ndarray:
-    """Per cent of each class in the fixed episodes of seed 44, which number the classes in the
-    order of their names.
+    """Per cent of each class in the published episodes.
+
+    These number the classes in the order of their names.
     """
     order = np.array(sorted(range(len(names)), key=names.__getitem__))
     place = np.argsort(order)

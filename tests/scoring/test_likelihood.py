@@ -15,9 +15,10 @@ from exact_sets import ExactSets, true_log_likelihood
 from torch import Tensor
 
 from oneshot.contracts import Features, SetTerms
-from oneshot.scoring import likelihood, test_sets
-from oneshot.scoring.likelihood import Evaluation, Sampling, evaluate, grade_likelihood
-from oneshot.scoring.test_sets import HeldOut, binarised
+from oneshot.scoring import likelihood
+from oneshot.scoring.likelihood import Sampling, evaluate, grade_likelihood
+from oneshot.scoring.set_bounds import Evaluation
+from oneshot.scoring.test_sets import HeldOut, binarised, disjoint_sets
 from oneshot.training import loop
 from oneshot.training.loop import Stopped, watch
 from oneshot.types import DataSet
@@ -56,7 +57,7 @@ class TestSets:
     label = np.array([0] * 20 + [1] * 7 + [2] * 20 + [3] * 3 + [4] * 20)
 
     def test_each_image_is_in_one_set_of_its_class_at_most(self) -> None:
-        sets = test_sets.test_sets(self.label, np.array([0, 1, 3, 4]), 5)
+        sets = disjoint_sets(self.label, np.array([0, 1, 3, 4]), 5)
         assert sets.shape == (4 + 1 + 0 + 4, 5)
         assert len(np.unique(sets)) == sets.size
         of_set = self.label[sets]
@@ -65,27 +66,25 @@ class TestSets:
 
     def test_the_first_sets_go_round_the_classes(self) -> None:
         classes = np.array([0, 2, 4])
-        every = test_sets.test_sets(self.label, classes, 5)
-        few = test_sets.test_sets(self.label, classes, 5, most=4)
+        every = disjoint_sets(self.label, classes, 5)
+        few = disjoint_sets(self.label, classes, 5, most=4)
         assert (few == every[:4]).all()
         assert sorted(self.label[few[:3, 0]]) == [0, 2, 4]
 
     def test_larger_sets_are_unions_of_smaller_ones(self) -> None:
-        small = [
-            set(rows) for rows in test_sets.test_sets(self.label, np.array([0, 2]), 5).tolist()
-        ]
-        for rows in test_sets.test_sets(self.label, np.array([0, 2]), 10).tolist():
+        small = [set(rows) for rows in disjoint_sets(self.label, np.array([0, 2]), 5).tolist()]
+        for rows in disjoint_sets(self.label, np.array([0, 2]), 10).tolist():
             assert sum(part <= set(rows) for part in small) == 2
 
     def test_the_images_are_shuffled_by_the_seed_alone(self) -> None:
         one, same, other = (
-            test_sets.test_sets(self.label, np.array([0, 2]), 5, seed=seed) for seed in (0, 0, 1)
+            disjoint_sets(self.label, np.array([0, 2]), 5, seed=seed) for seed in (0, 0, 1)
         )
         assert (one == same).all() and not (one == other).all()
         assert not (np.sort(one, 1) % 20 % 5 == np.arange(5)).all()
 
     def test_without_a_full_class_there_is_no_set(self) -> None:
-        assert test_sets.test_sets(self.label, np.array([1, 3]), 20).shape == (0, 20)
+        assert disjoint_sets(self.label, np.array([1, 3]), 20).shape == (0, 20)
 
 
 def test_greys_become_bits_as_often_as_they_are_bright() -> None:
@@ -154,7 +153,7 @@ def test_held_out_images_are_those_of_the_test_classes() -> None:
 def test_the_bound_is_a_bound_and_its_kl_is_that_of_the_samples(size: int) -> None:
     """The analytic KLs and the sampled ratios have one mean, above the true value, per image."""
     images = bits(10_000, 10)
-    sets = test_sets.test_sets(images.label, np.arange(10), size)
+    sets = disjoint_sets(images.label, np.arange(10), size)
     bound, sampled, true = task(images).bounds(sets), task(images).nll(sets, 1), truth(images, sets)
     difference = bound.nelbo - sampled
     assert abs(difference.mean()) < 4 * difference.std() / math.sqrt(len(sets))
@@ -166,7 +165,7 @@ def test_the_bound_is_a_bound_and_its_kl_is_that_of_the_samples(size: int) -> No
 
 def test_the_parts_of_the_bound_are_sums_over_a_set_per_image() -> None:
     images, family = bits(60, 3), ExactSets()
-    sets = test_sets.test_sets(images.label, np.arange(3), 4)
+    sets = disjoint_sets(images.label, np.arange(3), 4)
     own = task(images, family)
     bounds = own.bounds(sets)
     for i, rows in enumerate(sets):
@@ -180,7 +179,7 @@ def test_the_parts_of_the_bound_are_sums_over_a_set_per_image() -> None:
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_the_likelihood_of_many_samples_is_the_true_one(size: int) -> None:
     images = bits(60, 3)
-    sets = test_sets.test_sets(images.label, np.arange(3), size)[:6]
+    sets = disjoint_sets(images.label, np.arange(3), size)[:6]
     true = truth(images, sets)
     many = task(images, budget=5_000).nll(sets, 10_000)
     assert np.abs(many - true).max() < 0.05 and abs((many - true).mean()) < 0.015
@@ -196,7 +195,7 @@ def test_the_likelihood_of_many_samples_is_the_true_one(size: int) -> None:
 
 def test_the_likelihood_keeps_nothing_yet_equals_the_sum_that_keeps_all() -> None:
     images, family = bits(60, 3), ExactSets()
-    sets = test_sets.test_sets(images.label, np.arange(3), 3)[:1]
+    sets = disjoint_sets(images.label, np.arange(3), 3)[:1]
     found = task(images, family, budget=12).nll(sets, 50)
     kept = torch.cat(family.log_weights).numpy()
     assert len(kept) == 50
@@ -214,7 +213,7 @@ def test_the_likelihood_does_not_overflow() -> None:
             return replace(terms, log_likelihood=terms.log_likelihood - 1000)
 
     images = bits(60, 3)
-    sets = test_sets.test_sets(images.label, np.arange(3), 3)
+    sets = disjoint_sets(images.label, np.arange(3), 3)
     assert np.allclose(
         task(images, Faint()).nll(sets, 30), task(images).nll(sets, 30) + 1000, atol=1e-3
     )
@@ -223,7 +222,7 @@ def test_the_likelihood_does_not_overflow() -> None:
 @pytest.mark.parametrize("budget", [5, 7, 64, 333, 10_000])
 def test_nothing_depends_on_the_budget_and_no_pass_exceeds_it(budget: int) -> None:
     images, family = bits(200, 4), ExactSets()
-    sets = test_sets.test_sets(images.label, np.arange(4), 5)
+    sets = disjoint_sets(images.label, np.arange(4), 5)
     want_bound, want = task(images).bounds(sets), task(images).nll(sets, 45)
     small = task(images, family, budget)
     assert np.allclose(small.bounds(sets).nelbo, want_bound.nelbo, atol=1e-5)
@@ -238,14 +237,14 @@ def test_nothing_depends_on_the_budget_and_no_pass_exceeds_it(budget: int) -> No
 
 def test_a_budget_below_one_set_means_one_set() -> None:
     images, family = bits(200, 4), ExactSets()
-    sets = test_sets.test_sets(images.label, np.arange(4), 10)
+    sets = disjoint_sets(images.label, np.arange(4), 10)
     task(images, family, 3).nll(sets, 2)
     assert {n for _, n in family.passes} == {10}
 
 
 def test_a_set_has_the_same_noise_whatever_is_evaluated_beside_it() -> None:
     images = bits(200, 4)
-    sets = test_sets.test_sets(images.label, np.arange(4), 5)
+    sets = disjoint_sets(images.label, np.arange(4), 5)
     assert np.allclose(
         task(images).bounds(sets[:7]).nelbo, task(images).bounds(sets).nelbo[:7], atol=1e-5
     )
@@ -259,7 +258,7 @@ def test_the_tables_hold_means_and_errors_over_sets() -> None:
     assert table["set_size"] == [1, 2, 3, 5, 10] and table["sets"] == [72, 36, 24, 12, 4]
     assert table["dataset"] == ["test"] * 5
     for i, size in enumerate(table["set_size"]):
-        sets = test_sets.test_sets(images.label, np.arange(4), size)
+        sets = disjoint_sets(images.label, np.arange(4), size)
         nelbo, nll = task(images).bounds(sets).nelbo, task(images).nll(sets, 25)
         assert table["nelbo"][i] == pytest.approx(nelbo.mean())
         assert table["nelbo_se"][i] == pytest.approx(np.sqrt(nelbo.var(ddof=1) / len(nelbo)))
@@ -280,7 +279,7 @@ def test_the_tables_hold_means_and_errors_over_sets() -> None:
 
 def test_fewer_sets_may_be_sampled_and_of_one_size_only() -> None:
     images = bits(80, 4)
-    sets = test_sets.test_sets(images.label, np.arange(4), 5)
+    sets = disjoint_sets(images.label, np.arange(4), 5)
     nelbo, nll = task(images).bounds(sets).nelbo, task(images).nll(sets[:6], 25)
     row, tables = evaluate(
         task(images), trained_size=5, most=0, sampling=Sampling(25, sets=6, size=5)
@@ -425,7 +424,7 @@ def test_attention_of_the_first_sets_is_kept_with_their_class() -> None:
     table = tables["attention"]
     assert len(table["weight"]) == 12 * 2 * 5
     images = HeldOut.of(data, None)
-    sets = test_sets.test_sets(images.label, data.test, 5)
+    sets = disjoint_sets(images.label, data.test, 5)
     for number in range(12):
         rows = [i for i, value in enumerate(table["set"]) if value == number]
         assert {table["class_name"][i] for i in rows} == {
