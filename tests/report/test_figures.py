@@ -17,11 +17,9 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from figure_checks import analyze, font_sizes, foot, overlaps
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex, to_rgb
-from matplotlib.text import Text
-from small import Done
-from small import main as call
 from synthetic_results import FULL, HUMAN, grid, lines, squiggles, write_results
 
 from oneshot.report.analysis import plane
@@ -40,32 +38,6 @@ SMALL = grid(beta=[0.0, 0.5, 1.0, 2.0, 3.0, 4.0], time_steps=[20, 90])
 def small(tmp_path_factory: pytest.TempPathFactory) -> Results:
     root = tmp_path_factory.mktemp("results")
     return plane.load(write_results(root, SMALL, seeds=2, failed=1, diverged=2, drawings=squiggles))
-
-
-def overlaps(plot: catalog.Plot) -> list[tuple[str, str]]:
-    """The pairs of labels and titles that cover each other (tick labels aside: matplotlib keeps
-    those of hidden ticks).
-    """
-    figure = plot.figure
-    figure.draw_without_rendering()
-    numbers = {
-        label
-        for axes in figure.axes
-        for axis in (axes.xaxis, axes.yaxis)
-        for label in axis.get_ticklabels(which="both")
-    }
-    texts = [
-        t
-        for t in figure.findobj(Text)
-        if t.get_text().strip() and t.get_visible() and t not in numbers
-    ]
-    boxes = [(t.get_text(), t.get_window_extent()) for t in texts]
-    pairs = itertools.combinations(boxes, 2)
-    return [
-        (a, b)
-        for (a, box), (b, other) in pairs
-        if box.shrunk(0.9, 0.9).overlaps(other.shrunk(0.9, 0.9))
-    ]
 
 
 # ---- every figure
@@ -95,16 +67,8 @@ def test_figures_leave_the_global_settings_alone(small: Results) -> None:
 @pytest.mark.parametrize("name", list(catalog.FIGURES))
 def test_no_text_is_tiny_and_none_covers_another(small: Results, name: str) -> None:
     plot = catalog.FIGURES[name](small)
-    sizes = {text.get_fontsize() for text in plot.figure.findobj(Text) if text.get_text().strip()}
-    assert min(sizes - {6.0}) >= 7  # 6 pt: the foot line only
-    assert (
-        sum(
-            text.get_fontsize() == 6
-            for text in plot.figure.findobj(Text)
-            if text.get_text().strip()
-        )
-        == 1
-    )
+    sizes = font_sizes(plot)
+    assert min(set(sizes) - {6.0}) >= 7 and sizes.count(6) == 1  # 6 pt: the foot line only
     assert overlaps(plot) == []
 
 
@@ -136,12 +100,6 @@ def test_the_full_grid_is_drawn(tmp_path: Path) -> None:
         and "5 failed, 9 diverged" in foot(plot)
     )
     assert overlaps(plot) == [] and catalog.heatmap(results).numbers.shape == (8, 18)
-
-
-def foot(plot: catalog.Plot) -> str:
-    return next(
-        t.get_text() for t in plot.figure.findobj(Text) if t.get_fontsize() == 6 and t.get_text()
-    ).replace("\n", " ")
 
 
 # ---- the plane and the trajectory
@@ -529,13 +487,10 @@ def test_classes_of_the_sheet_are_the_same_for_all_and_spread() -> None:
 # ---- the command
 
 
-def analyze(*arguments: object, **environment: str) -> Done:
-    return call(*arguments, script="analyze.py", **environment)
-
-
 def test_help_is_short_and_needs_no_heavy_import() -> None:
     """In a process of its own, as are the table and the figures below, each once."""
-    code = "import sys, analyze\ntry: analyze.main(['--help'])\nexcept SystemExit: pass\n"
+    code = "import sys\nfrom oneshot.report.command import main\n"
+    code += "try: main(['--help'])\nexcept SystemExit: pass\n"
     code += "sys.exit(any(m in sys.modules for m in ('pandas', 'numpy', 'matplotlib', 'torch')))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     text = done.stdout.splitlines()

@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from figure_checks import analyze, font_sizes, foot, overlaps
 from matplotlib.colors import to_hex
-from matplotlib.text import Text
 from synthetic_results import grid, squiggles, write_results
 from synthetic_sets import GAIN, OFFSETS, write_sets
-from test_figures import analyze, overlaps
 
 from oneshot.report import results
 from oneshot.report.analysis import plane, sets
@@ -270,7 +269,7 @@ def test_no_text_is_tiny_and_none_covers_another(
     name: str, which: str, request: pytest.FixtureRequest
 ) -> None:
     plot = catalog.SET_FIGURES[name](request.getfixturevalue(which))
-    sizes = [text.get_fontsize() for text in plot.figure.findobj(Text) if text.get_text().strip()]
+    sizes = font_sizes(plot)
     assert min(set(sizes) - {6.0}) >= 7 and sizes.count(6) == 1  # 6 pt: the foot line only
     assert overlaps(plot) == []
 
@@ -282,11 +281,7 @@ def test_figures_of_the_plane_say_why_they_cannot_be_drawn(colour: Results) -> N
     for name in ("plane", "trajectory", "effects", "heatmap"):
         with pytest.raises(AnalysisError, match="no point has a diversity and a recognizability"):
             catalog.FIGURES[name](colour)
-    assert "9 points" in next(
-        t.get_text()
-        for t in catalog.curves(colour).figure.findobj(Text)
-        if t.get_fontsize() == 6 and t.get_text()
-    )
+    assert "9 points" in foot(catalog.curves(colour))
 
 
 def test_sheet_shows_drawings_in_colour(colour: Results) -> None:

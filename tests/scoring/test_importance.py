@@ -18,10 +18,10 @@ import pytest
 import small
 import synthetic_maps
 import torch
+from figure_checks import overlaps
 from matplotlib.text import Text
 from synthetic_maps import CLASSES, GAMMAS, SIZE, people, write_maps, write_people
 from synthetic_results import grid, write_results
-from test_figures import overlaps
 from torch import Tensor
 
 from oneshot.contracts import ExplainedFamily, Player
