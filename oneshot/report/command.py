@@ -21,7 +21,7 @@ from oneshot.paths import NoHomeError, user_path
 if TYPE_CHECKING:
     import pandas as pd
 
-    from oneshot.report.analysis.importance import People
+    from oneshot.report.analysis.people_maps import PeopleMaps
     from oneshot.report.results import Results
 
 PATH_FLAGS = ("csv", "parquet", "figures", "importance")
@@ -173,7 +173,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run_and_report_errors(args: argparse.Namespace) -> int:
     """Run the command; a user's mistake becomes a message and exit status 2."""
-    from oneshot.report.results import AnalysisError
+    from oneshot.report.errors import AnalysisError
     from oneshot.sweep.filter import WhereError
 
     try:
@@ -191,45 +191,49 @@ def _run_and_report_errors(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     """Load, select, print the table, write files, draw; returns the exit status."""
-    from oneshot.report import results as rs
+    from oneshot.report.averages import over_seeds
+    from oneshot.report.errors import AnalysisError
+    from oneshot.report.results import join, load
+    from oneshot.report.select import known_column, select
+    from oneshot.report.table import exact_types
 
     _check_flags(args)
-    results = rs.join([rs.load(folder) for folder in args.results])
+    results = join([load(folder) for folder in args.results])
     for warning in results.warnings:
         tell_error(f"warning: {warning}")
     if len(args.results) > 1 and not (args.figures or args.no_figures):
-        raise rs.AnalysisError(
+        raise AnalysisError(
             "figures of several sweeps have no folder of their own",
             "Say where they go: --figures DIR, or --no-figures",
         )
-    selected = rs.select(results, args.where) if args.where else results
+    selected = select(results, args.where) if args.where else results
     if args.color_by and args.color_by != "model":
-        rs.column(rs.over_seeds(results), args.color_by)
+        known_column(over_seeds(results), args.color_by)
     people = None
     if args.importance:
-        from oneshot.report.analysis.importance import read_people
+        from oneshot.report.analysis.people_maps import read_people_maps
 
-        people = read_people(args.importance)
+        people = read_people_maps(args.importance)
     if args.importance is not None:
         table = _print_importance(args, selected, people)
     elif args.likelihood:
         table = _print_likelihood(args, selected)
     else:
         table = _print_points(args, selected)
-    written = rs.exact(results, table)
+    written = exact_types(results, table)
     if args.csv:
         written.to_csv(args.csv, index=False, lineterminator="\n")
     if args.parquet:
         written.to_parquet(args.parquet, index=False)
     if args.no_figures or table.empty:
         return 0
-    drawn = rs.select(results, args.where, keep_references=True) if args.where else results
+    drawn = select(results, args.where, keep_references=True) if args.where else results
     return _draw(drawn, args.figures, args.color_by, people)
 
 
 def _check_flags(args: argparse.Namespace) -> None:
     """Raise AnalysisError for flags that belong to different tables."""
-    from oneshot.report.results import AnalysisError
+    from oneshot.report.errors import AnalysisError
 
     special = ["--likelihood"] * args.likelihood + ["--importance"] * (args.importance is not None)
     if len(special) > 1:
@@ -245,11 +249,12 @@ def _check_flags(args: argparse.Namespace) -> None:
 
 def _print_points(args: argparse.Namespace, selected: Results) -> pd.DataFrame:
     """Print the table of the points; returns it with all columns that may be written."""
-    from oneshot.report import results as rs
+    from oneshot.report.averages import over_seeds
+    from oneshot.report.table import default_columns, exact_types, points_table
 
     names = [name.strip() for name in args.columns.split(",") if name.strip()]
-    averaged = rs.over_seeds(selected) if args.over_seeds else selected.points
-    table = rs.table(
+    averaged = over_seeds(selected) if args.over_seeds else selected.points
+    table = points_table(
         selected,
         names or list(averaged),
         args.sort,
@@ -258,10 +263,10 @@ def _print_points(args: argparse.Namespace, selected: Results) -> pd.DataFrame:
         seeds_averaged=args.over_seeds,
     )
     if args.json:
-        _print_table(rs.exact(selected, table), as_json=True)
+        _print_table(exact_types(selected, table), as_json=True)
     else:
         rows = TOP if args.top is None and sys.stdout.isatty() else len(table)
-        columns = list(dict.fromkeys(names)) or rs.default_columns(selected, averaged)
+        columns = list(dict.fromkeys(names)) or default_columns(selected, averaged)
         _print_table(table[columns].head(rows), as_json=False)
         if rows < len(table):
             tell_error(f"{rows} of {len(table):,} rows; --top 0 shows all")
@@ -272,33 +277,38 @@ def _print_points(args: argparse.Namespace, selected: Results) -> pd.DataFrame:
 
 def _print_likelihood(args: argparse.Namespace, selected: Results) -> pd.DataFrame:
     """Print the bounds on the likelihood at the set size trained on; returns them."""
-    from oneshot.report.analysis import sets
-    from oneshot.report.results import exact
+    from oneshot.report.analysis.bounds import (
+        at_trained_size,
+        likelihood_bounds,
+        likelihood_text,
+    )
+    from oneshot.report.table import exact_types
 
-    table = exact(selected, sets.at_trained_size(sets.bounds(selected)))
+    table = exact_types(selected, at_trained_size(likelihood_bounds(selected)))
     if args.json:
         _print_table(table, as_json=True)
     else:
-        _print(sets.likelihood_text(table))
+        _print(likelihood_text(table))
     return table
 
 
 def _print_importance(
-    args: argparse.Namespace, selected: Results, people: People | None
+    args: argparse.Namespace, selected: Results, people: PeopleMaps | None
 ) -> pd.DataFrame:
     """Print the sparsity of each setting's importance maps and, with maps of people, how the two
     correlate; returns it.
     """
-    from oneshot.report.analysis import importance as maps
-    from oneshot.report.results import exact, varying
+    from oneshot.report.analysis.importance import MEASURED, by_class, summary
+    from oneshot.report.select import varying_axes
+    from oneshot.report.table import exact_types
 
-    table = maps.summary(selected, maps.by_class(selected, people), people)
+    table = summary(selected, by_class(selected, people), people)
     if args.json:
-        _print_table(exact(selected, table), as_json=True)
+        _print_table(exact_types(selected, table), as_json=True)
         return table
     model = ["model"] if table["model"].nunique() > 1 else []
-    axes = [axis for axis in varying(selected) if axis != "model"]
-    measured = [name for name in maps.MEASURED if name in table]
+    axes = [axis for axis in varying_axes(selected) if axis != "model"]
+    measured = [name for name in MEASURED if name in table]
     _print_table(table[[*model, *axes, *measured]], as_json=False)
     tell_error(
         "sparsity: the share of the pixels that holds half of a map; se: over seeds"
@@ -309,7 +319,7 @@ def _print_importance(
 
 def _print_table(table: pd.DataFrame, as_json: bool) -> None:
     """Print a table as JSON, or as text with as many columns as the terminal is wide."""
-    from oneshot.report.results import fit_terminal
+    from oneshot.report.text import fit_terminal
 
     if as_json:
         _print(table.to_json(orient="records", indent=1, date_format="iso", double_precision=12))
@@ -321,17 +331,17 @@ def _print_table(table: pd.DataFrame, as_json: bool) -> None:
         tell_error(f"not shown, the terminal is too narrow: {', '.join(dropped)}")
 
 
-def _draw(results: Results, folder: str, color_by: str, people: People | None) -> int:
+def _draw(results: Results, folder: str, color_by: str, people: PeopleMaps | None) -> int:
     """Write the figures and list them with their findings.
 
     Returns the exit status: 1 if one of them broke, as on values that nobody foresaw, else 0.
     """
-    from oneshot.report.figures import catalog
+    from oneshot.report.figures.all_figures import BROKEN, write_all
 
     target = folder or str(results.folder / "figures")
     broken = 0
-    for name, title, reason in catalog.write_all(results, target, color_by, people):
-        broken += reason.startswith(catalog.BROKEN)
+    for name, title, reason in write_all(results, target, color_by, people):
+        broken += reason.startswith(BROKEN)
         tell_error(f"{target}/{name}.png  {title}" if title else f"no {name}: {reason}")
     if broken:
         tell_error("ONESHOT_TRACEBACK=1 shows where it broke")

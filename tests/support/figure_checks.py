@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import small
+from matplotlib.collections import LineCollection
 from matplotlib.text import Text
 
 from oneshot.report.figures.style import Plot
@@ -37,6 +39,15 @@ def font_sizes(plot: Plot) -> list[float]:
 def foot(plot: Plot) -> str:
     """The foot line, the only text of 6 points, without its line breaks."""
     return next(t.get_text() for t in _written(plot) if t.get_fontsize() == 6).replace("\n", " ")
+
+
+def error_bars(plot: Plot) -> tuple[np.ndarray, np.ndarray]:
+    """Half the lengths of the error bars of a plane: across, up."""
+    bars = [c for c in plot.figure.axes[0].collections if isinstance(c, LineCollection)]
+    half = [np.array([np.ptp(np.asarray(s), axis=0) / 2 for s in c.get_segments()]) for c in bars]
+    # thin, under the dots
+    assert len(half) == 2 and all(c.get_linewidth()[0] < 1 and c.get_zorder() < 3 for c in bars)
+    return half[0][:, 0], half[1][:, 1]
 
 
 def analyze(*arguments: object, **environment: str) -> small.Done:
