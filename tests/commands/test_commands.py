@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import importlib.util
 import io
 import json
 import os
@@ -26,6 +25,7 @@ import small
 from oneshot import cli, paths
 from oneshot.console import messages
 from oneshot.engine import driver
+from oneshot.report import command
 from oneshot.store import plan, records
 from oneshot.store.plan import Plan
 from oneshot.store.records import Record
@@ -155,26 +155,22 @@ def test_a_broken_socket_is_not_taken_for_a_missing_cluster(
     )
 
 
-def load_analyze() -> Any:
-    spec = importlib.util.spec_from_file_location("analyze", small.ROOT / "analyze.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_tables_are_written_to_files_though_nobody_reads_the_terminal(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     import pandas as pd
 
-    analyze, frame = load_analyze(), pd.DataFrame({"a": [1, 2]})
-    monkeypatch.setattr(
-        analyze, "run", lambda args: (analyze.show(frame, True), frame.to_csv(args.csv), 0)[2]
-    )
+    frame = pd.DataFrame({"a": [1, 2]})
+
+    def run(args: argparse.Namespace) -> int:
+        command._print_table(frame, True)
+        frame.to_csv(args.csv)
+        return 0
+
+    monkeypatch.setattr(command, "_run", run)
     monkeypatch.setattr(sys, "stdout", Closed())
     assert (
-        analyze.main(["results", "--csv", str(tmp_path / "t.csv")]) == 0
+        command.main(["results", "--csv", str(tmp_path / "t.csv")]) == 0
         and (tmp_path / "t.csv").exists()
     )
 
@@ -307,17 +303,17 @@ def test_a_home_folder_is_meant_in_every_path(
     monkeypatch.setenv("ONESHOT_RESULTS", "~/from_env")
     assert planned(["~/small.py"]).store.base == str(tmp_path / "from_env")
     assert planned(["~/small.py"], "--results", "~/r x").store.base == str(tmp_path / "r x")
-    analyze, seen = load_analyze(), []
-    monkeypatch.setattr(analyze, "run", lambda args: seen.append(args) or 0)
+    seen: list[Any] = []
+    monkeypatch.setattr(command, "_run", lambda args: seen.append(args) or 0)
     flags = ["--csv", "--parquet", "--figures", "--importance"]
     assert (
-        analyze.main(["~/a", "~/b", *(word for flag in flags for word in (flag, f"~/{flag}"))]) == 0
+        command.main(["~/a", "~/b", *(word for flag in flags for word in (flag, f"~/{flag}"))]) == 0
     )
     assert seen[0].results == [str(tmp_path / "a"), str(tmp_path / "b")]
     assert [getattr(seen[0], flag[2:]) for flag in flags] == [
         str(tmp_path / flag) for flag in flags
     ]
-    assert analyze.main(["~/a", "--importance"]) == 0 and (seen[1].importance, seen[1].csv) == (
+    assert command.main(["~/a", "--importance"]) == 0 and (seen[1].importance, seen[1].csv) == (
         "",
         None,
     )

@@ -13,11 +13,10 @@ from scipy.integrate import quad
 from synthetic_results import LANDMARKS, bins, grid, write_results
 
 from oneshot.metrics import generalization as gen
-from oneshot.report.analysis import generalization as ag
-from oneshot.report.analysis import plane
-from oneshot.report.figures import catalog
-from oneshot.report.figures.generalization import label_text
-from oneshot.report.results import AnalysisError, Results
+from oneshot.report.analysis import generalization as analysis
+from oneshot.report.errors import AnalysisError
+from oneshot.report.figures import generalization as figure
+from oneshot.report.results import Results, load
 
 # Read off the figure of Boutin et al. 2023 (Quick, Draw!): originality and recognizability of the
 # ten bins.
@@ -195,7 +194,7 @@ def test_without_overlap_there_is_no_area(ends: tuple[float, float]) -> None:
 
 def loaded(root: Path, settings: list[dict], families: int = 1, **more) -> Results:
     """Synthetic results; of several families the points belong to each in turn."""
-    results = plane.load(write_results(root, settings, **more))
+    results = load(write_results(root, settings, **more))
     names = [f"family_{k % families}" for k in range(len(results.points))]
     results.points["model"] = [
         m if m in LANDMARKS or families == 1 else n for m, n in zip(results.points["model"], names)
@@ -205,7 +204,7 @@ def loaded(root: Path, settings: list[dict], families: int = 1, **more) -> Resul
 
 def test_the_table_holds_means_over_seeds_with_people_first(tmp_path: Path) -> None:
     results = loaded(tmp_path, grid(beta=[0.5, 2.0]), seeds=3, failed=1)
-    table = ag.curves(results)
+    table = analysis.generalization_curves(results)
     assert table["setting"].tolist() == np.repeat(["people", "beta 0.5", "beta 2"], 10).tolist()
     assert table["bin"].tolist() == [*range(1, 11)] * 3
     rows = results.models.query("beta == 0.5")
@@ -215,7 +214,7 @@ def test_the_table_holds_means_over_seeds_with_people_first(tmp_path: Path) -> N
     part = table.query("setting == 'beta 0.5'")
     np.testing.assert_allclose(part[["originality", "recognizability"]].to_numpy().T, expected)
     np.testing.assert_allclose(
-        part[ag.FIT].iloc[4].astype(float), np.polyfit(*expected, 2), atol=1e-6
+        part[analysis.FIT].iloc[4].astype(float), np.polyfit(*expected, 2), atol=1e-6
     )
     assert part["generalization_area"].iloc[0] == pytest.approx(rows["generalization_area"].mean())
     assert table.groupby("setting", sort=False)["seeds"].first().tolist() == [1, 3, 2]
@@ -243,11 +242,11 @@ def test_people_of_two_data_sets_are_two_curves(tmp_path: Path) -> None:
             [results.generalization, bins_of.assign(point_id="other")], ignore_index=True
         ),
     )
-    assert set(ag.curves(both)["setting"]) >= {
+    assert set(analysis.generalization_curves(both)["setting"]) >= {
         "people, dataset omniglot",
         "people, dataset quickdraw",
     }
-    assert len(catalog.FIGURES["generalization"](both).numbers) == 40
+    assert len(figure.draw(both).numbers) == 40
 
 
 @pytest.mark.parametrize(
@@ -274,9 +273,9 @@ def test_at_most_eight_settings_are_chosen_and_the_foot_says_which(
     tmp_path: Path, settings, families, count, note
 ) -> None:
     results = loaded(tmp_path, settings, families)
-    chosen, told = ag.choose(results, ag.curves(results))
+    chosen, told = analysis.settings_to_show(results, analysis.generalization_curves(results))
     assert len(set(chosen)) == count and told == note
-    plot = catalog.FIGURES["generalization"](results)
+    plot = figure.draw(results)
     assert len(plot.numbers) == 10 * (1 + count) and list(
         dict.fromkeys(plot.numbers["setting"])
     ) == ["people", *chosen]
@@ -290,7 +289,7 @@ def test_at_most_eight_settings_are_chosen_and_the_foot_says_which(
 
 
 def test_the_title_is_the_smallest_area_and_whether_people_lie_above(tmp_path: Path) -> None:
-    below = catalog.FIGURES["generalization"](loaded(tmp_path / "a", grid(beta=[0.5, 2.0, 4.0])))
+    below = figure.draw(loaded(tmp_path / "a", grid(beta=[0.5, 2.0, 4.0])))
     areas = (
         below.numbers.query("model != 'human'").groupby("setting")["generalization_area"].first()
     )
@@ -304,9 +303,9 @@ def test_the_title_is_the_smallest_area_and_whether_people_lie_above(tmp_path: P
         noise=0.0,
         where_is=lambda beta: (1.29, 99.0 - 4 * beta),
     )
-    assert "above" not in catalog.FIGURES["generalization"](results).title
-    table = ag.curves(results)
-    assert [ag.people_above(table, s) for s in ("beta 0", "beta 1", "no such")] == [
+    assert "above" not in figure.draw(results).title
+    table = analysis.generalization_curves(results)
+    assert [analysis.people_lie_above(table, s) for s in ("beta 0", "beta 1", "no such")] == [
         False,
         True,
         None,
@@ -326,9 +325,7 @@ def test_a_small_area_over_little_of_people_s_range_is_no_merit(tmp_path: Path) 
         results.points.loc[models, "generalization_coverage"] = results.points.loc[
             models, "beta"
         ].map({0.5: 0.8, 2.0: coverage})
-        assert catalog.FIGURES["generalization"](results).title.startswith(
-            f"Nearest to people's curve: {nearest}"
-        )
+        assert figure.draw(results).title.startswith(f"Nearest to people's curve: {nearest}")
 
 
 def test_the_title_is_neutral_where_seeds_differ_as_much_as_settings(tmp_path: Path) -> None:
@@ -339,27 +336,24 @@ def test_the_title_is_neutral_where_seeds_differ_as_much_as_settings(tmp_path: P
         noise=5.0,
         where_is=lambda **_: (2.0, 60.0),
     )
-    assert (
-        catalog.FIGURES["generalization"](results).title
-        == "No curve is nearer to people's than seed noise allows"
-    )
+    assert figure.draw(results).title == "No curve is nearer to people's than seed noise allows"
 
 
 def test_curves_apart_and_curves_without_people_are_drawn_and_said_to_be(tmp_path: Path) -> None:
-    apart = catalog.FIGURES["generalization"](
+    apart = figure.draw(
         loaded(tmp_path / "a", grid(beta=[1.0]), where_is=lambda beta: (40.0, 90.0))
     )
     assert apart.title == "No curve shares originality with people's"
-    assert label_text(apart.numbers.iloc[-1]).replace("\u00a0", " ") == "vae_stn: no overlap"
+    assert figure.label_text(apart.numbers.iloc[-1]).replace("\u00a0", " ") == "vae_stn: no overlap"
     results = loaded(tmp_path / "b", grid(beta=[1.0, 2.0]), references=False)
     results.points[["generalization_area", "generalization_coverage"]] = np.nan
-    alone = catalog.FIGURES["generalization"](results)
+    alone = figure.draw(results)
     assert (
         "no curve of people" in alone.title
-        and label_text(alone.numbers.iloc[0]).replace("\u00a0", " ") == "beta 1"
+        and figure.label_text(alone.numbers.iloc[0]).replace("\u00a0", " ") == "beta 1"
     )
 
 
 def test_results_without_curves_say_so(tmp_path: Path) -> None:
     with pytest.raises(AnalysisError, match="no point has a generalization curve"):
-        catalog.FIGURES["generalization"](loaded(tmp_path, grid(beta=[1.0, 2.0]), version=3))
+        figure.draw(loaded(tmp_path, grid(beta=[1.0, 2.0]), version=3))

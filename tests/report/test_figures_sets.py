@@ -1,6 +1,4 @@
-"""Figures, tables and text of sweeps of models of sets: what they say of tables whose answers are
-known.
-"""
+"""Tables, figures and text of sweeps of models of sets: what they say of known answers."""
 
 from __future__ import annotations
 
@@ -10,40 +8,50 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from figure_checks import analyze, font_sizes, foot, overlaps
 from matplotlib.colors import to_hex
-from matplotlib.text import Text
 from synthetic_results import grid, squiggles, write_results
 from synthetic_sets import GAIN, OFFSETS, write_sets
-from test_figures import analyze, overlaps
 
-from oneshot.report import results
-from oneshot.report.analysis import plane, sets
-from oneshot.report.figures import catalog, sheet
-from oneshot.report.results import AnalysisError, Results
+from oneshot.report.analysis.bounds import gains_by_size, likelihood_bounds
+from oneshot.report.analysis.drawings import read_drawings
+from oneshot.report.analysis.sets import confusion_matrices, model_names, peak_weight
+from oneshot.report.averages import over_seeds
+from oneshot.report.errors import AnalysisError
+from oneshot.report.figures import (
+    all_figures,
+    attention,
+    cardinality,
+    confusion,
+    curves,
+    layers,
+    likelihood,
+    sheet,
+)
+from oneshot.report.results import Results, load
+from oneshot.report.select import select
+from oneshot.report.table import points_table
 
 BEST, SECOND = "pyramid / hierarchical / attention", "pyramid / hierarchical / mean"
 
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    return plane.load(write_sets(tmp_path_factory.mktemp("results"), seeds=3))
+    return load(write_sets(tmp_path_factory.mktemp("results"), seeds=3))
 
 
 @pytest.fixture(scope="module")
 def colour(tmp_path_factory: pytest.TempPathFactory) -> Results:
     """Trained with sets of three sizes; no drawing was scored."""
-    return plane.load(
+    return load(
         write_sets(
             tmp_path_factory.mktemp("results"), colour=True, datasets=1, models=3, trained=(1, 2, 5)
         )
     )
 
 
-# ---- the tables
-
-
 def test_tables_follow_the_chosen_points(sweep: Results) -> None:
-    some = results.select(sweep, "pooling == 'attention' and seed == 45")
+    some = select(sweep, "pooling == 'attention' and seed == 45")
     assert len(some.models) == 2 and len(some.references) == 3
     for name in ("likelihood", "layers", "attention", "confusion"):
         assert 0 < len(getattr(some, name)) < len(getattr(sweep, name))
@@ -51,55 +59,50 @@ def test_tables_follow_the_chosen_points(sweep: Results) -> None:
 
 
 def test_missing_tables_are_empty_and_their_figures_say_why(tmp_path: Path) -> None:
-    old = plane.load(write_results(tmp_path, grid(beta=[0.0, 1.0])))
+    old = load(write_results(tmp_path, grid(beta=[0.0, 1.0])))
     assert all(
         getattr(old, name).empty for name in ("likelihood", "layers", "attention", "confusion")
     )
-    for draw in catalog.SET_FIGURES.values():
+    for draw in all_figures.SET_FIGURES.values():
         with pytest.raises(AnalysisError, match="models of sets"):
             draw(old)
     written = {
         name: (title, reason)
-        for name, title, reason in catalog.write_all(old, tmp_path / "figures")
+        for name, title, reason in all_figures.write_all(old, tmp_path / "figures")
     }
     # nobody need read that other models have no such tables
-    assert list(written) == list(catalog.FIGURES) and written["plane"][0]
+    assert list(written) == list(all_figures.FIGURES) and written["plane"][0]
 
 
 def test_points_without_a_place_on_the_plane_are_listed_by_nelbo(colour: Results) -> None:
-    listed = results.table(colour)
+    listed = points_table(colour)
     assert list(listed["nelbo"]) == sorted(listed["nelbo"]) and len(listed) == 9
     assert (
         list(listed)[:6] == ["latents", "context", "pooling", "set_size", "nelbo", "nll"]
         and "diversity" not in listed
     )
-    means = results.table(colour, seeds_averaged=True)
+    means = points_table(colour, seeds_averaged=True)
     assert len(means) == 9 and {"seeds", "nelbo", "nelbo_se"} <= set(means)
     assert (
-        list(results.table(colour, ["kl_c"], "kl_c", descending=True)["kl_c"])
+        list(points_table(colour, ["kl_c"], "kl_c", descending=True)["kl_c"])
         == sorted(colour.points["kl_c"])[::-1]
     )
-    assert (
-        len(results.select(colour, "nelbo < 90").points) == (colour.points["nelbo"] < 90).sum() > 0
-    )
+    assert len(select(colour, "nelbo < 90").points) == (colour.points["nelbo"] < 90).sum() > 0
 
 
 def test_default_columns_hold_bounds_beside_places(sweep: Results) -> None:
-    listed = results.table(sweep, seeds_averaged=True)
+    listed = points_table(sweep, seeds_averaged=True)
     assert {"human_distance", "diversity", "nelbo", "nll", "nelbo_se"} <= set(listed)
     assert listed.loc[listed["model"] == "human", "nelbo"].isna().all()
-    row = results.over_seeds(sweep).query("pooling == 'attention' and latents == 'pyramid'").iloc[0]
+    row = over_seeds(sweep).query("pooling == 'attention' and latents == 'pyramid'").iloc[0]
     assert row["nelbo"] == pytest.approx(88.4 + 0.2) and row["nelbo_se"] == pytest.approx(
         0.2 / np.sqrt(3)
     )
     assert row["classified_kl"] == pytest.approx(180 - 88.6)
 
 
-# ---- bounds
-
-
 def test_bounds_are_means_over_seeds_best_model_first(sweep: Results) -> None:
-    table = sets.bounds(sweep)
+    table = likelihood_bounds(sweep)
     assert list(dict.fromkeys(table["model"]))[:2] == [BEST, SECOND] and list(
         dict.fromkeys(table["dataset"])
     ) == list(OFFSETS)
@@ -114,24 +117,24 @@ def test_bounds_are_means_over_seeds_best_model_first(sweep: Results) -> None:
 
 
 def test_one_seed_has_the_error_over_sets(colour: Results) -> None:
-    assert (sets.bounds(colour)["nelbo_se"] == 0.11).all()
+    assert (likelihood_bounds(colour)["nelbo_se"] == 0.11).all()
 
 
 def test_models_are_named_by_what_sets_them_apart(sweep: Results, colour: Results) -> None:
     assert (
-        set(sets.names(sweep)) >= {BEST, "vector / no context / mean"}
-        and sets.names(sweep).nunique() == 6
+        set(model_names(sweep)) >= {BEST, "vector / no context / mean"}
+        and model_names(sweep).nunique() == 6
     )
     # latents and context say the same here, so one is enough
     kinds = {"pyramid / attention", "pyramid / mean", "map / attention"}
-    assert set(sets.names(colour)) == {
+    assert set(model_names(colour)) == {
         f"{kind} / set_size {size}" for kind in kinds for size in (1, 2, 5)
     }
-    assert set(sets.names(colour, without="set_size")) == kinds
+    assert set(model_names(colour, without="set_size")) == kinds
 
 
 def test_likelihood_shows_both_bounds_and_who_is_lowest(sweep: Results) -> None:
-    plot = catalog.likelihood(sweep)
+    plot = likelihood.draw(sweep)
     assert plot.title == f"Lowest NELBO: {BEST}, 88.60 nats per image, 1.00 below {SECOND}"
     panels = plot.figure.axes
     assert [p.get_title("left") for p in panels] == [
@@ -151,28 +154,26 @@ def test_likelihood_shows_both_bounds_and_who_is_lowest(sweep: Results) -> None:
 
 
 def test_likelihood_title_is_neutral_within_the_errors(sweep: Results) -> None:
-    close = results.select(sweep, "latents == 'map'")
-    assert (
-        "are within their standard errors (93.00 nats per image)" in catalog.likelihood(close).title
-    )
-    alone = results.select(sweep, "latents == 'pyramid' and pooling == 'mean'")
-    assert catalog.likelihood(alone).title == "NELBO of set_vae: 89.60 ± 0.12 nats per image"
+    close = select(sweep, "latents == 'map'")
+    assert "are within their standard errors (93.00 nats per image)" in likelihood.draw(close).title
+    alone = select(sweep, "latents == 'pyramid' and pooling == 'mean'")
+    assert likelihood.draw(alone).title == "NELBO of set_vae: 89.60 ± 0.12 nats per image"
 
 
 def test_cardinality_finds_the_largest_gain(sweep: Results) -> None:
-    gains = sets.gains(sets.bounds(sweep)).set_index(["smaller", "larger"])["gain"]
+    gains = gains_by_size(likelihood_bounds(sweep)).set_index(["smaller", "larger"])["gain"]
     # one model of six has no context
     assert gains[2, 5] == pytest.approx(5 / 6 * (GAIN[2] - GAIN[5])) and len(gains) == 4
-    plot = catalog.cardinality(sweep)
+    plot = cardinality.draw(sweep)
     assert plot.title == "Most is gained from 2 to 5 members: 5.00 nats per image, mean over models"
     labels = [t for t in plot.figure.axes[0].texts if t.get_text()]
-    assert {t.get_text().replace("\n", " ") for t in labels} == set(sets.names(sweep))
+    assert {t.get_text().replace("\n", " ") for t in labels} == set(model_names(sweep))
     # at the right end
     assert all(t.get_window_extent().x0 > plot.figure.axes[0].bbox.x1 - 20 for t in labels)
 
 
 def test_cardinality_of_several_trained_sizes_has_a_panel_per_kind(colour: Results) -> None:
-    plot = catalog.cardinality(colour)
+    plot = cardinality.draw(colour)
     shown = [panel for panel in plot.figure.axes if panel.axison]
     assert len(shown) == 3 and shown[0].get_title("left") == "pyramid / attention"
     assert {t.get_text() for t in shown[0].texts} - {""} == {
@@ -195,14 +196,11 @@ def test_one_set_size_has_no_cardinality(sweep: Results) -> None:
         likelihood=sweep.likelihood.query("set_size == 5"),
     )
     with pytest.raises(AnalysisError, match="one set size"):
-        catalog.cardinality(few)
-
-
-# ---- levels, attention, confusion
+        cardinality.draw(few)
 
 
 def test_layers_are_bars_at_the_same_height_in_all_panels(sweep: Results) -> None:
-    plot = catalog.layers(sweep)
+    plot = layers.draw(sweep)
     assert (
         plot.title == f"2 of 19 levels are hardly used (under 1 % of the KL), such as c3 of {BEST}"
     )
@@ -216,7 +214,7 @@ def test_layers_are_bars_at_the_same_height_in_all_panels(sweep: Results) -> Non
 
 
 def test_attention_shows_six_sets_of_the_best_model(sweep: Results) -> None:
-    plot = catalog.attention(sweep)
+    plot = attention.draw(sweep)
     weights = plot.numbers
     assert (
         weights["set"].nunique() == 12
@@ -238,7 +236,7 @@ def test_attention_shows_six_sets_of_the_best_model(sweep: Results) -> None:
 
 def test_uniform_weights_have_a_peak_of_one_over_the_members() -> None:
     weights = pd.DataFrame({"set": 0, "level": "c1", "head": [0, 0, 0, 0], "weight": 0.25})
-    assert sets.peak_weight(weights) == (0.25, 0.25)
+    assert peak_weight(weights) == (0.25, 0.25)
 
 
 def test_confusion_counts_what_each_digit_was_taken_for() -> None:
@@ -250,13 +248,15 @@ def test_confusion_counts_what_each_digit_was_taken_for() -> None:
         ("elbo", 0, 0, 1),
         ("elbo", 1, 1, 1),
     ]
-    found = sets.percentages(pd.DataFrame(rows, columns=["scorer", "digit", "predicted", "count"]))
+    found = confusion_matrices(
+        pd.DataFrame(rows, columns=["scorer", "digit", "predicted", "count"])
+    )
     np.testing.assert_allclose(found["kl"][0], [[75, 25], [100, 0]])
     assert found["kl"][1] == 37.5 and found["elbo"][1] == 100
 
 
 def test_confusion_names_the_best_scorer(sweep: Results) -> None:
-    plot = catalog.confusion(sweep)
+    plot = confusion.draw(sweep)
     part = plot.numbers.query("scorer == 'elbo'")
     right = 100 * part.query("digit == predicted")["count"].sum() / part["count"].sum()
     assert plot.title == f"Digits are classified best by ELBO: {right:.1f} % correct"
@@ -264,29 +264,22 @@ def test_confusion_names_the_best_scorer(sweep: Results) -> None:
     assert plot.figure.axes[1].get_title("left") == f"ELBO: {right:.1f} % correct"
 
 
-@pytest.mark.parametrize("name", list(catalog.SET_FIGURES))
+@pytest.mark.parametrize("name", list(all_figures.SET_FIGURES))
 @pytest.mark.parametrize("which", ["sweep", "colour"])
 def test_no_text_is_tiny_and_none_covers_another(
     name: str, which: str, request: pytest.FixtureRequest
 ) -> None:
-    plot = catalog.SET_FIGURES[name](request.getfixturevalue(which))
-    sizes = [text.get_fontsize() for text in plot.figure.findobj(Text) if text.get_text().strip()]
+    plot = all_figures.SET_FIGURES[name](request.getfixturevalue(which))
+    sizes = font_sizes(plot)
     assert min(set(sizes) - {6.0}) >= 7 and sizes.count(6) == 1  # 6 pt: the foot line only
     assert overlaps(plot) == []
-
-
-# ---- drawings in colour, and what cannot be drawn
 
 
 def test_figures_of_the_plane_say_why_they_cannot_be_drawn(colour: Results) -> None:
     for name in ("plane", "trajectory", "effects", "heatmap"):
         with pytest.raises(AnalysisError, match="no point has a diversity and a recognizability"):
-            catalog.FIGURES[name](colour)
-    assert "9 points" in next(
-        t.get_text()
-        for t in catalog.curves(colour).figure.findobj(Text)
-        if t.get_fontsize() == 6 and t.get_text()
-    )
+            all_figures.FIGURES[name](colour)
+    assert "9 points" in foot(curves.draw(colour))
 
 
 def test_sheet_shows_drawings_in_colour(colour: Results) -> None:
@@ -304,12 +297,12 @@ def test_sheet_shows_drawings_in_colour(colour: Results) -> None:
         np.savez_compressed(
             folder / sample_id / "drawings.npz", images=images, exemplars=exemplars, **about
         )
-    plot = catalog.sheet(colour)
+    plot = sheet.draw(colour)
     assert (
         plot.title.startswith("NELBO: lowest 88.40, median ")
         and plot.numbers["block"][0] == "lowest NELBO"
     )
-    kept = sheet.read_drawings(colour, plot.numbers["sample_id"][0])
+    kept = read_drawings(colour, plot.numbers["sample_id"][0])
     assert kept is not None
     picture = np.asarray(plot.figure.axes[0].images[0].get_array())
     np.testing.assert_allclose(picture[:16, :16], kept.exemplars[0] / 255)
@@ -319,11 +312,8 @@ def test_sheet_shows_drawings_in_colour(colour: Results) -> None:
 
 
 def test_sheet_of_bits_stays_as_it_was(tmp_path: Path) -> None:
-    loaded = plane.load(write_sets(tmp_path, models=3, drawings=squiggles))
-    assert catalog.sheet(loaded).title.startswith("Distance to people: nearest")
-
-
-# ---- the command
+    loaded = load(write_sets(tmp_path, models=3, drawings=squiggles))
+    assert sheet.draw(loaded).title.startswith("Distance to people: nearest")
 
 
 def test_command_prints_the_bounds_in_80_columns(sweep: Results) -> None:

@@ -28,10 +28,13 @@ from oneshot.contracts import ExplainedFamily, Player
 from oneshot.metrics.importance import sparsity, spearman
 from oneshot.report import results
 from oneshot.report.analysis import importance as analysis_importance
-from oneshot.report.analysis import plane
-from oneshot.report.analysis.importance import read_maps, read_people, resized
-from oneshot.report.figures import catalog
-from oneshot.report.results import AnalysisError, Results
+from oneshot.report.analysis.importance import read_maps
+from oneshot.report.analysis.people_maps import read_people_maps, resized
+from oneshot.report.errors import AnalysisError
+from oneshot.report.figures import all_figures, sheet
+from oneshot.report.figures import importance as figure_importance
+from oneshot.report.figures.style import Plot, save
+from oneshot.report.results import Results, load
 from oneshot.scoring import importance_maps as maps
 from oneshot.scoring.importance import explain
 from oneshot.scoring.importance_maps import Maps
@@ -356,7 +359,7 @@ def test_columns_of_the_table() -> None:
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    return plane.load(write_maps(tmp_path_factory.mktemp("maps")))
+    return load(write_maps(tmp_path_factory.mktemp("maps")))
 
 
 @pytest.fixture(scope="module")
@@ -388,7 +391,7 @@ def test_settings_are_compared_with_people_on_the_shared_classes(
     sweep: Results, tmp_path: Path
 ) -> None:
     names = np.array([*CLASSES[2:8], "elsewhere"])
-    given = read_people(
+    given = read_people_maps(
         write_people(tmp_path / "few.npz", maps=1e-6 * people()[2:9], class_names=names)
     )
     by_class = analysis_importance.by_class(sweep, given)
@@ -446,7 +449,7 @@ def test_maps_of_another_size_keep_their_mass_and_place() -> None:
 
 def test_points_whose_maps_are_lost_are_left_out(tmp_path: Path, theirs: Path) -> None:
     folder = write_maps(tmp_path, gammas=(0.0, 4.0))
-    loaded, given = plane.load(folder), read_people(theirs)
+    loaded, given = load(folder), read_people_maps(theirs)
     points = loaded.models.set_index("gamma")["point_id"]
     gone, cut = (tmp_path / maps.key(name) for name in points[0.0])
     gone.unlink()
@@ -454,13 +457,13 @@ def test_points_whose_maps_are_lost_are_left_out(tmp_path: Path, theirs: Path) -
     assert read_maps(loaded, points[0.0].iloc[1]) is None
     table = analysis_importance.summary(loaded, analysis_importance.by_class(loaded, given), given)
     assert list(table["gamma"].dropna()) == [4.0]
-    assert "no maps kept of 1 of them" in texts(catalog.importance(loaded))
+    assert "no maps kept of 1 of them" in texts(figure_importance.draw(loaded))
 
 
 # ---- the figure
 
 
-def texts(plot: catalog.Plot) -> str:
+def texts(plot: Plot) -> str:
     plot.figure.draw_without_rendering()
     return "\n".join(text.get_text() for text in plot.figure.findobj(Text)).replace("\n", " ")
 
@@ -468,7 +471,7 @@ def texts(plot: catalog.Plot) -> str:
 def test_the_figure_shows_exemplars_settings_and_people(
     sweep: Results, theirs: Path, tmp_path: Path
 ) -> None:
-    plot = catalog.importance(sweep)
+    plot = figure_importance.draw(sweep)
     few, many = (100 * plot.numbers["sparsity"]).agg(["min", "max"])
     assert (
         plot.title
@@ -493,7 +496,7 @@ def test_the_figure_shows_exemplars_settings_and_people(
         axis=0,
     )
     assert shown[:, -SIZE:] == pytest.approx(own / np.percentile(own, 99), abs=0.01)
-    with_people = catalog.importance(sweep, read_people(theirs))
+    with_people = figure_importance.draw(sweep, read_people_maps(theirs))
     assert [panel.get_ylabel().split("\n")[0] for panel in with_people.figure.axes][
         -1
     ] == "people" and overlaps(with_people) == []
@@ -502,7 +505,7 @@ def test_the_figure_shows_exemplars_settings_and_people(
         f"Nearest to people's maps: gamma 4, rank correlation {best['spearman']:.2f}; "
     )
     for name in ("one", "two"):
-        catalog.save(catalog.importance(sweep).figure, plot.numbers, tmp_path, name)
+        save(figure_importance.draw(sweep).figure, plot.numbers, tmp_path, name)
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
 
 
@@ -511,17 +514,18 @@ def test_titles_are_neutral_where_nothing_differs(
 ) -> None:
     alone = results.select(sweep, "gamma == 1")
     assert re.fullmatch(
-        r"Half of the importance lies on \d+\.\d % of the pixels", catalog.importance(alone).title
+        r"Half of the importance lies on \d+\.\d % of the pixels",
+        figure_importance.draw(alone).title,
     )
-    assert catalog.importance(alone, read_people(theirs)).title.startswith(
+    assert figure_importance.draw(alone, read_people_maps(theirs)).title.startswith(
         "Rank correlation of the maps with people's: 0."
     )
     swapped = sweep.points.assign(gamma=np.where(sweep.points["seed"] == 45, 1.0, 2.0))[
         sweep.points["gamma"] == 1
     ]
     same = dataclasses.replace(sweep, points=swapped)  # one setting under two names: its seeds
-    assert catalog.importance(same).title.endswith("% of the pixels, whatever the setting")
-    assert catalog.importance(same, read_people(theirs)).title.startswith(
+    assert figure_importance.draw(same).title.endswith("% of the pixels, whatever the setting")
+    assert figure_importance.draw(same, read_people_maps(theirs)).title.startswith(
         "No setting is clearly nearer to people's maps"
     )
 
@@ -529,16 +533,18 @@ def test_titles_are_neutral_where_nothing_differs(
 def test_the_figure_is_drawn_where_there_are_maps_only(
     tmp_path: Path, theirs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalog, "FIGURES", {"sheet": catalog.sheet})
-    without = plane.load(write_results(tmp_path / "without", grid(beta=[1.0])))
-    assert [name for name, _, _ in catalog.write_all(without, tmp_path / "figures")] == ["sheet"]
+    monkeypatch.setattr(all_figures, "FIGURES", {"sheet": sheet.draw})
+    without = load(write_results(tmp_path / "without", grid(beta=[1.0])))
+    assert [name for name, _, _ in all_figures.write_all(without, tmp_path / "figures")] == [
+        "sheet"
+    ]
     with pytest.raises(AnalysisError, match="no importance maps in"):
-        catalog.importance(without)
-    lost = plane.load(write_maps(tmp_path / "lost", gammas=(1.0,), seeds=1, keep=False))
+        figure_importance.draw(without)
+    lost = load(write_maps(tmp_path / "lost", gammas=(1.0,), seeds=1, keep=False))
     written = {
         name: reason
-        for name, _, reason in catalog.write_all(
-            lost, tmp_path / "figures", people=read_people(theirs)
+        for name, _, reason in all_figures.write_all(
+            lost, tmp_path / "figures", people=read_people_maps(theirs)
         )
     }
     assert (
@@ -624,28 +630,28 @@ def test_files_of_people_that_hold_something_else(
     tmp_path: Path, arrays: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(AnalysisError, match=message) as caught:
-        read_people(write_people(tmp_path / "people.npz", **arrays))
+        read_people_maps(write_people(tmp_path / "people.npz", **arrays))
     assert "people.npz" in str(caught.value)
 
 
 def test_files_of_people_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(AnalysisError, match="there is no file"):
-        read_people(tmp_path / "nowhere.npz")
+        read_people_maps(tmp_path / "nowhere.npz")
     np.save(tmp_path / "alone.npy", people())
     (tmp_path / "text.npz").write_text("maps")
     write_people(tmp_path / "cut.npz")
     (tmp_path / "cut.npz").write_bytes((tmp_path / "cut.npz").read_bytes()[:5000])
     for name in ("alone.npy", "text.npz", "cut.npz", "."):
         with pytest.raises(AnalysisError, match="cannot read") as caught:
-            read_people(tmp_path / name)
+            read_people_maps(tmp_path / name)
         assert "`class_names`" in caught.value.help
     np.savez(tmp_path / "other.npz", heatmaps=people())
     with pytest.raises(AnalysisError, match="holds heatmaps, and no maps and no class_names"):
-        read_people(tmp_path / "other.npz")
+        read_people_maps(tmp_path / "other.npz")
 
 
 def test_people_of_other_classes_are_told_near_names(sweep: Results, tmp_path: Path) -> None:
-    given = read_people(
+    given = read_people_maps(
         write_people(
             tmp_path / "people.npz", class_names=np.array([name.upper() for name in CLASSES])
         )

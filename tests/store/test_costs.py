@@ -15,6 +15,7 @@ from oneshot.store import costs, plan
 from oneshot.store.costs import Cost, Shape
 from oneshot.store.store import Store
 from oneshot.sweep.definition import Sweep
+from oneshot.sweep.files import load_sweep
 from oneshot.sweep.parts import grid
 
 ROOT = Path(__file__).parents[2]

@@ -106,11 +106,9 @@ def _entry(script: str) -> Callable[[Sequence[str]], int]:
         from oneshot import cli
 
         return cli.main
-    if str(ROOT) not in sys.path:
-        sys.path.insert(0, str(ROOT))
-    import analyze
+    from oneshot.report import command
 
-    return analyze.main
+    return command.main
 
 
 @contextlib.contextmanager

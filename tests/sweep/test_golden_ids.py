@@ -13,16 +13,15 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib.util
 import json
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from oneshot import cli
+from oneshot.report import command
 from oneshot.store.parquet import point_fields
 from oneshot.sweep import families
 from oneshot.sweep.expansion import Point, expand
@@ -31,14 +30,6 @@ from oneshot.sweep.files import load_sweep
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).with_name("golden_ids.json")
 SWEEPS = sorted(path.stem for path in (ROOT / "sweeps").glob("*.py"))
-
-
-def analyze() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("analyze_for_flags", ROOT / "analyze.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def flags(parser: argparse.ArgumentParser) -> list[str]:
@@ -73,7 +64,7 @@ def current() -> dict[str, Any]:
     return {
         "ids": {name: found for name in SWEEPS if (found := ids(name))},
         "columns": {model: columns(model) for model in families.names("models")},
-        "flags": {"run_sweep.py": flags(cli.parser()), "analyze.py": flags(analyze().parser())},
+        "flags": {"run_sweep.py": flags(cli.parser()), "analyze.py": flags(command.parser())},
     }
 
 
@@ -99,10 +90,10 @@ def test_no_column_of_the_points_table_changes(golden: dict[str, Any]) -> None:
     assert {model: columns(model) for model in families.names("models")} == golden["columns"]
 
 
-@pytest.mark.parametrize("command", ["run_sweep.py", "analyze.py"])
-def test_flags_are_added_knowingly(command: str, golden: dict[str, Any]) -> None:
-    parser = cli.parser() if command == "run_sweep.py" else analyze().parser()
-    assert flags(parser) == golden["flags"][command], (
+@pytest.mark.parametrize("script", ["run_sweep.py", "analyze.py"])
+def test_flags_are_added_knowingly(script: str, golden: dict[str, Any]) -> None:
+    parser = cli.parser() if script == "run_sweep.py" else command.parser()
+    assert flags(parser) == golden["flags"][script], (
         "if meant: python tests/sweep/test_golden_ids.py"
     )
 

@@ -1,6 +1,4 @@
-"""What generalization curves say: recognizability against originality, of people and of the
-settings of a sweep. No torch, no figures.
-"""
+"""Generalization curves: recognizability against originality, of people and of settings."""
 
 from __future__ import annotations
 
@@ -8,29 +6,36 @@ import numpy as np
 import pandas as pd
 
 from oneshot.metrics.generalization import fit, overlap, sections
-from oneshot.report.analysis import plane
-from oneshot.report.results import AnalysisError, Results, over_seeds, setting_text, varying
+from oneshot.report.analysis.effects import is_numeric_axis
+from oneshot.report.averages import over_seeds
+from oneshot.report.errors import AnalysisError
+from oneshot.report.results import Results
+from oneshot.report.select import varying_axes
+from oneshot.report.text import setting_text
 
 MOST = 8  # settings that are told apart in one figure
 FIT = ["fit_2", "fit_1", "fit_0"]  # coefficients of the quadratic, highest power first
 PEOPLE = "people"
 
 
-def curves(results: Results) -> pd.DataFrame:
-    """The points of the curves of people (first, if there) and of every setting: a row per setting
-    and bin, means over seeds.
+def generalization_curves(results: Results) -> pd.DataFrame:
+    """The points of the curves of people (first, if there) and of every setting.
 
-    Columns: `setting` (in words), the model and the axes, `seeds`, `bin`, `originality`,
-    `recognizability` (per cent), the quadratic through the setting's points (FIT), and the means
-    over seeds of `human_distance`, `generalization_area` (with `_se`) and
-    `generalization_coverage`, as the scores were written. Raises AnalysisError if no model's
-    drawings were enough for a curve.
+    Args:
+        results: The results.
+
+    Returns:
+        One row a setting and bin, means over seeds: `setting` (in words), the model and the axes,
+        `seeds`, `bin`, `originality`, `recognizability` (per cent), the quadratic through the
+        setting's points (FIT), and the means over seeds of `human_distance`,
+        `generalization_area` (with `_se`) and `generalization_coverage`, as they were scored.
+
+    Raises:
+        AnalysisError: No model's drawings were enough for a curve.
     """
     rows = results.points[results.points["point_id"].isin(results.generalization["point_id"])]
-    models, people = (
-        rows[rows["point_id"].isin(results.models["point_id"])],
-        rows[rows["model"] == "human"],
-    )
+    models = rows[rows["point_id"].isin(results.models["point_id"])]
+    people = rows[rows["model"] == "human"]
     if models.empty:
         raise AnalysisError(
             "no point has a generalization curve; it takes ten scored drawings of each class"
@@ -51,36 +56,39 @@ def curves(results: Results) -> pd.DataFrame:
         "generalization_area_se",
         "generalization_coverage",
     ]
-    made = (
+    curves = (
         settings.reindex(columns=["setting", *keys, "seeds", *scores])
         .merge(points, on=keys)
         .sort_values("bin", kind="stable")
     )
     parts = []
     for setting in settings["setting"]:
-        part = made[made["setting"] == setting]
-        parts.append(
-            part.assign(**dict(zip(FIT, fit(part["originality"], part["recognizability"]))))
-        )
+        part = curves[curves["setting"] == setting]
+        coefficients = fit(part["originality"], part["recognizability"])
+        parts.append(part.assign(**dict(zip(FIT, coefficients))))
     return pd.concat(parts, ignore_index=True)[["setting", *keys, "seeds", *bins, *FIT, *scores]]
 
 
 def _name(results: Results, row: pd.Series, people: int) -> str:
-    """A setting in words. People are people, with what differs only where there are several, as of
-    two data sets.
-    """
+    """A setting in words; people are `people`, with what differs where there are several."""
     if row["model"] != "human":
         return setting_text(results, row)
-    told = setting_text(results, row).removeprefix("human").removeprefix(", ")
-    return f"{PEOPLE}, {told}" if people > 1 and told else PEOPLE
+    rest = setting_text(results, row).removeprefix("human").removeprefix(", ")
+    return f"{PEOPLE}, {rest}" if people > 1 and rest else PEOPLE
 
 
-def choose(results: Results, table: pd.DataFrame) -> tuple[list[str], str]:
-    """The models' settings to show, at most MOST, in the order of the axes, and the note that says
-    which ("" for all).
+def settings_to_show(results: Results, table: pd.DataFrame) -> tuple[list[str], str]:
+    """The models' settings to show, at most MOST.
 
     Of several families each one's nearest to people; of one, evenly spaced values of its first axis
     of numbers, at each the nearest.
+
+    Args:
+        results: The results.
+        table: The table of `generalization_curves`.
+
+    Returns:
+        The settings in the order of the axes, and the note that says which ("" for all).
     """
     settings = (
         table[table["model"] != "human"]
@@ -92,49 +100,52 @@ def choose(results: Results, table: pd.DataFrame) -> tuple[list[str], str]:
     if total <= MOST:
         return list(settings.sort_values(axis or "model", kind="stable")["setting"]), ""
     if settings["model"].nunique() > 1:
-        kept, how = (
-            settings.groupby("model", sort=False).head(1).head(MOST),
-            "the nearest to people of each family",
-        )
+        kept = settings.groupby("model", sort=False).head(1).head(MOST)
+        how = "the nearest to people of each family"
     elif axis:
         values = np.sort(settings[axis].dropna().unique())
         values = values[np.unique(np.linspace(0, len(values) - 1, MOST).round().astype(int))]
-        nearest = (
-            settings[settings[axis].isin(values)].groupby(axis, sort=True).head(1).sort_values(axis)
-        )
+        kept = settings[settings[axis].isin(values)].groupby(axis).head(1).sort_values(axis)
         spaced = "evenly spaced values" if len(values) < settings[axis].nunique() else "each value"
-        kept, how = (
-            nearest,
-            f"{spaced} of {axis}"
-            + (", at each the nearest to people" if total > settings[axis].nunique() else ""),
-        )
+        how = f"{spaced} of {axis}"
+        how += ", at each the nearest to people" * bool(total > settings[axis].nunique())
     else:
         kept, how = settings.head(MOST), "the nearest to people"
     return list(kept["setting"]), f"{len(kept)} of {total} settings: {how}"
 
 
 def ordered_axis(results: Results, settings: pd.DataFrame) -> str | None:
-    """The first axis of numbers that takes several values among these settings of one family; None
-    with several families.
+    """The first axis of numbers that takes several values among settings of one family.
+
+    Args:
+        results: The results.
+        settings: Rows with the model and the axes.
+
+    Returns:
+        The axis; None with several families, or where a setting has no value of it.
     """
     axes = [
-        a
-        for a in varying(results)
-        if a in settings
-        and a != "model"
-        and plane.numeric(results, a)
-        and settings[a].nunique() > 1
+        axis
+        for axis in varying_axes(results)
+        if axis != "model"
+        and axis in settings
+        and is_numeric_axis(results, axis)
+        and settings[axis].nunique() > 1
     ]
-    return (
-        axes[0]
-        if axes and settings["model"].nunique() == 1 and settings[axes[0]].notna().all()
-        else None
-    )
+    if not axes or settings["model"].nunique() > 1 or settings[axes[0]].isna().any():
+        return None
+    return axes[0]
 
 
-def people_above(table: pd.DataFrame, setting: str) -> bool | None:
-    """Whether people's quadratic lies above a setting's wherever both curves are defined; None
-    where they nowhere are.
+def people_lie_above(table: pd.DataFrame, setting: str) -> bool | None:
+    """Whether people's quadratic lies above a setting's wherever both curves are defined.
+
+    Args:
+        table: The table of `generalization_curves`.
+        setting: The setting.
+
+    Returns:
+        Whether it does; None where they nowhere are both defined.
     """
     people, model = table[table["setting"] == PEOPLE], table[table["setting"] == setting]
     if people.empty or model.empty:

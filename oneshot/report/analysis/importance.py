@@ -1,115 +1,46 @@
-"""What importance maps say: on how few pixels a model's drawings rest, and whether they are the
-pixels that people rest on.
+"""What importance maps say: on how few pixels drawings rest, and whether people rest on the same.
 
-Maps of people come in a file of the user's. No torch: the maps of models are those that the store
-keeps.
+No torch: the maps of models are those that the store keeps.
 """
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
-from oneshot.metrics.importance import checked_maps, sparsity, spearman
-from oneshot.report.results import AnalysisError, Results
-from oneshot.scoring import importance_maps as files
+from oneshot.metrics.importance import sparsity, spearman
+from oneshot.report.analysis.people_maps import PeopleMaps
+from oneshot.report.errors import AnalysisError
+from oneshot.report.results import Results
+from oneshot.scoring import importance_maps
 from oneshot.scoring.importance_maps import Maps
 
-FORM = (
-    "It must be an .npz with `maps` [N, H, W], finite and at least 0, and `class_names` [N], texts."
-)
 PEOPLE = "human"  # the model of the row about people
 MEASURED = ("seeds", "classes", "spearman", "spearman_se", "sparsity", "sparsity_se")
 
 
-@dataclass(frozen=True, eq=False)
-class People:
-    """The maps of people: float64 [N, H, W], in units of their means, one of each of these classes;
-    file: where they are from.
-    """
-
-    maps: np.ndarray
-    class_names: list[str]
-    file: str
-
-    def of(self, classes: list[str], shape: tuple[int, ...]) -> np.ndarray:
-        """The maps of these classes, as large as a model's: float64 [len(classes), *shape]."""
-        return np.stack(
-            [resized(self.maps[self.class_names.index(name)], shape) for name in classes]
-        )
-
-
-def read_people(file: str | Path) -> People:
-    """Raises AnalysisError if the file cannot be read or does not hold what `FORM` says."""
-    try:
-        with np.load(file, allow_pickle=False) as kept:
-            lacking = [name for name in ("maps", "class_names") if name not in kept]
-            if lacking:
-                there = ", ".join(kept.files) or "nothing"
-                raise AnalysisError(
-                    f"{file} holds {there}, and no {' and no '.join(lacking)}", FORM
-                )
-            maps, names = (
-                kept["maps"],
-                [str(name) for name in np.atleast_1d(kept["class_names"]).ravel()],
-            )
-    except AnalysisError:
-        raise
-    except FileNotFoundError as error:
-        raise AnalysisError(f"there is no file {file}", FORM) from error
-    except Exception as error:  # a damaged archive raises whatever its bytes lead to
-        raise AnalysisError(f"cannot read {file}: {error}".split("\n")[0], FORM) from error
-    return People(files.even(_checked(maps, names, file)), names, str(file))
-
-
-def _checked(maps: np.ndarray, names: list[str], file: str | Path) -> np.ndarray:
-    """The maps as float64, or AnalysisError where they are not a map of each class."""
-    try:
-        maps = checked_maps(maps)
-    except (ValueError, TypeError) as error:
-        raise AnalysisError(f"{file}: {error}", FORM) from error
-    if len(maps) != len(names):
-        raise AnalysisError(f"{file} has {len(maps)} maps and {len(names)} class names", FORM)
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise AnalysisError(
-            f"{file} names a class twice: {', '.join(twice[:3])}",
-            "Give one map a class, such as the mean over people.",
-        )
-    return maps
-
-
-def resized(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """A map [H, W] at another size, float64 [*shape]: PIL's bilinear filter, which averages over
-    the area when it shrinks.
-    """
-    if image.shape == tuple(shape):
-        return image
-    return np.asarray(
-        Image.fromarray(image.astype(np.float32)).resize(
-            (shape[1], shape[0]), Image.Resampling.BILINEAR
-        ),
-        np.float64,
-    )
-
-
 def read_maps(results: Results, point_id: str) -> Maps | None:
-    """The maps of a point, from the store beside the sweep's folder; None if they are not (or no
-    longer, or not wholly) there.
+    """The importance maps of a point, from the store beside the sweep's folder.
+
+    Args:
+        results: The results.
+        point_id: The point.
+
+    Returns:
+        The maps; None if they are not, no longer or not wholly there.
     """
     try:
-        return files.from_bytes((Path(results.folder).parent / files.key(point_id)).read_bytes())
+        file = Path(results.folder).parent / importance_maps.key(point_id)
+        return importance_maps.from_bytes(file.read_bytes())
     except Exception:  # a damaged archive raises whatever its bytes lead to
         return None
 
 
-def need(results: Results) -> pd.DataFrame:
+def _importance_table(results: Results) -> pd.DataFrame:
     """The table `importance`, or AnalysisError where no point has maps."""
     if results.importance.empty:
         help = (
@@ -120,21 +51,19 @@ def need(results: Results) -> pd.DataFrame:
     return results.importance
 
 
-def shared_classes(results: Results, people: People) -> list[str]:
-    """The classes, sorted, of which both have a map; AnalysisError with near names if there is
-    none.
-    """
-    known = sorted(set(need(results)["class_name"]))
+def _shared_classes(results: Results, people: PeopleMaps) -> list[str]:
+    """The classes, sorted, of which both have a map; AnalysisError if there is none."""
+    known = sorted(set(_importance_table(results)["class_name"]))
     shared = sorted(set(known) & set(people.class_names))
     if shared:
         return shared
     lower = {name.lower(): name for name in known}
     near = [
-        (name, lower[found])
+        (name, lower[match])
         for name in people.class_names
-        for found in difflib.get_close_matches(name.lower(), lower, 1)
+        for match in difflib.get_close_matches(name.lower(), lower, 1)
     ]
-    examples = "; ".join(f"{name!r} there is like {found!r} here" for name, found in near[:3])
+    examples = "; ".join(f"{name!r} there is like {match!r} here" for name, match in near[:3])
     help = (
         examples
         or f"Classes there: {', '.join(people.class_names[:4])} ..; here: {', '.join(known[:4])} .."
@@ -144,16 +73,23 @@ def shared_classes(results: Results, people: People) -> list[str]:
     )
 
 
-def by_class(results: Results, people: People | None = None) -> pd.DataFrame:
-    """A row a point and class: setting and seed, `class_name`, `sparsity` and, with the maps of
-    people, `spearman`, their classes alone.
+def by_class(results: Results, people: PeopleMaps | None = None) -> pd.DataFrame:
+    """The importance maps of each point and class in numbers.
 
-    Raises AnalysisError where no point has maps, where no class is shared, and where people are
-    given and no maps are kept.
+    Args:
+        results: The results.
+        people: Maps of people; with them only the classes that they share count.
+
+    Returns:
+        One row a point and class: model, axes and seed, `class_name`, `sparsity` and, with people,
+        `spearman`: the rank correlation with their map.
+
+    Raises:
+        AnalysisError: No point has maps; with people: no class is shared, or no maps are kept.
     """
-    table = need(results)
+    table = _importance_table(results)
     if people is not None:
-        shared = table[table["class_name"].isin(shared_classes(results, people))]
+        shared = table[table["class_name"].isin(_shared_classes(results, people))]
         points = shared.groupby("point_id", sort=False)
         parts = [
             _compared(part, kept, people)
@@ -161,42 +97,49 @@ def by_class(results: Results, people: People | None = None) -> pd.DataFrame:
             if (kept := read_maps(results, str(i)))
         ]
         if not parts:
-            raise nothing_kept(results)
+            raise no_maps_kept(results)
         table = pd.concat(parts, ignore_index=True)
-    return table.merge(results.points[["point_id", "seed", *_keys(results)]], on="point_id")
+    return table.merge(results.points[["point_id", "seed", *_setting_keys(results)]], on="point_id")
 
 
-def nothing_kept(results: Results) -> AnalysisError:
+def no_maps_kept(results: Results) -> AnalysisError:
+    """The error that says which folder of importance maps is missing."""
     where = results.folder.parent / "store" / "importance"
     return AnalysisError(
         f"no importance maps are kept in {where}", "Copy that folder here beside the tables."
     )
 
 
-def _keys(results: Results) -> list[str]:
+def _setting_keys(results: Results) -> list[str]:
     """The columns of the points that tell settings apart."""
     return ["model", *(axis for axis in results.axes if axis in results.points and axis != "model")]
 
 
-def _compared(part: pd.DataFrame, kept: Maps, people: People) -> pd.DataFrame:
-    """The rows of one point with its rank correlations to people; rows without a map kept are left
-    out.
-    """
+def _compared(part: pd.DataFrame, kept: Maps, people: PeopleMaps) -> pd.DataFrame:
+    """The rows of one point that have a kept map, with its rank correlations to people."""
     part = part[part["class_name"].isin(kept.class_names)]
     classes = list(part["class_name"])
     own = kept.maps[[kept.class_names.index(name) for name in classes]]
     return part.assign(spearman=spearman(own, people.of(classes, own.shape[1:])))
 
 
-def summary(results: Results, table: pd.DataFrame, people: People | None = None) -> pd.DataFrame:
-    """A row a setting of `by_class`: the axes, `seeds`, `classes`, `sparsity` and its standard
-    error, with people `spearman` and its own.
+def summary(
+    results: Results, table: pd.DataFrame, people: PeopleMaps | None = None
+) -> pd.DataFrame:
+    """The importance maps of each setting in numbers.
 
-    `sparsity_se` is that over seeds (empty for one seed); `spearman_se` that over classes, each a
-    mean over seeds. The best comes first: the highest correlation, or without people the fewest
-    pixels. With people, all of this rests on the shared classes, and the last row is people's own.
+    Args:
+        results: The results.
+        table: The table of `by_class`.
+        people: The maps of people that it was made with.
+
+    Returns:
+        One row a setting: the model, the axes, `seeds`, `classes`, `sparsity` and its standard
+        error over seeds (empty for one) and, with people, `spearman` and its standard error over
+        classes, each class a mean over seeds. The best setting comes first: the highest
+        correlation, or without people the fewest pixels. With people the last row is their own.
     """
-    keys = _keys(results)
+    keys = _setting_keys(results)
 
     def per_setting(part: str, name: str) -> Any:
         """Means over each `part` of a setting, grouped by setting."""
@@ -206,33 +149,37 @@ def summary(results: Results, table: pd.DataFrame, people: People | None = None)
             .groupby(keys, dropna=False, sort=False)
         )
 
-    groups, sparse = table.groupby(keys, dropna=False, sort=False), per_setting("seed", "sparsity")
+    groups = table.groupby(keys, dropna=False, sort=False)
+    sparse = per_setting("seed", "sparsity")
     out = pd.DataFrame(
         {"seeds": groups["seed"].nunique(), "classes": groups["class_name"].nunique()}
     )
     if people is not None:
         agreement = per_setting("class_name", "spearman")
-        out["classes"], out["spearman"], out["spearman_se"] = (
-            agreement.count(),
-            agreement.mean(),
-            agreement.sem(),
-        )
+        out["classes"] = agreement.count()
+        out["spearman"], out["spearman_se"] = agreement.mean(), agreement.sem()
     out["sparsity"], out["sparsity_se"] = sparse.mean(), sparse.sem()
-    out = out.reset_index().sort_values(
-        "sparsity" if people is None else "spearman", ascending=people is None, kind="stable"
-    )
-    return (
-        out.reset_index(drop=True)
-        if people is None
-        else pd.concat([out, _people_row(results, people)], ignore_index=True)
-    )
+    out = out.reset_index()
+    if people is None:
+        return out.sort_values("sparsity", kind="stable", ignore_index=True)
+    out = out.sort_values("spearman", ascending=False, kind="stable")
+    return pd.concat([out, _people_row(results, people)], ignore_index=True)
 
 
 def difference_error(
     results: Results, table: pd.DataFrame, one: pd.Series, other: pd.Series, measure: str
 ) -> float:
-    """The standard error over classes of the difference of two settings, rows of `summary`, in a
-    column of `by_class`; 0 for one class.
+    """The standard error over classes of the difference of two settings.
+
+    Args:
+        results: The results.
+        table: The table of `by_class`.
+        one: A row of `summary`.
+        other: Another row of it.
+        measure: The column of `by_class`.
+
+    Returns:
+        The error; 0 for one class.
     """
     means = [
         table[_same(results, table, row)].groupby("class_name")[measure].mean()
@@ -245,14 +192,14 @@ def difference_error(
 def _same(results: Results, frame: pd.DataFrame, row: pd.Series) -> pd.Series:
     """Which rows of a frame are of the setting of this one: bool [rows]."""
     same = pd.Series(True, index=frame.index)
-    for name in _keys(results):
+    for name in _setting_keys(results):
         same &= frame[name].isna() if pd.isna(row[name]) else frame[name] == row[name]
     return same
 
 
-def _people_row(results: Results, people: People) -> pd.DataFrame:
+def _people_row(results: Results, people: PeopleMaps) -> pd.DataFrame:
     """The sparsity of people's own maps of the shared classes, at the size of the first model's."""
-    shared = shared_classes(results, people)
+    shared = _shared_classes(results, people)
     shape = next(
         kept.maps.shape[1:]
         for i in results.importance["point_id"].unique()
@@ -263,13 +210,23 @@ def _people_row(results: Results, people: People) -> pd.DataFrame:
 
 
 def mean_maps(results: Results, row: pd.Series) -> Maps | None:
-    """The maps of a setting, a row of `summary`, each a mean over its seeds in units of its mean;
-    None if none are kept.
+    """The importance maps of a setting, each a mean over its seeds.
 
     Seeds that were given other classes than the first are left out.
+
+    Args:
+        results: The results.
+        row: A row of `summary`.
+
+    Returns:
+        The maps, each in units of its mean; None if none are kept.
     """
     points = results.points.loc[_same(results, results.points, row), "point_id"]
     explained = set(results.importance["point_id"])
     kept = [maps for i in points if i in explained and (maps := read_maps(results, i))]
-    alike = [files.even(maps.maps) for maps in kept if maps.class_names == kept[0].class_names]
-    return Maps(np.mean(alike, axis=0), kept[0].exemplars, kept[0].class_names) if kept else None
+    if not kept:
+        return None
+    alike = [
+        importance_maps.even(maps.maps) for maps in kept if maps.class_names == kept[0].class_names
+    ]
+    return Maps(np.mean(alike, axis=0), kept[0].exemplars, kept[0].class_names)

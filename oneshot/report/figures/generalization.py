@@ -1,6 +1,4 @@
-"""The figure of generalization curves: how recognizability falls as drawings stray from their
-exemplar, of people and of models.
-"""
+"""Do models generalize as people do? Recognizability as drawings stray from their exemplar."""
 
 from __future__ import annotations
 
@@ -12,92 +10,100 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 
-from oneshot.report.analysis import generalization as ag
-from oneshot.report.figures import style as fs
-from oneshot.report.figures.sets import spread_labels, wrapped
+from oneshot.report.analysis.generalization import (
+    FIT,
+    generalization_curves,
+    ordered_axis,
+    people_lie_above,
+    settings_to_show,
+)
+from oneshot.report.figures import colours, style
+from oneshot.report.figures.labels import spread_labels
 from oneshot.report.figures.style import Plot, styled
 from oneshot.report.results import Results
 
 DASHES = ["-", (0, (4, 1.5)), (0, (1.5, 1.2))]  # of curves that share a colour
 LETTERS = 30  # of a line of a label
 ENOUGH = 0.5  # of the widest coverage, for the area of a curve to be compared
+NO_BREAK = "\u00a0"  # a space at which lines do not break
 
 
 @styled
-def generalization(results: Results) -> Plot:
-    """Do models generalize as people do? The curve of people and of at most eight settings: ten
-    bins as dots, their quadratic as a line.
+def draw(results: Results) -> Plot:
+    """Draw the curves of people and of a few settings: ten bins as dots, their quadratic as a line.
+
+    Args:
+        results: The results.
+
+    Returns:
+        The plot.
+
+    Raises:
+        AnalysisError: No model's drawings were enough for a curve.
     """
-    table = ag.curves(results)
-    chosen, note = ag.choose(results, table)
+    table = generalization_curves(results)
+    chosen, note = settings_to_show(results, table)
     people = list(dict.fromkeys(table.loc[table["model"] == "human", "setting"]))
-    shown = pd.concat(
-        [table[table["setting"] == setting] for setting in [*people, *chosen]], ignore_index=True
-    )
-    title = generalization_title(shown)
-    means = "dots: ten bins of equal count" + ", means over seeds" * bool(table["seeds"].max() > 1)
-    scored = shown["generalization_coverage"].notna().any()
+    curves = {setting: table[table["setting"] == setting] for setting in [*people, *chosen]}
+    shown = pd.concat(list(curves.values()), ignore_index=True)
+    title = _title(shown)
+    dots = "dots: ten bins of equal count" + ", means over seeds" * bool(table["seeds"].max() > 1)
     labels = (
         "labels: area to people's curve (% x originality) over the share of people's range of"
         " originality"
-        if scored
+        if shown["generalization_coverage"].notna().any()
         else ""
     )
-    figure = fs.canvas(
-        title,
-        fs.foot(results, f"{means}; lines: quadratic fits", labels, note),
-        (fs.WIDE, fs.SINGLE[1]),
-    )
+    foot = style.foot(results, f"{dots}; lines: quadratic fits", labels, note)
+    figure = style.canvas(title, foot, (style.WIDE, style.SINGLE[1]))
     axes = figure.subplots()
-    frame_curves(axes, shown)
-    looks = appearance(results, shown)
-    ends = [
-        draw_curve(axes, shown[shown["setting"] == setting], **looks[setting])
-        for setting in [*chosen, *people]
-    ]
-    fs.settle(figure)
+    _set_limits(axes, shown)
+    looks = _looks(results, shown)
+    ends = [_draw_curve(axes, curves[setting], **looks[setting]) for setting in [*chosen, *people]]
+    style.settle(figure)
     spread_labels(figure, axes, ends, inside=True)
     return Plot(figure, shown, title)
 
 
-def frame_curves(axes: Axes, shown: pd.DataFrame) -> None:
+def _set_limits(axes: Axes, shown: pd.DataFrame) -> None:
     """Limits round all dots, with a margin."""
     x, y = shown["originality"], shown["recognizability"]
     dx, dy = max(0.04 * (x.max() - x.min()), 0.01), max(0.05 * (y.max() - y.min()), 0.5)
     axes.set(xlim=(x.min() - dx, x.max() + dx), ylim=(y.min() - dy, y.max() + dy))
-    axes.set(xlabel="originality", ylabel=fs.with_unit("recognizability"))
+    axes.set(xlabel="originality", ylabel=style.with_unit("recognizability"))
 
 
-def appearance(results: Results, shown: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Colour, marker and dashes of each setting: by the first axis of numbers, else by family, else
-    one each; people have their own.
+def _looks(results: Results, shown: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Colour, marker and dashes of each setting; people have their own.
+
+    Colours follow the first axis of numbers, else the family, else each setting has its own.
     """
     models = shown[shown["model"] != "human"].drop_duplicates("setting")
-    axis = ag.ordered_axis(results, models)
+    axis = ordered_axis(results, models)
     kind = axis or ("model" if models["model"].nunique() > 1 else "setting")
-    families = dict(zip(dict.fromkeys(models[kind]), fs.series()))
-    norm = fs.shades(models[axis]) if axis else None
+    families = dict(zip(dict.fromkeys(models[kind]), colours.series()))
+    norm = colours.axis_norm(models[axis]) if axis else None
     looks: dict[str, dict[str, Any]] = {}
     used: Counter[str] = Counter()
     for setting, value in zip(models["setting"], models[kind]):
         colour, marker = (
-            (fs.ordered_colours()(float(norm(value))), "o") if norm else families[value]
+            (colours.ordered_colours()(float(norm(value))), "o") if norm else families[value]
         )
         again = used[str((colour, marker))]
         used[str((colour, marker))] += 1
         looks[setting] = dict(
             color=colour, marker=marker, ms=4, lw=1.2, ls=DASHES[again % len(DASHES)], zorder=3
         )
-    people = dict(color=fs.VERMILLION, marker="*", ms=9, mec="white", mew=0.5, lw=2.0, zorder=6)
+    people = dict(
+        color=colours.VERMILLION, marker="*", ms=9, mec="white", mew=0.5, lw=2.0, zorder=6
+    )
     return looks | {setting: people for setting in shown.loc[shown["model"] == "human", "setting"]}
 
 
-def draw_curve(axes: Axes, rows: pd.DataFrame, **looks: Any) -> tuple[Annotation, Any]:
-    """One setting's dots and quadratic; returns its label, level with the end of the line at the
-    right edge, and its colour.
-    """
+def _draw_curve(axes: Axes, rows: pd.DataFrame, **looks: Any) -> tuple[Annotation, Any]:
+    """Draw dots and quadratic; returns a label at the right edge, and its colour."""
     x = np.linspace(rows["originality"].min(), rows["originality"].max(), 100)
-    y = np.polyval(rows[ag.FIT].to_numpy(float)[0], x)
+    y = np.polyval(rows[FIT].to_numpy(float)[0], x)
     dots = {
         name: looks[name]
         for name in ("color", "marker", "ms", "mec", "mew", "zorder")
@@ -110,40 +116,42 @@ def draw_curve(axes: Axes, rows: pd.DataFrame, **looks: Any) -> tuple[Annotation
     axes.plot([x[-1], edge[0]], [edge[1]] * 2, color=looks["color"], lw=0.5, ls=":", zorder=1)
     people = rows["model"].iloc[0] == "human"
     text: dict[str, Any] = (
-        dict(fontsize=8, color=fs.VERMILLION, fontweight="bold") if people else dict(fontsize=7)
+        dict(fontsize=8, color=colours.VERMILLION, fontweight="bold")
+        if people
+        else dict(fontsize=7)
     )
     text |= dict(textcoords="offset points", va="center", annotation_clip=False)
     return (
-        axes.annotate(wrapped(label_text(rows.iloc[0]), LETTERS), edge, (9, 0), **text),
+        axes.annotate(style.wrapped(label_text(rows.iloc[0]), LETTERS), edge, (9, 0), **text),
         looks["color"],
     )
 
 
 def label_text(row: pd.Series) -> str:
-    """A setting, and how far from people's curve it is over how much of its range; lines break
-    between axes only.
+    """A setting, how far from people's curve it is, and over how much of its range.
+
+    Lines break between axes only.
     """
-    setting = ", ".join(part.replace(" ", "\u00a0") for part in str(row["setting"]).split(", "))
-    return f"{setting}: {nearness(row)}" if row["model"] != "human" and nearness(row) else setting
+    setting = ", ".join(part.replace(" ", NO_BREAK) for part in str(row["setting"]).split(", "))
+    nearness = _nearness(row) if row["model"] != "human" else ""
+    return f"{setting}: {nearness.replace(' ', NO_BREAK)}" if nearness else setting
 
 
-def nearness(row: pd.Series) -> str:
-    """`0.76 over 79 %`, the spaces such that lines do not break there; "" where there is no curve
-    of people.
-    """
+def _nearness(row: pd.Series) -> str:
+    """`0.76 over 79 %`: the area to people's curve and its coverage; "" without such a curve."""
     if pd.isna(row["generalization_coverage"]):
         return ""
     if pd.isna(row["generalization_area"]):
-        return "no\u00a0overlap"
-    return f"{row['generalization_area']:.2f}\u00a0over\u00a0{100 * row['generalization_coverage']:.0f}\u00a0%"
+        return "no overlap"
+    coverage = 100 * row["generalization_coverage"]
+    return f"{row['generalization_area']:.2f} over {coverage:.0f} %"
 
 
-def generalization_title(shown: pd.DataFrame) -> str:
-    """Whose curve is nearest to people's, and whether people's lies above; neutral if seeds differ
-    as much as settings.
+def _title(shown: pd.DataFrame) -> str:
+    """Whose curve is nearest to people's, and whether people's lies above it.
 
-    The area is compared among curves that cover at least half as much of people's range as the
-    widest does: over little, it is small.
+    Neutral if seeds differ as much as settings. The area is compared among curves that cover at
+    least half as much of people's range as the widest does: over little, it is small.
     """
     settings = shown[shown["model"] != "human"].drop_duplicates("setting")
     ranked = settings.dropna(subset="generalization_area").sort_values(
@@ -162,9 +170,9 @@ def generalization_title(shown: pd.DataFrame) -> str:
     noise = float(np.sqrt((ranked["generalization_area_se"] ** 2).mean()))
     if len(ranked) > 2 and areas.median() - best["generalization_area"] < 2 * noise:
         return "No curve is nearer to people's than seed noise allows"
-    above = [ag.people_above(shown, setting) for setting in settings["setting"]]
-    told = "; people's lies above" + " all" * (len(above) > 1) if all(above) else ""
+    above = [people_lie_above(shown, setting) for setting in settings["setting"]]
+    above_note = "; people's lies above" + " all" * (len(above) > 1) if all(above) else ""
     what = "Nearest to people's curve" if len(settings) > 1 else "Distance to people's curve"
-    return f"{what}: {best['setting']}, area {nearness(best)} of its range{told}".replace(
+    return f"{what}: {best['setting']}, area {_nearness(best)} of its range{above_note}".replace(
         "\u00a0", " "
     )

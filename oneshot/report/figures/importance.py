@@ -1,6 +1,4 @@
-"""The figure of importance maps: which pixels of an exemplar the drawings of a setting rest on, and
-which people rest on.
-"""
+"""What do the drawings rest on? The importance maps of settings and of people."""
 
 from __future__ import annotations
 
@@ -10,13 +8,22 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from oneshot.report.analysis import importance as found
-from oneshot.report.analysis.importance import PEOPLE, People
-from oneshot.report.figures import style as fs
-from oneshot.report.figures.levels import PAPER_TO_INK
-from oneshot.report.figures.sheet import shades
+from oneshot.report.analysis.importance import (
+    PEOPLE,
+    by_class,
+    difference_error,
+    mean_maps,
+    no_maps_kept,
+    summary,
+)
+from oneshot.report.analysis.people_maps import PeopleMaps
+from oneshot.report.errors import AnalysisError
+from oneshot.report.figures import colours, style
+from oneshot.report.figures.images import on_paper
 from oneshot.report.figures.style import Plot, styled
-from oneshot.report.results import AnalysisError, Results, setting_text, varying
+from oneshot.report.results import Results
+from oneshot.report.select import varying_axes
+from oneshot.report.text import setting_text
 from oneshot.scoring.importance_maps import Maps
 
 CLASSES, SETTINGS = 10, 4  # shown at most
@@ -26,84 +33,85 @@ DARKEST = 99.0
 
 
 @styled
-def importance(results: Results, people: People | None = None) -> Plot:
-    """What do the drawings rest on? The maps of at most 10 classes, a column each, under the
-    outline of the exemplar's strokes.
+def draw(results: Results, people: PeopleMaps | None = None) -> Plot:
+    """Draw the maps of a few classes, a column each, under the outline of the exemplar's strokes.
 
-    A line for each of at most 4 settings, evenly spaced from best to last
-    (`analysis_importance.summary`), then one for people. The classes are evenly spaced in the list
-    of names, so not chosen.
+    A line for each of a few settings, evenly spaced from best to last, then one for people. The
+    classes are evenly spaced in the list of names, so not chosen.
+
+    Args:
+        results: The results.
+        people: The maps of people, if any.
+
+    Returns:
+        The plot.
+
+    Raises:
+        AnalysisError: There are no maps, none are kept, or no class is common to all lines.
     """
-    by_class = found.by_class(results, people)
-    table = found.summary(results, by_class, people)
+    classes_table = by_class(results, people)
+    table = summary(results, classes_table, people)
     models = table[table["model"] != PEOPLE]
-    title = importance_title(results, by_class, models)
-    rows = chosen(results, models)
-    kept = [(row, maps) for row in rows if (maps := found.mean_maps(results, row)) is not None]
+    title = _title(results, classes_table, models)
+    rows = _settings_to_show(results, models)
+    kept = [(row, maps) for row in rows if (maps := mean_maps(results, row)) is not None]
     if not kept:
-        raise found.nothing_kept(results)
-    classes = shown_classes([maps for _, maps in kept], people)
-    strips = [(caption(results, row), fs.BLACK, maps) for row, maps in kept]
+        raise no_maps_kept(results)
+    classes = _classes_to_show([maps for _, maps in kept], people)
+    strips = [
+        (_caption(results, row), colours.BLACK, _of_classes(maps, classes)) for row, maps in kept
+    ]
+    exemplars = strips[0][2]
     if people is not None:
-        first = kept[0][1]
-        theirs = Maps(
-            people.of(classes, first.maps.shape[1:]),
-            of_classes(first, classes).exemplars,
-            tuple(classes),
-        )
-        strips.append((caption(results, table.iloc[-1]), fs.VERMILLION, theirs))
-    figure = fs.canvas(
-        title,
-        fs.foot(results, *notes(len(models), len(rows), len(kept))),
-        (fs.WIDE, 0.85 + 0.6 * (1 + len(strips))),
-    )
+        drawn = people.of(classes, exemplars.maps.shape[1:])
+        maps_of_people = Maps(drawn, exemplars.exemplars, tuple(classes))
+        strips.append((_caption(results, table.iloc[-1]), colours.VERMILLION, maps_of_people))
+    foot = style.foot(results, *_notes(len(models), len(rows), len(kept)))
+    figure = style.canvas(title, foot, (style.WIDE, 0.85 + 0.6 * (1 + len(strips))))
     panels = figure.subplots(1 + len(strips), 1, squeeze=False)[:, 0]
-    exemplar_strip(panels[0], of_classes(kept[0][1], classes), classes)
+    _exemplar_strip(panels[0], exemplars, classes)
     for panel, (text, colour, maps) in zip(panels[1:], strips):
-        strip(panel, of_classes(maps, classes))
-        label(panel, text, colour)
-    fs.settle(figure)
-    shown = table.assign(
+        _map_strip(panel, maps)
+        _label(panel, text, colour)
+    style.settle(figure)
+    numbers = table.assign(
         shown=[any(row.equals(one) for one, _ in kept) for _, row in table.iterrows()],
         classes_shown=" ".join(classes),
     )
-    return Plot(figure, shown, title)
+    return Plot(figure, numbers, title)
 
 
-def chosen(results: Results, table: pd.DataFrame) -> list[pd.Series]:
-    """At most SETTINGS rows of a summary, evenly spaced in its order; in the order of the axis
-    where only one varies.
-    """
-    places = np.linspace(0, len(table) - 1, min(SETTINGS, len(table))).round().astype(int)
-    axes = varying(results)
-    some = table.iloc[places]
-    return [row for _, row in (some.sort_values(axes[0]) if len(axes) == 1 else some).iterrows()]
+def _settings_to_show(results: Results, models: pd.DataFrame) -> list[pd.Series]:
+    """A few rows of a summary, evenly spaced; in the order of the axis where only one varies."""
+    places = style.evenly_spaced(range(len(models)), SETTINGS)
+    chosen = models.iloc[places]
+    axes = varying_axes(results)
+    if len(axes) == 1:
+        chosen = chosen.sort_values(axes[0])
+    return [row for _, row in chosen.iterrows()]
 
 
-def shown_classes(maps: list[Maps], people: People | None) -> list[str]:
+def _classes_to_show(maps: list[Maps], people: PeopleMaps | None) -> list[str]:
     """Ten (or all, if fewer) of the classes that every line has, evenly spaced in order of name."""
-    common = set.intersection(
-        *(set(one.class_names) for one in maps), *([set(people.class_names)] if people else [])
-    )
+    common = set.intersection(*(set(one.class_names) for one in maps))
+    if people is not None:
+        common &= set(people.class_names)
     if not common:
         raise AnalysisError("the settings have maps of different classes")
-    names = sorted(common)
-    return [
-        names[i]
-        for i in np.linspace(0, len(names) - 1, min(CLASSES, len(names))).round().astype(int)
-    ]
+    return style.evenly_spaced(sorted(common), CLASSES)
 
 
-def of_classes(maps: Maps, classes: list[str]) -> Maps:
+def _of_classes(maps: Maps, classes: list[str]) -> Maps:
+    """The maps of some classes, in their order."""
     places = [maps.class_names.index(name) for name in classes]
     return Maps(maps.maps[places], maps.exemplars[places], tuple(classes))
 
 
-def exemplar_strip(panel: Axes, maps: Maps, classes: list[str]) -> None:
-    """The exemplars beside each other, their classes above them."""
+def _exemplar_strip(panel: Axes, maps: Maps, classes: list[str]) -> None:
+    """Draw the exemplars beside each other, their classes above them."""
     width = maps.exemplars.shape[2]
     panel.imshow(
-        joined(np.stack([shades(image, 0.92) for image in maps.exemplars]), 1.0),
+        _side_by_side(np.stack([on_paper(image, 0.92) for image in maps.exemplars]), 1.0),
         cmap="gray",
         vmin=0,
         vmax=1,
@@ -118,59 +126,63 @@ def exemplar_strip(panel: Axes, maps: Maps, classes: list[str]) -> None:
         )
         panel.annotate(
             text,
-            ((i + 0.5) * width + i * gap(width), 0),
+            ((i + 0.5) * width + i * _gap(width), 0),
             (0, 4),
             textcoords="offset points",
             fontsize=7,
             ha="center",
             va="bottom",
         )
-    label(panel, "exemplar", fs.BLACK)
-    bare(panel)
+    _label(panel, "exemplar", colours.BLACK)
+    _hide_frame(panel)
 
 
-def strip(panel: Axes, maps: Maps) -> None:
-    """The maps beside each other, each from white (0) to dark (its own DARKEST percentile),
-    outlines of the exemplars' strokes above.
+def _map_strip(panel: Axes, maps: Maps) -> None:
+    """Draw the maps beside each other, with outlines of the exemplars' strokes above.
+
+    Each goes from white (0) to dark (its own DARKEST percentile).
     """
     scales = [np.percentile(one, DARKEST) or one.max() or 1.0 for one in maps.maps]
     panel.imshow(
-        joined(np.stack([one / scale for one, scale in zip(maps.maps, scales)]), 0.0),
-        cmap=PAPER_TO_INK,
+        _side_by_side(np.stack([one / scale for one, scale in zip(maps.maps, scales)]), 0.0),
+        cmap=colours.PAPER_TO_INK,
         vmin=0,
         vmax=1,
     )
     panel.contour(
-        joined(maps.exemplars.astype(float), 0.0), levels=[0.5], colors=[fs.ORANGE], linewidths=0.5
+        _side_by_side(maps.exemplars.astype(float), 0.0),
+        levels=[0.5],
+        colors=[colours.ORANGE],
+        linewidths=0.5,
     )
-    bare(panel)
+    _hide_frame(panel)
 
 
-def joined(images: np.ndarray, between: float) -> np.ndarray:
-    """Images [C, H, W] in one line, [H, C W and the gaps]; `between` fills the gaps."""
+def _side_by_side(images: np.ndarray, between: float) -> np.ndarray:
+    """Images [C, H, W] in one line: [H, C W and the gaps]; `between` fills the gaps."""
     count, height, width = images.shape
-    spaced = np.full((height, count, width + gap(width)), between)
+    spaced = np.full((height, count, width + _gap(width)), between)
     spaced[:, :, :width] = images.transpose(1, 0, 2)
-    return spaced.reshape(height, -1)[:, : -gap(width)]
+    return spaced.reshape(height, -1)[:, : -_gap(width)]
 
 
-def gap(width: int) -> int:
+def _gap(width: int) -> int:
     return max(1, width // 12)
 
 
-def bare(panel: Axes) -> None:
+def _hide_frame(panel: Axes) -> None:
     panel.set(xticks=[], yticks=[], anchor="W")
     panel.spines[:].set_visible(False)
 
 
-def label(panel: Axes, text: str, colour: str) -> None:
-    """What a line shows, at its left."""
+def _label(panel: Axes, text: str, colour: str) -> None:
+    """Write what a line shows, at its left."""
     panel.set_ylabel(
         text, rotation=0, ha="right", va="center", fontsize=7, color=colour, labelpad=5
     )
 
 
-def caption(results: Results, row: pd.Series) -> str:
+def _caption(results: Results, row: pd.Series) -> str:
     """Which setting, on how few pixels, how near to people."""
     who = (
         "people"
@@ -178,14 +190,14 @@ def caption(results: Results, row: pd.Series) -> str:
         else textwrap.fill(setting_text(results, row), 18, max_lines=3, placeholder=" ..")
     )
     agrees = f"\nrank corr. {row['spearman']:.2f}" if pd.notna(row.get("spearman")) else ""
-    return f"{who}\nhalf on {percent(row['sparsity'])}{agrees}"
+    return f"{who}\nhalf on {_percent(row['sparsity'])}{agrees}"
 
 
-def percent(share: float) -> str:
+def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def notes(settings: int, rows: int, kept: int) -> list[str]:
+def _notes(settings: int, rows: int, kept: int) -> list[str]:
     """What the foot line says of the picture."""
     return [
         (
@@ -197,11 +209,11 @@ def notes(settings: int, rows: int, kept: int) -> list[str]:
     ]
 
 
-def importance_title(results: Results, classes: pd.DataFrame, models: pd.DataFrame) -> str:
-    """On how few pixels half of the maps lies, or how well they agree with people's; neutral within
-    two standard errors over classes.
+def _title(results: Results, classes: pd.DataFrame, models: pd.DataFrame) -> str:
+    """On how few pixels half of the maps lies, or how well they agree with people's.
 
-    classes: `by_class`. models: their `summary`, without people.
+    Neutral within two standard errors over classes. classes: the table of `by_class`. models: their
+    `summary`, without people.
     """
     measure = "spearman" if "spearman" in models else "sparsity"
     ordered = models.dropna(subset=measure).sort_values(measure, kind="stable")
@@ -212,25 +224,26 @@ def importance_title(results: Results, classes: pd.DataFrame, models: pd.DataFra
             else "No map has any mass"
         )
     low, high = ordered.iloc[0], ordered.iloc[-1]
-    clear = high[measure] - low[measure] > 2 * found.difference_error(
+    clear = high[measure] - low[measure] > 2 * difference_error(
         results, classes, low, high, measure
     )
     names = setting_text(results, low), setting_text(results, high)
     if measure == "spearman":
-        return agreement(low["spearman"], high["spearman"], names, clear)
+        return _agreement_title(low["spearman"], high["spearman"], names, clear)
     if not clear:
         whatever = ", whatever the setting" if len(ordered) > 1 else ""
         return (
-            f"Half of the importance lies on {percent(ordered['sparsity'].mean())} of the"
+            f"Half of the importance lies on {_percent(ordered['sparsity'].mean())} of the"
             f" pixels{whatever}"
         )
-    few, many = percent(low["sparsity"]), percent(high["sparsity"])
+    few, many = _percent(low["sparsity"]), _percent(high["sparsity"])
     return (
         f"Half of the importance lies on {few} of the pixels at {names[0]}, on {many} at {names[1]}"
     )
 
 
-def agreement(low: float, high: float, names: tuple[str, str], clear: bool) -> str:
+def _agreement_title(low: float, high: float, names: tuple[str, str], clear: bool) -> str:
+    """Which setting is nearest to people's maps; neutral unless clear."""
     if clear:
         return (
             f"Nearest to people's maps: {names[1]}, rank correlation {high:.2f}; {low:.2f} at"

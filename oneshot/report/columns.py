@@ -1,0 +1,62 @@
+"""What the columns of a sweep's tables hold: metrics, keys, whole numbers, digits shown."""
+
+from __future__ import annotations
+
+from oneshot.store.tables import IMPORTANCE, LIKELIHOODS, WHOLE
+
+# of the models' rows, in the order in which a table shows them
+METRICS = (
+    "human_distance",
+    "diversity",
+    "recognizability",
+    "originality",
+    "generalization_area",
+    "generalization_coverage",
+)
+# of some families only, averaged over seeds where a table has them
+EXTRA_METRICS = (*LIKELIHOODS, *IMPORTANCE)
+# whole numbers, also in tables that are made of others
+COUNTS = frozenset({*WHOLE, "seeds", "classes", "n", "trained_size"})
+
+# every row of the points has these
+POINT_TEXTS = ("point_id", "status", "model")
+POINT_NUMBERS = ("diversity", "recognizability", "human_distance")
+
+# the columns that each table beside that of the points must have: texts, then numbers
+DETAIL_COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "classes": ((), ()),
+    "curves": ((), ("epoch",)),
+    "generalization": ((), ("bin", "originality", "recognizability")),
+    "importance": (("class_name",), ("sparsity",)),
+    "likelihood": (
+        ("dataset",),
+        (
+            "set_size",
+            "sets",
+            "nelbo",
+            "nelbo_se",
+            "reconstruction",
+            "kl_c",
+            "kl_z",
+            "nll",
+            "nll_se",
+        ),
+    ),
+    "layers": (("latent",), ("level", "kl")),
+    "attention": (("class_name", "level"), ("set", "head", "member", "weight")),
+    "confusion": (("scorer",), ("digit", "predicted", "count")),
+}
+# a row of those tables in which one of these is empty does not say of what it is
+KEYS = frozenset({*WHOLE, "class_name", "dataset", "latent", "scorer"})
+
+# digits after the point in a printed table
+DECIMALS = {
+    "diversity": 3,
+    "recognizability": 1,
+    "originality": 3,
+    "distance": 2,
+    "generalization_area": 2,
+    "generalization_coverage": 2,
+    **{name: 1 if name.startswith("classified") else 2 for name in LIKELIHOODS},
+    **{name: 3 for name in (*IMPORTANCE, "sparsity", "spearman")},
+}

@@ -1,0 +1,100 @@
+"""All figures of a sweep, and how they are written.
+
+Each figure is a file of this folder with a function `draw`, decorated with `styled`, that takes the
+results and returns a Plot (figure, numbers, finding). It raises AnalysisError with the reason if it
+cannot be drawn from these results (no axis varies, no drawings are kept). To add one: a new file,
+and its line in FIGURES; or in SET_FIGURES or MAP_FIGURES if it shows what only sweeps of models of
+sets, or of models that explain themselves, leave.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from oneshot.report.analysis.people_maps import PeopleMaps
+from oneshot.report.errors import AnalysisError
+from oneshot.report.figures import (
+    attention,
+    cardinality,
+    confusion,
+    curves,
+    effects,
+    generalization,
+    heatmap,
+    importance,
+    layers,
+    likelihood,
+    plane,
+    sheet,
+    trajectory,
+)
+from oneshot.report.figures.style import Plot, save
+from oneshot.report.results import Results
+from oneshot.report.table import exact_types
+
+FIGURES: dict[str, Callable[..., Plot]] = {
+    "plane": plane.draw,
+    "trajectory": trajectory.draw,
+    "generalization": generalization.draw,
+    "effects": effects.draw,
+    "heatmap": heatmap.draw,
+    "sheet": sheet.draw,
+    "curves": curves.draw,
+}
+SET_FIGURES: dict[str, Callable[..., Plot]] = {
+    "likelihood": likelihood.draw,
+    "cardinality": cardinality.draw,
+    "layers": layers.draw,
+    "attention": attention.draw,
+    "confusion": confusion.draw,
+}
+MAP_FIGURES: dict[str, Callable[..., Plot]] = {"importance": importance.draw}
+# how the reason begins where a figure broke, though these results should have one
+BROKEN = "an error while it was drawn"
+
+
+def figures_of(results: Results) -> dict[str, Callable[..., Plot]]:
+    """The figures that these results may have.
+
+    Those of models of sets are left out where no such model was evaluated, that of importance maps
+    where none were made.
+    """
+    figures = dict(FIGURES)
+    if not (results.likelihood.empty and results.confusion.empty):
+        figures |= SET_FIGURES
+    if not results.importance.empty:
+        figures |= MAP_FIGURES
+    return figures
+
+
+def write_all(
+    results: Results, folder: str | Path, color_by: str = "", people: PeopleMaps | None = None
+) -> Iterator[tuple[str, str, str]]:
+    """Draw and save every figure as name.png, .svg and .csv, though one of them breaks.
+
+    Args:
+        results: The results.
+        folder: Where the files go.
+        color_by: The axis or metric that colours the plane.
+        people: Importance maps of people, for the figure of those.
+
+    Yields:
+        (name, title, "") of each that was written, (name, "", reason) of each that cannot be
+        drawn from these results or broke.
+    """
+    options = {"plane": color_by, "importance": people}
+    for name, draw in figures_of(results).items():
+        try:
+            plot = draw(results, options[name]) if name in options else draw(results)
+        except AnalysisError as error:
+            yield name, "", str(error)
+            continue
+        except Exception as error:
+            if os.environ.get("ONESHOT_TRACEBACK") == "1":
+                raise
+            yield name, "", f"{BROKEN} ({type(error).__name__}: {error})".splitlines()[0]
+            continue
+        save(plot.figure, exact_types(results, plot.numbers), folder, name)
+        yield name, plot.title, ""

@@ -1,0 +1,107 @@
+"""The table of the points as it is printed and written: its rows, columns and types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from oneshot.report.averages import over_seeds, ranking_metric
+from oneshot.report.columns import COUNTS, METRICS
+from oneshot.report.results import Results
+from oneshot.report.select import known_column, varying_axes
+from oneshot.store.tables import IMPORTANCE
+
+
+def points_table(
+    results: Results,
+    columns: Sequence[str] = (),
+    sort: str = "",
+    top: int = 0,
+    *,
+    descending: bool = False,
+    seeds_averaged: bool = False,
+) -> pd.DataFrame:
+    """The points, or the settings, as a sorted table.
+
+    Args:
+        results: The results.
+        columns: Which columns; by default what varies, then metrics and their standard errors,
+            then the id.
+        sort: The column to sort by; empty cells come last. Default: see `ranking_metric`.
+        top: So many rows; 0 for all.
+        descending: Largest first.
+        seeds_averaged: One row a setting, see `over_seeds`.
+
+    Returns:
+        The table.
+
+    Raises:
+        AnalysisError: A column does not exist.
+    """
+    frame = over_seeds(results) if seeds_averaged else results.points
+    by = known_column(frame, sort) if sort else ranking_metric(frame)
+    chosen = [known_column(frame, name) for name in dict.fromkeys(columns)] or default_columns(
+        results, frame
+    )
+    if by in frame and frame[by].notna().any():
+        frame = frame.sort_values(by, ascending=not descending, kind="stable", na_position="last")
+    return frame[chosen].head(top) if top > 0 else frame[chosen]
+
+
+def default_columns(results: Results, frame: pd.DataFrame) -> list[str]:
+    """The columns of a printed table.
+
+    The most useful come first, because a narrow terminal drops columns from the right.
+
+    Args:
+        results: The results.
+        frame: Their points, or their means over seeds.
+
+    Returns:
+        What varies, then metrics and their standard errors, then the id.
+    """
+    seeds = ["seeds"] if "seeds" in frame else ["seed"] if frame["seed"].nunique() > 1 else []
+    status = ["status"] if "status" in frame and frame["status"].nunique() > 1 else []
+    model = ["model"] if frame["model"].nunique() > 1 else []
+    metrics = [
+        m for m in (*METRICS, "nelbo", "nll", *IMPORTANCE) if m in frame and frame[m].notna().any()
+    ] or METRICS
+    errors = [f"{metric}_se" for metric in metrics]
+    odd = (
+        ["constant_drawings"]
+        if frame.get("constant_drawings", pd.Series(dtype=float)).gt(0).any()
+        else []
+    )
+    wanted = [
+        *status,
+        *model,
+        *(a for a in varying_axes(results) if a != "model"),
+        *seeds,
+        *metrics,
+        *errors,
+        *odd,
+        "point_id",
+    ]
+    return [name for name in dict.fromkeys(wanted) if name in frame]
+
+
+def exact_types(results: Results, frame: pd.DataFrame) -> pd.DataFrame:
+    """A table with whole numbers and truth values as such, also where some rows have none.
+
+    In pandas' own columns 10 becomes 10.0 as soon as one value is missing.
+
+    Args:
+        results: The results that the table comes from.
+        frame: The table.
+
+    Returns:
+        A copy with the types that are to be written.
+    """
+    out = frame.copy(deep=False)
+    for name in frame.columns.intersection(list(results.whole | COUNTS)):
+        if pd.api.types.is_float_dtype(frame[name]) and not (frame[name].dropna() % 1).any():
+            out[name] = frame[name].astype("Int64")
+    for name in frame.columns.intersection(list(results.truths)):
+        out[name] = frame[name].astype("boolean")
+    return out

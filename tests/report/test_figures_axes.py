@@ -1,0 +1,95 @@
+"""The figures of axes: effects, heat map and training curves."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from figure_checks import foot, overlaps
+from synthetic_results import grid, write_results
+
+from oneshot.report.errors import AnalysisError
+from oneshot.report.figures import (
+    curves,
+    effects,
+    heatmap,
+)
+from oneshot.report.figures.style import Plot
+from oneshot.report.results import Results, load
+
+SMALL = grid(beta=[0.0, 0.5, 1.0, 2.0, 3.0, 4.0], time_steps=[20, 90])
+
+
+def test_effects_have_a_panel_per_axis_and_metric(small: Results) -> None:
+    plot = effects.draw(small)
+    assert len(plot.figure.axes) == 6 and plot.title.startswith("beta explains")
+    row = plot.numbers.query("axis == 'beta' and metric == 'human_distance' and value == 1").iloc[0]
+    assert (
+        row["mean"] == pytest.approx(small.models.query("beta == 1")["human_distance"].mean())
+        and row["n"] == 4
+    )
+
+
+def test_effects_of_words_are_not_joined(tmp_path: Path) -> None:
+    settings = grid(protocol=["episodes", "expected"], beta=[0.0, 1.0])
+    results = load(write_results(tmp_path, settings))
+    panel = effects.draw(results).figure.axes[-2]
+    assert [t.get_text() for t in panel.get_xticklabels()] == ["episodes", "expected"]
+    assert panel.lines[0].get_linestyle() == "None"
+
+
+def test_heatmap_cells_are_means_over_the_rest(small: Results) -> None:
+    cells = heatmap.draw(small).numbers.set_index("time_steps")
+    assert cells.loc[20, "beta 0.5"] == pytest.approx(
+        small.models.query("beta == .5 and time_steps == 20")["human_distance"].mean()
+    )
+
+
+def hatched(plot: Plot) -> int:
+    return sum(bool(patch.get_hatch()) for patch in plot.figure.axes[0].patches)
+
+
+def test_heatmap_of_a_grid_with_a_missing_cell_has_an_empty_cell(tmp_path: Path) -> None:
+    full = load(write_results(tmp_path, SMALL, name="full"))
+    assert hatched(heatmap.draw(full)) == 0 and "empty" not in foot(heatmap.draw(full))
+    for name, settings, failed in (("missing", SMALL[:-1], 0), ("failed", SMALL, 1)):
+        plot = heatmap.draw(load(write_results(tmp_path, settings, failed=failed, name=name)))
+        assert plot.numbers.set_index("time_steps").isna().sum(axis=None) == hatched(plot) == 1
+        assert "1 of 12 cells is empty" in foot(plot) and "interact (" in plot.title
+    tiny = load(write_results(tmp_path, grid(beta=[0.0, 1.0], z=[10, 60])[:-1], name="tiny"))
+    plot = heatmap.draw(tiny)
+    assert "1 of 4 cells is empty" in foot(plot) and plot.title.startswith(
+        "beta and z: too few cells to say whether they interact"
+    )
+    assert overlaps(plot) == []
+
+
+def test_heatmap_without_distances_gives_the_reason(small: Results) -> None:
+    nowhere = dataclasses.replace(small, points=small.points.assign(human_distance=np.nan))
+    with pytest.raises(AnalysisError, match="no two axes were crossed"):
+        heatmap.draw(nowhere)
+    with pytest.raises(AnalysisError, match="no cell of beta and time_steps has a distance"):
+        heatmap.draw(nowhere, ("beta", "time_steps"))
+
+
+def test_curves_show_at_most_sixteen_panels_and_dash_what_diverged(tmp_path: Path) -> None:
+    results = load(write_results(tmp_path, grid(beta=np.arange(17) / 4), diverged=1))
+    plot = curves.draw(results)
+    shown = [panel for panel in plot.figure.axes if panel.axison]
+    assert (
+        len(shown) == 16
+        and shown[-1].get_title("left") == "beta 4"
+        and "16 of 17 values" in foot(plot)
+    )
+    assert "1 diverged" in plot.title and all(
+        line.is_dashed() for line in shown[-1].lines if len(line.get_xdata()) > 1
+    )
+    assert max(max(line.get_xdata()) for line in shown[-1].lines) == 6  # the last finite epoch
+
+
+def test_a_loss_is_still_falling_if_its_last_tenth_lies_lower() -> None:
+    assert curves.still_falling(np.linspace(200, 100, 100)) and not curves.still_falling(
+        np.r_[np.linspace(200, 100, 80), np.full(20, 100.0)]
+    )
