@@ -41,7 +41,7 @@ from oneshot.store.costs import Shape
 from oneshot.store.records import Record
 from oneshot.store.store import DamagedFile, Store, Unavailable, with_checksum
 from oneshot.sweep.expansion import Point, stacks
-from oneshot.training.batches import gather
+from oneshot.training.batches import batches_for
 from oneshot.training.cost import of_shape
 from oneshot.training.loop import (
     Checkpoint,
@@ -318,7 +318,7 @@ def _fit(
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     points, families = [p for p, _ in members], [f for _, f in members]
-    material = gather(
+    material = batches_for(
         families[0], given.data, given.exemplars, device, given.greys(families[0].config)
     )
     places = [f"store/trainings/{p.train_id}/checkpoint.pt" for p in points]
