@@ -26,8 +26,8 @@ from benchmarks import harness, made
 from benchmarks.gpu_stage import Result
 from oneshot.models.vae_stn import Config, VaeStn
 from oneshot.training import loop
-from oneshot.training.batches import PairMaterial
-from oneshot.training.cuda_graph import Rounds
+from oneshot.training.batches import PairBatches
+from oneshot.training.cuda_graph import StepRunner
 from oneshot.training.stack import Stack, matrix_products
 
 Work = Callable[[], Any]
@@ -91,13 +91,13 @@ class Bench:
     def images(self) -> made.Images:
         return made.strokes(12 if self.quick else 100)
 
-    def material(self, images: made.Images, test: int) -> PairMaterial:
-        return PairMaterial.of(
+    def material(self, images: made.Images, test: int) -> PairBatches:
+        return PairBatches.of(
             made.data_set(images, self.side, test), images.exemplar, "test", self.device
         )
 
     @cached_property
-    def few(self) -> PairMaterial:
+    def few(self) -> PairBatches:
         """Enough images for single steps."""
         return self.material(self.images, 0)
 
@@ -144,7 +144,7 @@ class Steps:
             bench.few,
         )
         self.stack = Stack(models, bench.device, self.compiled)
-        self.rounds = Rounds(self.stack, self.material.batch, self.graph)
+        self.rounds = StepRunner(self.stack, self.material.batch, self.graph)
         self.hyper = {"beta": torch.tensor([m.config.beta for m in models], device=bench.device)}
         order = np.random.default_rng(0).permutation(self.material.train)
         self.batches = [
@@ -156,7 +156,7 @@ class Steps:
 
     def by_vmap(self) -> Steps:
         """The same through the family's plain form under vmap."""
-        for side in self.stack.sides:
+        for side in self.stack.players:
             side.player = dataclasses.replace(side.player, stacked=None)
         return self
 
@@ -166,7 +166,7 @@ class Steps:
         shape = self.stack.template.noise_shape
         given = loop.noise(0, ("noise", 0, self.count), len(index), shape, self.bench.device)
         self.count += 1
-        return self.rounds.play({"index": index}, given, self.hyper)["loss"]
+        return self.rounds.step({"index": index}, given, self.hyper)["loss"]
 
     def measure(self, seconds: float = 3.0, count: bool = True) -> Result:
         """Step time, kernels a step, memory, and the seconds until the first step was done

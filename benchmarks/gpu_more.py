@@ -29,7 +29,7 @@ from oneshot.nn import spatial
 from oneshot.scoring import sample
 from oneshot.store.store import Store
 from oneshot.training import loop
-from oneshot.training.batches import PairMaterial
+from oneshot.training.batches import PairBatches
 from oneshot.training.stack import matrix_products
 
 EPOCHS = 500  # of a point
@@ -109,7 +109,7 @@ def truth(stage: Stage, bench: Bench) -> None:
     stage.say("made stroke images stand in for Omniglot: as many, and as large")
     images: list[made.Images] = []
 
-    def material() -> PairMaterial:
+    def material() -> PairBatches:
         classes, test = (16, 4) if bench.quick else (1473, 150)
         if not images:
             images.append(made.strokes(classes + test))
@@ -121,7 +121,7 @@ def truth(stage: Stage, bench: Bench) -> None:
         )  # type: ignore[misc]
 
 
-def _epoch(bench: Bench, material: PairMaterial, k: int) -> Result:
+def _epoch(bench: Bench, material: PairBatches, k: int) -> Result:
     """Seconds of the second epoch; the first one compiles and captures, the third saves
     checkpoints, and in a fourth waiting is counted.
     """

@@ -160,7 +160,7 @@ def _against_processor(
     found = []
     for device, fast in ((bench.device, True), (torch.device("cpu"), False)):
         stack = Stack(bench.models(1, precision), device)
-        side, beta = stack.sides[0], {"beta": torch.ones(1, device=device)}
+        side, beta = stack.players[0], {"beta": torch.ones(1, device=device)}
         index = torch.arange(0, min(32, len(bench.few.images)))
         images, exemplars = (
             bench.few.images.cpu()[i].unsqueeze(1).float().to(device)
@@ -230,7 +230,7 @@ def _losses(
     if poison is not None:
         alive, sound = (
             work.stack.alive.tolist(),
-            bool(torch.isfinite(work.stack.sides[0].flat).all()),
+            bool(torch.isfinite(work.stack.players[0].flat).all()),
         )
         if alive != [k != poison for k in range(slices)] or not sound:
             raise RuntimeError(f"alive: {alive}, finite parameters: {sound}")

@@ -27,7 +27,7 @@ from benchmarks.gpu_grid import BETAS, EPOCHS, LATENTS, POINTS, TIMES, line
 from benchmarks.harness import Row, Table, parser, seconds
 from oneshot.models.vae_stn import Config, VaeStn
 from oneshot.store.store import Store
-from oneshot.training.batches import PairMaterial
+from oneshot.training.batches import PairBatches
 from oneshot.training.loop import Checkpoint, Training, fit
 
 IMAGES = 29_460  # of training, as published
@@ -117,7 +117,7 @@ def _ours(
 ) -> Callable[[], Any]:
     whole = programs.material(source, size, device)
     rows = np.arange(len(whole.images))
-    seen = PairMaterial(whole.images, whole.exemplar, np.resize(rows, count), rows[: count // 10])
+    seen = PairBatches(whole.images, whole.exemplar, np.resize(rows, count), rows[: count // 10])
 
     def epoch() -> None:
         family = [

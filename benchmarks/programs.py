@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks import baseline, made
 from oneshot.models.vae_stn import Config, VaeStn
-from oneshot.training.batches import PairMaterial
-from oneshot.training.cuda_graph import Rounds
+from oneshot.training.batches import PairBatches
+from oneshot.training.cuda_graph import StepRunner
 from oneshot.training.loop import noise
 from oneshot.training.stack import Stack, matrix_products
 
@@ -32,17 +32,17 @@ def images(classes: int = CLASSES) -> made.Images:
     return made.strokes(classes)
 
 
-def material(source: made.Images, size: int, device: torch.device) -> PairMaterial:
+def material(source: made.Images, size: int, device: torch.device) -> PairBatches:
     """The images on the device, each with the exemplar of its class."""
     prepared = torch.from_numpy(made.data_set(source, size).images).to(device)
     exemplar = torch.from_numpy(source.exemplar[source.label]).to(device)
     rows = np.arange(len(prepared))
-    return PairMaterial(prepared, exemplar, rows, rows)
+    return PairBatches(prepared, exemplar, rows, rows)
 
 
 def our_step(
     settings: dict[str, Any],
-    seen: PairMaterial,
+    seen: PairBatches,
     betas: Sequence[float] = (1.0,),
     accelerated: bool | None = None,
 ) -> Callable[[], Any]:
@@ -55,7 +55,7 @@ def our_step(
         torch.manual_seed(0)
         models.append(VaeStn(Config(**{**settings, "beta": beta}), seen.images.shape[-1]))
     fast = device.type == "cuda" if accelerated is None else accelerated
-    rounds = Rounds(Stack(models, device, fast), seen.batch, fast)
+    rounds = StepRunner(Stack(models, device, fast), seen.batch, fast)
     hyper = {"beta": torch.tensor(betas, dtype=torch.float32, device=device)}
     order = torch.arange(len(seen.images), device=device)
     batches = itertools.cycle(
@@ -66,7 +66,7 @@ def our_step(
     def step() -> Any:
         index = next(batches)
         with matrix_products(config.precision):
-            return rounds.play(
+            return rounds.step(
                 {"index": index},
                 noise(0, ("noise", next(count)), len(index), models[0].noise_shape, device),
                 hyper,

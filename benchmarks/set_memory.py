@@ -45,7 +45,9 @@ def main() -> None:
     before = peak()
     for _ in range(2):
         begun = time.monotonic()
-        stack.play(Sets(images), torch.randn(args.batch_size, *model.noise_shape), hyper, (0,))
+        stack.train_step(
+            Sets(images), torch.randn(args.batch_size, *model.noise_shape), hyper, (0,)
+        )
         print(
             f"{args.batch_size * args.set_size} images: {time.monotonic() - begun:.0f} s,"
             f" {peak():.2f} GiB at most, {before:.2f} before"

@@ -156,7 +156,7 @@ def stacked(settings: dict[str, Any], size: int) -> tuple[int, int]:
     stack = Stack([VaeStn(Config(**settings), size)], torch.device("cpu"))
     hyper = {"beta": torch.ones(1)}
     return _count(
-        lambda: stack._losses(0, pairs, noise, hyper)["loss"].mean(), lambda loss: loss.backward()
+        lambda: stack.losses_of(0, pairs, noise, hyper)["loss"].mean(), lambda loss: loss.backward()
     )
 
 

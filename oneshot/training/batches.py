@@ -1,10 +1,9 @@
-"""What a training sees, on its device: pairs of a target and the exemplar of its class, or sets of
-images of one class.
+"""Batches of training images: pairs of a target and the exemplar of its class, or sets of a class.
 
 Images stay uint8 on the device; a batch is indexed, augmented and binarised there when its turn
-comes, and nowhere held for the epoch. An item is what the host decides about a batch (indices,
-motions), the same for every slice of a stack; `batch` is a fixed computation on it, so that a CUDA
-graph can hold it.
+comes, and nowhere held for the epoch. The specification of a batch is what the host decides about
+it (indices, motions), the same for every model of a stack; `batch` is a fixed computation on it, so
+that a CUDA graph can hold it.
 """
 
 from __future__ import annotations
@@ -19,61 +18,72 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from oneshot import rng as streams
+from oneshot import rng
 from oneshot.contracts import Pairs, Sets, TrainedFamily
 from oneshot.types import DataSet
 
 VALIDATION_SEED = 0  # every model is validated on the same sets and binarisations
 
-Item = dict[str, Tensor]
+BatchSpec = dict[str, Tensor]  # has an `index` with a row for each item of the batch
 
 
-class Material(ABC):
-    """Training items of one data set. images: uint8 [N, ...], on the device of training."""
+class Batches(ABC):
+    """Batches of one data set, whose `images` lie on the device of training, uint8 [N, ...]."""
 
     images: Tensor
 
     @property
     def device(self) -> torch.device:
+        """The device of training."""
         return self.images.device
 
     @abstractmethod
-    def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Item]:
-        """The batches of an epoch, which depend on (seed, epoch) alone. Each item has an `index`
-        with a row for each example.
+    def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[BatchSpec]:
+        """The batches of an epoch.
+
+        Args:
+            seed: of the point.
+            epoch: from 0; the batches depend on seed and epoch alone.
+            batch_size: items a batch.
         """
 
     @abstractmethod
-    def validation(self) -> Iterator[Item]:
+    def validation(self) -> Iterator[BatchSpec]:
         """Batches of the classes that drive the schedule, the same at every epoch and seed."""
 
     @abstractmethod
-    def batch(self, item: Item) -> Pairs | Sets:
-        """The images of an item."""
+    def batch(self, spec: BatchSpec) -> Pairs | Sets:
+        """The images of a batch."""
 
 
-def gather(
+def batches_for(
     model: TrainedFamily,
     data: DataSet,
     exemplars: np.ndarray,
     device: torch.device,
     greys: np.ndarray | None = None,
-) -> Material:
-    """The material that this model trains on. exemplars: image index of each class's exemplar;
-    greys: for stochastic binarisation.
+) -> Batches:
+    """The batches that a model trains on.
 
-    Raises ValueError if no class has enough images for a set.
+    Args:
+        model: whose settings say which.
+        data: images and classes.
+        exemplars: image index of each class's exemplar.
+        device: of training.
+        greys: grey images, for stochastic binarisation.
+
+    Raises:
+        ValueError: no class has enough images for a set.
     """
     classes, most = model.config.schedule_classes, model.evaluation_batch
     if model.trains_on is Pairs:
-        return PairMaterial.of(data, exemplars, classes, device, most)
-    return SetMaterial.of(
-        data, model.config.set_size, model.config.augmented_copies, classes, device, greys, most
-    )
+        return PairBatches.of(data, exemplars, classes, device, most)
+    set_size, copies = model.config.set_size, model.config.augmented_copies
+    return SetBatches.of(data, set_size, copies, classes, device, greys)
 
 
 def _split(data: DataSet, schedule_classes: str) -> tuple[np.ndarray, np.ndarray]:
-    """Training classes and those that drive the schedule. With `test`, as published, no validation
+    """Training classes and those that drive the schedule; with `test`, as published, no validation
     classes are held out of training.
     """
     published = schedule_classes == "test"
@@ -89,11 +99,15 @@ def _on_device(images: np.ndarray, device: torch.device) -> Tensor:
 
 
 @dataclass(frozen=True)
-class PairMaterial(Material):
-    """Binary images [N, H, W] of 0 and 1; `exemplar` [N] gives each image's exemplar as an image
-    index; train, schedule: image indices.
+class PairBatches(Batches):
+    """Pairs of an image and the exemplar of its class.
 
-    most: images that are evaluated at a time.
+    Args:
+        images: of 0 and 1, uint8 [N, H, W].
+        exemplar: image index of each image's exemplar, int64 [N].
+        train: image indices.
+        schedule: image indices of the classes that drive the schedule.
+        most: images that are evaluated at a time.
     """
 
     images: Tensor
@@ -109,44 +123,57 @@ class PairMaterial(Material):
         schedule_classes: str,
         device: torch.device,
         most: int = 512,
-    ) -> PairMaterial:
+    ) -> PairBatches:
+        """The pairs of a data set.
+
+        Args:
+            data: images and classes.
+            exemplars: image index of each class's exemplar.
+            schedule_classes: which drive the schedule, "validation" or "test".
+            device: of training.
+            most: images that are evaluated at a time.
+        """
         train, schedule = _split(data, schedule_classes)
         exemplar = torch.from_numpy(exemplars[data.label]).to(device)
-        return PairMaterial(
-            _on_device(data.images, device), exemplar, data.rows(train), data.rows(schedule), most
-        )
+        images = _on_device(data.images, device)
+        return PairBatches(images, exemplar, data.rows(train), data.rows(schedule), most)
 
-    def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Item]:
-        order = torch.from_numpy(
-            streams.generator(seed, "batches", epoch).permutation(self.train)
-        ).to(self.device)
-        return ({"index": index} for index in order.split(batch_size))
+    def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[BatchSpec]:
+        """As of `Batches`: all training images in random order."""
+        order = rng.generator(seed, "batches", epoch).permutation(self.train)
+        index = torch.from_numpy(order).to(self.device)
+        return ({"index": rows} for rows in index.split(batch_size))
 
-    def validation(self) -> Iterator[Item]:
-        return (
-            {"index": index}
-            for index in torch.from_numpy(self.schedule).to(self.device).split(self.most)
-        )
+    def validation(self) -> Iterator[BatchSpec]:
+        """As of `Batches`."""
+        index = torch.from_numpy(self.schedule).to(self.device)
+        return ({"index": rows} for rows in index.split(self.most))
 
-    def batch(self, item: Item) -> Pairs:
-        """The images of these indices, int64 [B], each with its exemplar."""
-        both = torch.cat([item["index"], self.exemplar.index_select(0, item["index"])])
+    def batch(self, spec: BatchSpec) -> Pairs:
+        """The images of spec["index"], int64 [B], each with its exemplar."""
+        both = torch.cat([spec["index"], self.exemplar.index_select(0, spec["index"])])
         images = self.images.index_select(0, both).unsqueeze(1).float()
         return Pairs(*images.chunk(2))
 
 
 @dataclass(frozen=True)
-class SetMaterial(Material):
-    """Sets of `set_size` different images of one class, cut anew at every epoch; an image is in at
-    most one of them.
+class SetBatches(Batches):
+    """Sets of different images of one class, cut anew at every epoch.
 
-    images: uint8 [N, C, H, W]; scale: the value of full ink. In an epoch each set occurs 1 + copies
-    times, the copies mirrored and rotated as one (Edwards and Storkey 2017; Giannone and Winther
-    2022), colour images mirrored only. Values between 0 and 1 are binarised by a Bernoulli draw at
-    each use, unless in colour. Both published codes made all copies of an epoch at once, one of
-    them once for the whole training and by augmenting copies again; here every epoch draws fresh
-    ones. train, schedule: (image indices, their classes), sorted by class. most: images that are
-    evaluated at a time.
+    An image is in at most one set of an epoch. Each set occurs 1 + copies times, the copies
+    mirrored and rotated as one (Edwards and Storkey 2017; Giannone and Winther 2022), colour images
+    mirrored only. Values between 0 and 1 are binarised by a Bernoulli draw at each use, unless in
+    colour. Both published codes made all copies of an epoch at once, one of them once for the whole
+    training and by augmenting copies again; here every epoch draws fresh ones.
+
+    Args:
+        images: uint8 [N, C, H, W].
+        scale: the value of full ink.
+        set_size: images of a set.
+        copies: altered copies of each set in an epoch.
+        train: image indices and their classes, sorted by class.
+        schedule: the same of the classes that drive the schedule.
+        most: images that are evaluated at a time.
     """
 
     images: Tensor
@@ -165,8 +192,21 @@ class SetMaterial(Material):
         schedule_classes: str,
         device: torch.device,
         greys: np.ndarray | None = None,
-        most: int = 512,
-    ) -> SetMaterial:
+    ) -> SetBatches:
+        """The sets of a data set.
+
+        Args:
+            data: images and classes.
+            set_size: images of a set.
+            copies: altered copies of each set; below 0: set_size - 1, so that an epoch has as many
+                sets as there are images.
+            schedule_classes: which drive the schedule, "validation" or "test".
+            device: of training.
+            greys: grey images, for stochastic binarisation.
+
+        Raises:
+            ValueError: no class has enough images for a set.
+        """
         source = data.images if greys is None else greys
         scale = 255.0 if greys is not None or source.ndim == 4 else 1.0
         images = _on_device(source, device)
@@ -174,113 +214,122 @@ class SetMaterial(Material):
             (rows := data.rows(classes), data.label[rows])
             for classes in _split(data, schedule_classes)
         )
+        largest = 0
         for what, (_, label) in dict(training=train, validation=schedule).items():
-            if (most := int(np.bincount(label).max(initial=0))) < set_size:
+            if (largest := int(np.bincount(label).max(initial=0))) < set_size:
                 raise ValueError(
-                    f"set_size = {set_size}: no {what} class has more than {most} images"
+                    f"set_size = {set_size}: no {what} class has more than {largest} images"
                 )
+        # Noise depends on the batch: with another `most`, validation losses would be others than
+        # those of all results there are.
+        most = largest
         copies = set_size - 1 if copies < 0 else copies
-        return SetMaterial(
-            images.unsqueeze(1) if images.ndim == 3 else images,
-            scale,
-            set_size,
-            copies,
-            train,
-            schedule,
-            most,
-        )
+        images = images.unsqueeze(1) if images.ndim == 3 else images
+        return SetBatches(images, scale, set_size, copies, train, schedule, most)
 
     @property
     def binary(self) -> bool:
+        """Whether images are black and white."""
         return self.images.shape[1] == 1
 
-    def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Item]:
-        """Whole batches only, as the statistics of a batch of one set mean nothing; a single
-        smaller one if there is no whole one.
+    def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[BatchSpec]:
+        """As of `Batches`: whole batches only, as the statistics of a batch of one set mean
+        nothing; a single smaller one if there is no whole one.
         """
-        rng = streams.generator(seed, "sets", epoch)
-        sets = cut(*self.train, self.set_size, rng)
+        draws = rng.generator(seed, "sets", epoch)
+        sets = cut_sets(*self.train, self.set_size, draws)
         motion = np.zeros((1 + self.copies, len(sets), 4), np.float32)
-        motion[1:] = self._motions(rng, self.copies * len(sets)).reshape(self.copies, len(sets), 4)
-        order = rng.permutation((1 + self.copies) * len(sets))
+        drawn = self._motions(draws, self.copies * len(sets))
+        motion[1:] = drawn.reshape(self.copies, len(sets), 4)
+        order = draws.permutation((1 + self.copies) * len(sets))
         index = torch.from_numpy(sets[order % len(sets)]).to(self.device)
         motions = torch.from_numpy(motion.reshape(-1, 4)[order]).to(self.device)
         whole = max(len(order) // batch_size, 1) * batch_size
-        for step, (rows, moved) in enumerate(
-            zip(index[:whole].split(batch_size), motions[:whole].split(batch_size))
-        ):
-            yield self._item(
-                rows, moved if self.copies else None, streams.key(seed, "binarise", epoch, step)
-            )
+        batches = zip(index[:whole].split(batch_size), motions[:whole].split(batch_size))
+        for step, (rows, of_rows) in enumerate(batches):
+            key = rng.key(seed, "binarise", epoch, step)
+            yield self._spec(rows, of_rows if self.copies else None, key)
 
-    def validation(self) -> Iterator[Item]:
-        sets = cut(
-            *self.schedule, self.set_size, streams.generator(VALIDATION_SEED, "validation sets")
-        )
-        for step, rows in enumerate(
-            torch.from_numpy(sets).to(self.device).split(max(self.most // self.set_size, 1))
-        ):
-            yield self._item(rows, None, streams.key(VALIDATION_SEED, "validation sets", step))
+    def validation(self) -> Iterator[BatchSpec]:
+        """As of `Batches`: sets without copies."""
+        draws = rng.generator(VALIDATION_SEED, "validation sets")
+        sets = torch.from_numpy(cut_sets(*self.schedule, self.set_size, draws)).to(self.device)
+        for step, rows in enumerate(sets.split(max(self.most // self.set_size, 1))):
+            yield self._spec(rows, None, rng.key(VALIDATION_SEED, "validation sets", step))
 
-    def _motions(self, rng: np.random.Generator, count: int) -> np.ndarray:
+    def _motions(self, draws: np.random.Generator, count: int) -> np.ndarray:
         """One motion a set, float32 [count, 4]: 1 (it moves), horizontal and vertical mirror (-1 or
         1), angle in radians.
         """
-        mirrors = 1 - 2 * rng.integers(0, 2, (count, 2))
-        angle = rng.uniform(0, 2 * math.pi, (count, 1))
+        mirrors = 1 - 2 * draws.integers(0, 2, (count, 2))
+        angle = draws.uniform(0, 2 * math.pi, (count, 1))
         if not self.binary:
             mirrors[:, 1], angle[:] = 1, 0
         return np.concatenate([np.ones((count, 1)), mirrors, angle], 1).astype(np.float32)
 
-    def _item(self, index: Tensor, motion: Tensor | None, key: int) -> Item:
-        item = {"index": index}
+    def _spec(self, index: Tensor, motion: Tensor | None, key: int) -> BatchSpec:
+        """The specification of a batch; key: of the numbers that binarise it."""
+        spec = {"index": index}
         if motion is not None:
-            item["motion"] = motion
+            spec["motion"] = motion
         if self.binary and (motion is not None or self.scale > 1):
             generator = torch.Generator(self.device).manual_seed(key)
             shape = (*index.shape, *self.images.shape[1:])
-            item["uniform"] = torch.rand(shape, generator=generator, device=self.device)
-        return item
+            spec["uniform"] = torch.rand(shape, generator=generator, device=self.device)
+        return spec
 
-    def batch(self, item: Item) -> Sets:
-        """index: int64 [B, S]; motion [B, 4] as of `_motions`, rows of zeros stand still; uniform
-        [B, S, 1, H, W].
+    def batch(self, spec: BatchSpec) -> Sets:
+        """The images of spec["index"], int64 [B, S].
+
+        They move by spec["motion"], [B, 4] as of `transform_sets` behind a 1 (0: the set stands
+        still), and are binarised by spec["uniform"], [B, S, 1, H, W], where these are there.
         """
-        index = item["index"]
-        images = (
-            self.images.index_select(0, index.flatten()).unflatten(0, index.shape).float()
-            / self.scale
-        )
-        if "motion" in item:
-            # interpolation would blur it by a rounding error
-            still = (item["motion"][:, 0] == 0).view(-1, 1, 1, 1, 1)
-            images = torch.where(still, images, moved(images, item["motion"]))
-        if "uniform" in item:
-            images = (item["uniform"] < images).float()
+        index = spec["index"]
+        images = self.images.index_select(0, index.flatten()).unflatten(0, index.shape)
+        images = images.float() / self.scale
+        if "motion" in spec:
+            # interpolation would blur what stands still by a rounding error
+            still = (spec["motion"][:, 0] == 0).view(-1, 1, 1, 1, 1)
+            images = torch.where(still, images, transform_sets(images, spec["motion"]))
+        if "uniform" in spec:
+            images = (spec["uniform"] < images).float()
         return Sets(images)
 
 
-def moved(images: Tensor, motion: Tensor) -> Tensor:
-    """Each set mirrored, then rotated about its centre, bilinear, 0 outside: [B, S, C, H, W],
-    motion [B, 4].
+def transform_sets(images: Tensor, motion: Tensor) -> Tensor:
+    """Each set mirrored, then rotated about its centre, bilinear, 0 outside.
+
+    Args:
+        images: [B, S, C, H, W].
+        motion: [B, 4]: anything, horizontal and vertical mirror (-1 or 1), angle in radians.
+
+    Returns:
+        [B, S, C, H, W].
     """
     _, across, down, angle = motion.unbind(1)
     cos, sin, zero = torch.cos(angle), torch.sin(angle), torch.zeros_like(angle)
-    look = torch.stack([across * cos, -across * sin, zero, down * sin, down * cos, zero], 1).view(
-        -1, 2, 3
-    )
+    rows = [across * cos, -across * sin, zero, down * sin, down * cos, zero]
     planes = images.flatten(1, 2)
-    where = nn.functional.affine_grid(look, list(planes.shape), align_corners=False)
-    return nn.functional.grid_sample(planes, where, align_corners=False).view_as(images)
+    matrices = torch.stack(rows, 1).view(-1, 2, 3)
+    grid = nn.functional.affine_grid(matrices, list(planes.shape), align_corners=False)
+    return nn.functional.grid_sample(planes, grid, align_corners=False).view_as(images)
 
 
-def cut(rows: np.ndarray, label: np.ndarray, set_size: int, rng: np.random.Generator) -> np.ndarray:
-    """Disjoint sets of images of one class: int64 [sets, set_size], image indices; what is left
-    over of a class is dropped.
+def cut_sets(
+    rows: np.ndarray, label: np.ndarray, set_size: int, draws: np.random.Generator
+) -> np.ndarray:
+    """Disjoint sets of images of one class; what is left over of a class is dropped.
 
-    rows: image indices; label: their classes, sorted.
+    Args:
+        rows: image indices.
+        label: their classes, sorted.
+        set_size: images of a set.
+        draws: random numbers.
+
+    Returns:
+        Image indices, int64 [sets, set_size].
     """
-    shuffled = rows[np.lexsort((rng.random(len(rows)), label))]
+    shuffled = rows[np.lexsort((draws.random(len(rows)), label))]
     starts, sizes = np.unique(label, return_index=True, return_counts=True)[1:]
     place = np.arange(len(rows)) - np.repeat(starts, sizes)
     return shuffled[place < np.repeat(sizes // set_size * set_size, sizes)].reshape(-1, set_size)

@@ -71,18 +71,18 @@ def count(stack: Stack, channels: int = 1) -> Cost:
         stack: on any device, which makes no difference to what is counted.
         channels: of its images.
     """
-    model, device = stack.template, stack.sides[0].flat.device
+    model, device = stack.template, stack.players[0].flat.device
     config, side = model.config, model.image_size
     images = config.set_size if model.trains_on is Sets else 1
     batch = torch.zeros(config.batch_size, images, channels, side, side, device=device)
     items = Sets(batch) if model.trains_on is Sets else Pairs(batch[:, 0], batch[:, 0])
     noise = torch.zeros(config.batch_size, *model.noise_shape, device=device)
     hyper = {name: torch.ones(stack.size, device=device) for name in model.hyper(0)}
-    weights = [*(player.flat for player in stack.sides), *stack.buffers.values()]
+    weights = [*(player.flat for player in stack.players), *stack.buffers.values()]
     before = [*weights, *model.parameters(), *model.buffers(), batch, noise, *hyper.values()]
     model.train()
     products = kept = 0.0
-    for turn, player in enumerate(stack.sides):
+    for turn, player in enumerate(stack.players):
         with Tally(before) as tally:
             losses = stack.losses_of(turn, items, noise, hyper)
             kept = max(kept, tally.kept())

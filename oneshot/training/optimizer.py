@@ -1,9 +1,8 @@
-"""The rules by which a player moves: gradient clipping, Adam and the plateau schedule, each for K
-models at once.
+"""The rules by which a player moves: gradient clipping, Adam and a schedule, for K models at once.
 
 The parameters of a player are rows of one [K, N] tensor, a row a model. Every quantity of a rule
-has a value a row, so a row moves exactly as it would alone. On a GPU no rule looks at a value on
-the host, so that a whole round can be captured in a CUDA graph.
+has a value a row, so a row moves exactly as it would alone. On a GPU no rule reads a value on the
+host, so that a whole round can be captured in a CUDA graph.
 """
 
 from __future__ import annotations
@@ -22,16 +21,28 @@ SMALLEST_CHANGE = 1e-8  # of a step size
 
 
 @dataclass
-class Moves:
-    """Adam (Kingma and Ba 2015) with clipping of the gradient's L2 norm, as torch.optim.Adam and
-    clip_grad_norm_ compute them.
+class ClippedAdam:
+    """Adam with clipping of the gradient's L2 norm, like torch.optim.Adam and clip_grad_norm_.
 
-    first, second: moments [K, N]; steps: moves made, rate: step size, both float64 [K, 1], as 1 -
-    0.999 needs it; clip: largest norm,
-    clamp: largest absolute value of an element, which comes first, decay: of the L2 term, which is
-    not clipped, each [K, 1] (inf, inf, 0: none); skips: batches in a row that may be passed over,
-    passed: those that were, float64 [K, 1]; alive [K, 1]: false once more losses or gradients in a
-    row than that were not finite; such a row keeps its last good parameters.
+    Kingma and Ba (2015), Adam: a method for stochastic optimization, algorithm 1; Pascanu et al.
+    (2013), On the difficulty of training recurrent neural networks, algorithm 1.
+
+    Args:
+        first: first moments m, [K, N].
+        second: second moments v, [K, N].
+        steps: steps made t, float64 [K, 1], as 1 - 0.999^t needs it.
+        rate: step size alpha, float64 [K, 1].
+        clip: largest L2 norm of the gradient, [K, 1]; inf: any.
+        clamp: largest absolute value of an element, which comes first, [K, 1]; inf: any.
+        decay: weight of the L2 term, which is not clipped, [K, 1]; 0: none.
+        skips: batches in a row that may be skipped, [K, 1].
+        skipped: those that were, float64 [K, 1].
+        alive: False once more losses or gradients in a row than `skips` were not finite, bool
+            [K, 1]; such a row keeps its last good parameters.
+        betas: beta_1 and beta_2.
+        clamps: whether any row has a clamp; known on the host, so that others pay no pass through
+            memory.
+        decays: whether any row has an L2 term.
     """
 
     first: Tensor
@@ -42,63 +53,63 @@ class Moves:
     clamp: Tensor
     decay: Tensor
     skips: Tensor
-    passed: Tensor
+    skipped: Tensor
     alive: Tensor
     betas: tuple[float, float]
-    # whether any row does: known on the host, so that others pay no pass through memory
     clamps: bool = False
     decays: bool = False
 
     @staticmethod
-    def begin(flat: Tensor, players: Sequence[Player]) -> Moves:
-        """Before the first move of these players, one a row of flat [K, N]."""
+    def start(flat: Tensor, players: Sequence[Player]) -> ClippedAdam:
+        """The optimizer before its first step.
+
+        Args:
+            flat: parameters, [K, N].
+            players: whose rows they are.
+        """
 
         def column(values: list[float]) -> Tensor:
             return torch.tensor(values).to(flat).unsqueeze(1)
 
-        rate = torch.tensor(
-            [p.learning_rate for p in players], dtype=torch.float64, device=flat.device
-        ).unsqueeze(1)
-        clip, clamp = (
-            column([p.clip or float("inf") for p in players]),
-            column([p.clamp or float("inf") for p in players]),
+        rates = torch.tensor([p.learning_rate for p in players], dtype=torch.float64)
+        rate = rates.to(flat.device).unsqueeze(1)
+        return ClippedAdam(
+            first=torch.zeros_like(flat),
+            second=torch.zeros_like(flat),
+            steps=torch.zeros_like(rate),
+            rate=rate,
+            clip=column([p.clip or float("inf") for p in players]),
+            clamp=column([p.clamp or float("inf") for p in players]),
+            decay=column([p.weight_decay for p in players]),
+            skips=torch.tensor([p.skips for p in players]).to(rate).unsqueeze(1),
+            skipped=torch.zeros_like(rate),
+            alive=torch.ones_like(rate, dtype=torch.bool),
+            betas=players[0].betas,
+            clamps=any(p.clamp for p in players),
+            decays=any(p.weight_decay for p in players),
         )
-        alive, decay = (
-            torch.ones_like(rate, dtype=torch.bool),
-            column([p.weight_decay for p in players]),
-        )
-        moments = torch.zeros_like(flat), torch.zeros_like(flat)
-        skips = torch.tensor([p.skips for p in players]).to(rate).unsqueeze(1)
-        limits = clip, clamp, decay, skips
-        moves = Moves(
-            *moments,
-            torch.zeros_like(rate),
-            rate,
-            *limits,
-            torch.zeros_like(rate),
-            alive,
-            players[0].betas,
-        )
-        moves.clamps, moves.decays = (
-            any(p.clamp for p in players),
-            any(p.weight_decay for p in players),
-        )
-        return moves
 
     @torch.no_grad()
-    def move(self, flat: Tensor, gradient: Tensor, loss: Tensor) -> Tensor:
-        """One update of flat [K, N] in place; gradient [K, N] is overwritten; loss: [K]. Returns
-        which rows have moved, [K].
+    def step(self, flat: Tensor, gradient: Tensor, loss: Tensor) -> Tensor:
+        """One update, in place.
+
+        Args:
+            flat: parameters, [K, N].
+            gradient: [K, N]; overwritten.
+            loss: [K].
+
+        Returns:
+            Which rows have moved, bool [K].
         """
         norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
         finite = torch.isfinite(norm) & torch.isfinite(loss).unsqueeze(1)
-        self.passed.copy_(torch.where(finite, 0.0, self.passed + 1))
-        self.alive &= self.passed <= self.skips
+        self.skipped.copy_(torch.where(finite, 0.0, self.skipped + 1))
+        self.alive &= self.skipped <= self.skips
         moving = self.alive & finite
         if self.clamps:  # after the check: a clamp would hide an infinite element
             torch.clamp(gradient, -self.clamp, self.clamp, out=gradient)
             norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
-        scale = (self.clip / (norm + 1e-6)).clamp(max=1.0)
+        scale = (self.clip / (norm + 1e-6)).clamp(max=1.0)  # Pascanu et al. (2013), algorithm 1
         self.steps += moving
         if flat.device.type == "cpu":
             self.row_by_row(flat, gradient, scale, moving)
@@ -107,8 +118,13 @@ class Moves:
         return moving[:, 0]
 
     def row_by_row(self, flat: Tensor, gradient: Tensor, scale: Tensor, moving: Tensor) -> None:
-        """Move rows by the library's fused kernel, which goes through memory once; asking who moves
-        is free on a CPU.
+        """Move rows by the library's fused kernel, which goes through memory once.
+
+        Args:
+            flat: parameters, [K, N].
+            gradient: [K, N]; overwritten.
+            scale: of the gradient, [K, 1].
+            moving: which rows move, bool [K, 1]; reading it is free on a CPU.
         """
         for k in moving[:, 0].nonzero()[:, 0].tolist():
             if float(scale[k]) < 1:
@@ -129,31 +145,41 @@ class Moves:
             )
 
     def all_rows(self, flat: Tensor, gradient: Tensor, scale: Tensor, moving: Tensor) -> None:
-        """Move all rows at once, those that stand still by nothing: p -= pace * m / (sqrt(v) / root
-        + epsilon).
+        """Move all rows at once, those that stand still by nothing, and read no value.
+
+        Args:
+            flat: parameters, [K, N].
+            gradient: [K, N]; overwritten.
+            scale: of the gradient, [K, 1].
+            moving: which rows move, bool [K, 1].
         """
+        # Kingma and Ba (2015), algorithm 1, with the bias corrections taken into scalars:
+        # theta <- theta - alpha / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + epsilon)
         b1, b2 = self.betas
         root = (1 - b2**self.steps).sqrt().to(flat)
-        pace = (self.rate / (1 - b1**self.steps)).to(flat)
+        rate = (self.rate / (1 - b1**self.steps)).to(flat)
         gradient.mul_(scale)
         if self.decays:
             gradient.addcmul_(flat, self.decay)
         gradient.masked_fill_(~moving, 0.0)  # a product with 0 would keep a NaN
+        # m <- b1 m + (1 - b1) g
         self.first.lerp_(gradient, (1 - b1) * moving.to(flat))
-        self.second.mul_(torch.where(moving, b2, 1.0).to(flat)).addcmul_(
-            gradient, gradient, value=1 - b2
-        )
+        # v <- b2 v + (1 - b2) g^2
+        self.second.mul_(torch.where(moving, b2, 1.0).to(flat))
+        self.second.addcmul_(gradient, gradient, value=1 - b2)
         update = self.second.sqrt().div_(root).add_(EPSILON)
-        torch.div(self.first, update, out=update).mul_(pace).masked_fill_(~moving, 0.0)
+        torch.div(self.first, update, out=update).mul_(rate).masked_fill_(~moving, 0.0)
         flat.sub_(update)
 
 
 @dataclass
 class Plateau:
-    """Halve a row's step size when its validation loss has not fallen by a ten-thousandth for
-    `patience` epochs: ReduceLROnPlateau.
+    """Halves a row's step size when its validation loss stays, as torch's ReduceLROnPlateau.
 
-    best, bad (epochs without progress), patience: [K, 1]; a patience of 0 never halves.
+    Args:
+        best: lowest loss so far, float64 [K, 1].
+        bad: epochs in a row that were not lower by a ten-thousandth, float64 [K, 1].
+        patience: after more than so many of these the step size halves, float64 [K, 1]; 0: never.
     """
 
     best: Tensor
@@ -161,12 +187,23 @@ class Plateau:
     patience: Tensor
 
     @staticmethod
-    def begin(patience: list[int], like: Tensor) -> Plateau:
+    def start(patience: list[int], like: Tensor) -> Plateau:
+        """The schedule before the first epoch.
+
+        Args:
+            patience: of each row, in epochs.
+            like: a tensor on the device of training.
+        """
         column = torch.tensor(patience, dtype=torch.float64, device=like.device).unsqueeze(1)
         return Plateau(torch.full_like(column, float("inf")), torch.zeros_like(column), column)
 
     def end_epoch(self, loss: Tensor, rate: Tensor) -> None:
-        """Take the validation losses [K] of an epoch; changes rate [K, 1] in place."""
+        """Note the losses of an epoch, and halve step sizes where it is time.
+
+        Args:
+            loss: on the validation classes, [K].
+            rate: step sizes, [K, 1]; changed in place.
+        """
         loss = loss.unsqueeze(1)
         better = loss < self.best * (1 - 1e-4)
         self.best.copy_(torch.where(better, loss, self.best))

@@ -18,18 +18,24 @@ from torch import Tensor, nn
 
 from oneshot.contracts import Losses, Pairs, Player, Sets, TrainedFamily
 from oneshot.nn import data_parallel
-from oneshot.training.optimizer import Moves, Plateau
+from oneshot.training.optimizer import ClippedAdam, Plateau
 
 ALIGNMENT = 64  # numbers: parameters start at multiples of it, where products are fastest
 State = dict[str, Any]
 
 
 @dataclass
-class Side:
-    """One player of the stack: its parameters [K, N] with names and shapes, and the rules by which
-    they move.
+class StackedPlayer:
+    """One player of all models of a stack: its parameters and the rules by which they move.
 
-    sizes: how many of the N numbers each parameter has, and, after each, how many are padding.
+    Args:
+        player: of the first model.
+        names: of its parameters.
+        shapes: of each parameter, of one model.
+        sizes: how many of the N numbers each parameter has, and, after each, how many are padding.
+        flat: the parameters of all models, [K, N].
+        adam: the optimizer.
+        plateau: the schedule of the step size.
     """
 
     player: Player
@@ -37,25 +43,31 @@ class Side:
     shapes: list[torch.Size]
     sizes: list[int]
     flat: Tensor
-    moves: Moves
+    adam: ClippedAdam
     plateau: Plateau
 
     @staticmethod
-    def of(models: Sequence[TrainedFamily], turn: int, device: torch.device) -> Side:
-        """The player number `turn` of each of the models."""
+    def of(models: Sequence[TrainedFamily], turn: int, device: torch.device) -> StackedPlayer:
+        """One player of these models, with copies of their weights.
+
+        Args:
+            models: of one shape.
+            turn: the number of the player.
+            device: of the copies.
+        """
         players = [model.players()[turn] for model in models]
-        names = {id(p): name for name, p in models[0].named_parameters()}
-        mine = [names[id(p)] for p in players[0].parameters()]
+        names_by_id = {id(p): name for name, p in models[0].named_parameters()}
+        names = [names_by_id[id(p)] for p in players[0].parameters()]
         parameters = [dict(model.named_parameters()) for model in models]
-        shapes = [parameters[0][name].shape for name in mine]
+        shapes = [parameters[0][name].shape for name in names]
         sizes = [n for shape in shapes for n in (shape.numel(), -shape.numel() % ALIGNMENT)]
         flat = torch.zeros(len(models), sum(sizes), device=device)
         for k, own in enumerate(parameters):
-            for name, part in zip(mine, flat[k].split(sizes)[::2]):
+            for name, part in zip(names, flat[k].split(sizes)[::2]):
                 part.copy_(own[name].detach().flatten())
-        moves = Moves.begin(flat, players)
-        plateau = Plateau.begin([model.config.plateau for model in models], flat)
-        return Side(players[0], mine, shapes, sizes, flat.requires_grad_(), moves, plateau)
+        adam = ClippedAdam.start(flat, players)
+        plateau = Plateau.start([model.config.plateau for model in models], flat)
+        return StackedPlayer(players[0], names, shapes, sizes, flat.requires_grad_(), adam, plateau)
 
     def weights(self) -> dict[str, Tensor]:
         """The parameters by name, each [K, *shape]; their gradient arrives as one [K, N] tensor at
@@ -65,15 +77,17 @@ class Side:
         return {n: part.unflatten(1, s) for n, s, part in zip(self.names, self.shapes, parts)}
 
     def state(self) -> dict[str, Tensor]:
-        """Every tensor that training changes, a row a model; not copied."""
-        m, p = self.moves, self.plateau
+        """Every tensor that training changes, a row a model; not copied. Checkpoints have these
+        names.
+        """
+        m, p = self.adam, self.plateau
         return dict(
             flat=self.flat.detach(),
             first=m.first,
             second=m.second,
             steps=m.steps,
             rate=m.rate,
-            passed=m.passed,
+            passed=m.skipped,
             alive=m.alive,
             best=p.best,
             bad=p.bad,
@@ -81,10 +95,13 @@ class Side:
 
 
 class Stack:
-    """K models that train together, on `device`.
+    """K models that train together.
 
-    models: of one family, image size and player count, with equal settings but for train-stage ones
-    that keep all shapes; their weights are copied. accelerated: compile the family's hot functions.
+    Args:
+        models: of one family, image size and player count, with equal settings but for train-stage
+            ones that keep all shapes; their weights are copied.
+        device: of the training.
+        accelerated: compile the family's hot functions.
     """
 
     def __init__(
@@ -94,23 +111,24 @@ class Stack:
         self.template = models[0].to(device)
         if accelerated:
             self.template.accelerate(_compiled)
-        self.sides = [Side.of(models, i, device) for i in range(len(models[0].players()))]
-        kept = [{n: b for n, b in m.named_buffers() if n in m.state_dict()} for m in models]
-        self.buffers = {n: torch.stack([one[n].to(device) for one in kept]) for n in kept[0]}
+        count = len(models[0].players())
+        self.players = [StackedPlayer.of(models, turn, device) for turn in range(count)]
+        stored = [{n: b for n, b in m.named_buffers() if n in m.state_dict()} for m in models]
+        self.buffers = {n: torch.stack([one[n].to(device) for one in stored]) for n in stored[0]}
         self.rounds = 0
         self.peers = data_parallel.current_group()
 
     @property
     def alive(self) -> Tensor:
-        """Which rows have had finite losses and gradients so far: [K]."""
-        return torch.cat([side.moves.alive for side in self.sides], 1).all(1)
+        """Which rows have had finite losses and gradients so far: bool [K]."""
+        return torch.cat([one.adam.alive for one in self.players], 1).all(1)
 
-    def moving(self) -> tuple[int, ...]:
-        """Count a round, and say which players' turn it is."""
+    def next_players(self) -> tuple[int, ...]:
+        """Count a round and return the numbers of the players that move in it."""
         self.rounds += 1
-        return tuple(i for i, side in enumerate(self.sides) if self.rounds % side.player.every == 0)
+        return tuple(i for i, one in enumerate(self.players) if self.rounds % one.player.every == 0)
 
-    def play(
+    def train_step(
         self,
         items: Pairs | Sets,
         noise: Tensor,
@@ -118,80 +136,112 @@ class Stack:
         moving: Sequence[int],
         share: float = 1.0,
     ) -> dict[str, Tensor]:
-        """One batch: the players whose turn it is move, one after the other. Returns the batch
-        means of their losses, each [K].
+        """One round on one batch: players move, one after the other.
 
-        The first player's go by their own names, the others' by theirs with the player's before it,
-        as in "generator_loss". Of a batch that a row passes over nothing stays: its buffers are as
-        before. share: of the batch that the peers play, the part of these items.
+        A batch that a row skips leaves nothing behind: the row's buffers are as before.
+
+        Args:
+            items: the batch.
+            noise: of the batch, [B, *noise_shape].
+            hyper: hyperparameters by name, each [K].
+            moving: the numbers of the players that move.
+            share: the part of the batch that these items are, where several processes share it.
+
+        Returns:
+            The batch means of the players' losses, each [K]: the first player's by their own
+            names, the others' after the player's, as in "generator_loss".
         """
         self.template.train()
         means: dict[str, Tensor] = {}
         for i in moving:
-            side = self.sides[i]
-            before = {n: b.clone() for n, b in self.buffers.items()} if side.player.skips else {}
-            losses = {
-                n: v.mean(1) * share for n, v in self.losses_of(i, items, noise, hyper).items()
-            }
+            one = self.players[i]
+            before = {n: b.clone() for n, b in self.buffers.items()} if one.player.skips else {}
+            each = self.losses_of(i, items, noise, hyper)
+            losses = {n: v.mean(1) * share for n, v in each.items()}
             # The rows do not touch each other, so the gradient of the sum holds each row's own,
             # whatever the others' values.
-            (gradient,) = torch.autograd.grad(losses["loss"].sum(), side.flat)
-            gradient, losses = (
-                self.peers.all_reduce(gradient),
-                {n: self.peers.all_reduce(v.detach()) for n, v in losses.items()},
-            )
-            moved = side.moves.move(side.flat, gradient, losses["loss"])
+            (gradient,) = torch.autograd.grad(losses["loss"].sum(), one.flat)
+            gradient = self.peers.all_reduce(gradient)
+            losses = {n: self.peers.all_reduce(v.detach()) for n, v in losses.items()}
+            moved = one.adam.step(one.flat, gradient, losses["loss"])
             for name, old in before.items():
-                self.buffers[name].copy_(
-                    torch.where(moved.view(-1, *[1] * (old.dim() - 1)), self.buffers[name], old)
-                )
-            means |= {f"{side.player.name}_{n}" if i else n: v for n, v in losses.items()}
+                rows = moved.view(-1, *[1] * (old.dim() - 1))
+                self.buffers[name].copy_(torch.where(rows, self.buffers[name], old))
+            means |= {f"{one.player.name}_{n}" if i else n: v for n, v in losses.items()}
         return means
 
     @torch.no_grad()
     def losses(self, items: Pairs | Sets, noise: Tensor, hyper: Mapping[str, Tensor]) -> Losses:
-        """The first player's losses of each example, each [K, B], in evaluation mode."""
+        """The first player's losses in evaluation mode.
+
+        Args:
+            items: a batch.
+            noise: of the batch, [B, *noise_shape].
+            hyper: hyperparameters by name, each [K].
+
+        Returns:
+            Losses by name, each [K, B].
+        """
         self.template.eval()
         return self.losses_of(0, items, noise, hyper)
 
     def losses_of(
         self, turn: int, items: Pairs | Sets, noise: Tensor, hyper: Mapping[str, Tensor]
     ) -> Losses:
+        """The losses of a player, to be differentiated by its own parameters alone.
+
+        Args:
+            turn: the number of the player.
+            items: a batch.
+            noise: of the batch, [B, *noise_shape].
+            hyper: hyperparameters by name, each [K].
+
+        Returns:
+            Losses by name, each [K, B].
+        """
         weights: dict[str, Tensor] = {}
-        for i, side in enumerate(self.sides):
-            weights |= (
-                side.weights() if i == turn else {n: w.detach() for n, w in side.weights().items()}
-            )
-        player = self.sides[turn].player
+        for i, one in enumerate(self.players):
+            own = one.weights()
+            weights |= own if i == turn else {n: w.detach() for n, w in own.items()}
+        player = self.players[turn].player
         if player.stacked is not None:
             return player.stacked(weights, items, noise, hyper)
         return by_vmap(self.template, turn, {**weights, **self.buffers}, items, noise, hyper)
 
-    def end_epoch(self, monitored: Tensor, left: float) -> Tensor:
-        """Move the schedules by what is monitored [K] (less is better); returns the first player's
-        step sizes for the next epoch, [K].
+    def end_epoch(self, monitored: Tensor, fading: float) -> Tensor:
+        """Move the schedules of the step sizes.
 
-        left: the next epoch's share of the step size of this one, where it fades.
+        Args:
+            monitored: what drives them, less is better, [K].
+            fading: the next epoch's share of the step size of this one, where it fades.
+
+        Returns:
+            The first player's step sizes for the next epoch, [K].
         """
-        for side in self.sides:
-            side.plateau.end_epoch(monitored, side.moves.rate)
-            if side.player.fades:
-                side.moves.rate.mul_(left)
-        return self.sides[0].moves.rate[:, 0].clone()
+        for one in self.players:
+            one.plateau.end_epoch(monitored, one.adam.rate)
+            if one.player.fades:
+                one.adam.rate.mul_(fading)
+        return self.players[0].adam.rate[:, 0].clone()
 
     def snapshot(self) -> Snapshot:
         """A copy, on the device, of all that training changes."""
-        sides = {
-            side.player.name: {n: t.clone() for n, t in side.state().items()} for side in self.sides
+        players = {
+            one.player.name: {n: t.clone() for n, t in one.state().items()} for one in self.players
         }
-        return Snapshot(self, sides, {n: b.clone() for n, b in self.buffers.items()}, self.rounds)
+        return Snapshot(self, players, {n: b.clone() for n, b in self.buffers.items()}, self.rounds)
 
     @torch.no_grad()
     def restore(self, k: int, state: State) -> None:
-        """Put row k where `Snapshot.state` found it."""
-        for side in self.sides:
-            saved = state["sides"][side.player.name]
-            for name, tensor in side.state().items():
+        """Put one row where it was.
+
+        Args:
+            k: the row.
+            state: of `Snapshot.state`.
+        """
+        for one in self.players:
+            saved = state["sides"][one.player.name]
+            for name, tensor in one.state().items():
                 if name in saved:  # else it is a count that an earlier version did not keep
                     tensor[k].copy_(saved[name])
         for name, tensor in self.buffers.items():
@@ -200,10 +250,10 @@ class Stack:
 
     @torch.no_grad()
     def rewind(self, snapshot: Snapshot) -> None:
-        """Put every row back where the snapshot found it, in place."""
-        for side in self.sides:
-            for name, tensor in side.state().items():
-                tensor.copy_(snapshot.sides[side.player.name][name])
+        """Put every row back where the snapshot has it, in place."""
+        for one in self.players:
+            for name, tensor in one.state().items():
+                tensor.copy_(snapshot.players[one.player.name][name])
         for name, tensor in self.buffers.items():
             tensor.copy_(snapshot.buffers[name])
         self.rounds = snapshot.rounds
@@ -211,28 +261,34 @@ class Stack:
 
 @dataclass
 class Snapshot:
-    """The state of a stack at one moment."""
+    """The state of a stack at one moment.
+
+    Args:
+        stack: whose.
+        players: the tensors of each player by name, as of `StackedPlayer.state`.
+        buffers: of the models, each [K, ...].
+        rounds: done so far.
+    """
 
     stack: Stack
-    sides: dict[str, dict[str, Tensor]]
+    players: dict[str, dict[str, Tensor]]
     buffers: dict[str, Tensor]
     rounds: int
 
     def weights(self, k: int) -> dict[str, Tensor]:
         """The state dict of model k, on the CPU."""
-        found: dict[str, Tensor] = {}
-        for side in self.stack.sides:
-            parts = self.sides[side.player.name]["flat"][k].cpu().split(side.sizes)[::2]
-            found |= {
-                n: part.reshape(s).clone() for n, s, part in zip(side.names, side.shapes, parts)
-            }
-        return found | {n: b[k].cpu().clone() for n, b in self.buffers.items()}
+        state: dict[str, Tensor] = {}
+        for one in self.stack.players:
+            parts = self.players[one.player.name]["flat"][k].cpu().split(one.sizes)[::2]
+            named = zip(one.names, one.shapes, parts)
+            state |= {n: part.reshape(s).clone() for n, s, part in named}
+        return state | {n: b[k].cpu().clone() for n, b in self.buffers.items()}
 
     def state(self, k: int) -> State:
-        """Everything that a resume of model k needs, on the CPU."""
+        """Everything that a resume of model k needs, on the CPU; checkpoints have these names."""
         sides = {
             name: {n: t[k].cpu().clone() for n, t in tensors.items()}
-            for name, tensors in self.sides.items()
+            for name, tensors in self.players.items()
         }
         return {
             "sides": sides,
@@ -241,10 +297,15 @@ class Snapshot:
         }
 
     @torch.no_grad()
-    def take(self, other: Snapshot, rows: Tensor) -> None:
-        """Replace these rows, [K] of bool, by the other's."""
-        for name, tensors in self.sides.items():
-            tensors["flat"][rows] = other.sides[name]["flat"][rows]
+    def copy_rows(self, other: Snapshot, rows: Tensor) -> None:
+        """Replace the weights and buffers of some rows.
+
+        Args:
+            other: a snapshot of the same stack.
+            rows: which, bool [K].
+        """
+        for name, tensors in self.players.items():
+            tensors["flat"][rows] = other.players[name]["flat"][rows]
         for name, tensor in self.buffers.items():
             tensor[rows] = other.buffers[name][rows]
 
@@ -257,11 +318,21 @@ def by_vmap(
     noise: Tensor,
     hyper: Mapping[str, Tensor],
 ) -> Losses:
-    """The losses of player `turn` for each row of the state (parameters and buffers by name, [K,
-    ...]), each [K, B], for any family.
+    """The losses of a player for each row of the state, for any family.
 
-    Raises RuntimeError if an operator has no batching rule; one that has only a slow fallback
-    warns.
+    Args:
+        template: a model of the stack's shape.
+        turn: the number of the player.
+        state: parameters and buffers by name, each [K, ...].
+        items: a batch.
+        noise: of the batch, [B, *noise_shape].
+        hyper: hyperparameters by name, each [K].
+
+    Returns:
+        Losses by name, each [K, B].
+
+    Raises:
+        RuntimeError: an operator has no batching rule; one with only a slow fallback warns.
     """
     caller = _Caller(template, lambda values: template.players()[turn].loss(items, noise, values))
 
@@ -291,21 +362,21 @@ _compilations: dict[Any, Any] = {}
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function compiled for fixed shapes, once a process; a worker meets many shapes, each
-    worth its compilation.
-    """
+    """The function compiled for fixed shapes, once a process."""
     if function not in _compilations:
-        torch._dynamo.config.recompile_limit = torch._dynamo.config.accumulated_recompile_limit = (
-            1000
-        )
+        # a worker meets many shapes, each worth its compilation
+        torch._dynamo.config.recompile_limit = 1000
+        torch._dynamo.config.accumulated_recompile_limit = 1000
         _compilations[function] = torch.compile(function, dynamic=False)
     return _compilations[function]
 
 
 @contextmanager
 def matrix_products(precision: str) -> Iterator[None]:
-    """Matrix products of float32 on GPUs in tf32 or float32, as a family's `precision` asks, and as
-    before afterwards.
+    """Within it, GPUs multiply float32 matrices in tf32 or float32.
+
+    Args:
+        precision: of a family: "float32", or "tf32" and "bfloat16" for tf32.
     """
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if precision in ("tf32", "bfloat16") else "highest")

@@ -15,7 +15,7 @@ from oneshot.contracts import TrainedFamily
 from oneshot.nn import data_parallel
 from oneshot.store.store import DamagedFile, Unavailable
 from oneshot.sweep.expansion import Point
-from oneshot.training.batches import gather
+from oneshot.training.batches import batches_for
 from oneshot.training.loop import Checkpoint, Diverged, Stopped, Tick, Training, fit
 from oneshot.trial import machine
 from oneshot.trial.failure import traceback_text
@@ -149,7 +149,7 @@ def fit_stack(members: Sequence[Member], given: Inputs, job: Job, report: Tick) 
     ]
     trainings = fit(
         families,
-        gather(families[0], given.data, given.exemplars, device, greys),
+        batches_for(families[0], given.data, given.exemplars, device, greys),
         points[0].seed,
         checkpoints,
         lambda epoch, epochs, row: report(

@@ -22,7 +22,7 @@ from oneshot.data.images import binarise_omniglot
 from oneshot.metrics import diversity, recognizability
 from oneshot.metrics.images import standardise
 from oneshot.models.vae_stn import Config, VaeStn
-from oneshot.training.batches import PairMaterial
+from oneshot.training.batches import PairBatches
 
 SIZE, CLASSES, STEPS, Z = 20, 24, 4, 5
 SHAPE = dict(time_steps=STEPS, z=Z, lstm_size=24, glimpse=7, hidden=32)
@@ -74,7 +74,7 @@ def test_images_are_prepared_one_by_one_as_our_data_set_prepares_them(
 
 def test_batches_equal_ours_bit_for_bit(images: made.Images) -> None:
     data = made.data_set(images, SIZE)
-    material = PairMaterial.of(data, images.exemplar, "test", torch.device("cpu"))
+    material = PairBatches.of(data, images.exemplar, "test", torch.device("cpu"))
     order = torch.randperm(len(data.images), generator=torch.Generator().manual_seed(1)).numpy()
     items = torch.utils.data.DataLoader(
         baseline.Items(images, SIZE), batch_size=32, sampler=order.tolist()

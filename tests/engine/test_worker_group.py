@@ -28,7 +28,7 @@ from oneshot.nn import data_parallel
 from oneshot.nn.data_parallel import SINGLE_PROCESS, ProcessGroup
 from oneshot.nn.set_layers import BatchNorm
 from oneshot.store.store import Store
-from oneshot.training.batches import gather
+from oneshot.training.batches import batches_for
 from oneshot.training.loop import Checkpoint, Stopped, Training, fit
 from oneshot.training.stack import Stack
 
@@ -44,7 +44,7 @@ def train(
     """
     model, data = test_contract.build(family, 3, SIZE, epochs=epochs, **BATCHED), bars()
     exemplars = np.searchsorted(data.label, np.arange(len(data.class_names)))
-    material = gather(model, data, exemplars, torch.device("cpu"))
+    material = batches_for(model, data, exemplars, torch.device("cpu"))
     seen: list[int] = []
     checkpoint = Checkpoint(
         Store(folder), "checkpoint.pt", 1e9, writes=data_parallel.current_group().rank == 0
@@ -164,9 +164,11 @@ def one_round(family: str) -> dict[str, torch.Tensor]:
     mine, given, share = data_parallel.current_group().shard(
         {n: t.double() for n, t in vars(items).items()}, noise.double()
     )
-    means = stack.play(type(items)(**mine), given, hyper, range(len(stack.sides)), share)
+    means = stack.train_step(type(items)(**mine), given, hyper, range(len(stack.players)), share)
     return (
-        means | {side.player.name: side.moves.first.clone() for side in stack.sides} | stack.buffers
+        means
+        | {side.player.name: side.adam.first.clone() for side in stack.players}
+        | stack.buffers
     )
 
 

@@ -250,8 +250,8 @@ def test_a_family_stacks_without_a_slow_fallback(family: str) -> None:
         for name, value in models[0].hyper(0).items()
     }
     stack = Stack(models, torch.device("cpu"))
-    for turn, side in enumerate(stack.sides):
-        weights = {n: w for s in stack.sides for n, w in s.weights().items()}
+    for turn, side in enumerate(stack.players):
+        weights = {n: w for s in stack.players for n, w in s.weights().items()}
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             ways = [

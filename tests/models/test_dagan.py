@@ -18,7 +18,7 @@ from oneshot.contracts import Pairs
 from oneshot.models.dagan import VARIANTS, Config, Dagan
 from oneshot.nn.dense_blocks import Convolution, Draws, Dropout, by_image, ladder
 from oneshot.store.store import Store
-from oneshot.training.batches import PairMaterial
+from oneshot.training.batches import PairBatches
 from oneshot.training.loop import Checkpoint, Training, fit
 from oneshot.training.stack import Stack
 
@@ -241,9 +241,9 @@ def test_the_critic_always_moves_and_the_generator_at_every_fifth_batch() -> Non
     pairs, noise = batch(family)
     moved = []
     for _ in range(11):
-        before = [side.flat.detach().clone() for side in stack.sides]
-        stack.play(pairs, noise, {"penalty": torch.tensor([10.0])}, stack.moving())
-        moved.append([not torch.equal(side.flat, old) for side, old in zip(stack.sides, before)])
+        before = [side.flat.detach().clone() for side in stack.players]
+        stack.train_step(pairs, noise, {"penalty": torch.tensor([10.0])}, stack.next_players())
+        moved.append([not torch.equal(side.flat, old) for side, old in zip(stack.players, before)])
     assert moved == [[True, step % 5 == 4] for step in range(11)]
     assert [(p.name, p.betas, p.monitor) for p in family.players()] == [
         ("critic", (0.0, 0.9), "wasserstein"),
@@ -251,7 +251,7 @@ def test_the_critic_always_moves_and_the_generator_at_every_fifth_batch() -> Non
     ]
 
 
-def bars() -> PairMaterial:
+def bars() -> PairBatches:
     """8 classes of 5 images: a broad bar at a place of the class's own; the last two classes for
     validation.
     """
@@ -260,7 +260,7 @@ def bars() -> PairMaterial:
     for i in range(40):
         start = i // 5
         images[i, start : start + 6] = rng.random((6, SIZE)) < 0.9
-    return PairMaterial(
+    return PairBatches(
         torch.from_numpy(images), torch.arange(40) // 5 * 5, np.arange(30), np.arange(30, 40)
     )
 
@@ -324,7 +324,7 @@ def test_the_critic_widens_the_distance_and_the_generator_narrows_it(
 
     before, weights = distance(), list((family.critic, family.generator)[player].parameters())
     steepness = sum(float(g.abs().sum()) for g in torch.autograd.grad(before, weights))
-    stack.play(pairs, noise, {"penalty": torch.zeros(1)}, (player,))
+    stack.train_step(pairs, noise, {"penalty": torch.zeros(1)}, (player,))
     family.load_state_dict(stack.snapshot().weights(0))
     change = float((distance() - before).detach())
     assert change == pytest.approx(sign * 1e-5 * steepness, rel=0.2)

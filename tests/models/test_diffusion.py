@@ -23,7 +23,7 @@ from oneshot.models.diffusion import VARIANTS, Config, Diffusion
 from oneshot.store.store import Store
 from oneshot.sweep import Sweep, SweepError, grid
 from oneshot.sweep.expansion import expand
-from oneshot.training.batches import PairMaterial, gather
+from oneshot.training.batches import PairBatches, batches_for
 from oneshot.training.loop import Checkpoint, Stopped, Training, fit
 
 CPU = torch.device("cpu")
@@ -176,7 +176,7 @@ def test_other_conditionings_begin_without_the_exemplar_and_learn_to_use_it(
 def train(models: list[Diffusion], folder: Path, stop_after: int | None = None) -> list[Training]:
     seen: list[int] = []
     checkpoints = [Checkpoint(Store(folder), f"{k}.pt", 0.0) for k in range(len(models))]
-    material = gather(models[0], bars(), np.arange(0, 96, 6), CPU)
+    material = batches_for(models[0], bars(), np.arange(0, 96, 6), CPU)
     stop = (lambda: len(seen) >= stop_after) if stop_after else (lambda: False)
     return fit(models, material, 5, checkpoints, lambda *_: seen.append(1), stop)  # type: ignore[return-value]
 
@@ -394,7 +394,7 @@ def gammas(tmp_path_factory: pytest.TempPathFactory, finished: Path) -> Path:
         shutil.copytree(finished / "results/store" / part, folder / "results/store" / part)
     fits: list[int] = []
 
-    def counted(models: Sequence[Any], material: PairMaterial, *rest: Any, **more: Any) -> Any:
+    def counted(models: Sequence[Any], material: PairBatches, *rest: Any, **more: Any) -> Any:
         fits.append(len(models))
         one_batch = dataclasses.replace(
             material, train=material.train[:500], schedule=material.schedule[:100]

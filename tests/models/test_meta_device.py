@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from oneshot.contracts import ExplainedFamily, SetFamily, Sets, TrainedFamily
-from oneshot.training.batches import Item, Material, PairMaterial, SetMaterial
+from oneshot.training.batches import Batches, BatchSpec, PairBatches, SetBatches
 from oneshot.training.stack import Stack
 
 META = torch.device("meta")
@@ -61,7 +61,7 @@ def device_alone() -> Iterator[None]:
         yield
 
 
-def material(model: TrainedFamily) -> tuple[Material, Item]:
+def material(model: TrainedFamily) -> tuple[Batches, BatchSpec]:
     """Images without values, and one batch of them with all that an item may hold."""
     rows = np.arange(60), np.arange(60) // 10
     if model.trains_on is Sets:
@@ -73,11 +73,11 @@ def material(model: TrainedFamily) -> tuple[Material, Item]:
             "motion": torch.zeros(BATCH, 4, device=META),
             "uniform": torch.zeros(shape, device=META),
         }
-        return SetMaterial(images, 255.0, members, 1, rows, rows), item
+        return SetBatches(images, 255.0, members, 1, rows, rows), item
     images = torch.zeros(60, SIZE, SIZE, dtype=torch.uint8, device=META)
     exemplar = torch.zeros(60, dtype=torch.long, device=META)
     index = torch.zeros(BATCH, dtype=torch.long, device=META)
-    return PairMaterial(images, exemplar, *rows), {"index": index}
+    return PairBatches(images, exemplar, *rows), {"index": index}
 
 
 @pytest.mark.parametrize("count", [1, 3], ids=["alone", "stacked"])
@@ -91,14 +91,16 @@ def test_a_round_and_an_evaluation_read_no_value(family: str, count: int) -> Non
     source, item = material(models[0])
     noise = torch.zeros(BATCH, *models[0].noise_shape, device=META)
     hyper = {name: torch.zeros(count, device=META) for name in models[0].hyper(0)}
-    players = range(len(stack.sides))
+    players = range(len(stack.players))
     with device_alone():
-        means = stack.play(source.batch(item), noise, hyper, players)
+        means = stack.train_step(source.batch(item), noise, hyper, players)
         losses = stack.losses(source.batch(item), noise, hyper)
         rates = stack.end_epoch(losses["loss"].mean(1), 0.5)
         alive = stack.alive
     assert "loss" in means and all(value.shape == (count,) for value in means.values())
-    assert any(name.startswith(stack.sides[-1].player.name) for name in means) or len(players) == 1
+    assert (
+        any(name.startswith(stack.players[-1].player.name) for name in means) or len(players) == 1
+    )
     assert all(value.shape == (count, BATCH) for value in losses.values())
     assert rates.shape == alive.shape == (count,)
 

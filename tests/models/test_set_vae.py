@@ -394,7 +394,7 @@ def test_a_training_stack_equals_each_model_alone(name: str, changed: dict[str, 
     x, noise = sets(models[0])
     hyper = {"weight": torch.tensor([3.0, 2.0, 1.0]), "beta": torch.tensor([0.0, 1.0, 4.0])}
     stack = Stack(models, torch.device("cpu"))
-    side, buffers = stack.sides[0], {n: b.clone() for n, b in stack.buffers.items()}
+    side, buffers = stack.players[0], {n: b.clone() for n, b in stack.buffers.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         together = by_vmap(stack.template, 0, {**side.weights(), **buffers}, Sets(x), noise, hyper)

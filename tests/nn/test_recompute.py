@@ -33,11 +33,11 @@ def test_a_training_that_recomputes_is_the_one_that_does_not() -> None:
     plain, again = (Stack([model(recompute)], torch.device("cpu")) for recompute in (False, True))
     for step in range(3):
         noise = torch.randn(4, *plain.template.noise_shape)
-        one, other = (stack.play(Sets(x), noise, hyper, (0,)) for stack in (plain, again))
+        one, other = (stack.train_step(Sets(x), noise, hyper, (0,)) for stack in (plain, again))
         torch.testing.assert_close(one["loss"], other["loss"], rtol=1e-4, atol=0)
         # later, biases that a normalisation cancels have moved by the sign of their rounding errors
         if step == 0:
-            gradient, again_gradient = (stack.sides[0].moves.first for stack in (plain, again))
+            gradient, again_gradient = (stack.players[0].adam.first for stack in (plain, again))
             assert (
                 gradient - again_gradient
             ).norm() < 1e-4 * gradient.norm() and gradient.norm() > 0

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from oneshot.contracts import Sets
-from oneshot.training.batches import SetMaterial, cut, moved
+from oneshot.training.batches import SetBatches, cut_sets, transform_sets
 from oneshot.types import DataSet
 
 CPU = torch.device("cpu")
@@ -29,25 +29,25 @@ def made(classes: int = 12, each: int = 7, size: int = 9, colour: bool = False) 
     return DataSet("made", "fixed", "0", images, label, names, *parts)
 
 
-def batches(material: SetMaterial, seed: int = 0, epoch: int = 0, size: int = 4) -> list[Sets]:
+def batches(material: SetBatches, seed: int = 0, epoch: int = 0, size: int = 4) -> list[Sets]:
     return [material.batch(item) for item in material.epoch(seed, epoch, size)]
 
 
 def test_sets_are_disjoint_and_of_one_class() -> None:
     label = np.array([0, 0, 0, 0, 0, 1, 1, 4, 4, 4, 4])
-    sets = cut(np.arange(100, 111), label, 2, np.random.default_rng(0))
+    sets = cut_sets(np.arange(100, 111), label, 2, np.random.default_rng(0))
     assert sets.shape == (2 + 1 + 2, 2) and len(np.unique(sets)) == sets.size
     assert (label[sets - 100] == label[sets[:, :1] - 100]).all()
     seen = {
         tuple(sorted(row))
         for seed in range(40)
-        for row in cut(np.arange(100, 111), label, 2, np.random.default_rng(seed)).tolist()
+        for row in cut_sets(np.arange(100, 111), label, 2, np.random.default_rng(seed)).tolist()
     }
     assert len(seen) == 10 + 1 + 6  # every pair of every class comes up
 
 
 def test_an_epoch_holds_each_set_and_its_copies_and_repeats_by_seed() -> None:
-    material = SetMaterial.of(made(), 3, 2, "validation", CPU)
+    material = SetBatches.of(made(), 3, 2, "validation", CPU)
     items = list(material.epoch(5, 1, 6))
     index, motion = (torch.cat([item[name] for item in items]) for name in ("index", "motion"))
     # 8 classes x 2 sets of 3 from 7 images, thrice
@@ -65,7 +65,7 @@ def test_a_copy_count_below_zero_keeps_the_images_of_an_epoch_at_any_set_size() 
     sizes = {
         s: sum(
             len(b.images)
-            for b in batches(SetMaterial.of(made(each=12), s, -1, "validation", CPU), size=1)
+            for b in batches(SetBatches.of(made(each=12), s, -1, "validation", CPU), size=1)
         )
         for s in (2, 3, 4, 6)
     }
@@ -75,7 +75,7 @@ def test_a_copy_count_below_zero_keeps_the_images_of_an_epoch_at_any_set_size() 
 
 def test_without_copies_bits_pass_unchanged_and_batches_are_whole() -> None:
     data = made()
-    material = SetMaterial.of(data, 2, 0, "validation", CPU)
+    material = SetBatches.of(data, 2, 0, "validation", CPU)
     items = list(material.epoch(0, 0, 5))
     # 24 sets: the last 4 wait for another epoch
     assert [len(item["index"]) for item in items] == [5] * 4
@@ -85,12 +85,12 @@ def test_without_copies_bits_pass_unchanged_and_batches_are_whole() -> None:
         np.testing.assert_array_equal(
             images[:, :, 0].numpy(), data.images[item["index"].numpy()].astype(np.float32)
         )
-    few = list(SetMaterial.of(data, 2, 0, "validation", CPU).epoch(0, 0, 1000))
+    few = list(SetBatches.of(data, 2, 0, "validation", CPU).epoch(0, 0, 1000))
     assert [len(item["index"]) for item in few] == [24]
 
 
 def test_unmoved_bits_stay_and_moved_ones_are_binary() -> None:
-    material = SetMaterial.of(made(), 3, 1, "validation", CPU)
+    material = SetBatches.of(made(), 3, 1, "validation", CPU)
     for item in material.epoch(0, 0, 8):
         images, still = material.batch(item).images, item["motion"][:, 0] == 0
         assert set(images.unique().tolist()) <= {0.0, 1.0}
@@ -100,7 +100,7 @@ def test_unmoved_bits_stay_and_moved_ones_are_binary() -> None:
 def test_stochastic_binarisation_has_the_grey_as_its_mean() -> None:
     data = made()
     greys = np.random.default_rng(0).integers(0, 256, data.images.shape).astype(np.uint8)
-    material = SetMaterial.of(data, 7, 0, "validation", CPU, greys)
+    material = SetBatches.of(data, 7, 0, "validation", CPU, greys)
     drawn = np.zeros((len(greys), 9, 9))
     for epoch in range(400):
         for item in material.epoch(0, epoch, 8):
@@ -117,18 +117,20 @@ def test_a_set_turns_as_one_about_its_centre() -> None:
     images = torch.rand(4, 2, 1, 9, 9)
     quarter = math.pi / 2
     motion = torch.tensor([[1, 1, 1, 0], [1, -1, 1, 0], [1, 1, -1, 0], [1, 1, 1, quarter]])
-    out = moved(images, motion)
+    out = transform_sets(images, motion)
     torch.testing.assert_close(out[0], images[0], atol=1e-5, rtol=0)
     torch.testing.assert_close(out[1], images[1].flip(-1), atol=1e-5, rtol=0)
     torch.testing.assert_close(out[2], images[2].flip(-2), atol=1e-5, rtol=0)
     turned = [torch.rot90(images[3], k, (-2, -1)) for k in (1, -1)]
     assert any(torch.allclose(out[3], t, atol=1e-5) for t in turned)
-    both = moved(images[3:], torch.tensor([[1, -1, 1, quarter]]))  # mirrored, then turned
-    torch.testing.assert_close(both, moved(images[3:].flip(-1), motion[3:]), atol=1e-5, rtol=0)
+    both = transform_sets(images[3:], torch.tensor([[1, -1, 1, quarter]]))  # mirrored, then turned
+    torch.testing.assert_close(
+        both, transform_sets(images[3:].flip(-1), motion[3:]), atol=1e-5, rtol=0
+    )
 
 
 def test_colour_is_only_mirrored_and_stays_grey_by_grey() -> None:
-    material = SetMaterial.of(made(colour=True), 2, 1, "validation", CPU)
+    material = SetBatches.of(made(colour=True), 2, 1, "validation", CPU)
     for item in material.epoch(0, 0, 4):
         assert (
             "uniform" not in item
@@ -139,7 +141,7 @@ def test_colour_is_only_mirrored_and_stays_grey_by_grey() -> None:
 
 
 def test_with_test_classes_driving_the_schedule_validation_classes_train() -> None:
-    held, published = (SetMaterial.of(made(), 2, 0, kind, CPU) for kind in ("validation", "test"))
+    held, published = (SetBatches.of(made(), 2, 0, kind, CPU) for kind in ("validation", "test"))
     assert np.unique(held.train[1]).tolist() == list(range(8)) and np.unique(
         held.schedule[1]
     ).tolist() == [8, 9]
@@ -150,4 +152,4 @@ def test_with_test_classes_driving_the_schedule_validation_classes_train() -> No
 
 def test_a_set_larger_than_every_class_is_refused() -> None:
     with pytest.raises(ValueError, match="set_size = 8: no training class has more than 7 images"):
-        SetMaterial.of(made(), 8, 0, "validation", CPU)
+        SetBatches.of(made(), 8, 0, "validation", CPU)

@@ -69,8 +69,8 @@ def test_the_kept_bytes_are_those_of_a_real_forward_pass(family: str) -> None:
     hyper = {n: torch.ones(1) for n in stack.template.hyper(0)}
     stack.template.train()
     kept = []
-    for turn in range(len(stack.sides)):
-        weights = [*(s.flat for s in stack.sides), *stack.buffers.values(), noise]
+    for turn in range(len(stack.players)):
+        weights = [*(s.flat for s in stack.players), *stack.buffers.values(), noise]
         with saved([*weights, *vars(items).values()]) as found:
             losses = stack.losses_of(turn, items, noise, hyper)
         kept.append(sum(found.values()))

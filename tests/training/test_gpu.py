@@ -14,8 +14,8 @@ from oneshot.critics.encoder import embed_all
 from oneshot.critics.simclr import SimCLR
 from oneshot.models import set_vae
 from oneshot.models.vae_stn import VARIANTS, Config, VaeStn
-from oneshot.training.batches import Item, Material, PairMaterial, SetMaterial
-from oneshot.training.cuda_graph import Rounds
+from oneshot.training.batches import Batches, BatchSpec, PairBatches, SetBatches
+from oneshot.training.cuda_graph import StepRunner
 from oneshot.training.loop import noise
 from oneshot.training.stack import Stack, matrix_products
 
@@ -64,13 +64,13 @@ def test_critics_agree_with_the_cpu() -> None:
 
 def rounds(
     betas: tuple[float, ...], by_graph: bool, count: int, accelerated: bool = False
-) -> tuple[Rounds, torch.Tensor]:
+) -> tuple[StepRunner, torch.Tensor]:
     """So many rounds of a stack on fixed batches; the stack, and the losses of every round,
     [rounds, K].
     """
     rng = np.random.default_rng(0)
     images = torch.from_numpy((rng.random((64, 28, 28)) > 0.8).astype(np.uint8)).to("cuda")
-    material = PairMaterial(
+    material = PairBatches(
         images, torch.arange(64, device="cuda") // 8 * 8, np.arange(64), np.arange(8)
     )
     models = []
@@ -78,14 +78,14 @@ def rounds(
         torch.manual_seed(0)
         models.append(VaeStn(Config(**{**VARIANTS["small"], "beta": beta}), 28))
     device = torch.device("cuda")
-    played = Rounds(Stack(models, device, accelerated), material.batch, by_graph)
+    played = StepRunner(Stack(models, device, accelerated), material.batch, by_graph)
     hyper = {"beta": torch.tensor(betas, device=device)}
     losses = []
     with matrix_products("float32"):
         for i in range(count):
             index = torch.arange(16, device=device) + 16 * (i % 4)
             given = noise(0, ("test", i), 16, models[0].noise_shape, device)
-            losses.append(played.play({"index": index}, given, hyper)["loss"].clone())
+            losses.append(played.step({"index": index}, given, hyper)["loss"].clone())
     return played, torch.stack(losses)
 
 
@@ -97,8 +97,8 @@ def test_a_graph_of_a_round_replays_what_eager_rounds_do(accelerated: bool) -> N
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-3)
     assert (got[-4:].mean(0) < got[:4].mean(0)).all()
     difference = (
-        graphed.stack.sides[0].flat - plain.stack.sides[0].flat
-    ).norm() / plain.stack.sides[0].flat.norm()
+        graphed.stack.players[0].flat - plain.stack.players[0].flat
+    ).norm() / plain.stack.players[0].flat.norm()
     assert difference < 1e-2
 
 
@@ -118,7 +118,7 @@ def test_a_graph_of_a_round_on_sets_replays_what_eager_rounds_do(variant: str) -
         np.random.default_rng(0).integers(0, 256, (160, 1, 28, 28)).astype(np.uint8)
     ).to(device)
     rows = np.arange(160), np.arange(160) // 20
-    material = SetMaterial(greys, 255.0, 5, 1, rows, rows)
+    material = SetBatches(greys, 255.0, 5, 1, rows, rows)
     variants = [{**set_vae.VARIANTS[variant], "beta": beta} for beta in (0.5, 2.0)]
     (one, buffers), (other, others) = replayed(
         lambda k: set_vae.SetVae(set_vae.Config(**variants[k]), 28), material
@@ -150,10 +150,10 @@ def test_a_graph_of_a_round_replays_it_for_adversaries_and_diffusion(family: str
     images = torch.from_numpy(
         (np.random.default_rng(0).random((160, 28, 28)) > 0.8).astype(np.uint8)
     ).to(device)
-    pairs = PairMaterial(
+    pairs = PairBatches(
         images, torch.arange(160, device=device) // 8 * 8, np.arange(160), np.arange(8)
     )
-    sets = SetMaterial(
+    sets = SetBatches(
         images.unsqueeze(1),
         1.0,
         3,
@@ -179,19 +179,19 @@ def test_a_graph_of_a_round_replays_it_for_adversaries_and_diffusion(family: str
 
 
 def replayed(
-    build: Callable[[int], TrainedFamily], material: Material
+    build: Callable[[int], TrainedFamily], material: Batches
 ) -> list[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
     """Four epochs of a stack of two, played directly and by graph: the losses of every round
     [rounds, 2], and the buffers at the end.
     """
     device, ended = torch.device("cuda"), []
-    items: list[Item] = [item for epoch in range(4) for item in material.epoch(0, epoch, 16)]
+    items: list[BatchSpec] = [item for epoch in range(4) for item in material.epoch(0, epoch, 16)]
     for by_graph in (False, True):
         models = []
         for k in range(2):
             torch.manual_seed(0)
             models.append(build(k))
-        played = Rounds(Stack(models, device), material.batch, by_graph)
+        played = StepRunner(Stack(models, device), material.batch, by_graph)
         hyper = {
             n: torch.tensor([m.hyper(0)[n] for m in models], device=device)
             for n in models[0].hyper(0)
@@ -199,7 +199,7 @@ def replayed(
         losses = []
         for i, item in enumerate(items):
             given = noise(0, ("test", i), len(item["index"]), models[0].noise_shape, device)
-            losses.append(played.play(item, given, hyper)["loss"].clone())
+            losses.append(played.step(item, given, hyper)["loss"].clone())
         assert played.by_graph == by_graph, "recording must not have failed"
         ended.append((torch.stack(losses), {n: b.clone() for n, b in played.stack.buffers.items()}))
     return ended
@@ -213,7 +213,7 @@ def test_sets_of_twenty_at_50_pixels_train_in_batches_of_a_hundred_within_4_gb()
     images = (torch.rand(100, 20, 1, 50, 50, device="cuda") > 0.9).float()
     hyper = {n: torch.tensor([v], device="cuda") for n, v in stack.template.hyper(0).items()}
     for _ in range(2):
-        stack.play(
+        stack.train_step(
             Sets(images), torch.randn(100, *stack.template.noise_shape, device="cuda"), hyper, (0,)
         )
     assert torch.cuda.max_memory_allocated() < 4e9

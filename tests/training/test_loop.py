@@ -11,16 +11,16 @@ import torch
 
 from oneshot.models.vae_stn import VARIANTS, Config, VaeStn
 from oneshot.store.store import Store
-from oneshot.training.batches import PairMaterial
+from oneshot.training.batches import PairBatches
 from oneshot.training.loop import Checkpoint, Diverged, Stopped, Training, fit
 
 SIZE = 20
 
 
-def material() -> PairMaterial:
+def material() -> PairBatches:
     rng = np.random.default_rng(0)
     images = torch.from_numpy((rng.random((60, SIZE, SIZE)) > 0.8).astype(np.uint8))
-    return PairMaterial(images, torch.arange(60) // 6 * 6, np.arange(48), np.arange(48, 60))
+    return PairBatches(images, torch.arange(60) // 6 * 6, np.arange(48), np.arange(48, 60))
 
 
 def model(**changed: Any) -> VaeStn:
@@ -150,7 +150,7 @@ def test_published_schedule_uses_the_test_classes_and_holds_none_out() -> None:
         np.array([4, 5]),
     )
     held, published = (
-        PairMaterial.of(data, np.arange(0, 12, 2), kind, torch.device("cpu"))
+        PairBatches.of(data, np.arange(0, 12, 2), kind, torch.device("cpu"))
         for kind in ("validation", "test")
     )
     assert held.train.tolist() == [0, 1, 2, 3] and held.schedule.tolist() == [4, 5, 6, 7]

@@ -14,7 +14,7 @@ from bars import SIZE, bars
 
 from oneshot.models.set_vae import VARIANTS, Config, SetVae
 from oneshot.store.store import Store
-from oneshot.training.batches import SetMaterial, gather
+from oneshot.training.batches import SetBatches, batches_for
 from oneshot.training.loop import Checkpoint, Stopped, Training, fit
 from oneshot.training.optimizer import Plateau
 
@@ -38,7 +38,7 @@ def model(variant: str = "tiny_ns", **changed: Any) -> SetVae:
 def train(models: list[SetVae], folder: Path, stop_after: int | None = None) -> list[Training]:
     seen: list[int] = []
     checkpoints = [Checkpoint(Store(folder), f"{k}.pt", 0.0) for k in range(len(models))]
-    material = gather(models[0], bars(), np.zeros(16, int), CPU)
+    material = batches_for(models[0], bars(), np.zeros(16, int), CPU)
     stop = (lambda: len(seen) >= stop_after) if stop_after else (lambda: False)
     return fit(models, material, 5, checkpoints, lambda *_: seen.append(1), stop)  # type: ignore[return-value]
 
@@ -95,7 +95,7 @@ def test_the_step_size_falls_when_the_bound_slowly_gets_worse() -> None:
     for progress and never halves.
     """
     flat = torch.zeros(1, 1)
-    plateau, rate = Plateau.begin([10], flat), torch.ones(1, 1, dtype=torch.float64)
+    plateau, rate = Plateau.start([10], flat), torch.ones(1, 1, dtype=torch.float64)
     for epoch in range(60):
         plateau.end_epoch(torch.tensor([100 + 0.005 * epoch]), rate)
     assert float(rate) == 0.5**5
@@ -103,8 +103,8 @@ def test_the_step_size_falls_when_the_bound_slowly_gets_worse() -> None:
 
 def test_greys_reach_the_model_as_bits_drawn_anew() -> None:
     greys = np.full((96, SIZE, SIZE), 128, np.uint8)
-    material = gather(model(), bars(), np.zeros(16, int), CPU, greys)
-    assert isinstance(material, SetMaterial)
+    material = batches_for(model(), bars(), np.zeros(16, int), CPU, greys)
+    assert isinstance(material, SetBatches)
     (one, *_), (two, *_) = (
         [material.batch(item).images for item in material.epoch(5, epoch, 8)] for epoch in (0, 1)
     )

@@ -20,9 +20,9 @@ from oneshot.contracts import Hyper, Losses, Pairs, Player, TrainedFamily
 from oneshot.models.vae_stn import VARIANTS, Config, VaeStn
 from oneshot.nn.deferred import Deferred, product
 from oneshot.store.store import Store
-from oneshot.training.batches import PairMaterial
+from oneshot.training.batches import PairBatches
 from oneshot.training.loop import Checkpoint, Diverged, Stopped, Training, fit, noise
-from oneshot.training.optimizer import Moves, Plateau
+from oneshot.training.optimizer import ClippedAdam, Plateau
 from oneshot.training.stack import Stack, by_vmap
 from oneshot.trial import train as steps
 
@@ -30,10 +30,10 @@ SIZE = 20
 CPU = torch.device("cpu")
 
 
-def material() -> PairMaterial:
+def material() -> PairBatches:
     rng = np.random.default_rng(0)
     images = torch.from_numpy((rng.random((60, SIZE, SIZE)) > 0.8).astype(np.uint8))
-    return PairMaterial(images, torch.arange(60) // 6 * 6, np.arange(48), np.arange(48, 60))
+    return PairBatches(images, torch.arange(60) // 6 * 6, np.arange(48), np.arange(48, 60))
 
 
 def model(kind: type[VaeStn] = VaeStn, **changed: Any) -> VaeStn:
@@ -70,7 +70,7 @@ def players(rates: list[float], *limits: list[float]) -> list[Player]:
 def test_moves_are_those_of_the_librarys_adam_and_clipping(
     way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Moves, "row_by_row", getattr(Moves, way))
+    monkeypatch.setattr(ClippedAdam, "row_by_row", getattr(ClippedAdam, way))
     torch.manual_seed(0)
     rates, clips, clamps, decays = (
         [1e-3, 1e-1, 3e-2],
@@ -79,7 +79,7 @@ def test_moves_are_those_of_the_librarys_adam_and_clipping(
         [0.0, 1e-2, 0.1],
     )
     start = torch.randn(3, 300)
-    flat, moves = start.clone(), Moves.begin(start, players(rates, clips, clamps, decays))
+    flat, moves = start.clone(), ClippedAdam.start(start, players(rates, clips, clamps, decays))
     theirs = [nn.Parameter(row.clone()) for row in start]
     optimisers = [
         torch.optim.Adam([p], lr=rate, weight_decay=decay)
@@ -94,7 +94,7 @@ def test_moves_are_those_of_the_librarys_adam_and_clipping(
             if clip:
                 nn.utils.clip_grad_norm_([p], clip)
             optimiser.step()
-        moves.move(flat, gradient, torch.zeros(3))
+        moves.step(flat, gradient, torch.zeros(3))
     torch.testing.assert_close(
         flat, torch.stack([p.detach() for p in theirs]), rtol=1e-5, atol=1e-6
     )
@@ -106,7 +106,7 @@ def test_schedules_are_those_of_the_library() -> None:
     losses[60:, 1] = float("nan")
     rates, patience = [0.1, 1e-3, 5e-8], [2, 5, 1]
     plateau, rate = (
-        Plateau.begin(patience, losses),
+        Plateau.start(patience, losses),
         torch.tensor(rates, dtype=torch.float64).unsqueeze(1),
     )
     optimisers = [torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=r) for r in rates]
@@ -124,7 +124,7 @@ def test_schedules_are_those_of_the_library() -> None:
     assert (rate[:, 0] < torch.tensor(rates, dtype=torch.float64)).all(), (
         "every schedule must have moved for this test to mean anything"
     )
-    never, still = Plateau.begin([0], losses), torch.ones(1, 1, dtype=torch.float64)
+    never, still = Plateau.start([0], losses), torch.ones(1, 1, dtype=torch.float64)
     for _ in range(9):
         never.end_epoch(torch.ones(1), still)
     assert still.item() == 1
@@ -166,7 +166,7 @@ def test_the_stacked_form_equals_vmap_and_each_model_alone(changed: dict[str, An
         {"beta": torch.tensor([0.0, 1.0, 4.0])},
     )
     stack = Stack(models, CPU)
-    side = stack.sides[0]
+    side = stack.players[0]
     fast = stack.losses_of(0, pairs, given, hyper)
     slow = by_vmap(stack.template, 0, side.weights(), pairs, given, hyper)
     gradients = [
@@ -204,7 +204,7 @@ def test_a_solo_training_equals_a_plain_loop_with_the_librarys_optimiser(tmp_pat
     assert ended.curve["train_loss"] == pytest.approx(losses, rel=1e-4)
 
 
-def batches_of(epoch: int, seen: PairMaterial) -> np.ndarray:
+def batches_of(epoch: int, seen: PairBatches) -> np.ndarray:
     from oneshot import rng as streams
 
     return streams.generator(3, "batches", epoch).permutation(seen.train)
@@ -283,22 +283,22 @@ def test_a_stack_shrinks_once_a_third_of_it_is_dead(tmp_path: Path) -> None:
 def test_a_row_passes_over_bad_batches_as_if_they_had_not_been(
     way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Moves, "row_by_row", getattr(Moves, way))
+    monkeypatch.setattr(ClippedAdam, "row_by_row", getattr(ClippedAdam, way))
     torch.manual_seed(0)
     start, gradients = torch.ones(2, 8), torch.randn(5, 2, 8)
     patient = [Player("p", list, lambda *_: {}, 0.1, skips=2) for _ in range(2)]
-    flat, moves = start.clone(), Moves.begin(start, patient)
-    plain, reference = start.clone(), Moves.begin(start, patient)
+    flat, moves = start.clone(), ClippedAdam.start(start, patient)
+    plain, reference = start.clone(), ClippedAdam.start(start, patient)
     for gradient in gradients:
         bad = gradient.clone()
         bad[1] = float("inf")
         for _ in range(2):
-            assert moves.move(flat, bad.clone()[[1, 1]], torch.zeros(2)).tolist() == [False, False]
-        assert moves.move(flat, gradient.clone(), torch.zeros(2)).all()
-        reference.move(plain, gradient.clone(), torch.zeros(2))
+            assert moves.step(flat, bad.clone()[[1, 1]], torch.zeros(2)).tolist() == [False, False]
+        assert moves.step(flat, gradient.clone(), torch.zeros(2)).all()
+        reference.step(plain, gradient.clone(), torch.zeros(2))
     torch.testing.assert_close(flat, plain, rtol=1e-6, atol=1e-7)
     for expected in (True, True, False):
-        moves.move(flat, gradients[0].clone(), torch.tensor([0.0, float("nan")]))
+        moves.step(flat, gradients[0].clone(), torch.tensor([0.0, float("nan")]))
         assert moves.alive[:, 0].tolist() == [True, expected]
 
 
@@ -306,15 +306,15 @@ def test_a_row_passes_over_bad_batches_as_if_they_had_not_been(
 def test_a_row_that_dies_keeps_its_last_good_parameters(
     way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Moves, "row_by_row", getattr(Moves, way))
+    monkeypatch.setattr(ClippedAdam, "row_by_row", getattr(ClippedAdam, way))
     start = torch.ones(3, 8)
-    flat, moves = start.clone(), Moves.begin(start, players([0.1] * 3))
-    moves.move(flat, torch.ones(3, 8), torch.zeros(3))
+    flat, moves = start.clone(), ClippedAdam.start(start, players([0.1] * 3))
+    moves.step(flat, torch.ones(3, 8), torch.zeros(3))
     before = flat.clone()
     bad = torch.ones(3, 8)
     bad[1, 3] = float("nan")
-    moves.move(flat, bad, torch.tensor([0.0, 0.0, float("inf")]))
-    moves.move(flat, torch.ones(3, 8), torch.zeros(3))
+    moves.step(flat, bad, torch.tensor([0.0, 0.0, float("inf")]))
+    moves.step(flat, torch.ones(3, 8), torch.zeros(3))
     assert moves.alive[:, 0].tolist() == [True, False, False]
     assert (
         torch.equal(flat[1:], before[1:])

@@ -87,7 +87,7 @@ def cause(settings: dict[str, Any]) -> None:
 
 
 def watch_train(module: ModuleType) -> None:
-    whole = module._Crew.epoch
+    whole = module._StackRun.epoch
 
     def epoch(self: Any, stop: Any) -> Any:
         for one in self.members:
@@ -103,7 +103,7 @@ def watch_train(module: ModuleType) -> None:
                 )
         return row
 
-    module._Crew.epoch = epoch
+    module._StackRun.epoch = epoch
 
 
 def watch_store(module: ModuleType) -> None:
