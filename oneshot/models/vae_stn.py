@@ -1,26 +1,24 @@
 """VAE-STN: a sequential VAE on one exemplar, through spatial-transformer windows.
 
-Rezende et al. (2016), One-shot generalization in deep generative models; DRAW (Gregor et al. 2015);
+Rezende et al. (2016), One-shot generalization in deep generative models
+(https://arxiv.org/abs/1603.05106); Gregor et al. (2015), DRAW (https://arxiv.org/abs/1502.04623);
 in the form that Boutin et al. (2022), Diversity vs. recognizability, trained on Omniglot: one LSTM
 decoder, a full affine window shared by read and write, additive logits. As published, the first
 write does not depend on the data and the last latent does not reach the output.
 
-The recurrence is written twice. `elbo` and `sample` read like the paper. `_stacked_elbo` computes
-the same for K models at once with half the operators, and trains: target and exemplar are read
-together, the posterior networks run side by side, weight gradients are deferred, and nothing is
-done in a time step that could be done once.
+The recurrence is written twice. `elbo` and `sample` read like the papers. `_stacked_elbo` computes
+the same for K models at once (`nn/stn_stack.py`), and trains.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from oneshot.contracts import (
     Hyper,
@@ -31,12 +29,10 @@ from oneshot.contracts import (
     bernoulli_nll,
     gaussian_kl,
 )
-from oneshot.nn import spatial
-from oneshot.nn.deferred import Deferred, product
+from oneshot.nn import spatial, stn_stack
 from oneshot.sweep.settings import setting
 
 VERSION = 2
-Weights = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -113,32 +109,35 @@ VARIANTS = {
 
 
 class VaeStn(LikelihoodFamily):
-    """p(x | exemplar) with latents z_1 .. z_T and an LSTM core; 2,350,519 + 1,858 z parameters at
-    the default sizes.
+    """p(x | exemplar) with latents z_1 .. z_T and an LSTM core.
+
+    2,350,519 + 1,858 z parameters at the default sizes.
     """
+
+    window: Tensor
+    canvas: Tensor
+    identity: Tensor
 
     def __init__(self, config: Config, image_size: int):
         super().__init__()
         self.config, self.image_size = config, image_size
         window, state = config.glimpse**2, config.lstm_size
-        self.steering = state // 4
-        self.location = _mlp(self.steering, 64, 32, 6)
+        self.steering = state // 4  # units of h that steer the window; the others are drawn from
+        self.location = stn_stack.mlp(self.steering, 64, 32, 6)
         last = self.location[-1]
         assert isinstance(last, nn.Linear)
         with torch.no_grad():  # start from the whole image
             last.weight.zero_()
             last.bias.copy_(torch.tensor(spatial.IDENTITY))
         posterior = (3 * window + state, config.hidden, config.hidden // 4, config.z)
-        self.mean, self.log_variance = _mlp(*posterior), _mlp(*posterior)
-        self.imagette = _mlp(state - self.steering, 200, window)
+        # mu and log_var of q(z_t | ...); stored trainings know them by these names
+        self.mean, self.log_variance = stn_stack.mlp(*posterior), stn_stack.mlp(*posterior)
+        self.imagette = stn_stack.mlp(state - self.steering, 200, window)
         self.core = nn.LSTMCell(config.z + window, state)
         self.register_buffer("window", spatial.base(config.glimpse), persistent=False)
         self.register_buffer("canvas", spatial.base(image_size), persistent=False)
         self.register_buffer("identity", torch.tensor(spatial.IDENTITY), persistent=False)
-        self.window: Tensor
-        self.canvas: Tensor
-        self.identity: Tensor
-        self.time_step: Callable[..., Any] = _time_step
+        self.time_step: Callable[..., Any] = stn_stack.time_step
 
     @property
     def noise_shape(self) -> tuple[int, ...]:
@@ -150,6 +149,7 @@ class VaeStn(LikelihoodFamily):
         return {"beta": beta}
 
     def players(self) -> list[Player]:
+        """One player: all networks."""
         rate, clip = self.config.learning_rate, self.config.clip
         return [
             Player(
@@ -164,141 +164,109 @@ class VaeStn(LikelihoodFamily):
 
     def accelerate(self, compiled: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
         # of one time step: compiling the unrolled recurrence takes minutes
-        self.time_step = compiled(_time_step)
+        self.time_step = compiled(stn_stack.time_step)
 
     def _loss(self, pairs: Pairs, noise: Tensor, hyper: Hyper) -> Losses:
+        """-log p(x | z) + beta KL: the negative ELBO at beta 1 (Higgins et al. 2017 otherwise)."""
         terms = self.elbo(pairs, noise)
         return {"loss": terms["reconstruction"] + hyper["beta"] * terms["kl"], **terms}
 
     def _stacked_loss(
-        self, weights: Weights, pairs: Pairs, noise: Tensor, hyper: Mapping[str, Tensor]
+        self, weights: stn_stack.Weights, pairs: Pairs, noise: Tensor, hyper: Mapping[str, Tensor]
     ) -> Losses:
+        """`_loss` of K models, [K, B] each."""
         terms = self._stacked_elbo(weights, pairs, noise)
         return {"loss": terms["reconstruction"] + hyper["beta"].unsqueeze(1) * terms["kl"], **terms}
 
     def elbo(self, pairs: Pairs, noise: Tensor) -> Losses:
+        """Both terms of the bound; the equations are those of DRAW."""
         x, exemplar = pairs.target, pairs.exemplar
         both = torch.cat([x, exemplar], 1)
-        state, core = self._start(x), self._core()
-        means, log_variances = [], []
+        h, c, theta, canvas = self._start(x)
+        core = self._core()
+        mus, log_vars = [], []
         for t in range(self.config.time_steps):
-            h, _, theta, canvas = state
-            # error image, target, exemplar through one window
-            seen = torch.cat([x - torch.sigmoid(canvas), both], 1)
-            glimpses = spatial.read(seen, theta, self.window)
+            # equations 3 and 4: error image, target and exemplar through one window
+            error = x - torch.sigmoid(canvas)
+            glimpses = spatial.read(torch.cat([error, both], 1), theta, self.window)
+
+            # equations 1, 2 and 6: z_t ~ q(z_t | h, glimpses), without an encoder's own memory
             features = torch.cat([h, glimpses.flatten(1)], 1)
-            mean, log_variance = self.mean(features), self.log_variance(features)
-            z = mean + torch.exp(0.5 * log_variance) * noise[:, t]
-            means.append(mean)
-            log_variances.append(log_variance)
-            state = self._step(state, z, glimpses[:, 2].flatten(1), core)
-        reconstruction = bernoulli_nll(state[3], x, self.config.published_loss)
+            mu, log_var = self.mean(features), self.log_variance(features)
+            z = mu + torch.exp(0.5 * log_var) * noise[:, t]
+            mus.append(mu)
+            log_vars.append(log_var)
+
+            # equation 8: write, with the old memory and window
+            canvas = canvas + spatial.write(self._imagette(h), theta, self.canvas)
+
+            # equation 7: move the memory, then the window
+            inputs = torch.cat([z, glimpses[:, 2].flatten(1), h], 1)
+            h, c = stn_stack.lstm_cell(linear(inputs, *core), c)  # the library's has no batch rule
+            theta = self.location(h[:, : self.steering])
         return {
-            "reconstruction": reconstruction,
-            "kl": gaussian_kl(torch.stack(means, 1), torch.stack(log_variances, 1)),
+            # equation 9: -log p(x | canvas_T)
+            "reconstruction": bernoulli_nll(canvas, x, self.config.published_loss),
+            # equations 10 and 11: sum over t of KL(q(z_t | ...) || N(0, I))
+            "kl": gaussian_kl(torch.stack(mus, 1), torch.stack(log_vars, 1)),
         }
 
-    def _stacked_elbo(self, weights: Weights, pairs: Pairs, noise: Tensor) -> Losses:
-        """`elbo` of K models with these weights, [K, ...] each, on the same pairs and noise: terms
-        [K, B].
-        """
-        x, (slices, batch, steps) = (
-            pairs.target,
-            (len(weights["core.bias_ih"]), len(noise), self.config.time_steps),
-        )
-        layers = self._layers(weights, steps, batch)
+    def _stacked_elbo(self, weights: stn_stack.Weights, pairs: Pairs, noise: Tensor) -> Losses:
+        """`elbo` of K models with these weights, on the same pairs and noise: terms [K, B]."""
+        x, batch, steps = pairs.target, len(noise), self.config.time_steps
+        slices = len(weights["core.bias_ih"])
+        layers = stn_stack.layers(weights, steps, batch, self.config.precision == "bfloat16")
         matrices = tuple(layer.matrix for layer in layers)
         images = torch.cat([x, pairs.exemplar], 1).expand(slices, -1, -1, -1, -1).flatten(0, 1)
         h = x.new_zeros(slices, batch, self.config.lstm_size)
         canvas = x.new_zeros(slices, *x.shape)
-        glimpse = _first_glimpse(weights).expand(-1, batch, -1)
-        state: tuple[Tensor, ...] = (h, h, self.identity.expand(slices * batch, 6), canvas, glimpse)
-        means, log_variances = [], []
+        imagette = stn_stack.first_imagette(weights).expand(-1, batch, -1)
+        theta = self.identity.expand(slices * batch, 6)
+        state: stn_stack.State = (h, h, theta, canvas, imagette)
+        mus, log_vars = [], []
         # strides that do not depend on T, so that one compiled step serves every T
         draws = noise.transpose(0, 1).contiguous()
         # evaluation is not worth a compilation of its own
-        time_step = self.time_step if torch.is_grad_enabled() else _time_step
+        time_step = self.time_step if torch.is_grad_enabled() else stn_stack.time_step
         for t in range(steps):
-            taps = tuple(layer.taps[t] for layer in layers)
-            state, mean, log_variance, inputs = time_step(
-                matrices, taps, state, x, images, draws[t], self.window, self.canvas
+            biases = tuple(layer.biases[t] for layer in layers)
+            state, mu, log_var, inputs = time_step(
+                matrices, biases, state, x, images, draws[t], self.window, self.canvas
             )
-            means.append(mean)
-            log_variances.append(log_variance)
+            mus.append(mu)
+            log_vars.append(log_var)
             if torch.is_grad_enabled():
                 for layer, value in zip(layers, inputs):
                     layer.record(value)
-        reconstruction = bernoulli_nll(state[3], x, self.config.published_loss)
         return {
-            "reconstruction": reconstruction,
-            "kl": gaussian_kl(torch.stack(means, 2), torch.stack(log_variances, 2)),
+            "reconstruction": bernoulli_nll(state[3], x, self.config.published_loss),
+            "kl": gaussian_kl(torch.stack(mus, 2), torch.stack(log_vars, 2)),
         }
-
-    def _layers(self, weights: Weights, steps: int, batch: int) -> list[Deferred]:
-        """The linear layers of a time step, by number in `_time_step`: layers that run side by side
-        are one, a stack or block-diagonal.
-        """
-
-        def both(layer: int, join: Callable[..., Tensor]) -> tuple[Tensor, Tensor]:
-            names = (f"mean.{layer}", f"log_variance.{layer}")
-            return join([weights[f"{n}.weight"] for n in names], 1), join(
-                [weights[f"{n}.bias"] for n in names], 1
-            )
-
-        def side_by_side(tensors: list[Tensor], dim: int) -> Tensor:
-            return torch.stack(tensors, dim).flatten(0, 1)
-
-        def one(name: str) -> tuple[Tensor, Tensor]:
-            return weights[f"{name}.weight"], weights[f"{name}.bias"]
-
-        def diagonal(upper: str, lower: str) -> tuple[Tensor, Tensor]:
-            (a, b), (c, d) = one(upper), one(lower)
-            zeros = nn.functional.pad
-            return torch.cat([zeros(a, (0, c.shape[2])), zeros(c, (a.shape[2], 0))], 1), torch.cat(
-                [b, d], 1
-            )
-
-        core = (
-            torch.cat([weights["core.weight_ih"], weights["core.weight_hh"]], 2),
-            weights["core.bias_ih"] + weights["core.bias_hh"],
-        )
-        large = [both(0, torch.cat), both(2, side_by_side), core]
-        small = [
-            both(4, side_by_side),
-            diagonal("location.0", "imagette.0"),
-            diagonal("location.2", "imagette.2"),
-            one("location.4"),
-        ]
-        low = self.config.precision == "bfloat16"
-        return [Deferred(w, b, steps, batch, low) for w, b in large] + [
-            Deferred(w, b, steps, batch) for w, b in small
-        ]
 
     @torch.no_grad()
     def sample(self, exemplars: Tensor, noise: Tensor) -> Tensor:
-        """As the contract says, without a gradient: memory is reused from step to step, and the
-        last move, which no write sees, omitted.
+        """As the contract says: the recurrence with z_t ~ N(0, I), without target and error.
+
+        Without a gradient, memory is reused from step to step. The last move, which no write sees,
+        is omitted.
         """
         config, window = self.config, self.config.glimpse**2
         inputs = exemplars.new_zeros(len(exemplars), config.z + window + config.lstm_size)
         z, glimpse, h = inputs.split((config.z, window, config.lstm_size), 1)
         _, c, theta, canvas = self._start(exemplars)
-        weight, bias = self._core()
+        core = self._core()
         for t in range(config.time_steps):
             if t:
                 z.copy_(noise[:, t - 1])
                 glimpse.copy_(spatial.read(exemplars, theta, self.window).flatten(1))
-                new, c = _lstm(nn.functional.linear(inputs, weight, bias), c)
-                h.copy_(new)
+                new_h, c = stn_stack.lstm_cell(linear(inputs, *core), c)
+                h.copy_(new_h)
                 theta = self.location(h[:, : self.steering])
-            imagette = self.imagette(h[:, self.steering :]).unflatten(
-                1, (1, config.glimpse, config.glimpse)
-            )
-            canvas += spatial.write(imagette, theta, self.canvas)
+            canvas += spatial.write(self._imagette(h), theta, self.canvas)
         return canvas.sigmoid_()
 
     def _start(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Empty memory, the whole image as window, an empty canvas of logits."""
+        """h and c empty, theta of the whole image, an empty canvas of logits."""
         h = images.new_zeros(images.shape[0], self.config.lstm_size)
         theta = self.identity.expand(images.shape[0], 6)
         return h, torch.zeros_like(h), theta, torch.zeros_like(images)
@@ -310,97 +278,11 @@ class VaeStn(LikelihoodFamily):
             self.core.bias_ih + self.core.bias_hh,
         )
 
-    def _step(
-        self,
-        state: tuple[Tensor, ...],
-        z: Tensor,
-        exemplar_glimpse: Tensor,
-        core: tuple[Tensor, Tensor],
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Write with the old memory and window, then move both."""
-        h, c, theta, canvas = state
-        imagette = self.imagette(h[:, self.steering :]).unflatten(
-            1, (1, self.config.glimpse, self.config.glimpse)
-        )
-        canvas = canvas + spatial.write(imagette, theta, self.canvas)
-        # the library's cell has no batching rule
-        gates = nn.functional.linear(torch.cat([z, exemplar_glimpse, h], 1), *core)
-        h, c = _lstm(gates, c)
-        return h, c, self.location(h[:, : self.steering]), canvas
-
-
-def _lstm(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    """The LSTM cell after its product: gates [..., 4 L], c [..., L] -> (h, c)."""
-    i, f, g, o = gates.chunk(4, -1)
-    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-    return torch.sigmoid(o) * torch.tanh(c), c
-
-
-def _first_glimpse(weights: Weights) -> Tensor:
-    """What is written first, from an empty memory: [K, 1, S * S]."""
-    hidden = torch.relu(weights["imagette.0.bias"]).unsqueeze(1)
-    return torch.baddbmm(
-        weights["imagette.2.bias"].unsqueeze(1),
-        hidden,
-        weights["imagette.2.weight"].transpose(1, 2),
-    )
-
-
-def _time_step(
-    matrices: tuple[Tensor, ...],
-    taps: tuple[Tensor, ...],
-    state: tuple[Tensor, ...],
-    x: Tensor,
-    images: Tensor,
-    noise: Tensor,
-    window: Tensor,
-    whole: Tensor,
-) -> tuple[tuple[Tensor, ...], Tensor, Tensor, tuple[Tensor, ...]]:
-    """One time step of K models.
-
-    state: h, c [K, B, L]; theta [K * B, 6]; canvas [K, B, 1, H, W]; the glimpse to be written [K,
-    B, S * S]. x: target [B, 1, H, W].
-    images: target and exemplar, [K * B, 2, H, W]. Returns the next state, mean and log-variance [K,
-    B, Z], and the layers' inputs.
-    """
-    h, c, theta, canvas, glimpse = state
-    slices, batch, _ = h.shape
-    points = spatial.grid(theta, window)
-    error = spatial.sample((x - torch.sigmoid(canvas)).flatten(0, 1), points)
-    seen = spatial.sample(images, points)  # its images need no gradient, those of the error do
-    features = torch.cat([h, error.view(slices, batch, -1), seen.view(slices, batch, -1)], 2)
-    first = torch.relu(product(taps[0], features, matrices[0]))
-    # [2 K, B, .]: mean and log-variance of each model
-    second = first.unflatten(2, (2, -1)).transpose(1, 2).flatten(0, 1)
-    third = torch.relu(product(taps[1], second, matrices[1]))
-    mean, log_variance = product(taps[3], third, matrices[3]).unflatten(0, (slices, 2)).unbind(1)
-    z = mean + torch.exp(0.5 * log_variance) * noise
-    side = math.isqrt(glimpse.shape[2])
-    canvas = canvas + spatial.write(glimpse.reshape(-1, 1, side, side), theta, whole).view_as(
-        canvas
-    )
-    inputs = torch.cat([z, seen[:, 1].reshape(slices, batch, -1), h], 2)
-    h, c = _lstm(product(taps[2], inputs, matrices[2]), c)
-    # the window's network and the glimpse's, side by side
-    hidden = torch.relu(product(taps[4], h, matrices[4]))
-    turn, glimpse = product(taps[5], hidden, matrices[5]).tensor_split((32,), 2)
-    turn = torch.relu(turn)
-    theta = product(taps[6], turn, matrices[6]).flatten(0, 1)
-    used = (features, second, inputs, third, h, hidden, turn)
-    return (
-        (h, c, theta, canvas, glimpse),
-        mean,
-        log_variance,
-        tuple(value.detach() for value in used),
-    )
-
-
-def _mlp(*sizes: int) -> nn.Sequential:
-    """Linear layers with ReLU between them, in PyTorch's default initialisation."""
-    layers: list[nn.Module] = []
-    for a, b in itertools.pairwise(sizes):
-        layers += [nn.Linear(a, b), nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
+    def _imagette(self, h: Tensor) -> Tensor:
+        """What is written from a memory h [B, L], [B, 1, S, S]."""
+        side = self.config.glimpse
+        result: Tensor = self.imagette(h[:, self.steering :]).unflatten(1, (1, side, side))
+        return result
 
 
 FAMILY = VaeStn

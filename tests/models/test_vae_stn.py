@@ -1,6 +1,4 @@
-"""VAE-STN: parameter counts of the sheet, the attention windows, closed forms, and a second
-implementation written from the equations.
-"""
+"""VAE-STN: published parameter counts, closed forms, and a second implementation."""
 
 from __future__ import annotations
 
@@ -12,7 +10,6 @@ from torch import nn
 
 from oneshot.contracts import Pairs, bernoulli_nll, gaussian_kl
 from oneshot.models.vae_stn import Config, VaeStn
-from oneshot.nn import spatial
 
 
 @pytest.mark.parametrize(
@@ -28,50 +25,10 @@ def test_parameter_counts(z: int, count: int) -> None:
         )
 
 
-def theta(*values: float) -> torch.Tensor:
-    return torch.tensor([values])
-
-
-def test_write_then_read_gives_back_the_glimpse_when_pixels_coincide() -> None:
-    """A window whose pixels lie on image pixels loses nothing: at 15 of 45 pixels each glimpse
-    pixel is the centre of 3 x 3.
-    """
-    glimpse = torch.randn(1, 1, 15, 15)
-    window, image = spatial.base(15), spatial.base(45)
-    identity = theta(*spatial.IDENTITY)
-    torch.testing.assert_close(
-        spatial.read(spatial.write(glimpse, identity, image), identity, window),
-        glimpse,
-        atol=1e-4,
-        rtol=0,
-    )
-    small = theta(15 / 45, 0, 6 / 45, 0, 15 / 45, -12 / 45)  # one to one, shifted by whole pixels
-    canvas = spatial.write(glimpse, small, image)
-    torch.testing.assert_close(spatial.read(canvas, small, window), glimpse, atol=1e-4, rtol=0)
-    torch.testing.assert_close(canvas[:, :, 9:24, 18:33], glimpse, atol=1e-4, rtol=0)
-    assert canvas.abs().sum() == pytest.approx(glimpse.abs().sum().item(), rel=1e-4)
-
-
-def test_reads_and_inverses_agree_with_the_library() -> None:
-    random = torch.randn(4, 6) * 0.3 + torch.tensor(spatial.IDENTITY)
-    square = torch.cat([random.view(4, 2, 3), torch.tensor([[[0.0, 0.0, 1.0]]]).expand(4, 1, 3)], 1)
-    torch.testing.assert_close(
-        spatial.invert(random).view(4, 2, 3), torch.linalg.inv(square)[:, :2], atol=1e-4, rtol=1e-4
-    )
-    images = torch.rand(4, 2, 20, 20)
-    grid = nn.functional.affine_grid(random.view(4, 2, 3), [4, 2, 7, 7], align_corners=False)
-    expected = nn.functional.grid_sample(images, grid, align_corners=False)
-    torch.testing.assert_close(
-        spatial.read(images, random, spatial.base(7)), expected, atol=1e-5, rtol=1e-5
-    )
-
-
 def published_step_by_step(
     model: VaeStn, pairs: Pairs, noise: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The recurrence as the sheet states it: three reads, a matrix inverse, the library's LSTM
-    cell, the KL of each step.
-    """
+    """The published recurrence: three reads, a matrix inverse, the library's LSTM cell, the KL."""
     x, e = pairs.target, pairs.exemplar
     n, size, w = len(x), x.shape[-1], model.config.glimpse
     h, c = torch.zeros(n, model.config.lstm_size), torch.zeros(n, model.config.lstm_size)
@@ -89,9 +46,9 @@ def published_step_by_step(
         error = x - torch.sigmoid(canvas)
         r_err, r_x, r_e = (read(i).flatten(1) for i in (error, x, e))
         features = torch.cat([h, r_err, r_x, r_e], 1)
-        mean, log_variance = model.mean(features), model.log_variance(features)
+        mu, log_var = model.mean(features), model.log_variance(features)
         kl = kl + torch.distributions.kl_divergence(
-            torch.distributions.Normal(mean, torch.exp(log_variance / 2)),
+            torch.distributions.Normal(mu, torch.exp(log_var / 2)),
             torch.distributions.Normal(0.0, 1.0),
         ).sum(1)
         imagette = model.imagette(h[:, model.steering :]).view(n, 1, w, w)
@@ -100,9 +57,7 @@ def published_step_by_step(
             torch.linalg.inv(full)[:, :2], [n, 1, size, size], align_corners=False
         )
         canvas = canvas + nn.functional.grid_sample(imagette, back, align_corners=False)
-        h, c = model.core(
-            torch.cat([mean + torch.exp(log_variance / 2) * noise[:, t], r_e], 1), (h, c)
-        )
+        h, c = model.core(torch.cat([mu + torch.exp(log_var / 2) * noise[:, t], r_e], 1), (h, c))
         place = model.location(h[:, : model.steering]).view(n, 2, 3)
     p = torch.sigmoid(canvas)
     return -torch.distributions.Bernoulli(p).log_prob(x).flatten(1).sum(1), kl
@@ -138,8 +93,8 @@ def test_first_write_ignores_the_data_and_the_last_latent_does_not_reach_the_out
 
 
 def test_kl_and_cross_entropy_closed_forms() -> None:
-    mean, log_variance = torch.tensor([[0.0, 1.0]]), torch.tensor([[0.0, math.log(4.0)]])
-    assert gaussian_kl(mean, log_variance).item() == pytest.approx(0.5 * (4 + 1 - 1 - math.log(4)))
+    mu, log_var = torch.tensor([[0.0, 1.0]]), torch.tensor([[0.0, math.log(4.0)]])
+    assert gaussian_kl(mu, log_var).item() == pytest.approx(0.5 * (4 + 1 - 1 - math.log(4)))
     logits, x = torch.zeros(2, 1, 3, 3), torch.ones(2, 1, 3, 3)
     for published in (False, True):
         assert bernoulli_nll(logits, x, published).tolist() == pytest.approx(

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from oneshot.contracts import Hyper, Losses, Pairs, Player, TrainedFamily
 from oneshot.models.vae_stn import VARIANTS, Config, VaeStn
-from oneshot.nn.deferred import Deferred, product
+from oneshot.nn.deferred import DeferredLinear, linear_step
 from oneshot.store.store import Store
 from oneshot.training.batches import PairBatches
 from oneshot.training.loop import Checkpoint, Diverged, Stopped, Training, fit, noise
@@ -146,11 +146,11 @@ def test_deferred_weight_gradients_equal_ordinary_ones(low: bool, tolerance: flo
     plain = torch.autograd.grad(
         loop(lambda t, x: x @ weight.transpose(1, 2) + bias.unsqueeze(1)), (weight, bias)
     )
-    deferred = Deferred(weight, bias, 3, 5, low)
+    deferred = DeferredLinear(weight, bias, 3, 5, low)
 
     def late(t: int, x: Tensor) -> Tensor:
         deferred.record(x.detach())
-        return product(deferred.taps[t], x, deferred.matrix)
+        return linear_step(deferred.biases[t], x, deferred.matrix)
 
     for a, b in zip(torch.autograd.grad(loop(late), (weight, bias)), plain):
         assert (a - b).norm() / b.norm() < tolerance
