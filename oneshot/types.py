@@ -44,10 +44,12 @@ class DataSet:
 
     @property
     def image_size(self) -> int:
+        """Height and width of the images, in pixels."""
         return int(self.images.shape[-1])
 
     @property
     def colour(self) -> bool:
+        """Whether the images are in colour."""
         return self.images.ndim == 4
 
     def rows(self, classes: np.ndarray) -> np.ndarray:

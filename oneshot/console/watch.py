@@ -99,7 +99,7 @@ class Watcher:
         if self.made is None or self.tally is None:
             self.made = self.make()
             self.tally, self.name = Tally(self.made), self.made.sweep.name
-            self._note = lease.Look(self.made.store, self.name)
+            self._note = lease.Observer(self.made.store, self.name)
         new, log = self.made.log.update(), self.made.log
         self.tally.take(new)
         self._damaged |= set(log.damaged)

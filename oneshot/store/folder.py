@@ -40,14 +40,30 @@ class Folder:
         return Path(self.base) / key
 
     def write(self, key: str, data: bytes) -> None:
+        """Write a file whole or not at all.
+
+        Args:
+            key: of the file.
+            data: its content.
+        """
         with self._written(key, data) as temporary:
             _rename(temporary, self._path(key))
 
     def exchange(self, key: str, data: bytes, version: str) -> str:
+        """Write a file only if it has this version.
+
+        Args:
+            key: of the file.
+            data: its new content.
+            version: what it must have now; "" for a file that must not be there.
+
+        Returns:
+            The version that was written; "" if the file has another.
+        """
         return self._swap(key, data, version) if version else self._create(key, data)
 
     def _create(self, key: str, data: bytes) -> str:
-        """A hard link to a whole file fails where the name is taken."""
+        """Create a file: a hard link to a whole file fails where the name is taken."""
         final = self._path(key)
         if os.path.lexists(final):
             return ""
@@ -56,6 +72,7 @@ class Folder:
             return _version(mine) if _retry(lambda: _link(temporary, final)) else ""
 
     def _swap(self, key: str, data: bytes, version: str) -> str:
+        """Replace a file of this version, under a lock of its folder."""
         final = self._path(key)
         with contextlib.suppress(FileNotFoundError):
             if self.version(key) == version:
@@ -70,9 +87,20 @@ class Folder:
         return ""
 
     def fetch(self, key: str) -> tuple[bytes, str]:
+        """The bytes of a file and their version."""
         return self.read_with(key, lambda file: (file.read(), _version(os.fstat(file.fileno()))))
 
     def read_with(self, key: str, reader: Callable[[IO[bytes]], T]) -> T:
+        """What a reader makes of an open file.
+
+        Args:
+            key: of the file.
+            reader: takes the open file; it is called again where a read stumbles.
+
+        Returns:
+            What the reader returns.
+        """
+
         def action() -> T:
             with open(self._path(key), "rb") as file:
                 return reader(file)
@@ -80,9 +108,12 @@ class Folder:
         return _retry(action)
 
     def version(self, key: str) -> str:
+        """The version of a file."""
         return _version(_retry(lambda: os.stat(self._path(key))))
 
     def versions(self, folder: str) -> dict[str, str]:
+        """The versions of all files directly under a folder, by name."""
+
         def action() -> dict[str, str]:
             found = {}
             with os.scandir(self._path(folder)) as entries:
@@ -95,6 +126,8 @@ class Folder:
         return _retry(action)
 
     def keys(self, folder: str) -> list[str]:
+        """The keys of all files below a folder."""
+
         def trouble(error: OSError) -> None:
             if not isinstance(error, FileNotFoundError):  # deleted meanwhile
                 raise error
@@ -109,6 +142,7 @@ class Folder:
         return _retry(action)
 
     def delete(self, key: str) -> None:
+        """Remove a file."""
         try:
             _retry(lambda: os.unlink(self._path(key)))
         except OSError as error:  # a read-only file system refuses even where there is no file
@@ -116,10 +150,17 @@ class Folder:
                 raise
 
     def rename(self, key: str, other: str) -> None:
+        """Give a file another name.
+
+        Args:
+            key: of the file.
+            other: its new key.
+        """
         _retry(lambda: os.replace(self._path(key), self._path(other)))
 
     @contextlib.contextmanager
     def replacing(self, key: str) -> Iterator[IO[bytes]]:
+        """An open file that takes the place of another when the block ends well."""
         temporary = self._temporary(key)
         with _gone_afterwards(temporary):
             with _retry(lambda: open(temporary, "wb")) as file:
@@ -153,11 +194,12 @@ class Folder:
 
 
 def _version(at: os.stat_result) -> str:
+    """The version of a file: when it was written, in nanoseconds, and its size."""
     return f"{at.st_mtime_ns}-{at.st_size}"
 
 
 def _rename(temporary: Path, final: Path) -> None:
-    """Give a file its name, be it at a try that seemed to fail."""
+    """Give a file its final name; an earlier try that seemed to fail may have done it."""
     mine = _retry(lambda: os.stat(temporary))
 
     def action() -> None:
@@ -171,7 +213,7 @@ def _rename(temporary: Path, final: Path) -> None:
 
 
 def _link(temporary: Path, final: Path) -> bool:
-    """Whether a file has this name now because we gave it, be it at a try that seemed to fail."""
+    """Whether our file has the final name now, perhaps by an earlier try that seemed to fail."""
     try:
         os.link(temporary, final)
     except FileExistsError:
@@ -187,7 +229,7 @@ def _link(temporary: Path, final: Path) -> bool:
 
 
 def _exchange(temporary: Path, final: Path, version: str, mine: os.stat_result) -> bool:
-    """Whether a file is ours now that was this version, be it at a try that seemed to fail."""
+    """Whether our file replaced this version, perhaps in an earlier try that seemed to fail."""
     with _folder_lock(final.parent):
         at = os.stat(final)
         if os.path.samestat(at, mine):
@@ -200,7 +242,7 @@ def _exchange(temporary: Path, final: Path, version: str, mine: os.stat_result) 
 
 @contextlib.contextmanager
 def _folder_lock(folder: Path) -> Iterator[None]:
-    """One at a time among all who swap files of a folder; it ends with its owner."""
+    """A lock among all who swap files of a folder; it ends with the process that holds it."""
     with open(folder / ".lock", "ab") as handle:
         with contextlib.suppress(OSError):  # no locks here: then a swap is a look and a rename
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -217,7 +259,7 @@ def _gone_afterwards(temporary: Path) -> Iterator[None]:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes left half written in a folder; once a process."""
+    """Remove what killed processes left half written in a folder; done once a process."""
     if str(folder) in _cleaned:
         return
     _cleaned.add(str(folder))
@@ -230,6 +272,7 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def _is_stale(path: Path) -> bool:
+    """Whether the writer of a temporary file is gone."""
     machine, pid = path.name.rsplit(".", 4)[1:3] if path.name.count(".") > 4 else ("", "")
     if machine == _machine() and pid.isdecimal():
         try:

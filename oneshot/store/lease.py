@@ -1,15 +1,16 @@
-"""One driver a sweep: a lease by generations, without clocks, settling waits or locks.
+"""One driver a sweep: a lease by generations, without comparing clocks and without locks.
 
-The n-th driver of a sweep creates RESULTS/<sweep>/driver-<n>.json, which only one can, and rewrites
-it every few seconds. One rule keeps two drivers apart: generation n + 1 is created only after the
-note of generation n says that it has ended. A driver that exits says so itself. For one that died,
-who wants in says it, by replacing the very version of the note that did not change for a minute of
-its own clock. A driver that was only asleep replaces that version, too, and whichever of the two
-comes second fails, and knows. Clocks are compared only to tell people the age of a note.
+The n-th driver of a sweep creates the note RESULTS/<sweep>/driver-<n>.json, which only one can, and
+rewrites it every few seconds: its heartbeat. One rule keeps two drivers apart: generation n + 1 is
+created only after the note of generation n says that it has ended. A driver that exits says so
+itself. For one that died, the next driver says it: it replaces the very version of the note that
+did not change for a minute of its own clock. A driver that was only asleep replaces that version
+too; whichever of the two comes second fails, and so knows. Clocks of machines are compared only to
+tell people the age of a note.
 
-The holder deletes old notes, but for the last KEPT: an object store may list late, and who comes in
-by an old listing walks up from the generation that it saw. It must find each of them on its way,
-and does unless that many drivers come and go between two of its requests.
+The holder deletes old notes, but for the last KEPT. An object store may list late, and a driver
+that enters by an old listing walks up from the generation that it saw. It must find each note on
+its way, and does unless that many drivers come and go between two of its requests.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from oneshot.store.store import Store
 
 RENEW_SECONDS = 5.0
 EXPIRY_SECONDS = 60.0
+END_SECONDS = 5.0  # how long the end of a run waits for its last note
 KEPT = 16
 NEVER = (-math.inf, -math.inf)
 _held: set[str] = set()  # tokens of the leases that this process enters or holds
@@ -38,9 +40,7 @@ _now, _wall, _sleep = time.monotonic, time.time, time.sleep  # tests have a time
 
 
 class Taken(RuntimeError):
-    """Another driver runs this sweep; `wait` is after how many seconds it would be taken for
-    dead.
-    """
+    """Another driver runs this sweep; `wait` is the seconds until it would be taken for dead."""
 
     def __init__(self, sweep: str, holder: dict[str, Any], age: float):
         super().__init__(f"{sweep} is being run by {_name(holder)} (last sign {age:.0f} s ago)")
@@ -52,11 +52,19 @@ class Lost(RuntimeError):
 
 
 def holder(store: Store, sweep: str) -> tuple[dict[str, Any], float] | None:
-    """Who runs this sweep, as far as a single Look tells."""
-    return Look(store, sweep).holder()
+    """Who runs a sweep, as far as a single look tells.
+
+    Args:
+        store: where the results are.
+        sweep: name of the sweep.
+
+    Returns:
+        As `Observer.holder`.
+    """
+    return Observer(store, sweep).holder()
 
 
-class Look:
+class Observer:
     """Who runs a sweep, for somebody who looks once, or again and again. Writes nothing."""
 
     def __init__(self, store: Store, sweep: str):
@@ -66,8 +74,7 @@ class Look:
         self._since, self._is_known = 0.0, False  # since when it is so, if we saw it change
 
     def holder(self) -> tuple[dict[str, Any], float] | None:
-        """The note of the driver and the seconds since its last sign; None if nobody runs the
-        sweep.
+        """The driver's note and the seconds since its heartbeat; None if nobody runs the sweep.
 
         The first look goes by the time in the note: a driver whose clock is wrong by more than the
         expiry is not seen. Later ones know a living driver by a note that changes. On an object
@@ -88,6 +95,7 @@ class Look:
         return (note, max(age, 0.0)) if abs(age) <= EXPIRY_SECONDS else None
 
     def _read(self, number: int) -> bytes:
+        """The note of a generation; no bytes where there is none."""
         with contextlib.suppress(FileNotFoundError):
             return self.store.fetch(_key(self.sweep, number))[0] if number >= 0 else b""
         return b""
@@ -99,9 +107,9 @@ class Lease:
     Args:
         store: where the results lie.
         sweep: the sweep's name.
-        tell: what the note says beside who signed it, asked at each renewal; its errors are
+        payload: what the note says beside who signed it, asked at each heartbeat; its errors are
             ignored.
-        lost: called once, from the lease's own thread, with a sentence, if this driver was taken
+        on_lost: called once, from the lease's own thread, with a sentence, if this driver was taken
             for dead (it slept, or was cut off from the store) and another one may run the sweep.
         say: called with a sentence where entering has to wait.
 
@@ -114,72 +122,106 @@ class Lease:
         self,
         store: Store,
         sweep: str,
-        tell: Callable[[], dict[str, Any]] = dict,
-        lost: Callable[[str], object] = lambda text: None,
+        payload: Callable[[], dict[str, Any]] = dict,
+        on_lost: Callable[[str], object] = lambda text: None,
         say: Callable[[str], object] = lambda text: None,
     ):
-        self.store, self.sweep, self.tell, self.lost, self.say = store, sweep, tell, lost, say
+        self.store, self.sweep = store, sweep
+        self.payload, self.on_lost, self.say = payload, on_lost, say
         self.token = uuid.uuid4().hex
         self.number = self._beat = 0
-        self._signed = NEVER  # when the note was last known to be ours, by both clocks
-        self._tried, self._why = False, ""  # a note may be there; we write no more, and why
-        self._old: list[int] = []
+        self._confirmed = NEVER  # when the note was last known to be ours, by both clocks
+        self._note_is_written = False  # or may be
+        self._lost_reason = ""  # why we write no more
+        self._old: list[int] = []  # generations whose notes are to be deleted
         self._lock, self._end = threading.Lock(), threading.Event()
-        self._thread = threading.Thread(target=self._renewing, name="lease", daemon=True)
+        self._thread = threading.Thread(target=self._heartbeats, name="lease", daemon=True)
 
     def __enter__(self) -> Lease:
         try:
-            self.enter()
+            self.acquire()
         except (Taken, OSError):
             _held.discard(self.token)
             raise
         except BaseException:  # Ctrl-C, maybe after the note was written
-            self.leave()
+            self.release()
             raise
         self._thread.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._end.set()
-        self._thread.join(RENEW_SECONDS)  # a store that hangs holds nobody up: the note expires
+        self._thread.join(END_SECONDS)  # a store that hangs holds nobody up: the note expires
         _held.discard(self.token)
 
     def held(self) -> bool:
-        """Whether no other driver can hold the sweep now. Asks the store only after long
-        silence.
-        """
-        if self._silent() > EXPIRY_SECONDS / 2:
+        """Whether no other driver can hold the sweep; asks the store only after long silence."""
+        if self._silence() > EXPIRY_SECONDS / 2:
             with contextlib.suppress(OSError):
-                self.renew()
-        return not self._why and self._silent() < EXPIRY_SECONDS
+                self.heartbeat()
+        return not self._lost_reason and self._silence() < EXPIRY_SECONDS
 
     def check(self) -> None:
         """Raise Lost unless the lease is held; called before anything is written for the sweep."""
         if not self.held():
-            unsure = f"the results did not answer for {self._silent():.0f} s"
-            raise Lost(self._why or f"another driver may run {self.sweep} now: {unsure}")
+            unsure = f"the results did not answer for {self._silence():.0f} s"
+            raise Lost(self._lost_reason or f"another driver may run {self.sweep} now: {unsure}")
 
-    def enter(self) -> None:
-        """Create the note of the next generation once the highest one has ended."""
+    def acquire(self) -> None:
+        """Create the note of the next generation, once all before have ended.
+
+        Raises:
+            Taken: another living driver holds the sweep.
+        """
         _held.add(self.token)
-        found = _generations(self.store, self.sweep)
-        last = max(found, default=0)
-        for number in sorted({0, last} & set(found)):
-            self._await_end(number)
+        # whoever holds the sweep has the highest generation, or 0 if it is of an older version
+        generations = _generations(self.store, self.sweep)
+        last = max(generations, default=0)
+        for number in sorted({0, last} & set(generations)):
+            self._wait_until_ended(number)
+        self._old = [n for n in generations if n == 0 or n <= last + 1 - KEPT]
+        # only one can create the next; who comes second waits for that one's end in turn
         self.number = last + 1
-        self._old = [n for n in found if n == 0 or n <= self.number - KEPT]
         while True:
-            began, self._tried = (_now(), _wall()), True
+            began, self._note_is_written = (_now(), _wall()), True
             if self.store.create(_key(self.sweep, self.number), self._note()):
-                self._signed = began
+                self._confirmed = began
                 return
-            self._await_end(self.number)
+            self._wait_until_ended(self.number)
             self.number += 1
 
-    def renew(self, **more: Any) -> None:
+    def _wait_until_ended(self, number: int) -> None:
+        """Return once the note of a generation says that it has ended, by its driver or by us.
+
+        Raises Taken as soon as the note changes, as only a living driver's does.
+        """
+        key, seen, since = _key(self.sweep, number), b"", 0.0
+        while True:
+            asked = _now()
+            data, version = self.store.fetch(key)
+            note, answer_was_late = _parsed(data), _now() - asked > RENEW_SECONDS
+            if note and note.get("ended"):
+                return
+            may_live = note is not None and not _dead(note) and note.get("token") != self.token
+            if note and may_live and seen and data != seen:
+                raise Taken(self.sweep, note, 0.0)
+            # a minute without a heartbeat begins with the first look; and anew where the store was
+            # silent, perhaps for everybody, which says nothing of the driver
+            if not seen or answer_was_late:
+                seen, since = data, _now()
+                if note and may_live:
+                    limit = f"(at most {EXPIRY_SECONDS:.0f} s)"
+                    self.say(f"waiting whether {_name(note)} still lives {limit}")
+            # a driver that is dead cannot say so: replace its very last note, if it still is that
+            is_over = not may_live or _now() - since >= EXPIRY_SECONDS
+            if is_over and self.store.swap(key, self._note(ended=True), version):
+                return
+            _sleep(RENEW_SECONDS / 5)
+
+    def heartbeat(self, **more: Any) -> None:
         """Rewrite the note, unless somebody has ended it: then the lease is lost."""
         with self._lock:
-            if self._why:
+            if self._lost_reason:
                 return
             began, key = (_now(), _wall()), _key(self.sweep, self.number)
             try:
@@ -192,70 +234,45 @@ class Lease:
             if self.store.version(_key(self.sweep, self.number + 1)):  # a folder without locks
                 return self._lose(f"{self.sweep} is now run by another driver")
             if self.store.swap(key, self._note(**more), version):
-                self._signed = began
+                self._confirmed = began
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Say in the note that this driver has ended, and write nothing any more."""
         with contextlib.suppress(Exception):
-            if self._tried:
-                self.renew(ended=True)
-        self._why = self._why or f"this driver of {self.sweep} has ended"
+            if self._note_is_written:
+                self.heartbeat(ended=True)
+        self._lost_reason = self._lost_reason or f"this driver of {self.sweep} has ended"
         _held.discard(self.token)
 
-    def _renewing(self) -> None:
+    def _heartbeats(self) -> None:
         """The thread: delete old notes, and renew until the end, or until the lease is lost."""
         with contextlib.suppress(Exception):
             for number in self._old:
                 self.store.delete(_key(self.sweep, number))
-        while not self._why and not self._end.wait(RENEW_SECONDS):
+        while not self._lost_reason and not self._end.wait(RENEW_SECONDS):
             with contextlib.suppress(Exception):  # a store that does not answer ends no run
-                self.renew()
+                self.heartbeat()
         with contextlib.suppress(Exception):
-            if self._why:
-                self.lost(self._why)
-        self.leave()
-
-    def _await_end(self, number: int) -> None:
-        """Return once a generation has ended, by its own word or ours; Taken if its note
-        changes.
-        """
-        key, seen, since = _key(self.sweep, number), b"", 0.0
-        while True:
-            asked = _now()
-            data, version = self.store.fetch(key)
-            note, late = _parsed(data), _now() - asked > RENEW_SECONDS
-            if note and note.get("ended"):
-                return
-            living = note and not _dead(note) and note.get("token") != self.token
-            if note and living and seen and data != seen:
-                raise Taken(self.sweep, note, 0.0)
-            if not seen or late:  # a store that was silent for everybody says nothing of a driver
-                seen, since = data, _now()
-                if note and living:
-                    limit = f"(at most {EXPIRY_SECONDS:.0f} s)"
-                    self.say(f"waiting whether {_name(note)} still lives {limit}")
-            over = not living or _now() - since >= EXPIRY_SECONDS
-            if over and self.store.swap(key, self._note(ended=True), version):
-                return
-            _sleep(RENEW_SECONDS / 5)
+            if self._lost_reason:
+                self.on_lost(self._lost_reason)
+        self.release()
 
     def _note(self, **more: Any) -> bytes:
+        """The next note of this driver."""
         self._beat += 1
         mine = dict(pid=os.getpid(), host=platform.node(), machine=_machine(), token=self.token)
         mine |= dict(time=_wall(), beat=self._beat, ended=False) | more
         try:
-            return json.dumps({**self.tell(), **mine}, allow_nan=False).encode()
-        except Exception:  # whatever a run has to tell, the lease does not depend on it
+            return json.dumps({**self.payload(), **mine}, allow_nan=False).encode()
+        except Exception:  # whatever the payload is, the lease does not depend on it
             return json.dumps(mine).encode()
 
     def _lose(self, reason: str) -> None:
-        self._why = f"{reason}: this driver gave no sign for {self._silent():.0f} s"
+        self._lost_reason = f"{reason}: this driver gave no sign for {self._silence():.0f} s"
 
-    def _silent(self) -> float:
-        """Seconds since the note was ours; a machine that slept knows them by the wall clock
-        only.
-        """
-        return max(_now() - self._signed[0], _wall() - self._signed[1])
+    def _silence(self) -> float:
+        """Seconds since the note was ours; a machine that slept knows them by the wall clock."""
+        return max(_now() - self._confirmed[0], _wall() - self._confirmed[1])
 
 
 def _key(sweep: str, number: int) -> str:
@@ -264,12 +281,14 @@ def _key(sweep: str, number: int) -> str:
 
 
 def _generations(store: Store, sweep: str) -> list[int]:
+    """The generations whose notes are there."""
     names = store.versions(sweep, ".json")
     found = (re.fullmatch(r"driver(-[1-9][0-9]{0,17})?\.json", name) for name in names)
     return [int((match[1] or "-0")[1:]) for match in found if match]
 
 
 def _name(note: dict[str, Any]) -> str:
+    """The driver of a note, for people."""
     return f"process {note['pid']} on {note['host']}"
 
 
@@ -302,6 +321,7 @@ def _machine() -> str:
 
 
 def _alive(pid: int) -> bool:
+    """Whether a process of this machine runs."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

@@ -1,5 +1,6 @@
-"""Files made once per machine and mapped by every process: lock, write-then-rename, check before
-use.
+"""Arrays made once a machine and mapped by every process, in the cache folder.
+
+A file is made under a lock, written and then renamed, and checked before it is used.
 """
 
 from __future__ import annotations
@@ -23,12 +24,20 @@ from oneshot.paths import DataError, cache_dir
 def cached(
     name: str, shape: tuple[int, ...], chunks: Callable[[], Iterator[np.ndarray]]
 ) -> np.ndarray:
-    """The uint8 array cache_dir()/name, read-only and memory-mapped; built from `chunks()` if it is
-    absent or damaged.
+    """A uint8 array of the cache folder, memory-mapped; it is built if it is absent or damaged.
 
-    chunks: yields uint8 arrays [n, *shape[1:]] that together make up `shape`. One process builds
-    while the others wait. A damaged file is named in a RuntimeWarning and built again. Raises
-    DataError if the folder cannot be written, and whatever `chunks` raises.
+    One process builds it while the others wait. A damaged file is named in a RuntimeWarning.
+
+    Args:
+        name: of the file.
+        shape: of the array.
+        chunks: called to build it; yields uint8 arrays [n, *shape[1:]] that make up the shape.
+
+    Returns:
+        The array, read-only.
+
+    Raises:
+        DataError: the folder cannot be written; and whatever `chunks` raises.
     """
     path = cache_dir() / name
     with writing(path):
@@ -50,9 +59,7 @@ def cached(
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """What raises OSError in this context raises DataError, which says that `path` cannot be
-    written and what to do.
-    """
+    """Turn an OSError of the block into a DataError that says which path cannot be written."""
     try:
         yield
     except OSError as error:
@@ -77,8 +84,7 @@ def lock(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes the place of `path` once it is complete and on disk; after an
-    error `path` is as it was.
+    """An open file that takes the place of `path` when the block ends well; else that stays.
 
     The caller holds `lock(path)`. What a killed process left under the temporary name is
     overwritten. The host is part of that name because locks may not reach across the machines that
@@ -97,12 +103,14 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def _note(path: Path) -> Path:
+    """The file with the size, time and checksum of an array."""
     return path.with_suffix(".json")
 
 
 def _problem(path: Path, shape: tuple[int, ...]) -> str | None:
-    """Why the file cannot be used, or None. Its content is only hashed if its time is not the noted
-    one, which a copy or damage changes.
+    """Why the file cannot be used, or None.
+
+    Its content is only hashed if its time is not the noted one, which a copy or damage changes.
     """
     try:
         note = json.loads(_note(path).read_text(encoding="utf-8"))
@@ -132,8 +140,9 @@ def sha256(path: Path) -> str:
 
 
 def _write(path: Path, shape: tuple[int, ...], chunks: Iterator[np.ndarray]) -> None:
-    """Write the array, then the note beside it. Plain writes, no map: on a full disk they raise,
-    where a map kills the process.
+    """Write the array, then the note beside it.
+
+    Plain writes, no map: on a full disk they raise, where a map kills the process.
     """
     count = 0
     with replacing(path) as handle:

@@ -1,10 +1,9 @@
-"""Sealed artefacts of a store as files of this machine: fetched and verified once a node, mapped by
-all its processes.
+"""Copies of sealed artefacts on this machine: fetched once a node, mapped by all its processes.
 
-A node's copy is named by the checksum that stands in the header of the artefact. So it needs no
-note beside it, the same weights under two ids or in two stores are one file, and it follows the
-store by itself: a critic that was trained again has another checksum and is another file. A process
-reads the 40 bytes of the header when it first needs an artefact, and hashes the node's copy.
+A copy is named by the checksum that stands in the header of the artefact. So it needs no note
+beside it, the same weights under two ids or in two stores are one file, and a critic that was
+trained again has another checksum and is another file. A process reads the 40 bytes of the header
+when it first needs an artefact, and hashes the node's copy.
 
 A results folder on this machine's own disk is copied like an object store. To map its files in
 place would save two megabytes of disk a critic, but torch maps whole files only, and a header lies
@@ -30,34 +29,45 @@ IN_USE = 7 * 86400.0
 
 
 def node_file(store: Store, key: str) -> Path:
-    """What a sealed artefact holds, as a file of this machine that is verified and never altered.
+    """A verified copy of a sealed artefact on this machine, without its header.
 
     One process of the machine fetches it while the others wait. A damaged copy is named in a
-    RuntimeWarning and fetched again. Raises FileNotFoundError or DamagedFile as `Store.unseal`, and
-    DataError if the cache folder cannot be written.
+    RuntimeWarning and fetched again.
+
+    Args:
+        store: where the artefact is.
+        key: of the artefact.
+
+    Returns:
+        A file that is never altered.
+
+    Raises:
+        FileNotFoundError, DamagedFile: as `Store.unseal`.
+        DataError: the cache folder cannot be written.
     """
     while True:
         checksum = _checksum(store, key)
         path = cache_dir() / "sealed" / f"{checksum}{PurePosixPath(key).suffix}"
-        if _whole(path, checksum):
+        if _is_whole(path, checksum):
             return path
         with contextlib.ExitStack() as held:
             with writing(path):
                 held.enter_context(lock(path.parent))
             # another process may have fetched it while this one waited for the lock
-            if _whole(path, checksum):
+            if _is_whole(path, checksum):
                 return path
             body = store.unseal(key)
             # else it was replaced since its header was read
             if hashlib.sha256(body).hexdigest() == checksum:
                 with writing(path):
-                    _keep(path, body)
+                    _write_copy(path, body)
                 return path
 
 
 def _checksum(store: Store, key: str) -> str:
-    """The checksum in the header of a sealed artefact, in hex. Raises FileNotFoundError, or
-    DamagedFile if there is no whole header.
+    """The checksum in the header of a sealed artefact, in hex.
+
+    Raises FileNotFoundError, or DamagedFile if there is no whole header.
     """
     head: bytes = store.read_with(key, lambda file: file.read(len(MAGIC) + 32))
     if len(head) < len(MAGIC) + 32 or not head.startswith(MAGIC):
@@ -65,7 +75,7 @@ def _checksum(store: Store, key: str) -> str:
     return head[len(MAGIC) :].hex()
 
 
-def _whole(path: Path, checksum: str) -> bool:
+def _is_whole(path: Path, checksum: str) -> bool:
     """Whether the copy is there and whole; if so, it counts as used now."""
     try:
         if sha256(path) != checksum:
@@ -78,7 +88,7 @@ def _whole(path: Path, checksum: str) -> bool:
     return True
 
 
-def _keep(path: Path, body: bytes) -> None:
+def _write_copy(path: Path, body: bytes) -> None:
     """Write a copy, and make room for it. The caller holds the lock of the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as handle:
@@ -87,8 +97,9 @@ def _keep(path: Path, body: bytes) -> None:
 
 
 def _prune(folder: Path) -> None:
-    """Remove the copies that were not used for longest, beyond MOST_BYTES, and what killed
-    processes left; nothing that may be in use.
+    """Remove the copies that were not used for longest, beyond MOST_BYTES.
+
+    What killed processes left counts too; nothing that may be in use is removed.
     """
     found = sorted(
         ((status := path.stat()).st_mtime, status.st_size, path) for path in folder.iterdir()

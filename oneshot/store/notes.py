@@ -34,7 +34,15 @@ def decode(data: bytes) -> dict[str, Any]:
 
 
 def stored(store: Store, key: str) -> dict[str, Any] | None:
-    """The note under a key; None where there is none, or, with a warning, where it is damaged."""
+    """The note under a key.
+
+    Args:
+        store: where it is.
+        key: of the note.
+
+    Returns:
+        Its values; None where there is none, or, with a warning, where it is damaged.
+    """
     try:
         return decode(store.read(key))
     except FileNotFoundError:

@@ -54,7 +54,17 @@ class Unavailable(OSError):
 
     @classmethod
     def during(cls, operation: str, number: int, text: str, path: str) -> Unavailable:
-        """The error of an operation, as `read`."""
+        """The error of an operation.
+
+        Args:
+            operation: as `read`.
+            number: an errno.
+            text: what the store answered.
+            path: of the file.
+
+        Returns:
+            The error.
+        """
         error = cls(number, text, path)
         error.operation = operation
         return error
@@ -79,7 +89,18 @@ def sealed(data: bytes) -> bytes:
 
 
 def unsealed(data: bytes, where: str) -> bytes:
-    """What `sealed` was given. Raises DamagedFile, which names `where`, if it is not whole."""
+    """What `sealed` was given.
+
+    Args:
+        data: what it returned.
+        where: the path of the file, for the error.
+
+    Returns:
+        The data without the header.
+
+    Raises:
+        DamagedFile: the data are not whole.
+    """
     head, body = data[: len(MAGIC) + 32], data[len(MAGIC) + 32 :]
     if head != MAGIC + hashlib.sha256(body).digest():
         raise DamagedFile(f"{where} is damaged ({len(data):,} bytes, checksum wrong)")
@@ -87,16 +108,22 @@ def unsealed(data: bytes, where: str) -> bytes:
 
 
 def with_checksum(data: bytes) -> bytes:
-    """The data with a checksum behind it, where readers of zip files (npz are some) pass it
-    over.
-    """
+    """The data with a checksum behind it, where readers of zip files, as npz, pass it over."""
     return data + MAGIC + hashlib.sha256(data).digest()
 
 
 def without_checksum(data: bytes, where: str) -> bytes:
     """What `with_checksum` was given; data without a checksum as they are.
 
-    Raises DamagedFile, which names `where`, if they are not whole.
+    Args:
+        data: what it returned.
+        where: the path of the file, for the error.
+
+    Returns:
+        The data without the checksum.
+
+    Raises:
+        DamagedFile: the data are not whole.
     """
     body, mark, checksum = data[: -len(MAGIC) - 32], data[-len(MAGIC) - 32 : -32], data[-32:]
     if mark != MAGIC:
@@ -147,29 +174,53 @@ class Store:
         return None if self._scheme else Path(self.base) / key
 
     def write(self, key: str, data: bytes) -> None:  # S3: 1 PUT; above 10 MB 2 POST, a PUT a part
-        """Write a file whole or not at all."""
+        """Write a file whole or not at all.
+
+        Args:
+            key: of the file.
+            data: its content.
+        """
         self._do("write", key, lambda: self._files.write(key, data))
 
     def create(self, key: str, data: bytes) -> bool:  # S3: 1 PUT, and a GET where there is a file
-        """Write a file only if there is none yet; whether it was written.
+        """Write a file only if there is none yet.
 
         Of several writers exactly one succeeds, and one whose answer got lost still knows. Only on
         a server without conditional writes it is a look and then a write, with a gap in between;
         nothing can be done about an old server that ignores the condition without a word.
+
+        Args:
+            key: of the file.
+            data: its content.
+
+        Returns:
+            Whether it was written.
         """
         return bool(self.exchange(key, data, ""))
 
     def swap(self, key: str, data: bytes, version: str) -> bool:  # S3: as create
-        """Replace a file only if it is still the version that `fetch` or `versions` told.
+        """Replace a file only if it still has this version.
 
-        Returns: whether it was replaced. On a server without conditional writes as `create`.
+        Args:
+            key: of the file.
+            data: its new content.
+            version: as `fetch` or `versions` gave it.
+
+        Returns:
+            Whether it was replaced; on a server without conditional writes as `create`.
         """
         return bool(version and self.exchange(key, data, version))
 
     def exchange(self, key: str, data: bytes, version: str) -> str:  # S3: as create
-        """As `create` for version "", else as `swap`.
+        """Write a file only if it has this version: `create` and `swap` in one.
 
-        Returns: the version of the file that was written; "" if none was.
+        Args:
+            key: of the file.
+            data: its new content.
+            version: what it must have now; "" for a file that must not be there.
+
+        Returns:
+            The version that was written; "" if none was.
         """
         found: str = self._do("write", key, lambda: self._files.exchange(key, data, version))
         return found
@@ -210,9 +261,17 @@ class Store:
                 yield from pool.map(fetch, keys[i : i + READ_AHEAD])
 
     def read_with(self, key: str, reader: Callable[[Any], T]) -> T:  # S3: HEAD, a GET for each read
-        """What the reader makes of an open file in which it may seek.
+        """What a reader makes of an open file in which it may seek.
 
-        Raises: FileNotFoundError, and what the reader raises.
+        Args:
+            key: of the file.
+            reader: takes the open file; it may be called again.
+
+        Returns:
+            What the reader returns.
+
+        Raises:
+            FileNotFoundError: there is no file; and what the reader raises.
         """
         return self._do("read", key, lambda: self._files.read_with(key, reader))
 
@@ -228,7 +287,15 @@ class Store:
             return None
 
     def versions(self, folder: str, suffix: str = "") -> dict[str, str]:  # S3: 1 GET a 1000 files
-        """The version of each file directly under a folder, by name; no temporary files."""
+        """The version of each file directly under a folder; no temporary files.
+
+        Args:
+            folder: key of the folder.
+            suffix: how the names end.
+
+        Returns:
+            Versions by name.
+        """
         try:
             found = self._do("list", folder, lambda: self._files.versions(folder))
         except FileNotFoundError:
@@ -241,7 +308,15 @@ class Store:
         return sorted(key for key in found if not key.rpartition("/")[2].startswith("."))
 
     def names(self, folder: str, suffix: str = "") -> list[str]:  # S3: as versions
-        """The sorted names of the files directly under a folder; no temporary files."""
+        """The sorted names of the files directly under a folder; no temporary files.
+
+        Args:
+            folder: key of the folder.
+            suffix: how the names end.
+
+        Returns:
+            The names.
+        """
         return sorted(self.versions(folder, suffix))
 
     def delete(self, key: str) -> None:  # S3: 1 DELETE
@@ -250,7 +325,12 @@ class Store:
             self._do("delete", key, lambda: self._files.delete(key))
 
     def seal(self, key: str, data: bytes) -> None:  # S3: as write
-        """Write a file behind a header with its checksum."""
+        """Write a file behind a header with its checksum.
+
+        Args:
+            key: of the file.
+            data: its content.
+        """
         self.write(key, sealed(data))
 
     def unseal(self, key: str) -> bytes:  # S3: as read
@@ -260,7 +340,8 @@ class Store:
     def set_aside(self, key: str) -> str:  # S3: PUT (a copy on the server), DELETE
         """Rename a damaged file so that it is never read again but can be looked at.
 
-        Returns: its new key. It may be gone already.
+        Returns:
+            Its new key; the file may be gone already.
         """
         aside = f"{key}.damaged-{int(time.time())}"
         with contextlib.suppress(FileNotFoundError):
@@ -269,10 +350,7 @@ class Store:
 
     @contextlib.contextmanager
     def replacing(self, key: str) -> Iterator[IO[bytes]]:  # S3: as write, when all is there
-        """A file to write a large artefact to, bit by bit.
-
-        It takes the place of the stored one when the block ends well.
-        """
+        """An open file that takes the place of the stored one when the block ends well."""
         if isinstance(self._files, Bucket):
             with tempfile.TemporaryFile() as file:
                 yield file

@@ -55,19 +55,19 @@ class Driver:
     def __init__(self, world: World, name: str, host: str, wall: float):
         self.lost: list[str] = []
         self.leaving = self.taken = False
-        self.lease = lease.Lease(ScheduledStore(world), "q", lost=self.lost.append)  # type: ignore[arg-type]
+        self.lease = lease.Lease(ScheduledStore(world), "q", on_lost=self.lost.append)  # type: ignore[arg-type]
         self.lease._end, self.lease._lock = End(world), TurnLock(world)  # type: ignore[assignment]
         self.actor = Actor(world, name, host, wall, self.live)
 
     def live(self, actor: Actor) -> None:
         try:
-            self.lease.enter()
+            self.lease.acquire()
         except lease.Taken:
             self.taken = True
         except OSError:
             pass
         else:
-            self.lease._renewing()
+            self.lease._heartbeats()
 
     def end(self) -> None:
         self.leaving = self.lease._end.set = True  # type: ignore[assignment,method-assign]
@@ -75,11 +75,16 @@ class Driver:
     def believes(self) -> bool:
         """Whether it would write for all, asked now and without a request."""
         actor, world = self.actor, self.actor.world
-        if not actor.alive or actor.asleep_since is not None or self.leaving or self.lease._why:
+        if (
+            not actor.alive
+            or actor.asleep_since is not None
+            or self.leaving
+            or self.lease._lost_reason
+        ):
             return False
         before, world.acting = world.acting, actor
         try:
-            return self.lease._silent() < lease.EXPIRY_SECONDS
+            return self.lease._silence() < lease.EXPIRY_SECONDS
         finally:
             world.acting = before
 
@@ -124,7 +129,7 @@ class Leases(RuleBasedStateMachine):
         if was["token"] != note["token"]:
             owner = self._by(was)
             silent = self.world.time - self.world.written[key]
-            alive = owner.actor.alive and not owner.lease._why and not owner.actor.done
+            alive = owner.actor.alive and not owner.lease._lost_reason and not owner.actor.done
             assert silent >= lease.EXPIRY_SECONDS or not alive, "a living driver was overtaken"
             self.happened.add("a sleeper overtaken" if alive else "a dead one replaced")
 

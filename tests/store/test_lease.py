@@ -20,7 +20,7 @@ import pytest
 import small
 
 from oneshot.store import lease
-from oneshot.store.lease import Lease, Look, Lost, Taken, holder
+from oneshot.store.lease import Lease, Lost, Observer, Taken, holder
 from oneshot.store.store import Store, Unavailable
 
 SCRIPT = """
@@ -266,31 +266,31 @@ def test_what_entering_and_holding_costs(
 ) -> None:
     requests, store = Requests(monkeypatch), Store(tmp_path)
     first = Lease(store, "q")
-    assert requests.of(first.enter) == ["versions", "create"]
-    assert requests.of(first.renew) == ["fetch", "version", "swap"]
+    assert requests.of(first.acquire) == ["versions", "create"]
+    assert requests.of(first.heartbeat) == ["fetch", "version", "swap"]
     assert requests.of(first.held) == [], "no request while it was heard"
     assert requests.of(lambda: holder(store, "q")) == ["versions", "fetch"]
-    first.leave()
+    first.release()
     second = Lease(store, "q")
-    assert requests.of(second.enter) == ["versions", "fetch", "create"]
-    look = Look(store, "q")
+    assert requests.of(second.acquire) == ["versions", "fetch", "create"]
+    look = Observer(store, "q")
     look.holder()
     assert requests.of(look.holder) == ["fetch"], "whether or not it has changed"
-    second.renew()
+    second.heartbeat()
     assert requests.of(look.holder) == ["fetch"] and look.holder() is not None
-    second.leave()
+    second.release()
     assert requests.of(look.holder) == ["fetch", "fetch"] and look.holder() is None
     third = Lease(store, "q")
-    third.enter()
+    third.acquire()
     assert look.holder() is not None and clock.naps == 0
     assert requests.of(look.holder) == ["fetch"]
-    third.leave()
+    third.release()
 
 
 def test_who_was_silent_asks_before_it_says_that_it_holds(tmp_path: Path, clock: Clock) -> None:
     store = Store(tmp_path)
     first = Lease(store, "q")
-    first.enter()
+    first.acquire()
     clock.wall += 31  # the machine slept: its own time stood still
     assert first.held() and note(tmp_path)["beat"] == 2
     clock.now += 100
@@ -299,16 +299,16 @@ def test_who_was_silent_asks_before_it_says_that_it_holds(tmp_path: Path, clock:
     assert not first.held()
     with pytest.raises(Lost, match="q is now run by process 7 on elsewhere: this driver gave no"):
         first.check()
-    first.renew()
-    first.leave()
+    first.heartbeat()
+    first.release()
     assert note(tmp_path)["token"] == "theirs", "who lost it writes nothing any more"
 
 
 def test_a_higher_generation_holds_whatever_the_note_says(tmp_path: Path, clock: Clock) -> None:
     first = Lease(Store(tmp_path), "q")
-    first.enter()
+    first.acquire()
     sign(tmp_path, "driver-2.json")
-    first.renew()
+    first.heartbeat()
     with pytest.raises(Lost, match="q is now run by another driver"):
         first.check()
     assert note(tmp_path)["beat"] == 1 and not note(tmp_path).get("ended")
@@ -318,7 +318,7 @@ def test_a_store_that_does_not_answer_makes_it_uncertain_not_lost(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = Lease(Store(tmp_path), "q")
-    first.enter()
+    first.acquire()
 
     def silent(*_: object) -> Any:
         raise Unavailable(errno.EIO, "503", "there")
@@ -333,7 +333,7 @@ def test_a_store_that_does_not_answer_makes_it_uncertain_not_lost(
             first.check()
     assert first.held(), "a look has confirmed that nobody came"
     first.check()
-    first.leave()
+    first.release()
     assert not first.held()
 
 
@@ -402,7 +402,7 @@ def test_a_write_whose_answer_was_lost_locks_nobody_out(
 
 
 def test_who_looks_again_trusts_a_note_that_changes(tmp_path: Path, clock: Clock) -> None:
-    look = Look(Store(tmp_path), "q")
+    look = Observer(Store(tmp_path), "q")
     assert look.holder() is None
     for beat in (1, 2):
         sign(tmp_path, time=clock.wall - 5000, beat=beat)
@@ -471,12 +471,12 @@ def test_a_note_that_cannot_be_read_is_nobodys(text: str, tmp_path: Path, clock:
 
 def test_a_damaged_note_of_a_living_driver_is_written_again(tmp_path: Path, clock: Clock) -> None:
     first = Lease(Store(tmp_path), "q")
-    first.enter()
+    first.acquire()
     Store(tmp_path).write("q/driver-1.json", b"{")
-    first.renew()
+    first.heartbeat()
     assert first.held() and note(tmp_path)["token"] == first.token
     (tmp_path / "q/driver-1.json").unlink()
-    first.renew()
+    first.heartbeat()
     with pytest.raises(Lost, match=r"driver-1.json was deleted: this driver gave no sign for 0 s"):
         first.check()
 
@@ -541,7 +541,7 @@ def test_a_store_that_fails_for_a_while_does_not_end_the_lease(
         failed.set()
         raise Unavailable(errno.EIO, "503", key)
 
-    with Lease(store, "q", lost=lost.append) as held:
+    with Lease(store, "q", on_lost=lost.append) as held:
         monkeypatch.setattr(Store, "fetch", failing)
         assert failed.wait(20)
         until(lambda: not held.held())
@@ -552,8 +552,9 @@ def test_a_store_that_fails_for_a_while_does_not_end_the_lease(
 
 @pytest.mark.usefixtures("quick")
 def test_a_store_that_hangs_holds_nobody_up_at_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(lease, "END_SECONDS", 0.1)
     goes_on, hangs, real = threading.Event(), threading.Event(), Store.fetch
 
     def hanging(store: Store, key: str) -> tuple[bytes, str]:
@@ -575,7 +576,7 @@ def test_a_process_holds_a_lease_once(tmp_path: Path, clock: Clock) -> None:
     sign(tmp_path, host=platform.node(), pid=os.getpid(), machine=lease._machine())
     with Lease(Store(tmp_path), "q") as held:
         assert held.number == 2 and clock.naps == 0
-        clock.on_nap = held.renew
+        clock.on_nap = held.heartbeat
         with pytest.raises(Taken, match=f"process {os.getpid()} on "):
             Lease(Store(tmp_path), "q").__enter__()
         assert note(tmp_path, 2)["token"] == held.token and held.held()
