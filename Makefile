@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 TWO = -n 2 --dist loadgroup --no-loadscope-reorder -rs
 
-.PHONY: sweep test test-fast bench clean
+.PHONY: sweep test test-fast bench docs clean
 
 ## a first sweep on the embedded drawings: tables and figures in results/quickstart
 sweep: .venv/installed
@@ -22,6 +22,11 @@ test-fast: .venv/installed-test
 bench: .venv/installed
 	$(BIN)/python benchmarks/run.py
 
+## the pages of docs/ as a site: build/docs/index.html
+docs: .venv/installed-docs
+	$(BIN)/python docs/generate.py
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
+
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
@@ -31,5 +36,9 @@ bench: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 	touch $@
 
+.venv/installed-docs: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	touch $@
+
 clean:
-	rm -rf .venv results
+	rm -rf .venv build results
