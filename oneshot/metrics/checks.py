@@ -1,4 +1,4 @@
-"""What every metric asks of its features and labels before it computes anything."""
+"""What every metric requires of its features and labels before it computes anything."""
 
 from __future__ import annotations
 
@@ -8,11 +8,23 @@ import numpy as np
 def checked(
     features: np.ndarray, label: np.ndarray, *, classes: int | None = None, least: int = 1
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """(features float64 [N, D], label int64 [N], C), or ValueError.
+    """Features and labels in the types that metrics compute with.
 
-    label: class of each row, 0 .. C-1. classes: C where the caller knows it, else the largest label
-    + 1.
-    least: how many drawings each class must have.
+    >>> features, label, classes = checked(np.ones((3, 2), np.float32), [0, 1, 1])
+    >>> features.dtype, label.dtype, classes
+    (dtype('float64'), dtype('int64'), 2)
+
+    Args:
+        features: finite, [N, D], a row per drawing.
+        label: class of each row, [N], 0 .. C-1.
+        classes: C where the caller knows it; None for the largest label + 1.
+        least: how many drawings each class must have.
+
+    Returns:
+        Features float64 [N, D], labels int64 [N], and C.
+
+    Raises:
+        ValueError: on anything else.
     """
     features, label = np.asarray(features, np.float64), np.asarray(label)
     if features.ndim != 2 or features.shape[1] == 0:
@@ -29,8 +41,23 @@ def checked(
 def checked_label(
     label: np.ndarray, rows: int, *, classes: int | None = None, least: int = 1
 ) -> np.ndarray:
-    """label as int64 [rows], every class of 0 .. C-1 present at least `least` times, or
-    ValueError.
+    """Labels in the type that metrics compute with.
+
+    >>> checked_label([0, 0, 2], 3)
+    Traceback (most recent call last):
+    ValueError: every class needs at least 1 drawing, but 1 of 3 classes have fewer (class 1 has 0)
+
+    Args:
+        label: class of each drawing, integers [rows], 0 .. C-1.
+        rows: how many drawings there are.
+        classes: C where the caller knows it; None for the largest label + 1.
+        least: how many drawings each class must have.
+
+    Returns:
+        int64 [rows].
+
+    Raises:
+        ValueError: on anything else.
     """
     label = np.asarray(label)
     if label.shape != (rows,) or rows == 0:
@@ -54,15 +81,41 @@ def checked_label(
 
 
 def class_means(values: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """Mean of one value per drawing [N] over each class: float64 [C]."""
+    """The mean of one value per drawing over each class.
+
+    >>> class_means([1.0, 3.0, 5.0], [0, 0, 1]).tolist()
+    [2.0, 5.0]
+
+    Args:
+        values: [N].
+        label: class of each drawing, [N], 0 .. C-1.
+
+    Returns:
+        float64 [C].
+
+    Raises:
+        ValueError: a class has no drawing.
+    """
     values = np.asarray(values, np.float64)
     label = checked_label(label, len(values))
     return np.bincount(label, weights=values) / np.bincount(label)
 
 
 def checked_prototypes(prototypes: np.ndarray, dimensions: int) -> np.ndarray:
-    """The features of the exemplars as float64 [C, D], finite and as long as the drawings'
-    features, or ValueError.
+    """The features of the exemplars in the type that metrics compute with.
+
+    >>> checked_prototypes([[0, 1], [2, 3]], 2).dtype
+    dtype('float64')
+
+    Args:
+        prototypes: finite, [C, D], a row per class.
+        dimensions: D of the drawings' features.
+
+    Returns:
+        float64 [C, D].
+
+    Raises:
+        ValueError: on anything else.
     """
     prototypes = np.asarray(prototypes, np.float64)
     if prototypes.ndim != 2 or prototypes.shape[1] != dimensions or len(prototypes) == 0:
@@ -70,9 +123,7 @@ def checked_prototypes(prototypes: np.ndarray, dimensions: int) -> np.ndarray:
             f"prototypes must be [C, {dimensions}] as the drawings are, given shape"
             f" {prototypes.shape}"
         )
-    if not np.isfinite(prototypes).all():
-        raise ValueError(
-            f"prototypes must be finite, but {int((~np.isfinite(prototypes)).any(axis=1).sum())} of"
-            f" {len(prototypes)} are not"
-        )
+    broken = int((~np.isfinite(prototypes)).any(axis=1).sum())
+    if broken:
+        raise ValueError(f"prototypes must be finite, but {broken} of {len(prototypes)} are not")
     return prototypes

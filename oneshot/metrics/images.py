@@ -1,7 +1,7 @@
 """Standardisation: the images of people and of models are made alike before a critic sees them.
 
-Without it a critic could tell a model by its grey levels (Boutin et al. 2022,
-https://arxiv.org/abs/2205.10370).
+Without it a critic could tell a model by its grey levels. The published evaluation does the same
+with its samples and exemplars (Boutin et al. 2022, https://arxiv.org/abs/2205.10370).
 """
 
 from __future__ import annotations
@@ -13,14 +13,26 @@ CHUNK = 4096  # images at a time: 82 MB as float64 at 50x50
 
 
 def standardise(images: np.ndarray, size: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Resize, stretch each image to [0, 1] by its own minimum and maximum, and keep as ink what is
-    above one half.
+    """Resize images, stretch each to [0, 1], and keep as ink what is above one half.
 
-    images: [N, H, W], floats in [0, 1], bool, or uint8 of 0 and 1. size: side of the result (None:
-    as given, which must be square then); resizing is Pillow's bilinear, which averages over the
-    covered area when it shrinks. Returns (uint8 [N, S, S] of 0 and 1, bool [N]: the image was
-    constant, and is now all background). Raises ValueError on another shape or type, on NaN or
-    infinity, and on values outside [0, 1].
+    An image is stretched by its own minimum and maximum. Resizing is Pillow's bilinear, which
+    averages over the covered area when it shrinks.
+
+    >>> grey, flat = [[0.25, 0.5], [0.375, 0.75]], [[0.5, 0.5], [0.5, 0.5]]
+    >>> bits, constant = standardise(np.array([grey, flat]))
+    >>> bits.tolist(), constant.tolist()
+    ([[[0, 0], [0, 1]], [[0, 0], [0, 0]]], [False, True])
+
+    Args:
+        images: [N, H, W], floats in [0, 1], bool, or uint8 of 0 and 1.
+        size: side of the result, in pixels; None for that of the images, which are square then.
+
+    Returns:
+        uint8 [N, S, S] of 0 and 1, and bool [N]: which images were constant, and are now all
+        background.
+
+    Raises:
+        ValueError: on another shape or type, on NaN or infinity, and on values outside [0, 1].
     """
     images = np.asarray(images)
     _check(images)
@@ -39,8 +51,8 @@ def standardise(images: np.ndarray, size: int | None = None) -> tuple[np.ndarray
 
 
 def _standardise(images: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
-    # A flat image is judged flat before the resize too, whose rounding could otherwise be stretched
-    # into ink.
+    """As `standardise`, of float64 images, all at once."""
+    # an image is found flat before the resize, too, whose rounding could be stretched into ink
     flat = np.ptp(images, axis=(1, 2)) == 0
     if images.shape[1:] != (side, side):
         images = np.stack([_resize(image, side) for image in images])
@@ -51,11 +63,13 @@ def _standardise(images: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]
 
 
 def _resize(image: np.ndarray, side: int) -> np.ndarray:
+    """One image [H, W] as float64 [side, side]."""
     grey = Image.fromarray(image.astype(np.float32))
     return np.asarray(grey.resize((side, side), Image.Resampling.BILINEAR), np.float64)
 
 
 def _check(images: np.ndarray) -> None:
+    """Raise ValueError for images that `standardise` refuses."""
     if images.ndim != 3 or 0 in images.shape[1:]:
         raise ValueError(f"images must be [N, H, W], given shape {images.shape}")
     if images.dtype == bool:

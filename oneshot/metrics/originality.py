@@ -1,9 +1,9 @@
-"""Originality: how far a drawing lies from its exemplar (Boutin et al. 2023,
-https://arxiv.org/abs/2301.11722).
+"""Originality: how far a drawing lies from its exemplar.
 
-The published evaluation divides the features by a scale computed from the drawings of the model at
-hand, so that two models are not on one scale. Here the scale comes from the drawings of people and
-is the same for all models of a data set.
+Source: Boutin et al. 2023 (https://arxiv.org/abs/2301.11722). The published evaluation divides the
+features by a scale computed from the drawings of the model at hand, so that two models are not on
+one scale. Here the scale comes from the drawings of people and is the same for all models of a data
+set.
 """
 
 from __future__ import annotations
@@ -14,11 +14,20 @@ from oneshot.metrics.checks import checked, checked_prototypes
 
 
 def normaliser(features: np.ndarray) -> float:
-    """The scale of a feature space: the standard deviation of a drawing's own coordinates (D - 1),
-    averaged over the drawings.
+    """The scale of a feature space: the spread of a drawing's own coordinates, mean over drawings.
 
-    features: [N, D] with D >= 2, the SimCLR features of the *human* drawings of the test classes.
-    Raises ValueError if a feature is not finite or the scale is 0.
+    >>> normaliser(np.array([[0.0, 2.0, 4.0], [1.0, 1.0, 1.0]]))
+    1.0
+
+    Args:
+        features: [N, D] with D >= 2, the SimCLR features of *people's* drawings of the test
+            classes.
+
+    Returns:
+        The standard deviation over the D coordinates (D - 1 in the denominator), mean over N.
+
+    Raises:
+        ValueError: a feature is not finite, or the scale is 0.
     """
     features, _, _ = checked(features, np.zeros(len(features), np.int64))
     if features.shape[1] < 2:
@@ -32,12 +41,25 @@ def normaliser(features: np.ndarray) -> float:
 def originality(
     features: np.ndarray, label: np.ndarray, prototypes: np.ndarray, scale: float
 ) -> np.ndarray:
-    """Root mean square distance of each drawing to the exemplar of its class, in units of `scale`:
-    float64 [N].
+    """Root mean square distance of each drawing to the exemplar of its class.
 
-    features: [N, D]. label: [N], class 0 .. C-1. prototypes: [C, D], features of the exemplars.
-    scale: from `normaliser`, > 0. The originality of a model is the mean over classes of the mean
-    over drawings. Raises ValueError as `diversity` does.
+    The originality of a model is the mean over classes of the mean over drawings.
+
+    >>> drawings, exemplars = np.array([[3.0, 4.0], [1.0, 1.0]]), np.array([[0.0, 0.0], [1.0, 1.0]])
+    >>> (originality(drawings, [0, 1], exemplars, scale=0.5) ** 2).round(9).tolist()
+    [50.0, 0.0]
+
+    Args:
+        features: [N, D], a row per drawing.
+        label: class of each drawing, [N], 0 .. C-1.
+        prototypes: [C, D], features of the exemplars.
+        scale: the unit of distance, > 0, from `normaliser`.
+
+    Returns:
+        float64 [N], in units of scale.
+
+    Raises:
+        ValueError: a class has no drawing, a feature is not finite, or the scale not positive.
     """
     if not (np.isfinite(scale) and scale > 0):
         raise ValueError(f"the scale must be finite and positive, given {scale}")
