@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 
 import clusters
@@ -45,17 +44,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the copies of a node that has none yet."""
     monkeypatch.setenv("ONESHOT_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "sealed"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[s3.Server]:
-    pytest.importorskip("moto")
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in s3.CREDENTIALS.items():
-            patch.setenv(name, value)
-        started = s3.Server()
-        yield started
-        started.stop()
 
 
 def begin(code: str, *arguments: object, **env: str) -> subprocess.Popen[str]:

@@ -29,10 +29,8 @@ def environment() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def amazon(environment: None) -> Iterator[s3.Server]:
-    made = s3.Server()
-    yield made
-    made.stop()
+def amazon(environment: None, s3_started: s3.Server) -> s3.Server:
+    return s3_started
 
 
 @pytest.fixture(scope="module")

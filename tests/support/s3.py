@@ -74,14 +74,16 @@ class Server:
             self._ask("/_front", "PUT", b"[]")
 
     def log(self) -> list[str]:
-        """Every request since the last call, as `METHOD answer bytes /path?query`; the answer of
-        one that was dropped is `-`.
+        """Every request since the last call, as `METHOD answer bytes /path?query`.
+
+        The answer of one that was dropped is `-`.
         """
         return list(json.loads(self._ask("/_front")))
 
     def settle(self, seconds: float = 30.0) -> None:
-        """Wait until nothing is under way any more, such as slow answers that nobody waits for, and
-        forget what was.
+        """Wait until no request is under way any more, and forget those that were.
+
+        Slow answers may be, that nobody waits for.
         """
         end = time.monotonic() + seconds
         while int(self._ask("/_running")):
@@ -103,10 +105,16 @@ class Server:
         return int(self._ask(f"/_uploads/{self.bucket}"))
 
     def fill(self, folder: str, count: int) -> None:
-        """Put this many small objects into a folder at once."""
+        """Put small objects into a folder at once.
+
+        Args:
+            folder: their key but for their names.
+            count: how many.
+        """
         self._ask(f"/_fill/{self.bucket}/{count}/{folder}")
 
     def stop(self) -> None:
+        """End the process of the server."""
         self.process.terminate()
         self.process.wait(10)
 
