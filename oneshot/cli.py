@@ -18,7 +18,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from oneshot.console import messages as looks
+from oneshot.console import messages, preview, status, summary
+from oneshot.console.manifest import manifest
 from oneshot.console.terminal import ReaderLeft, plain_warnings, tell, tell_error
 from oneshot.engine.demand import Impossible
 from oneshot.paths import DataError, NoHomeError, user_path
@@ -317,15 +318,15 @@ def _dispatch(options: argparse.Namespace) -> int:
     if options.check_cluster:
         from oneshot.cluster import check
 
-        text, status = check.report(options.check_cluster)
+        text, exit_status = check.report(options.check_cluster)
         tell(text)
-        return status
+        return exit_status
     if options.settings:
-        tell(looks.settings_table(options.settings))
+        tell(preview.settings_table(options.settings))
         return 0
     if not options.sweep:
         if options.list:
-            tell(looks.sweeps_table(as_json=options.json))
+            tell(preview.sweep_list(as_json=options.json))
             return 0
         raise Refused(
             "which sweep?", "run_sweep.py --list shows them; run_sweep.py quickstart is a first one"
@@ -341,9 +342,14 @@ def _dispatch(options: argparse.Namespace) -> int:
     _look_for_data(made, options)
     if not (options.status or options.list):
         _count_costs(made)
-    if options.check or options.status or options.list:
-        view = looks.check if options.check else looks.status if options.status else looks.listing
-        tell(view(made, command(options), options.max_stack, options.json))
+    if options.check:
+        tell(preview.dry_run(made, command(options), options.max_stack, options.json))
+        return 0
+    if options.status:
+        tell(status.report(made, options.json))
+        return 0
+    if options.list:
+        tell(preview.point_list(made, options.json))
         return 0
     return _run(made, options)
 
@@ -467,16 +473,16 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
         if holding is None:  # else the tables are another driver's to write
             with contextlib.suppress(Taken), Lease(made.store, name):
                 made.fold()
-        tell(looks.nothing_to_do(made, retry), sys.stderr)
+        tell(messages.nothing_to_do(made, retry), sys.stderr)
         return 1 if made.counts()[Status.FAILED] else 0
     if holding is not None and holding[1] <= SURE_SECONDS:
         raise _taken(Taken(name, *holding))
     _warn_of_another_file(made)
-    tell(looks.echo(made, options), sys.stderr)
+    tell(messages.echo(made, options), sys.stderr)
     from oneshot.critics.encoder import CriticError
     from oneshot.engine import driver
 
-    note = json.dumps(looks.manifest(made, options, driver.revision()), indent=1).encode()
+    note = json.dumps(manifest(made, options, driver.revision()), indent=1).encode()
     run_options = driver.Options(
         address=options.address or os.environ.get("RAY_ADDRESS", ""),
         gpus_per_trial=options.gpus_per_trial,
@@ -503,12 +509,12 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
         help = "start one with ray up cluster.yaml, or leave --address out for this machine"
         raise Refused(str(error), getattr(error, "help", help)) from error
     if outcome.trouble:
-        tell_error(looks.broken_off(made, outcome.trouble, command(options)))
+        tell_error(messages.aborted(made, outcome.trouble, command(options)))
         return 1
     if outcome.signal:
-        tell_error(looks.stopped(made, outcome, command(options)))
+        tell_error(messages.stopped(made, outcome, command(options)))
         return 128 + outcome.signal
-    tell(looks.finished(made, outcome, retry))
+    tell(summary.finished(made, outcome, retry))
     return 1 if made.counts()[Status.FAILED] or outcome.left else 0
 
 

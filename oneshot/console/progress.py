@@ -1,11 +1,8 @@
-"""What a run shows while it goes on: four lines repainted on a terminal, complete greppable lines
-anywhere else. Writes to stderr.
-"""
+"""What a run shows while it goes on: four lines repainted on a terminal, else complete lines."""
 
 from __future__ import annotations
 
 import math
-import os
 import sys
 import threading
 import time
@@ -16,7 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
+from oneshot.console.painter import Painter, is_terminal, window_size
 from oneshot.console.terminal import drop, nowhere, reader_left
+from oneshot.console.text import bar, duration
 from oneshot.types import Status
 
 REPAINT_SECONDS = 0.25
@@ -29,10 +28,16 @@ HEARTBEAT_COLUMNS = 90
 
 @dataclass
 class Running:
-    """A trial at work: its points in words, and what it is at: done of total epochs, drawings or
-    what else `doing` says.
+    """A trial at work.
 
-    loss: of the last epoch on the training classes; NaN where none is told.
+    Args:
+        label: its points, in words.
+        points: their number.
+        work: of its trainings, in multiply-adds.
+        doing: what it is at: "epoch", "drawing" or another word.
+        done: epochs, drawings or what else `doing` says.
+        total: of these; 0 before it has begun.
+        loss: of the last epoch on the training classes; NaN where none is known.
     """
 
     label: str
@@ -52,28 +57,39 @@ class Running:
 
     def text(self) -> str:
         """As in `epoch 3/10` or `drawing 40 %`."""
-        return (
-            f"epoch {self.done}/{self.total}"
-            if self.doing == "epoch"
-            else f"{self.doing} {self.done / max(self.total, 1):.0%}"
-        )
+        if self.doing == "epoch":
+            return f"epoch {self.done}/{self.total}"
+        return f"{self.doing} {self.done / max(self.total, 1):.0%}"
 
     def line(self) -> str:
         """As in `beta=1.75 seed=44 epoch 37/100 loss 1.23`."""
         if not self.total:
             return f"{self.label} starts"
-        loss = (
-            f" loss {self.loss:.4g}" if self.doing == "epoch" and math.isfinite(self.loss) else ""
-        )
-        return f"{self.label} {self.text()}{loss}"
+        told = self.doing == "epoch" and math.isfinite(self.loss)
+        return f"{self.label} {self.text()}{f' loss {self.loss:.4g}' if told else ''}"
 
 
 @dataclass
 class State:
     """The counts of a run.
 
-    before: of the points selected, those that had a result when it began and are not run again;
-    `total` counts them and the points that are run.
+    Args:
+        name: of the sweep.
+        total: points that had a result when it began, and points that are run.
+        before: the former alone: they are not run again.
+        work: of all trainings that are run, in multiply-adds.
+        counts: points that ended, by status.
+        running: trials at work, by their names.
+        nearest: the best point so far, in words.
+        nearest_distance: its distance to people, or its NELBO.
+        by_likelihood: whether it is the NELBO.
+        folded_at: when the tables were written last, by the monotonic clock; 0 for never.
+        phase: what is prepared or waited for, in words.
+        work_done: of trials that ended, in multiply-adds.
+        trials_ended: their number.
+        started: by the monotonic clock.
+        ends: when each point ended, by the monotonic clock; only ever appended to, so that any
+            thread may read it.
     """
 
     name: str
@@ -92,7 +108,6 @@ class State:
     work_done: float = 0.0
     trials_ended: int = 0
     started: float = field(default_factory=time.monotonic)
-    # only ever appended to, so that any thread may read it
     ends: list[float] = field(default_factory=list)
 
     @property
@@ -101,13 +116,20 @@ class State:
         return self.before + sum(self.counts.values())
 
     def end_point(self, status: str) -> None:
+        """Count a point that ended now."""
         self.counts[status] += 1
         self.ends.append(time.monotonic())
 
     def end_trial(self, trial: str, finished: bool = True) -> None:
-        one = self.running.pop(trial, None)
-        if one is not None and finished:
-            self.work_done += one.work
+        """Take a trial from those at work.
+
+        Args:
+            trial: its name.
+            finished: whether its work counts as done.
+        """
+        running = self.running.pop(trial, None)
+        if running is not None and finished:
+            self.work_done += running.work
             self.trials_ended += 1
 
     def best_text(self) -> str:
@@ -124,8 +146,9 @@ class State:
         return 60 * recent / max(min(now - self.started, RATE_SECONDS), 1e-9)
 
     def left(self) -> str:
-        """Time left, by work and not by points; "-" before three trials ended, and once all are
-        trained, as drawing has no estimate.
+        """Time left in words, by work and not by points.
+
+        "-" before three trials ended, and once all are trained, as drawing has no estimate.
         """
         partly = sum(r.work * r.trained for r in list(self.running.values()))
         share = (self.work_done + partly) / self.work
@@ -135,45 +158,32 @@ class State:
         return duration((time.monotonic() - self.started) * max(1 - share, 0) / share)
 
 
-def duration(seconds: float) -> str:
-    """As people say it: `8 s`, `12 min`, `8 h 50 m`, `3 d 4 h`."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 100:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} m" if hours < 48 else f"{hours // 24} d {hours % 24} h"
-
-
-def bar(share: float, width: int) -> str:
-    filled = int(width * min(max(share, 0.0), 1.0))
-    return "[" + "#" * filled + "-" * (width - filled) + "]"
-
-
 def lines(state: State, width: int = 80) -> list[str]:
-    """The four lines of a terminal."""
-    share = state.ended / max(state.total, 1)
+    """The four lines of a terminal.
+
+    Args:
+        state: what is shown.
+        width: of the terminal, in columns.
+
+    Returns:
+        Lines of at most width - 1 columns.
+    """
+    share, counts = state.ended / max(state.total, 1), state.counts
     head = f"{state.name}  {state.ended:,}/{state.total:,}  {share:.0%}  "
     tail = f"  left {state.left()}"
     running = list(state.running.values())
-    at = [r.text() for r in running if r.total]
-    points = sum(r.points for r in running)
-    detail = f" in {len(running)} trials" if len(running) != points else ""
-    detail += f" ({', '.join(at[:2])}{', ...' if len(at) > 2 else ''})" if at else ""
-    counts = state.counts
-    ago = (
-        f"   table written {duration(time.monotonic() - state.folded_at)} ago"
-        if state.folded_at
-        else ""
-    )
+    points = sum(trial.points for trial in running)
+    at_work = f"{points} in {len(running)} trials" if len(running) != points else f"{points}"
+    if begun := [trial.text() for trial in running if trial.total]:
+        at_work += f" ({', '.join(begun[:2])}{', ...' if len(begun) > 2 else ''})"
+    speed = f"{state.per_minute():.1f} points/min"
+    if state.folded_at:
+        speed += f"   table written {duration(time.monotonic() - state.folded_at)} ago"
     shown = [
         head + bar(share, max(width - len(head) - len(tail) - 3, 10)) + tail,
-        (
-            f"done {state.before + counts[Status.DONE]:,}   running {points}{detail}   failed"
-            f" {counts[Status.FAILED]}   diverged {counts[Status.DIVERGED]}"
-        ),
-        (state.phase or f"{state.per_minute():.1f} points/min{ago}"),
+        f"done {state.before + counts['done']:,}   running {at_work}"
+        f"   failed {counts['failed']}   diverged {counts['diverged']}",
+        state.phase or speed,
         state.best_text(),
     ]
     return [line[: width - 1] for line in shown]
@@ -183,34 +193,34 @@ def summary(state: State) -> str:
     """The one line of a log."""
     name = "nelbo" if state.by_likelihood else "nearest"
     nearest = f" {name}={state.nearest_distance:.2f}" if state.nearest else ""
-    running = sum(r.points for r in list(state.running.values()))
-    share = f"{state.name} {state.ended}/{state.total} {state.ended / max(state.total, 1):.0%}"
-    counts = f"running={running} failed={state.counts[Status.FAILED]} diverged={state.counts[Status.DIVERGED]}"
+    running = sum(trial.points for trial in list(state.running.values()))
     return (
-        f"{share} {counts} rate={state.per_minute():.1f}/min"
-        f" left={state.left().replace(' ', '')}{nearest}"
+        f"{state.name} {state.ended}/{state.total} {state.ended / max(state.total, 1):.0%}"
+        f" running={running} failed={state.counts['failed']} diverged={state.counts['diverged']}"
+        f" rate={state.per_minute():.1f}/min left={state.left().replace(' ', '')}{nearest}"
     )
 
 
 def heartbeat(state: State) -> list[str]:
-    """The lines by which a log shows that a run goes on: the counts, what is prepared or waited
-    for, and trials at work.
+    """The lines by which a log shows that a run goes on.
+
+    The counts, what is prepared or waited for, and trials at work.
     """
-    found = [summary(state)]
+    shown = [summary(state)]
     if state.phase:
-        found.append(f"{state.name} now: {state.phase}")
-    running = sorted(list(state.running.values()), key=lambda r: not r.total)
+        shown.append(f"{state.name} now: {state.phase}")
+    running = sorted(list(state.running.values()), key=lambda trial: not trial.total)
     if running:
-        parts = [r.line() for r in running[:SHOWN_TRIALS]]
+        parts = [trial.line() for trial in running[:SHOWN_TRIALS]]
         while len(parts) > 1 and len("; ".join(parts)) > HEARTBEAT_COLUMNS - 20 - len(state.name):
             parts.pop()
         more = f"; {len(running) - len(parts)} more" if len(running) > len(parts) else ""
-        found.append(f"{state.name} at: {'; '.join(parts)}{more}")
-    return found
+        shown.append(f"{state.name} at: {'; '.join(parts)}{more}")
+    return shown
 
 
 class Progress:
-    """Paints a State from a thread of its own; `say` prints a line that stays. Use as a context.
+    """Shows a State from a thread of its own; `say` prints a line that stays. Use as a context.
 
     Args:
         state: what is shown.
@@ -228,14 +238,13 @@ class Progress:
     ):
         self.state, self.tick, self.gone = state, tick, gone
         self.stream = stream or sys.stderr or nowhere()
-        self.live = self.stream.isatty() and os.environ.get("TERM") != "dumb"
+        self.live = is_terminal(self.stream)
+        self._painter = Painter(self.stream, self._write)
         self._lock = threading.RLock()
         self._writer = 0  # the thread that writes at this moment
         self._said: deque[str] = deque()  # lines that wait to be written
         self._end = threading.Event()
-        self._painted = 0
-        self._torn = False
-        self._left = self._told_left = False
+        self._reader_left = self._told_gone = False
         self._failures = 0
         self._last_line = time.monotonic()
         self._troubles: set[str] = set()
@@ -259,9 +268,7 @@ class Progress:
         self._show()
 
     def say(self, text: str) -> None:
-        """Print a line that stays above the live lines. Signal handlers may call it at any
-        moment.
-        """
+        """Print a line that stays; signal handlers may call this at any moment."""
         self._said.append(text)
         self._show()
 
@@ -270,10 +277,17 @@ class Progress:
         self.say(f"{time.strftime('%H:%M:%S')} {text}")
 
     def failure(self, status: str, row: Mapping[str, Any], axes: Sequence[str]) -> None:
-        """A failed or diverged point, at once; after the first few only the counts go on."""
+        """Print a failed or diverged point at once; after the first few only the counts go on.
+
+        Args:
+            status: "failed" or "diverged".
+            row: of the point.
+            axes: the swept settings.
+        """
         self._failures += 1
         if self._failures <= SHOWN_FAILURES:
-            values = " ".join(f"{a}={row[a]}" for a in [*axes, "seed"] if row.get(a) is not None)
+            names = [name for name in (*axes, "seed") if row.get(name) is not None]
+            values = " ".join(f"{name}={row[name]}" for name in names)
             what = f"{status} {row['point_id'][:8]} {row['model']} {values}"
             self.event(f"{what} {row.get('error_type')} log={row.get('log')}")
 
@@ -289,9 +303,8 @@ class Progress:
         self.say(warnings.formatwarning(message, category, filename, lineno).rstrip())
 
     def _loop(self) -> None:
-        while not self._end.wait(
-            REPAINT_SECONDS if self.live else max(min(LINE_SECONDS, 1.0), 0.05)
-        ):
+        pause = REPAINT_SECONDS if self.live else max(min(LINE_SECONDS, 1.0), 0.05)
+        while not self._end.wait(pause):
             try:
                 self.tick()
                 self._heartbeat_if_due()
@@ -311,9 +324,8 @@ class Progress:
         now = time.monotonic()
         if not self.live and now - self._last_line >= LINE_SECONDS:
             self._last_line = now
-            self._said.extend(
-                f"{time.strftime('%H:%M:%S')} {line}" for line in heartbeat(self.state)
-            )
+            clock = time.strftime("%H:%M:%S")
+            self._said.extend(f"{clock} {line}" for line in heartbeat(self.state))
 
     def _show(self) -> None:
         """Write what was said, and the live lines below it.
@@ -331,30 +343,21 @@ class Progress:
                     self._frame()
             finally:
                 self._writer = 0
-        if self._left and not self._told_left:
-            self._told_left = True
+        if self._reader_left and not self._told_gone:
+            self._told_gone = True
             self.gone()
 
     def _frame(self) -> None:
-        """One write: the old lines taken away, what was said, the new lines."""
-        text = ""
-        if self.live and (self._painted or self._torn):
-            text = "\r\x1b[J" if self._torn else f"\x1b[{self._painted}A\x1b[J"
+        """One write: what was said, and below it the live lines, painted over the old ones."""
+        said = []
         while self._said:
-            text += self._said.popleft() + "\n"
-        shown = lines(self.state, self._width()) if self.live and not self._end.is_set() else []
-        text += "".join(line + "\n" for line in shown)
-        if text:
-            self._torn = True  # until it is written: an interrupt may end it anywhere
-            self._write(text)
-        self._torn, self._painted = False, len(shown)
-
-    def _width(self) -> int:
-        try:
-            known = os.get_terminal_size(self.stream.fileno()).columns
-        except (OSError, ValueError):  # the terminal is gone
-            known = 0
-        return int(os.environ.get("COLUMNS") or 0) or known or 80
+            said += self._said.popleft().split("\n")
+        if self.live:
+            width, _ = window_size(self.stream)
+            live = [] if self._end.is_set() else lines(self.state, width)
+            self._painter.paint(live, above=said)
+        elif said:
+            self._write("".join(f"{line}\n" for line in said))
 
     def _write(self, text: str) -> None:
         try:
@@ -364,4 +367,4 @@ class Progress:
             # of a full disk below a log: what is said is lost, and the run is not
             if reader_left(error):
                 drop(self.stream)
-                self.stream, self.live, self._left = nowhere(), False, True
+                self.stream, self.live, self._reader_left = nowhere(), False, True

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
+import select
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
 PACKAGE = str(Path(__file__).parents[1])
-# what a write to a closed pipe says, and one to a terminal that is gone
+# What a write to a closed pipe says, and one to a terminal that is gone.
 LEFT = {errno.EPIPE, errno.EIO}
 
 
@@ -55,10 +59,55 @@ def tell_error(text: str) -> None:
             tell(text, sys.stderr)
 
 
-def drop(stream: TextIO) -> None:
-    """Drop what is written to a stream from now on, also by libraries and at the end of the
-    process.
+def write_whole(stream: TextIO, text: str) -> None:
+    """Write a text whole: Ctrl-C waits until it stands there, a second one does not.
+
+    Args:
+        stream: where to.
+        text: what is written; letters that the stream has not are replaced.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed meanwhile.
     """
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    text = text.encode(encoding, "replace").decode(encoding)
+    pressed = 0
+
+    def on_interrupt(number: int, frame: object) -> None:
+        nonlocal pressed
+        pressed += 1
+        if pressed > 1:
+            raise KeyboardInterrupt
+
+    old = signal.getsignal(signal.SIGINT)
+    waits = callable(old) and threading.current_thread() is threading.main_thread()
+    if waits:
+        signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        stream.write(text)
+        stream.flush()
+    finally:
+        if waits:
+            signal.signal(signal.SIGINT, old)
+    if pressed:
+        signal.raise_signal(signal.SIGINT)
+
+
+def check_reader(stream: TextIO) -> None:
+    """Find out whether a pipe still has its reader, which else shows at the next write.
+
+    Raises:
+        BrokenPipeError: the reader has left.
+    """
+    with contextlib.suppress(io.UnsupportedOperation, ValueError):
+        poll = select.poll()
+        poll.register(stream.fileno(), 0)
+        if any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0)):
+            raise BrokenPipeError
+
+
+def drop(stream: TextIO) -> None:
+    """Drop what is written to a stream from now on, also by libraries and as the process ends."""
     with contextlib.suppress(OSError, ValueError):  # a stream that is no file of the system
         number = stream.fileno()
         nowhere = os.open(os.devnull, os.O_WRONLY)

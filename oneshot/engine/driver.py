@@ -29,8 +29,8 @@ from typing import Any
 
 import torch
 
-from oneshot.console import messages
 from oneshot.console.progress import Progress, Running, State
+from oneshot.console.text import value_text
 from oneshot.store.lease import Lease
 from oneshot.store.plan import Plan, critic_text, trial_work
 from oneshot.store.store import Unavailable, Unwritable
@@ -405,7 +405,7 @@ class Driver:
         }
         points = [p for trial_points in running.values() for p in trial_points]
         axes = {
-            axis: dict(Counter(messages.number(p.settings[axis]) for p in points if axis in p.axes))
+            axis: dict(Counter(value_text(p.settings[axis]) for p in points if axis in p.axes))
             for axis in self.plan.sweep.axes
         }
         return {

@@ -23,7 +23,7 @@ import pytest
 import small
 
 from oneshot import cli, paths
-from oneshot.console import messages
+from oneshot.console import messages, summary
 from oneshot.engine import driver
 from oneshot.report import command
 from oneshot.store import plan, records
@@ -284,7 +284,7 @@ def test_the_commands_in_last_words_can_be_pasted(
     assert cli.main(given) == 1
     assert said("Run the failed ones again:", capsys.readouterr().err) == retry
     made.log.update()
-    text = messages.finished(
+    text = summary.finished(
         made,
         driver.Outcome(dict(done=0, diverged=0, failed=1), 0, 1.0),
         cli.command(retry, retry_failed=True),
@@ -386,7 +386,7 @@ def test_counts_are_those_of_the_points_that_a_run_is_about(asked: list[str]) ->
     assert counted("--limit", "2") == (0, 5)  # of 12, three of them references
     assert counted("--where", "beta == 1", "--limit", "1") == (0, 4)
     made = planned(asked, "--seeds", "3")
-    own = messages.own(made)
+    own = messages.own_points(made)
     record(made, own[:2])
     record(made, own[2:4], "failed")
     assert counted() == (4, 12)
@@ -404,7 +404,7 @@ def test_the_words_after_a_stop_count_what_goes_on(asked: list[str]) -> None:
         ).splitlines()[0]
 
     made = planned(asked)
-    own = messages.own(made)
+    own = messages.own_points(made)
     assert words(made) == "Stopped: 0 finished, 0 continue from checkpoints, 6 not started."
     record(made, own[:1], "failed")
     for p, name in [
@@ -488,7 +488,7 @@ def test_keys_are_all_below_a_folder_but_temporary_files(tmp_path: Path) -> None
 def test_rows_from_before_a_setting_do_not_break_a_look(asked: list[str], capsys: Capture) -> None:
     """The setting counts as its default; a row whose data set is gone is left out of the speed."""
     made = planned(asked)
-    first, second, third = messages.own(made)
+    first, second, third = messages.own_points(made)
     old = {n: v for n, v in first.row().items() if n != "time_steps"}
     for p, row in [
         (first, old),
@@ -552,24 +552,6 @@ def test_a_family_that_trains_nothing_has_no_estimate(tmp_path: Path, capsys: Ca
     )
 
 
-@pytest.mark.parametrize(
-    ("value", "error", "digits", "text"),
-    [
-        (0.34119, 0.0047, 2, "0.3412 +- 0.0047"),
-        (94.2345, 0.43, 1, "94.23 +- 0.43"),
-        (95.0, 12.3, 1, "95.0 +- 12.3"),
-        (0.0, 0.0, 2, "0.00 +- 0.00"),
-        (0.5, None, 2, "0.50"),
-        (None, 0.1, 2, "-"),
-        (0.5, 1e-12, 2, "0.5000 +- 0.0000"),
-    ],
-)
-def test_digits_follow_the_standard_error(
-    value: float, error: float | None, digits: int, text: str
-) -> None:
-    assert messages.measured(value, error, digits) == text
-
-
 def test_warnings_are_lines_without_code(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
 
@@ -622,7 +604,7 @@ def test_a_quoted_text_may_hold_a_comma() -> None:
 
 def test_looks_fit_80_columns(asked: list[str], capsys: Capture) -> None:
     made = planned(asked)
-    record(made, messages.own(made)[:1], "failed")
+    record(made, messages.own_points(made)[:1], "failed")
     for look in ("--check", "--status", "--list"):
         assert cli.main([*asked[:1], "--results", asked[2], look]) == 0
         lines = capsys.readouterr().out.splitlines()

@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 import torch
 
-from oneshot.console import messages
+from oneshot.console import preview, status
 from oneshot.engine import driver as runner
 from oneshot.scoring import importance_maps, sample
 from oneshot.store import plan, row_check
@@ -276,8 +276,8 @@ def test_an_odd_value_costs_itself_and_no_table(
     outcome = made_runs.run(made)
     frame = pd.read_parquet(tmp_path / "results/made/points.parquet")
     assert outcome.left == 0 and len(frame) == 3 and set(frame.status) == {"done"}
-    assert "3" in messages.status(made, "", None, False)
-    assert messages.check(made, "", None, False) and messages.listing(made, "", None, False)
+    assert "3" in status.report(made)
+    assert preview.dry_run(made, "") and preview.point_list(made)
 
 
 def test_records_that_can_be_no_row_are_named_and_passed_over(

@@ -19,14 +19,14 @@ from oneshot.scoring import importance_maps, likelihood
 from oneshot.store import parquet, tables
 from oneshot.store.records import Record
 from oneshot.store.tables import TABLES
-from oneshot.sweep import settings
+from oneshot.sweep import families
 from oneshot.sweep.expansion import COMMON
 from oneshot.types import DataSet
 
 SIZE = 20
 TRAINED = [
     name
-    for name in settings.names("models")
+    for name in families.names("models")
     if importlib.import_module(f"oneshot.models.{name}").FAMILY.trained
 ]
 
@@ -53,10 +53,10 @@ def test_records_have_the_detail_tables() -> None:
     assert tables.column_type("classes", "of another version") == "float"
 
 
-@pytest.mark.parametrize("model", settings.names("models"))
+@pytest.mark.parametrize("model", families.names("models"))
 def test_columns_of_points_are_declared_here_or_are_settings(model: str) -> None:
     written = {field.name for field in parquet.point_fields([model], [])}
-    assert written - declared("points") <= {*COMMON, *settings.head("models", model).fields}
+    assert written - declared("points") <= {*COMMON, *families.declaration("models", model).fields}
 
 
 @pytest.mark.parametrize("model", TRAINED)
@@ -105,7 +105,7 @@ def test_the_tables_of_a_run_hold_what_is_declared(finished: Path) -> None:
     names = sorted(path.stem for path in folder.glob("*.parquet"))
     assert names == ["classes", "critics", "curves", "generalization", "points"]
     models = pq.read_table(folder / "points.parquet")["model"].unique().to_pylist()
-    known = {*COMMON}.union(*(settings.head("models", model).fields for model in models))
+    known = {*COMMON}.union(*(families.declaration("models", model).fields for model in models))
     for name in names:
         columns = set(pq.read_schema(folder / f"{name}.parquet").names)
         assert columns - declared(name) <= (known if name == "points" else set()), name

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from made_sweeps import ROOT, SHIPPED, make, problems
 
-from oneshot.console import messages
+from oneshot.console import preview
 from oneshot.sweep import (
     SweepError,
     expansion,
@@ -108,4 +108,4 @@ def test_the_list_expands_nothing_and_an_expansion_looks_at_each_value_once(
     # of 3,990 x 3; twice where a float and a whole number are equal
     assert len(own) <= 2 * (19 + 21 + 10)
     monkeypatch.setattr(expansion, "PointMaker", None)
-    assert "ns_full" in messages.sweeps_table(as_json=False)
+    assert "ns_full" in preview.sweep_list(as_json=False)

@@ -1,0 +1,111 @@
+"""The summary after a run: counts, the best points, failures, what was written, what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from oneshot.console.messages import analysis_command
+from oneshot.console.status import failure_lines
+from oneshot.console.text import Column, duration, labelled, measured, short_text, table
+from oneshot.store.plan import Plan
+from oneshot.store.tables import DETAILS
+from oneshot.sweep.definition import REFERENCES
+from oneshot.types import Status
+
+if TYPE_CHECKING:
+    from oneshot.engine.driver import Outcome
+
+BEST = 3  # points of a table of likelihoods
+
+
+def finished(plan: Plan, outcome: Outcome, retry: str) -> str:
+    """The summary at the end of a run.
+
+    Args:
+        plan: what was run, with all its records.
+        outcome: how the run ended.
+        retry: the command that runs failed points again.
+
+    Returns:
+        Several lines.
+    """
+    counts, scored = outcome.counts, plan.measure() == "human_distance"
+    lines = [
+        f"Finished: {counts['done']:,} done, {counts['diverged']} diverged,"
+        f" {counts['failed']} failed in {duration(outcome.seconds)}.",
+        *(_nearest_table(plan) if scored else _likelihood_table(plan)),
+        *failure_lines(plan),
+        *_written_lines(plan),
+        f"next        {analysis_command(plan)}",
+    ]
+    if plan.counts()[Status.FAILED]:
+        lines.append(f"            {retry}")
+    return "\n".join(lines)
+
+
+def _written_lines(plan: Plan) -> list[str]:
+    """The tables that there are, and records that are in none of them."""
+    folder, rows = plan.store.path(plan.sweep.name), plan.current_records()
+    try:
+        there = set(plan.store.versions(plan.sweep.name, ".parquet"))
+    except OSError:
+        # they were written a moment ago; that they cannot be listed is no failure of the run
+        there = set()
+    tables = [name for name in (*DETAILS, "critics") if f"{name}.parquet" in there]
+    written = ", ".join([f"{folder}/points.parquet ({len(rows):,} rows)", *tables])
+    lines = [labelled("written", written).strip()]
+    if others := len(plan.log.records) - len(rows):
+        lines.append(labelled("", f"{others:,} records of other settings stay in {folder}/records"))
+    return lines
+
+
+def _nearest_table(plan: Plan) -> list[str]:
+    """The point of the model that is nearest to people, and the references."""
+    model, axes = plan.sweep.model, plan.sweep.axes
+    done = [record.row for record in plan.current_records() if record.row["status"] == Status.DONE]
+    measured_rows = [r for r in done if r["model"] == model and r.get("human_distance") is not None]
+    if not measured_rows:
+        return []
+    columns = [Column("", 12), *(Column(axis, 6, right=True) for axis in axes)]
+    columns += [
+        Column("diversity", 16, right=True),
+        Column("recognizability", 17, right=True),
+        Column("distance", 8, right=True),
+    ]
+
+    def cells(name: str, row: Mapping[str, Any]) -> list[str]:
+        is_own = row["model"] == model
+        return [
+            name,
+            *(short_text(row.get(axis, "")) if is_own else "" for axis in axes),
+            measured(row.get("diversity"), row.get("diversity_se"), 2),
+            measured(row.get("recognizability"), row.get("recognizability_se"), 1),
+            measured(row.get("human_distance"), None, 2),
+        ]
+
+    rows = [cells("nearest", min(measured_rows, key=lambda row: row["human_distance"]))]
+    for row in done:
+        if row["model"] in REFERENCES:
+            rows.append(cells("people" if row["model"] == "human" else row["model"], row))
+    return table(columns, rows)
+
+
+def _likelihood_table(plan: Plan) -> list[str]:
+    """The three points of lowest NELBO."""
+    rows = [
+        record.row
+        for record in plan.current_records()
+        if record.row["status"] == Status.DONE and record.row.get("nelbo") is not None
+    ]
+    if not rows:
+        return []
+    axes = [*plan.sweep.axes, "seed"]
+    columns = [Column("", 12), *(Column(axis, 6, right=True) for axis in axes)]
+    columns += [Column("NELBO", 7, right=True), Column("NLL", 7, right=True)]
+    cells = []
+    for place, row in enumerate(sorted(rows, key=lambda row: row["nelbo"])[:BEST]):
+        nll = f"{row['nll']:.2f}" if row.get("nll") is not None else "-"
+        values = [short_text(row.get(axis, "")) for axis in axes]
+        cells.append(["" if place else "lowest", *values, f"{row['nelbo']:.2f}", nll])
+    return table(columns, cells)
