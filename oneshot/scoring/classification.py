@@ -49,7 +49,7 @@ def classify(
         bits: uint8 [N, H, W] of 0 and 1.
         labels: int64 [N]; a distinct label is a way.
         device: where the family computes.
-        tick: is told ("classification", done, total) after each batch; it may raise.
+        tick: is called with ("classification", done, total) after each batch; it may raise.
         queries: how many images to classify, an equal number a way.
         draws: supports to average over; counts add up.
         budget: most images in a forward pass, but at least what one query needs.

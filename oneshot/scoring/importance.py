@@ -40,7 +40,7 @@ def explain(
         seeds: how many draws of noise a map is averaged over; a draw depends on its class and
             number alone.
         device: where the maps are computed.
-        tick: is told ("importance maps", done, total) before each batch; it may raise.
+        tick: is called with ("importance maps", done, total) before each batch; it may raise.
         batch: most maps at a time; 0 for as many as suit device and family.
 
     Returns:

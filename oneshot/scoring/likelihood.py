@@ -78,7 +78,7 @@ def grade_likelihood(
             "stochastic" sees them as fixed draws; other models, and all where this is None, see
             `data.images`. Digits are drawn or cut at one half likewise.
         device: where the family computes.
-        tick: is told (what, done, total) after each batch; it may raise.
+        tick: is called with (what, done, total) after each batch; it may raise.
         budget: images in a forward pass; 0 for as many as suit device and image size.
 
     Returns:

@@ -40,7 +40,7 @@ def draw(
         seed: of the noise.
         device: where the model draws.
         batch: most drawings at a time; 0 for as many as suit device and family.
-        tick: is told ("drawing", done, total) before each batch; it may raise.
+        tick: is called with ("drawing", done, total) before each batch; it may raise.
 
     Returns:
         Drawings of the test classes, class after class.

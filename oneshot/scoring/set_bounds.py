@@ -51,7 +51,7 @@ class Evaluation:
         family: a trained family of sets, on the device, in evaluation mode.
         images: those that sets are made of.
         device: where the family computes.
-        tick: is told (what, done, total) after each batch; it may raise.
+        tick: is called with (what, done, total) after each batch; it may raise.
         budget: most images in a forward pass, but at least one set.
     """
 

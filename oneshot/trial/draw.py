@@ -37,7 +37,7 @@ def draw(point: Point, given: Inputs, trained: Trained, job: Job, tick: Tick) ->
         given: images and exemplars.
         trained: the family.
         job: store and device.
-        tick: is told ("drawing", done, total) batch by batch.
+        tick: is called with ("drawing", done, total) batch by batch.
 
     Returns:
         Drawings for the exemplars of the test classes.

@@ -38,7 +38,7 @@ def grade(
         trained: the family.
         drawings: what it drew.
         job: store and device.
-        tick: is told (what, done, total) batch by batch.
+        tick: is called with (what, done, total) batch by batch.
 
     Returns:
         Columns of the row, and tables by name.
@@ -94,7 +94,7 @@ def grade_importance(
         given: images and exemplars.
         trained: an ExplainedFamily.
         job: store and device.
-        tick: is told ("importance maps", done, total) batch by batch.
+        tick: is called with ("importance maps", done, total) batch by batch.
 
     Returns:
         The table `importance`: the sparsity of the map of each class.

@@ -38,7 +38,7 @@ def make_once(
             DamagedFile, ValueError or TypeError if that is not whole.
         make: stores it, but not over what somebody else has stored meanwhile.
         store: the store.
-        report: is told (what, done, total, losses) of waiting and making.
+        report: is called with (what, done, total, losses) of waiting and making.
 
     Returns:
         What `read` returns.

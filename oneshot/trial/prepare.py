@@ -54,7 +54,7 @@ def prepare(
         point: whose inputs.
         store: where they go.
         device: where critics are trained.
-        report: is told (what, done, total, losses) of the training of critics, and of waiting.
+        report: is called with (what, done, total, losses) of the training of critics, and of waiting.
 
     Raises:
         DataError: images that the point needs are not to be had.
@@ -229,7 +229,7 @@ def read_or_make_critic(
         exemplars: gives the support images of ProtoNet, int64 [classes], when they are needed.
         store: where it is read and written.
         device: where it is trained.
-        report: is told (kind, epoch, epochs, losses) after each epoch, and of waiting.
+        report: is called with (kind, epoch, epochs, losses) after each epoch, and of waiting.
 
     Returns:
         The network, in evaluation mode.

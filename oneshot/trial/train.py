@@ -56,7 +56,7 @@ def train(points: Sequence[Point], given: Inputs, job: Job, report: Tick) -> Out
         points: one of each training; they share inputs and train-stage shapes.
         given: the inputs of the points.
         job: store and device.
-        report: is told ("epoch", epoch, epochs, loss=...) after each epoch.
+        report: is called with ("epoch", epoch, epochs, loss=...) after each epoch.
 
     Returns:
         By train_id: the trained family, or what its training raised.
@@ -123,7 +123,7 @@ def fit_stack(members: Sequence[Member], given: Inputs, job: Job, report: Tick) 
         members: points and their fresh families, all of one shape.
         given: the inputs of the points.
         job: store and device.
-        report: is told ("epoch", epoch, epochs, loss=...) after each epoch.
+        report: is called with ("epoch", epoch, epochs, loss=...) after each epoch.
 
     Returns:
         By train_id: the trained family, or the Diverged of a training whose loss is not finite.
