@@ -32,10 +32,12 @@ class DataSet:
 
     @property
     def image_size(self) -> int:
+        """Pixels a side."""
         return int(self.images.shape[-1])
 
     @property
     def colour(self) -> bool:
+        """Whether images have three channels."""
         return self.images.ndim == 4
 
     def rows(self, classes: np.ndarray) -> np.ndarray:

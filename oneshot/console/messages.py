@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 from oneshot.console import status as facts
 from oneshot.console.progress import duration
 from oneshot.console.status import number, short
+from oneshot.store.estimate import estimate
 from oneshot.store.lease import holder
-from oneshot.store.plan import Plan, estimate
+from oneshot.store.plan import Plan
 from oneshot.store.records import ARRAYS
 from oneshot.sweep import definition, settings
 from oneshot.sweep.definition import SweepError
