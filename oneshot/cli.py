@@ -23,7 +23,7 @@ from oneshot.console.manifest import manifest
 from oneshot.console.terminal import ReaderLeft, plain_warnings, tell, tell_error
 from oneshot.engine.demand import Impossible
 from oneshot.paths import DataError, NoHomeError, user_path
-from oneshot.store import plan
+from oneshot.store import estimate, plan
 from oneshot.store.plan import NothingSelected, Plan
 from oneshot.store.records import NewerFormat
 from oneshot.store.store import Store, StoreError, Unavailable
@@ -397,7 +397,7 @@ def _plan(options: argparse.Namespace) -> Plan:
 
 def _count_costs(made: Plan) -> None:
     """Count what the models to be trained cost, unless the user's cache has it."""
-    if missing := plan.uncounted(made):
+    if missing := estimate.uncounted(made):
         from oneshot.training import cost  # imports torch
 
         cost.count_all(missing, COUNTING_SECONDS)
@@ -472,7 +472,7 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
     if not made.to_run:
         if holding is None:  # else the tables are another driver's to write
             with contextlib.suppress(Taken), Lease(made.store, name):
-                made.fold()
+                made.compact()
         tell(messages.nothing_to_do(made, retry), sys.stderr)
         return 1 if made.counts()[Status.FAILED] else 0
     if holding is not None and holding[1] <= SURE_SECONDS:

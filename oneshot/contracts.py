@@ -1,13 +1,21 @@
-"""What a model family must do. A family file in models/ holds a `Config`, a `VERSION`, `VARIANTS`
-with a `tiny` one, and one `Family`.
+"""What a model family must do.
+
+A family file in models/ holds a `Config`, a `VERSION`, `VARIANTS` with a `tiny` one, and one
+`FAMILY`. A Config whose settings depend on each other has a method `problems`, which names every
+combination that cannot be; a family of colour images says `COLOUR = True`.
 
 A trained family obeys five rules, so that one loop trains them all and many points train as one
-stack (`stack.py`): noise and train-stage hyperparameters come in as arguments; there is no
-data-dependent control flow, no state outside parameters and buffers (which only a forward pass in
-training mode may change), no global random state, and no operator without a batching rule.
-`tests/test_contract.py` holds every family to them. A Config whose settings depend on each other
-has a method `problems`, which names every combination that cannot be; a family of colour images
-says `COLOUR = True`.
+stack (`training/stack.py`):
+
+- noise and train-stage hyperparameters come in as arguments;
+- there is no control flow that depends on data;
+- there is no state outside parameters and buffers, which only a forward pass in training mode may
+  change;
+- there is no global random state;
+- there is no operator without a batching rule for vmap.
+
+`tests/models/test_contract.py` and `tests/models/test_meta_device.py` hold every family to them.
+What a family costs is counted (`training/cost.py`), so that it need not say so itself.
 """
 
 from __future__ import annotations
@@ -29,8 +37,11 @@ Losses = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Pairs:
-    """A batch of one-shot training items: `target` and the `exemplar` of its class, float32 [B, 1,
-    H, W] of 0 and 1.
+    """A batch of one-shot training items.
+
+    Args:
+        target: images to learn, float32 [B, 1, H, W] of 0 and 1.
+        exemplar: that of each one's class, of the same shape.
     """
 
     target: Tensor
@@ -39,8 +50,10 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Sets:
-    """A batch of sets, each of S different images of one class: float32 [B, S, C, H, W] in [0, 1],
-    of 0 and 1 where C is 1.
+    """A batch of sets, each of S different images of one class.
+
+    Args:
+        images: float32 [B, S, C, H, W] in [0, 1], of 0 and 1 where C is 1.
     """
 
     images: Tensor
@@ -50,20 +63,26 @@ class Sets:
 class Player:
     """One optimised part of a model: what it minimises, with which parameters and how.
 
-    loss: (items, noise, hyper) -> per-item losses, each [B], in nats where they are of a
-    likelihood; the entry "loss" is minimised, the others are reported. Items are Pairs or Sets, as
-    the family `trains_on`.
-    monitor: the entry that drives the schedule and the choice of the best epoch, on the validation
-    classes; of the first player only.
-    clip: largest L2 norm of the gradient (0: none). clamp: largest absolute value of each of its
-    elements (0: none).
-    weight_decay: of Adam, as an L2 term. fades: the step size falls from epoch to epoch, linearly,
-    to reach 0 after the last. every: the player moves at each `every`-th batch; the first one at
-    each. skips: how many batches in a row whose loss or gradient is not finite are passed over,
-    before the training counts as diverged.
-    stacked: the same losses of K models at once, each [K, B], where the family has a faster form
-    than vmap: (weights by name, each with a leading K; items and noise, which all slices share;
-    hyper by name, each [K]).
+    Args:
+        name: in the columns of its losses, unless it is the first.
+        parameters: returns those it moves.
+        loss: (items, noise, hyper) -> losses by name, each [B], in nats where they are of a
+            likelihood; "loss" is minimised, the others are reported. Items are Pairs or Sets, as
+            the family `trains_on`.
+        learning_rate: step size of Adam.
+        betas: of Adam.
+        clip: largest L2 norm of the gradient; 0: any.
+        clamp: largest absolute value of each of its elements; 0: any.
+        weight_decay: of Adam, as an L2 term.
+        fades: the step size falls linearly from epoch to epoch, to reach 0 after the last.
+        monitor: of the first player, the loss that drives the schedule and the choice of the best
+            epoch, on the validation classes.
+        every: the player moves at each `every`-th batch; 1 for the first player.
+        skips: batches in a row whose loss or gradient is not finite that are skipped, before the
+            training counts as diverged.
+        stacked: the losses of K models at once, each [K, B], where the family has a faster form
+            than vmap: (weights by name, each [K, *shape]; items and noise, which all models
+            share; hyper by name, each [K]).
     """
 
     name: str
@@ -84,13 +103,19 @@ class Player:
 
 
 class TrainedFamily(nn.Module, ABC):
-    """A model that learns. `config` is its Config; images are square, `image_size` pixels wide.
+    """A model that learns.
 
-    trains_on: what a batch of training items is. cannot_stack: why models of this family cannot
-    train as one stack; "" if they can, as they should. evaluation_batch, drawing_batch: most images
-    that it evaluates, or draws, at a time, for the memory that takes;
-    cached_batch: most that it draws at a time on a processor, whose cache they should not leave.
-    gpu_share: how much of a GPU a trial of this family asks for.
+    Args:
+        trains_on: what a batch of training items is, Pairs or Sets.
+        cannot_stack: why models of this family cannot train as one stack; "" if they can, as they
+            should.
+        gpu_share: how much of a GPU a trial of this family asks for.
+        evaluation_batch: most images that it evaluates at a time, for the memory that takes.
+        drawing_batch: most images that it draws at a time, likewise.
+        cached_batch: most that it draws at a time on a processor, whose cache they should not
+            leave.
+        config: its Config.
+        image_size: pixels a side.
     """
 
     trained: ClassVar[bool] = True
@@ -104,13 +129,12 @@ class TrainedFamily(nn.Module, ABC):
     image_size: int
 
     @abstractmethod
-    def players(self) -> list[Player]: ...
+    def players(self) -> list[Player]:
+        """The optimised parts of the model, in the order in which they move."""
 
     @abstractmethod
     def hyper(self, epoch: int) -> dict[str, float]:
-        """The train-stage hyperparameters that enter the loss at this epoch (annealing is resolved
-        here).
-        """
+        """The train-stage hyperparameters of the loss at this epoch, annealed if need be."""
 
     @property
     @abstractmethod
@@ -123,15 +147,19 @@ class TrainedFamily(nn.Module, ABC):
         return self.noise_shape
 
     def accelerate(self, compiled: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-        """Replace the family's hot functions, if it has any, by their compiled form; called where
-        compiling pays.
-        """
+        """Replace the family's hot functions, if it has any, by what `compiled` makes of them."""
         return None
 
     @abstractmethod
     def sample(self, exemplars: Tensor, noise: Tensor) -> Tensor:
-        """Draw one image for each exemplar: [B, C, H, W], noise [B, *drawing_noise_shape] -> pixel
-        values in [0, 1], [B, C, H, W].
+        """Draw one image for each exemplar.
+
+        Args:
+            exemplars: [B, C, H, W].
+            noise: standard normal, [B, *drawing_noise_shape].
+
+        Returns:
+            Pixel values in [0, 1], [B, C, H, W].
         """
 
 
@@ -145,8 +173,14 @@ class ExplainedFamily(TrainedFamily):
 
     @abstractmethod
     def importance(self, exemplars: Tensor, noise: Tensor) -> Tensor:
-        """Importance of each pixel, at least 0, for one seed each: [B, C, H, W], noise [B,
-        *importance_noise_shape] -> [B, H, W].
+        """The importance of each pixel, for one seed each.
+
+        Args:
+            exemplars: [B, C, H, W].
+            noise: standard normal, [B, *importance_noise_shape].
+
+        Returns:
+            At least 0, [B, H, W].
         """
 
 
@@ -155,8 +189,15 @@ class LikelihoodFamily(TrainedFamily):
 
     @abstractmethod
     def elbo(self, items: Any, noise: Tensor) -> Losses:
-        """Per-item terms in nats, each [B]: "reconstruction" and "kl" (and parts of it); the
-        negative ELBO is the sum of these two.
+        """The terms of the bound.
+
+        Args:
+            items: as the family `trains_on`.
+            noise: [B, *noise_shape].
+
+        Returns:
+            In nats, each [B]: "reconstruction" and "kl", whose sum is the negative ELBO, and parts
+            of "kl".
         """
 
 
@@ -165,13 +206,14 @@ Features = dict[int, Tensor]
 
 @dataclass(frozen=True)
 class SetTerms:
-    """The one-sample bound of B sets of S images, taken apart; in nats.
+    """The one-sample bound of B sets of S images by its terms, in nats.
 
-    log_likelihood: log p(x_s | latents) [B, S]. kl_c: of each level of the context, top first, for
-    the whole set [B, levels of c].
-    kl_z: of each level of each image's latents, top first [B, S, levels of z]. log_ratio: log p -
-    log q of all latents of the set at the sample that was drawn, [B]: its negative has the mean
-    sum(kl_c) + sum(kl_z).
+    Args:
+        log_likelihood: log p(x_s | latents), [B, S].
+        kl_c: of each level of the context, top first, for the whole set, [B, levels of c].
+        kl_z: of each level of each image's latents, top first, [B, S, levels of z].
+        log_ratio: log p - log q of all latents of the set at the sample that was drawn, [B]; its
+            negative has the mean sum(kl_c) + sum(kl_z).
     """
 
     log_likelihood: Tensor
@@ -181,8 +223,7 @@ class SetTerms:
 
 
 class SetFamily(LikelihoodFamily):
-    """A family that models sets of images of one class through a context of the set and latents of
-    each image.
+    """A family that models sets of images of a class by a context of the set and latents of images.
 
     Images are [B, S, C, H, W]; S may differ from the set size of training. The noise of a set is
     one vector: that of its context, then that of image 0, image 1, ... A set's terms do not depend
@@ -198,45 +239,83 @@ class SetFamily(LikelihoodFamily):
 
     @abstractmethod
     def encode(self, images: Tensor) -> Features:
-        """Features of each image, by resolution: [B, S, width, r, r] each; what all samples of a
-        set's latents have in common.
+        """Features of each image by resolution r, each [B, S, width, r, r].
+
+        All samples of a set's latents have them in common.
         """
 
     @abstractmethod
     def terms(self, images: Tensor, noise: Tensor, features: Features | None = None) -> SetTerms:
-        """The bound at one sample of the latents; noise: [B, noise_size(S)]; features:
-        `encode(images)`, if it is at hand.
+        """The bound at one sample of the latents.
+
+        Args:
+            images: [B, S, C, H, W].
+            noise: [B, noise_size(S)].
+            features: `encode(images)`, if it is at hand.
+
+        Returns:
+            The terms of the bound.
         """
 
     @abstractmethod
     def context(self, images: Tensor, noise: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Means and log-variances [B, D] of q(c_l | set), top first, along a walk that takes
-        contexts at their means; [] without.
+        """The posteriors q(c_l | set) of the context, along a walk that takes them at their means.
+
+        Args:
+            images: [B, S, C, H, W].
+            noise: [B, noise_size(S)].
+
+        Returns:
+            Mean and log-variance of each level, top first, each [B, D]; [] without a context.
         """
 
     @abstractmethod
     def reconstruct(self, images: Tensor, noise: Tensor) -> Tensor:
-        """Every latent from its posterior: pixel values in [0, 1], [B, S, C, H, W]."""
+        """The images, with every latent from its posterior.
+
+        Args:
+            images: [B, S, C, H, W].
+            noise: [B, noise_size(S)].
+
+        Returns:
+            Pixel values in [0, 1], [B, S, C, H, W].
+        """
 
     @abstractmethod
     def draw(self, images: Tensor, noise: Tensor, mode: str) -> Tensor:
-        """A new set for each given set, in one of the family's drawing modes: images and result [B,
-        S, C, H, W].
+        """A new set for each given set.
 
-        noise: [B, rounds, noise_size(S)], a round for the first drawing and one for each
-        refinement.
+        Args:
+            images: [B, S, C, H, W].
+            noise: [B, rounds, noise_size(S)], a round for the first drawing and one for each
+                refinement.
+            mode: one of the family's drawing modes.
+
+        Returns:
+            Pixel values in [0, 1], [B, S, C, H, W].
         """
 
     @abstractmethod
     def attention(self, images: Tensor, noise: Tensor) -> dict[str, Tensor]:
-        """Weights of learned pooling in the posterior of each level ("c1" is the top), [B, heads,
-        S] each, sums 1 over S; {} without.
+        """The weights of learned pooling in the posteriors of the context.
+
+        Args:
+            images: [B, S, C, H, W].
+            noise: [B, noise_size(S)].
+
+        Returns:
+            Of each level ("c1" is the top), each [B, heads, S] with sums of 1 over S; {} without
+            learned pooling.
         """
 
 
 class ReferenceFamily(ABC):
-    """A family that learns nothing: people, copies, noise, or images made elsewhere. Goes the same
-    way as any model after training.
+    """A family that learns nothing: people, copies, noise, or images made elsewhere.
+
+    It goes the same way as any model after training.
+
+    Args:
+        config: its Config.
     """
 
     trained: ClassVar[bool] = False
@@ -247,17 +326,30 @@ class ReferenceFamily(ABC):
 
     @abstractmethod
     def draw(self, data: DataSet, exemplars: np.ndarray, n: int, seed: int) -> Drawings:
-        """Drawings for the test classes of `data`; exemplars: image index of each class's exemplar;
-        n: drawings a class asked for.
+        """Drawings for the test classes.
+
+        Args:
+            data: images and classes.
+            exemplars: image index of each class's exemplar.
+            n: drawings a class.
+            seed: of the point.
+
+        Returns:
+            The drawings; of fewer than n a class where there are no more.
         """
 
 
 def bernoulli_nll(logits: Tensor, target: Tensor, published: bool = False) -> Tensor:
-    """-log p(target) of independent Bernoulli pixels, summed over the last three dimensions: [...,
-    C, H, W] -> [...], in nats.
+    """-log p(target) of independent Bernoulli pixels.
 
-    published: go through the sigmoid first, with log clamped at -100, as the reference does; it
-    saturates in float32.
+    Args:
+        logits: [..., C, H, W].
+        target: of 0 and 1, [..., C, H, W]; broadcast to the logits.
+        published: go through the sigmoid first, with log clamped at -100, as published code does;
+            it saturates in float32.
+
+    Returns:
+        In nats, summed over the last three dimensions, [...].
     """
     target = target.expand_as(logits)
     if published:
@@ -268,7 +360,13 @@ def bernoulli_nll(logits: Tensor, target: Tensor, published: bool = False) -> Te
 
 
 def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(mean, exp(log_variance)) || N(0, 1)), summed over the last two dimensions: [..., T, Z]
-    -> [...], in nats.
+    """KL(N(mean, exp(log_variance)) || N(0, 1)); Kingma and Welling (2014), appendix B.
+
+    Args:
+        mean: [..., T, Z].
+        log_variance: [..., T, Z].
+
+    Returns:
+        In nats, summed over the last two dimensions, [...].
     """
     return -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum((-2, -1))

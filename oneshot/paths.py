@@ -1,8 +1,7 @@
 """Where this machine keeps prepared files, and where data that the user brings are looked for.
-Imports nothing of ours.
 
-There is one list of places for all data sets (`user_folders`) and one search through it (`find`);
-each data set only says under which names its files come.
+Imports nothing of ours. There is one list of places for all data sets (`user_folders`) and one
+search through it (`find`); each data set only says under which names its files come.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ class NoHomeError(ValueError):
 
 
 def user_path(text: str) -> str:
-    """A path as a user wrote it, with `~` and `~name` as home folders; URIs and all others as they
-    are.
+    """A path as a user wrote it, with `~` and `~name` replaced by home folders.
 
     Shells replace `~` only where a word begins; this is for paths from files, variables and quotes.
+    URIs and other paths stay as they are.
 
     Raises:
         NoHomeError: there is no such home folder.
@@ -44,9 +43,15 @@ def user_path(text: str) -> str:
 def user_folder(text: str, help: str) -> Path:
     """As `user_path`, of a folder whose absence is one of data.
 
+    Args:
+        text: the path as the user wrote it.
+        help: what to do if there is no such home folder.
+
+    Returns:
+        The path.
+
     Raises:
-        DataError: there is no such home folder, as in a container whose user has no name; help:
-            what to do.
+        DataError: there is no such home folder, as in a container whose user has no name.
     """
     try:
         return Path(user_path(text))
@@ -110,6 +115,9 @@ def find(
         names: paths below a place, the ones to be preferred first.
         is_there: what counts as being there, as `Path.is_file`.
 
+    Returns:
+        Its path, or None.
+
     Raises:
         DataError: a place cannot be looked into.
     """
@@ -133,6 +141,9 @@ def locate(title: str, dataset: str, names: Sequence[str], wanted: str) -> Path:
         names: as for `find`.
         wanted: what to put there, for the error.
 
+    Returns:
+        Its path.
+
     Raises:
         DataError: there is none; it names the places.
     """
@@ -143,7 +154,16 @@ def locate(title: str, dataset: str, names: Sequence[str], wanted: str) -> Path:
 
 
 def absent(title: str, dataset: str, wanted: str) -> DataError:
-    """The error for data that are not here; arguments as for `locate`."""
+    """The error for data that are not here.
+
+    Args:
+        title: the data set as people call it.
+        dataset: its name.
+        wanted: what to put there.
+
+    Returns:
+        The error, which names the places.
+    """
     tried = user_folders(dataset)
     lines = ",\n        ".join(
         place if path else f"{place} (not set)" for place, path in tried.items()
@@ -155,7 +175,15 @@ def absent(title: str, dataset: str, wanted: str) -> DataError:
 
 
 def unreadable(path: Path, error: OSError) -> DataError:
-    """The error for a file that the system does not give."""
+    """The error for a file that the system does not give.
+
+    Args:
+        path: of the file.
+        error: what the system said.
+
+    Returns:
+        The error.
+    """
     return DataError(
         f"cannot read {path}: {error.strerror or error}\n  help: check its permissions, or put a"
         " whole one there"

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from oneshot.console.messages import axes_text, inputs_text, own_points
 from oneshot.console.tally import STATUSES
 from oneshot.console.text import WIDTH, Column, duration, labelled, table, value_text
-from oneshot.store.plan import Plan, estimate
+from oneshot.store.estimate import estimate
+from oneshot.store.plan import Plan
 from oneshot.sweep import SweepError, families
 from oneshot.sweep.expansion import count
 from oneshot.sweep.files import load_sweep

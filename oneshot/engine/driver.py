@@ -31,8 +31,9 @@ import torch
 
 from oneshot.console.progress import Progress, Running, State
 from oneshot.console.text import value_text
+from oneshot.store.estimate import trial_work
 from oneshot.store.lease import Lease
-from oneshot.store.plan import Plan, critic_text, trial_work
+from oneshot.store.plan import Plan, critic_text
 from oneshot.store.store import Unavailable, Unwritable
 from oneshot.sweep.grouping import STACK_ON_CPU, STACK_ON_GPU
 from oneshot.sweep.point import Point
@@ -508,7 +509,7 @@ class Driver:
             self.unfolded = False
             records = self.plan.current_records()
         # without the lock: whoever counts records need not wait for a file of all curves
-        self.plan.fold(records, whole)
+        self.plan.compact(records, whole)
         self.state.folded_at = time.monotonic()
 
     def outcome(self) -> Outcome:

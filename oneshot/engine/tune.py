@@ -50,7 +50,7 @@ from oneshot.engine.lost_workers import Loss, Losses, judge
 from oneshot.engine.queue import Turns
 from oneshot.engine.worker_group import Told, tell
 from oneshot.store import records
-from oneshot.store.plan import trial_work
+from oneshot.store.estimate import trial_work
 from oneshot.store.store import Unavailable, Unwritable
 from oneshot.sweep.point import Point
 from oneshot.training.loop import Tick

@@ -1,8 +1,7 @@
-"""What a run is about to do: the points of a sweep held against the records that are there. No
-torch, no Ray; writes nothing but tables.
+"""What a run is about to do: the points of a sweep compared with the records that are there.
 
-Records may be older than this version of the code: settings may be missing in them, and families
-may be gone.
+No torch, no Ray; writes nothing but tables. Records may be older than this
+version of the code: settings may be missing in them, and families may be gone.
 """
 
 from __future__ import annotations
@@ -13,9 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from oneshot.store import costs, notes
+from oneshot.store import notes
 from oneshot.store.compaction import check_format, compact
-from oneshot.store.costs import Shape
 from oneshot.store.log import Log
 from oneshot.store.records import Record
 from oneshot.store.store import Store
@@ -24,10 +22,6 @@ from oneshot.sweep import filter as where
 from oneshot.sweep.expansion import COMMON, Point, expand
 from oneshot.sweep.settings import SettingError
 from oneshot.types import Status
-
-# multiply-adds a second and core: a first guess, until rows of this results folder say better
-CPU_RATE = 2.5e10
-REFERENCE_WORK = 1e9
 
 
 class NothingSelected(ValueError):
@@ -40,8 +34,16 @@ class NothingSelected(ValueError):
 
 @dataclass
 class Plan:
-    """points: those selected, references first. to_run: those of them that are run: without a
-    result, or to be run again.
+    """What a run of a sweep is about to do.
+
+    Args:
+        sweep: what is asked.
+        store: where its results are.
+        log: the records that are there.
+        all_points: of the sweep, references first.
+        points: those selected.
+        to_run: those of them that are run: without a result, or to be run again.
+        cpus: cores of this machine.
     """
 
     sweep: Sweep
@@ -59,6 +61,7 @@ class Plan:
         return record.row["status"] if record else Status.MISSING
 
     def counts(self) -> Counter[str]:
+        """How many of the selected points have each status."""
         return Counter(self.status(p) for p in self.points)
 
     @property
@@ -70,9 +73,7 @@ class Plan:
         )
 
     def trainings(self) -> tuple[set[str], set[str]]:
-        """The train_ids of finished trainings, and of those that left a checkpoint, by one listing
-        of the store.
-        """
+        """The train_ids of finished trainings, and of those that left a checkpoint."""
         ended, begun = set(), set()
         for key in self.store.keys("store/trainings"):
             train_id, _, name = key.removeprefix("store/trainings/").partition("/")
@@ -83,8 +84,9 @@ class Plan:
         return ended, begun
 
     def current_records(self) -> list[Record]:
-        """The records of this sweep's settings: any axis value and seed, but the same fixed
-        settings, critics and versions.
+        """The records of this sweep's settings, in the order of its points.
+
+        They may have any axis value and seed, but the same fixed settings, critics and versions.
         """
         if not self._kinds:
             self._kinds = {s for p in self.all_points if (s := signature(p.row(), self.sweep.axes))}
@@ -98,9 +100,12 @@ class Plan:
             chosen, key=lambda r: (order.get(r.row["point_id"], len(order)), r.row["point_id"])
         )
 
-    def fold(self, records: Sequence[Record] | None = None, whole: bool = True) -> None:
-        """Write the tables of these records, or of all current ones; not whole: large tables of
-        arrays may wait for a later fold.
+    def compact(self, records: Sequence[Record] | None = None, whole: bool = True) -> None:
+        """Write the tables of records.
+
+        Args:
+            records: which; all current ones if None.
+            whole: False if large tables of arrays may wait for a later call.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -118,8 +123,10 @@ class Plan:
         self.store.write(f"{self.sweep.name}/critics.parquet", sink.getvalue().to_pybytes())
 
     def measure(self) -> str:
-        """By which column points are better, the lower the better: distance to people, or NELBO
-        where no critic scores.
+        """By which column points are compared, the lower the better.
+
+        Returns:
+            "human_distance", the distance to people, or "nelbo" where no critic scores.
         """
         return "human_distance" if any(p.scored for p in self.points) else "nelbo"
 
@@ -135,9 +142,7 @@ class Plan:
         return [{k: row.get(k) for k in names} for row in found]
 
     def stale(self) -> list[str]:
-        """Why rows of the same assignment are not reused, with counts: the reason users miss
-        most.
-        """
+        """Why rows of the same assignment are not used again, with counts, in words."""
         here = {_assignment(p.row(), self.sweep.axes): p.row() for p in self.all_points}
         reasons: Counter[str] = Counter()
         for point_id, record in self.log.records.items():
@@ -145,23 +150,6 @@ class Plan:
             if now and now["point_id"] != point_id:
                 reasons[_difference(now, record.row)] += 1
         return [f"{count:,} rows: {reason}" for reason, count in reasons.most_common()]
-
-    def seconds_per_work(self) -> tuple[float, str]:
-        """Seconds of one multiply-add on one trial slot, and where the figure comes from."""
-        pairs = [
-            (seconds, work, r.row.get("device"))
-            for r in self.log.records.values()
-            if r.row["status"] == Status.DONE
-            and (seconds := r.row.get("train_seconds"))
-            and (work := row_work(r.row))
-        ]
-        if pairs:
-            device = next((d for _, _, d in pairs if d), "a device not told")
-            return (
-                sum(s for s, _, _ in pairs) / sum(w for _, w, _ in pairs),
-                f"from {len(pairs):,} rows on {device}",
-            )
-        return 1 / CPU_RATE, "a rough guess from operation counts; run --limit 2 for a better one"
 
 
 def make(
@@ -182,11 +170,16 @@ def make(
         limit: the most points of the model that are to run.
         retry_failed: whether failed points are to run.
         cpus: cores of this machine.
-        rows_only: for a plan that is looked at and never folded.
+        rows_only: for a plan that is only shown and writes no tables.
+
+    Returns:
+        The plan.
 
     Raises:
-        SweepError, FilterError, NewerFormat: a mistake in the sweep or the condition; results of a
-            newer version. NothingSelected: the condition holds for no point of the model.
+        SweepError: a mistake in the sweep.
+        FilterError: a mistake in the condition.
+        NewerFormat: the results are of a newer version.
+        NothingSelected: the condition holds for no point of the model.
     """
     check_format(store, chosen.name)
     everything = expand(chosen)
@@ -251,10 +244,15 @@ def critic_text(row: Mapping[str, Any]) -> str:
 
 
 def signature(row: Mapping[str, Any], axes: Sequence[str]) -> tuple[Any, ...] | None:
-    """What rows of one table share: the family, everything fixed, the critics and the versions of
-    the code.
+    """What the rows of one table share.
 
-    None for a row of a family that this version does not have.
+    Args:
+        row: of a record.
+        axes: settings that may differ.
+
+    Returns:
+        Family, fixed settings, critics and versions of the code; None for a row of a family that
+        this version does not have.
     """
     known = _family_settings(row["model"])
     if known is None:
@@ -295,104 +293,3 @@ def _difference(now: Mapping[str, Any], old: Mapping[str, Any]) -> str:
         for n in changed[:3]
     ]
     return ", ".join(parts) or "made with another version"
-
-
-def trial_work(points: Sequence[Point]) -> float:
-    """Multiply-adds of all trainings of these points; a constant each where they are not counted.
-
-    Args:
-        points: of one trial or of many.
-    """
-    distinct = {p.train_id: p for p in points}.values()
-    return sum(_work(p.model, p.settings) or REFERENCE_WORK for p in distinct)
-
-
-def row_work(row: Mapping[str, Any]) -> float | None:
-    """Multiply-adds of the training of a row; None where it is not known.
-
-    Args:
-        row: of any version; a setting that is younger than the row counts as its default.
-    """
-    return _work(row["model"], row)
-
-
-def shapes(points: Sequence[Point]) -> list[Shape]:
-    """The different shapes of models that these points train.
-
-    Args:
-        points: of any families.
-    """
-    found = (Shape.of(p.model, p.settings) for p in {p.train_id: p for p in points}.values())
-    return list(dict.fromkeys(filter(None, found)))
-
-
-def uncounted(plan: Plan) -> list[Shape]:
-    """The shapes whose cost an estimate needs and which have not been counted.
-
-    Args:
-        plan: of a sweep; its rows matter, too, as their seconds are held against their work.
-    """
-    if not (wanted := shapes(plan.to_run)):
-        return []
-    there = [r.row for r in list(plan.log.records.values()) if r.row.get("train_seconds")]
-    trained = filter(None, (Shape.of(row["model"], row) for row in there))
-    return [s for s in costs.telling([*wanted, *trained]) if costs.load(s) is None]
-
-
-def _work(model: str, values: Mapping[str, Any]) -> float | None:
-    """Epochs x images x multiply-adds of an image, and a constant for drawing and scoring."""
-    shape = Shape.of(model, values)
-    cost = costs.estimate(shape) if shape else None
-    if cost is None:
-        return None
-    fields = families.declaration("models", model).fields
-
-    def value(name: str) -> Any:
-        known = values.get(name)
-        return fields[name].default if known is None and name in fields else known
-
-    try:
-        copies = value("augmented_copies") or 0
-        copies = value("set_size") - 1 if copies < 0 else copies
-        images = families.constant("data", values["dataset"], "TRAIN_IMAGES")[values["split"]]
-        return value("epochs") * images * (1.0 + copies) * cost.products + REFERENCE_WORK
-    except (KeyError, TypeError, FileNotFoundError):
-        # an old row, perhaps of a data set that is gone
-        return None
-
-
-def estimate(plan: Plan) -> tuple[float | None, str]:
-    """Seconds that the trainings still to run take on this machine, and the basis of the figure.
-
-    Args:
-        plan: of a sweep.
-
-    Returns:
-        Both, or None and the reason where there is no figure.
-    """
-    trained = {p.train_id: p for p in plan.to_run if Shape.of(p.model, p.settings)}
-    works = {i: w for i, p in trained.items() if (w := _work(p.model, p.settings))}
-    if not works:
-        return None, _why_no_estimate(plan)
-    rate, basis = plan.seconds_per_work()
-    stored, _ = plan.trainings()
-    usual = sum(works.values()) / len(works)  # of models of a kind that is not counted
-    work = sum(REFERENCE_WORK if i in stored else works.get(i, usual) for i in trained)
-    return work * rate / max(plan.cpus, 1), basis + _how_counted(plan)
-
-
-def _why_no_estimate(plan: Plan) -> str:
-    if not plan.to_run:
-        return "nothing is to run"
-    if not shapes(plan.to_run):
-        return f"{plan.sweep.model} trains nothing"
-    return f"the work of {plan.sweep.model} is not counted yet"
-
-
-def _how_counted(plan: Plan) -> str:
-    """A remark where the work of some models follows from that of others."""
-    wanted = shapes(plan.to_run)
-    counted = sum(costs.load(shape) is not None for shape in wanted)
-    if counted == len(wanted):
-        return ""
-    return f"; {counted} of {len(wanted)} model shapes counted, the others interpolated"

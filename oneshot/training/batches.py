@@ -45,6 +45,9 @@ class Batches(ABC):
             seed: of the point.
             epoch: from 0; the batches depend on seed and epoch alone.
             batch_size: items a batch.
+
+        Returns:
+            The specifications of the batches.
         """
 
     @abstractmethod
@@ -71,6 +74,9 @@ def batches_for(
         exemplars: image index of each class's exemplar.
         device: of training.
         greys: grey images, for stochastic binarisation.
+
+    Returns:
+        Pairs or sets, as the family `trains_on`.
 
     Raises:
         ValueError: no class has enough images for a set.
@@ -132,6 +138,9 @@ class PairBatches(Batches):
             schedule_classes: which drive the schedule, "validation" or "test".
             device: of training.
             most: images that are evaluated at a time.
+
+        Returns:
+            The pairs, on the device.
         """
         train, schedule = _split(data, schedule_classes)
         exemplar = torch.from_numpy(exemplars[data.label]).to(device)
@@ -139,7 +148,16 @@ class PairBatches(Batches):
         return PairBatches(images, exemplar, data.rows(train), data.rows(schedule), most)
 
     def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[BatchSpec]:
-        """As of `Batches`: all training images in random order."""
+        """All training images in random order.
+
+        Args:
+            seed: of the point.
+            epoch: from 0.
+            batch_size: pairs a batch.
+
+        Returns:
+            As of `Batches`.
+        """
         order = rng.generator(seed, "batches", epoch).permutation(self.train)
         index = torch.from_numpy(order).to(self.device)
         return ({"index": rows} for rows in index.split(batch_size))
@@ -204,6 +222,9 @@ class SetBatches(Batches):
             device: of training.
             greys: grey images, for stochastic binarisation.
 
+        Returns:
+            The sets, on the device.
+
         Raises:
             ValueError: no class has enough images for a set.
         """
@@ -233,8 +254,16 @@ class SetBatches(Batches):
         return self.images.shape[1] == 1
 
     def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[BatchSpec]:
-        """As of `Batches`: whole batches only, as the statistics of a batch of one set mean
-        nothing; a single smaller one if there is no whole one.
+        """Whole batches of new sets and their altered copies.
+
+        Args:
+            seed: of the point.
+            epoch: from 0.
+            batch_size: sets a batch; no batch is smaller, as the statistics of one set mean
+                nothing, unless there is no whole one.
+
+        Returns:
+            As of `Batches`.
         """
         draws = rng.generator(seed, "sets", epoch)
         sets = cut_sets(*self.train, self.set_size, draws)

@@ -66,6 +66,9 @@ class Training:
             data: the bytes.
             where: what they are, for the error.
 
+        Returns:
+            The training.
+
         Raises:
             DamagedFile: there is none in them.
         """

@@ -70,6 +70,9 @@ def count(stack: Stack, channels: int = 1) -> Cost:
     Args:
         stack: on any device, which makes no difference to what is counted.
         channels: of its images.
+
+    Returns:
+        The cost of one model.
     """
     model, device = stack.template, stack.players[0].flat.device
     config, side = model.config, model.image_size

@@ -66,6 +66,9 @@ class ClippedAdam:
         Args:
             flat: parameters, [K, N].
             players: whose rows they are.
+
+        Returns:
+            The optimizer, on the device of the parameters.
         """
 
         def column(values: list[float]) -> Tensor:
@@ -193,6 +196,9 @@ class Plateau:
         Args:
             patience: of each row, in epochs.
             like: a tensor on the device of training.
+
+        Returns:
+            The schedule, on that device.
         """
         column = torch.tensor(patience, dtype=torch.float64, device=like.device).unsqueeze(1)
         return Plateau(torch.full_like(column, float("inf")), torch.zeros_like(column), column)

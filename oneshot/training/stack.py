@@ -54,6 +54,9 @@ class StackedPlayer:
             models: of one shape.
             turn: the number of the player.
             device: of the copies.
+
+        Returns:
+            The player, its optimizer and its schedule.
         """
         players = [model.players()[turn] for model in models]
         names_by_id = {id(p): name for name, p in models[0].named_parameters()}
@@ -70,16 +73,15 @@ class StackedPlayer:
         return StackedPlayer(players[0], names, shapes, sizes, flat.requires_grad_(), adam, plateau)
 
     def weights(self) -> dict[str, Tensor]:
-        """The parameters by name, each [K, *shape]; their gradient arrives as one [K, N] tensor at
-        `flat`.
+        """The parameters by name, each [K, *shape].
+
+        They are views, so that their gradient arrives as one [K, N] tensor at `flat`.
         """
         parts = self.flat.split(self.sizes, 1)[::2]
         return {n: part.unflatten(1, s) for n, s, part in zip(self.names, self.shapes, parts)}
 
     def state(self) -> dict[str, Tensor]:
-        """Every tensor that training changes, a row a model; not copied. Checkpoints have these
-        names.
-        """
+        """Every tensor that training changes, by the name it has in checkpoints; not copied."""
         m, p = self.adam, self.plateau
         return dict(
             flat=self.flat.detach(),

@@ -26,7 +26,7 @@ from oneshot import cli, paths
 from oneshot.console import messages, summary
 from oneshot.engine import driver
 from oneshot.report import command
-from oneshot.store import plan, records
+from oneshot.store import estimate, plan, records
 from oneshot.store.plan import Plan
 from oneshot.store.records import Record
 from oneshot.store.store import Store
@@ -513,9 +513,9 @@ def test_rows_of_a_family_that_is_gone_are_passed_over(asked: list[str]) -> None
         row={**record_of_person.row, "model": "my_old_family", "point_id": "0" * 16},
     )
     made.log.records["0" * 16] = gone
-    assert plan.signature(gone.row, []) is None and plan.row_work(gone.row) is None
+    assert plan.signature(gone.row, []) is None and estimate.row_work(gone.row) is None
     assert [r.row["model"] for r in made.current_records()] == ["human"]
-    assert made.stale() == [] and plan.estimate(made)[0]
+    assert made.stale() == [] and estimate.estimate(made)[0]
 
 
 def test_a_damaged_quality_of_a_critic_costs_its_row_alone(asked: list[str]) -> None:

@@ -24,7 +24,7 @@ from oneshot import cli
 from oneshot.engine import driver
 from oneshot.models import vae_stn
 from oneshot.scoring import sample
-from oneshot.store import plan
+from oneshot.store import estimate, plan
 from oneshot.store.store import Store
 from oneshot.sweep.expansion import expand
 from oneshot.sweep.files import load_sweep
@@ -332,10 +332,10 @@ def test_the_work_of_a_stack_is_that_of_its_trainings(tmp_path: Path) -> None:
         p for p in expand(load_sweep(str(small.write_sweep(tmp_path)))) if p.model == "vae_stn"
     ]
     assert (
-        plan.trial_work(points) == pytest.approx(3 * plan.trial_work(points[:1]))
-        and plan.trial_work([]) == 0
+        estimate.trial_work(points) == pytest.approx(3 * estimate.trial_work(points[:1]))
+        and estimate.trial_work([]) == 0
     )
-    assert plan.trial_work([points[0], points[0]]) == plan.trial_work(points[:1])
+    assert estimate.trial_work([points[0], points[0]]) == estimate.trial_work(points[:1])
 
 
 def test_a_stack_of_which_some_points_are_done_computes_the_others_only(

@@ -43,7 +43,7 @@ class NoMixing(TorchDispatchMode):
 
 
 class NoCopies(TorchFunctionMode):
-    """Refuses tensors that are made of the host's numbers, which a device would have to wait for."""
+    """Refuses tensors made of the host's numbers, for which a device would have to wait."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None

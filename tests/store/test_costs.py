@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from oneshot.paths import cache_dir
-from oneshot.store import costs, plan
+from oneshot.store import costs, estimate, plan
 from oneshot.store.costs import Cost, Shape
 from oneshot.store.store import Store
 from oneshot.sweep.definition import Sweep
@@ -132,19 +132,19 @@ def test_a_plan_says_of_its_estimate_what_is_counted(tmp_path: Path) -> None:
         fixed=VALUES,
     )
     made = plan.make(sweep, Store(tmp_path))
-    assert plan.estimate(made) == (None, "the work of vae_stn is not counted yet")
-    missing = plan.uncounted(made)
+    assert estimate.estimate(made) == (None, "the work of vae_stn is not counted yet")
+    missing = estimate.uncounted(made)
     assert [dict(s.settings)["z"] for s in missing] == [2, 8]
     trained = [p for p in made.points if p.model == "vae_stn"]
-    assert plan.trial_work(trained) == len(trained) * plan.REFERENCE_WORK
+    assert estimate.trial_work(trained) == len(trained) * estimate.REFERENCE_WORK
     for s in missing:
         costs.save(s, Cost(1e6, 7.0, 3))
-    seconds, basis = plan.estimate(made)
+    seconds, basis = estimate.estimate(made)
     images = 19_360 * 2 * 1e6  # epochs and multiply-adds of an image
-    assert seconds == pytest.approx(8 * (images + plan.REFERENCE_WORK) / plan.CPU_RATE)
+    assert seconds == pytest.approx(8 * (images + estimate.REFERENCE_WORK) / estimate.CPU_RATE)
     assert basis.endswith("; 2 of 4 model shapes counted, the others interpolated")
-    assert plan.uncounted(made) == []
-    assert plan.trial_work(trained) == pytest.approx(8 * (images + plan.REFERENCE_WORK))
+    assert estimate.uncounted(made) == []
+    assert estimate.trial_work(trained) == pytest.approx(8 * (images + estimate.REFERENCE_WORK))
 
 
 def test_work_grows_with_epochs_images_and_copies() -> None:
@@ -153,15 +153,15 @@ def test_work_grows_with_epochs_images_and_copies() -> None:
     costs.save(shape("set_vae", set_size=3), Cost(1e6, 7.0, 3))
 
     def work(family: str, **changed: Any) -> float:
-        found = plan.row_work({"model": family, **VALUES, **changed})
+        found = estimate.row_work({"model": family, **VALUES, **changed})
         assert found is not None
-        return found - plan.REFERENCE_WORK
+        return found - estimate.REFERENCE_WORK
 
     assert work("vae_stn", epochs=2) == pytest.approx(2 * 19_360 * 1e6)
     assert work("set_vae", epochs=1, augmented_copies=2) == pytest.approx(3 * 19_360 * 1e6)
     published = work("set_vae", epochs=1, augmented_copies=-1, set_size=3)
     assert published == pytest.approx(3 * 19_360 * 1e6), "each image of a set, mirrored and turned"
-    assert plan.row_work({"model": "vae_stn", **VALUES, "split": "gone"}) is None
+    assert estimate.row_work({"model": "vae_stn", **VALUES, "split": "gone"}) is None
 
 
 def test_a_check_imports_torch_only_to_count(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_check_imports_torch_only_to_count(tmp_path: Path) -> None:
         assert "estimate" in done.stdout, done.stderr
         return done.returncode
 
-    for one in plan.shapes(plan.make(sweep, Store(tmp_path)).points):
+    for one in estimate.shapes(plan.make(sweep, Store(tmp_path)).points):
         costs.save(one, Cost(1e6, 7.0, 3))
     assert status() == 0
     for file in files():

@@ -326,7 +326,7 @@ def test_arrays_that_can_be_no_table_cost_that_point_s_array_alone(
     store.write(rows.key("made", points[1].point_id), body + tail)
     with pytest.warns(UserWarning, match="its columns differ in length: class_name 1, diversity 2"):
         made = made_runs.planned(tmp_path)
-    made.fold()
+    made.compact()
     classes = pd.read_parquet(tmp_path / "results/made/classes.parquet")
     assert sorted(set(classes.point_id)) == sorted(p.point_id for p in (points[0], points[2]))
     assert len(pd.read_parquet(tmp_path / "results/made/points.parquet")) == 3

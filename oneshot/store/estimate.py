@@ -1,0 +1,147 @@
+"""How long what a run is about to do will take: the work of trainings, and their seconds. No torch.
+
+The work of a training is its multiply-adds, from the counted cost of its model. Seconds follow from
+those of the rows that are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from oneshot.store import costs
+from oneshot.store.costs import Shape
+from oneshot.store.plan import Plan
+from oneshot.sweep import families
+from oneshot.sweep.expansion import Point
+from oneshot.types import Status
+
+# multiply-adds a second and core: a first guess, until rows of this results folder say better
+CPU_RATE = 2.5e10
+REFERENCE_WORK = 1e9  # of drawing and scoring a point
+
+
+def trial_work(points: Sequence[Point]) -> float:
+    """Multiply-adds of all trainings of these points; a constant each where they are not counted.
+
+    Args:
+        points: of one trial or of many.
+    """
+    distinct = {p.train_id: p for p in points}.values()
+    return sum(_work(p.model, p.settings) or REFERENCE_WORK for p in distinct)
+
+
+def row_work(row: Mapping[str, Any]) -> float | None:
+    """Multiply-adds of the training of a row; None where it is not known.
+
+    Args:
+        row: of any version; a setting that is younger than the row counts as its default.
+    """
+    return _work(row["model"], row)
+
+
+def shapes(points: Sequence[Point]) -> list[Shape]:
+    """The different shapes of models that these points train.
+
+    Args:
+        points: of any families.
+    """
+    found = (Shape.of(p.model, p.settings) for p in {p.train_id: p for p in points}.values())
+    return list(dict.fromkeys(filter(None, found)))
+
+
+def uncounted(plan: Plan) -> list[Shape]:
+    """The shapes whose cost an estimate needs and which have not been counted.
+
+    Args:
+        plan: of a sweep; its rows matter, too, as their seconds are held against their work.
+    """
+    if not (wanted := shapes(plan.to_run)):
+        return []
+    there = [r.row for r in list(plan.log.records.values()) if r.row.get("train_seconds")]
+    trained = filter(None, (Shape.of(row["model"], row) for row in there))
+    return [s for s in costs.telling([*wanted, *trained]) if costs.load(s) is None]
+
+
+def _work(model: str, values: Mapping[str, Any]) -> float | None:
+    """Epochs x images x multiply-adds of an image, and a constant for drawing and scoring."""
+    shape = Shape.of(model, values)
+    cost = costs.estimate(shape) if shape else None
+    if cost is None:
+        return None
+    fields = families.declaration("models", model).fields
+
+    def value(name: str) -> Any:
+        known = values.get(name)
+        return fields[name].default if known is None and name in fields else known
+
+    try:
+        copies = value("augmented_copies") or 0
+        copies = value("set_size") - 1 if copies < 0 else copies
+        images = families.constant("data", values["dataset"], "TRAIN_IMAGES")[values["split"]]
+        return value("epochs") * images * (1.0 + copies) * cost.products + REFERENCE_WORK
+    except (KeyError, TypeError, FileNotFoundError):
+        # an old row, perhaps of a data set that is gone
+        return None
+
+
+def seconds_per_work(plan: Plan) -> tuple[float, str]:
+    """Seconds of one multiply-add on one trial slot, and where the figure comes from.
+
+    Args:
+        plan: whose rows tell; without any it is a guess.
+
+    Returns:
+        Both.
+    """
+    pairs = [
+        (seconds, work, r.row.get("device"))
+        for r in plan.log.records.values()
+        if r.row["status"] == Status.DONE
+        and (seconds := r.row.get("train_seconds"))
+        and (work := row_work(r.row))
+    ]
+    if pairs:
+        device = next((d for _, _, d in pairs if d), "a device not told")
+        return (
+            sum(s for s, _, _ in pairs) / sum(w for _, w, _ in pairs),
+            f"from {len(pairs):,} rows on {device}",
+        )
+    return 1 / CPU_RATE, "a rough guess from operation counts; run --limit 2 for a better one"
+
+
+def estimate(plan: Plan) -> tuple[float | None, str]:
+    """Seconds that the trainings still to run take on this machine, and the basis of the figure.
+
+    Args:
+        plan: of a sweep.
+
+    Returns:
+        Both, or None and the reason where there is no figure.
+    """
+    trained = {p.train_id: p for p in plan.to_run if Shape.of(p.model, p.settings)}
+    works = {i: w for i, p in trained.items() if (w := _work(p.model, p.settings))}
+    if not works:
+        return None, _why_no_estimate(plan)
+    rate, basis = seconds_per_work(plan)
+    stored, _ = plan.trainings()
+    usual = sum(works.values()) / len(works)  # of models of a kind that is not counted
+    work = sum(REFERENCE_WORK if i in stored else works.get(i, usual) for i in trained)
+    return work * rate / max(plan.cpus, 1), basis + _how_counted(plan)
+
+
+def _why_no_estimate(plan: Plan) -> str:
+    if not plan.to_run:
+        return "nothing is to run"
+    if not shapes(plan.to_run):
+        return f"{plan.sweep.model} trains nothing"
+    return f"the work of {plan.sweep.model} is not counted yet"
+
+
+def _how_counted(plan: Plan) -> str:
+    """A remark where the work of some models follows from that of others."""
+    wanted = shapes(plan.to_run)
+    counted = sum(costs.load(shape) is not None for shape in wanted)
+    if counted == len(wanted):
+        return ""
+    return f"; {counted} of {len(wanted)} model shapes counted, the others interpolated"
