@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from oneshot.contracts import Pairs
 from oneshot.models.dagan import VARIANTS, Config, Dagan
-from oneshot.nn.dense_blocks import Convolution, Draws, Dropout, by_image, ladder
+from oneshot.nn.dense_blocks import Convolution, Dropout, NoiseStream, image_norm, map_sizes
 from oneshot.store.store import Store
 from oneshot.training.batches import PairMaterial
 from oneshot.training.loop import Checkpoint, Training, fit
@@ -68,9 +68,9 @@ def test_maps_halve_four_times_and_work_is_counted_as_the_library_counts_it(
     variant: str, size: int, widths: list[int]
 ) -> None:
     family = model(variant, size).eval()
-    image, none = torch.zeros(1, 1, size, size), Draws(torch.zeros(1, 0))
+    image, none = torch.zeros(1, 1, size, size), NoiseStream(torch.zeros(1, 0))
     assert (
-        ladder(size) == widths
+        map_sizes(size) == widths
         and [m.shape[-1] for m in family.generator.encoder(image, none)] == widths[1:]
     )
     with torch.no_grad(), FlopCounterMode(display=False) as drawing:
@@ -90,7 +90,7 @@ def test_an_even_map_is_padded_right_and_below_an_odd_one_on_all_sides() -> None
 
 
 def test_the_critic_normalises_each_image_over_channels_and_pixels() -> None:
-    x, norm = torch.randn(3, 4, 5, 5), by_image(4)
+    x, norm = torch.randn(3, 4, 5, 5), image_norm(4)
     with torch.no_grad():
         norm.weight.copy_(torch.arange(1.0, 5))  # type: ignore[operator]
         norm.bias.copy_(torch.arange(4.0))  # type: ignore[operator]
@@ -105,7 +105,7 @@ def test_the_critic_normalises_each_image_over_channels_and_pixels() -> None:
 def test_dropout_keeps_its_share_and_the_mean(p: float) -> None:
     x = torch.rand(4, 10, 50, 50, generator=torch.Generator().manual_seed(0)) + 0.5
     draws, layer = (
-        Draws(torch.randn(4, 25_000, generator=torch.Generator().manual_seed(1))),
+        NoiseStream(torch.randn(4, 25_000, generator=torch.Generator().manual_seed(1))),
         Dropout(p),
     )
     dropped = layer(x, draws)
@@ -122,15 +122,18 @@ def test_dropout_keeps_its_share_and_the_mean(p: float) -> None:
 def test_a_pass_takes_as_many_numbers_as_it_asked_for(variant: str, dropout: float) -> None:
     family = model(variant, 28, dropout=dropout)
     pairs, noise = batch(family, 2)
-    draws = Draws(noise)
+    draws = NoiseStream(noise)
     family.generator(pairs.target, torch.zeros(2, family.config.z), draws)
-    assert draws.used == family.generator.masks
+    assert draws.used == family.generator.mask_numbers
     family.critic(pairs.target, pairs.exemplar, draws)
-    assert draws.used == family.generator.masks + family.critic.masks and (draws.used > 0) == (
-        dropout > 0
-    )
+    assert draws.used == family.generator.mask_numbers + family.critic.mask_numbers and (
+        draws.used > 0
+    ) == (dropout > 0)
     assert family.noise_shape == (
-        2 * family.config.z + 1 + 2 * family.generator.masks + 4 * family.critic.masks,
+        2 * family.config.z
+        + 1
+        + 2 * family.generator.mask_numbers
+        + 4 * family.critic.mask_numbers,
     )
 
 
@@ -140,9 +143,9 @@ def test_every_pass_of_a_round_has_masks_of_its_own() -> None:
     """
     family = model(dropout=0.5)
     pairs, noise = batch(family, 4)
-    z, own = family.config.z, family.critic.masks
+    z, own = family.config.z, family.critic.mask_numbers
     ends = np.cumsum(
-        [z, z, 1, family.generator.masks, own, own, own, family.generator.masks, own]
+        [z, z, 1, family.generator.mask_numbers, own, own, own, family.generator.mask_numbers, own]
     ).tolist()
     names = [
         "z",
@@ -184,7 +187,7 @@ def test_every_pass_of_a_round_has_masks_of_its_own() -> None:
 def test_the_critics_loss_is_that_of_a_plain_second_implementation() -> None:
     family = model(dropout=0.0).eval()
     pairs, noise = batch(family)
-    none = Draws(noise[:, :0])
+    none = NoiseStream(noise[:, :0])
     drawn = family.generator(pairs.exemplar, noise[:, : family.config.z], none).detach()
     terms = []
     for i, number in enumerate(noise[:, 2 * family.config.z].tolist()):  # one item at a time
@@ -318,7 +321,7 @@ def test_the_critic_widens_the_distance_and_the_generator_narrows_it(
     """
     family = model("tiny_resnet", dropout=0.0, learning_rate=1e-5).train()
     stack, (pairs, noise) = Stack([family], CPU), batch(family, 8)
-    z, none = noise[:, : 2 * family.config.z].chunk(2, 1)[player], Draws(noise[:, :0])
+    z, none = noise[:, : 2 * family.config.z].chunk(2, 1)[player], NoiseStream(noise[:, :0])
 
     def distance() -> Tensor:
         """The Wasserstein distance, written anew from the two networks."""
