@@ -25,7 +25,7 @@ from oneshot.types import DataSet, Drawings
 VERSION = 1
 
 MOSTLY_INK = 0.6  # of an image: strokes cover less of their paper, and noise about half of it
-# Drawings count as inverted above this share of ink, if their paper is as much as the exemplars' ink.
+# Drawings count as inverted above this share of ink, if their paper is as much as exemplars' ink.
 INVERTED_INK, INVERTED_TOLERANCE = 0.75, 0.1
 LISTED = 5  # offending values in a message
 
@@ -150,7 +150,7 @@ def _parquet_columns(path: Path) -> dict[str, Any]:
 
 
 def _square(rows: list[np.ndarray | None], chosen: list[int]) -> np.ndarray:
-    """The pixels of these rows as square images; InvalidFile names the first row that is not one."""
+    """The pixels of these rows as square images; InvalidFile names the first row that is none."""
     if not chosen:
         return np.empty((0, 1, 1), np.uint8)
     first, parts = 0, []
