@@ -1,10 +1,11 @@
 """DAGAN: an adversarially trained network from one image of a class, and noise, to another.
 
-Antoniou et al. (2017), Data augmentation generative adversarial networks, with the loss of
-Gulrajani et al. (2017), Improved training of Wasserstein GANs, in the form that Boutin et al.
-(2022), Diversity vs. recognizability, trained on Omniglot: two generators, one with skip
-connections from encoder to decoder ("uresnet") and a smaller one without ("resnet", which in spite
-of its name has no residual path), and a critic of pairs of images.
+Antoniou et al. (2017), Data augmentation generative adversarial networks
+(https://arxiv.org/abs/1711.04340), with the loss of Gulrajani et al. (2017), Improved training of
+Wasserstein GANs (https://arxiv.org/abs/1704.00028), in the form that Boutin et al. (2022),
+Diversity vs. recognizability, trained on Omniglot: two generators, one with skip connections from
+encoder to decoder ("uresnet") and a smaller one without ("resnet", which in spite of its name has
+no residual path), and a critic of pairs of images.
 
 Differences. The published generator learned to draw the exemplar from a drawing, and was then asked
 for the reverse, which is `pair_direction = "drawing_to_exemplar"`; here it learns what it is asked
@@ -33,12 +34,12 @@ from oneshot.nn.dense_blocks import (
     SLOPE,
     Convolution,
     Decoder,
-    Draws,
     Encoder,
+    NoiseStream,
     Unit,
-    by_batch,
-    by_image,
-    ladder,
+    batch_norm,
+    image_norm,
+    map_sizes,
 )
 from oneshot.sweep.settings import setting
 
@@ -119,10 +120,10 @@ VARIANTS = {
 
 
 class Generator(nn.Module):
-    """Image [B, 1, H, H] and z [B, Z] -> image in [0, 1], [B, 1, H, H]; z enters the three coarsest
-    maps of the decoder.
+    """G: image [B, 1, H, H] and z [B, Z] -> image in [0, 1], [B, 1, H, H].
 
-    masks: how many random numbers the dropout of an item takes in training mode.
+    z enters the three coarsest maps of the decoder. `mask_numbers` is how many random numbers the
+    dropout of an item takes in training mode.
     """
 
     def __init__(self, config: Config, image_size: int):
@@ -130,60 +131,60 @@ class Generator(nn.Module):
         c, inner, coarse = (
             config.channels,
             3 if config.generator == "uresnet" else 2,
-            ladder(image_size)[:1:-1],
+            map_sizes(image_size)[:1:-1],
         )
         self.skips = config.generator == "uresnet"
-        self.encoder = Encoder(1, c, inner, image_size, by_batch, config.dropout)
+        self.encoder = Encoder(1, c, inner, image_size, batch_norm, config.dropout)
         self.noise = nn.ModuleList(
             nn.Linear(config.z, n * size**2) for n, size in zip(NOISE_CHANNELS, coarse)
         )
         skips = (0, 2 * c, c, c, 1) if self.skips else (0, 0, 0, 0, 0)
         extra = [a + b for a, b in zip(skips, (*NOISE_CHANNELS, 0, 0))]
-        self.decoder = Decoder(c, inner, image_size, extra, by_batch, config.dropout)
-        self.head = nn.ModuleList([Unit(c, c, by_batch), Unit(c, c, by_batch)])
+        self.decoder = Decoder(c, inner, image_size, extra, batch_norm, config.dropout)
+        self.head = nn.ModuleList([Unit(c, c, batch_norm), Unit(c, c, batch_norm)])
         self.last = Convolution(c, 1)
-        self.masks = self.encoder.masks + self.decoder.masks
+        self.mask_numbers = self.encoder.mask_numbers + self.decoder.mask_numbers
 
-    def forward(self, image: Tensor, z: Tensor, draws: Draws) -> Tensor:
-        maps: list[Tensor] = [image, *self.encoder(image, draws)]
+    def forward(self, image: Tensor, z: Tensor, noise: NoiseStream) -> Tensor:
+        maps: list[Tensor] = [image, *self.encoder(image, noise)]
         x = maps.pop()
         extra: list[list[Tensor]] = [[], *([skip] if self.skips else [] for skip in reversed(maps))]
         for seen, channels, layer in zip(extra, NOISE_CHANNELS, self.noise):
             flat = layer(z)
             side = math.isqrt(flat.shape[1] // channels)
             seen.append(flat.unflatten(1, (channels, side, side)))
-        x = self.decoder(x, extra, draws)
+        x = self.decoder(x, extra, noise)
         for unit in self.head:
-            x = unit(x, draws)
+            x = unit(x, noise)
         return torch.sigmoid(self.last(x))
 
 
 class Critic(nn.Module):
-    """How real an image looks beside the condition: both [B, 1, H, H] -> score [B]. masks: as of
-    `Generator`.
+    """D: how real an image looks beside the condition, both [B, 1, H, H] -> score [B].
+
+    `mask_numbers` is how many random numbers the dropout of an item takes in training mode.
     """
 
     def __init__(self, config: Config, image_size: int):
         super().__init__()
-        c, last = config.channels, ladder(image_size)[-1]
-        self.encoder = Encoder(2, c, 5, image_size, by_image, config.dropout)
+        c, last = config.channels, map_sizes(image_size)[-1]
+        self.encoder = Encoder(2, c, 5, image_size, image_norm, config.dropout)
         self.whole = nn.Linear(2 * c, 16 * c)
         self.score = nn.Linear(16 * c + 2 * c * last**2, 1)
-        self.masks = self.encoder.masks
+        self.mask_numbers = self.encoder.mask_numbers
 
-    def forward(self, condition: Tensor, image: Tensor, draws: Draws) -> Tensor:
-        x = self.encoder(torch.cat([condition, image], 1), draws)[-1]
+    def forward(self, condition: Tensor, image: Tensor, noise: NoiseStream) -> Tensor:
+        x = self.encoder(torch.cat([condition, image], 1), noise)[-1]
         whole = leaky_relu(self.whole(x.mean((2, 3))), SLOPE)
         return self.score(torch.cat([whole, x.flatten(1)], 1)).squeeze(1)
 
 
 class Dagan(TrainedFamily):
-    """G(exemplar, z) with its critic; at 50 pixels and 64 channels 10,507,489 (uresnet) or
-    6,064,417 (resnet) + 662 z parameters, and
-    7,074,087 of the critic.
+    """G(exemplar, z) with its critic D.
 
-    The critic reports "wasserstein", its mean score of real images less that of drawn ones, and
-    "penalty", before it is weighted.
+    At 50 pixels and 64 channels 10,507,489 (uresnet) or 6,064,417 (resnet) + 662 z parameters, and
+    7,074,087 of the critic. The critic reports "wasserstein", its mean score of real images less
+    that of drawn ones, and "penalty", before it is weighted.
     """
 
     evaluation_batch = 64
@@ -193,19 +194,19 @@ class Dagan(TrainedFamily):
         super().__init__()
         self.config, self.image_size = config, image_size
         self.generator, self.critic = Generator(config, image_size), Critic(config, image_size)
-        # z of the critic's round and of the generator's, the place of the mixture, the masks of
-        # either round
-        self.parts = [
+        # z of the critic's step and of the generator's, the place of x_hat between real and drawn,
+        # the masks of either step
+        self.noise_parts = [
             config.z,
             config.z,
             1,
-            self.generator.masks + 3 * self.critic.masks,
-            self.generator.masks + self.critic.masks,
+            self.generator.mask_numbers + 3 * self.critic.mask_numbers,
+            self.generator.mask_numbers + self.critic.mask_numbers,
         ]
 
     @property
     def noise_shape(self) -> tuple[int, ...]:
-        return (sum(self.parts),)
+        return (sum(self.noise_parts),)
 
     @property
     def drawing_noise_shape(self) -> tuple[int, ...]:
@@ -215,66 +216,82 @@ class Dagan(TrainedFamily):
         return {"penalty": self.config.penalty}
 
     def players(self) -> list[Player]:
+        """The critic, and the generator, which moves once in `critic_rounds` batches."""
         rate, rounds = self.config.learning_rate, self.config.critic_rounds
-        mine, theirs = (
-            (lambda: list(self.critic.parameters())),
-            (lambda: list(self.generator.parameters())),
+        critic = Player(
+            "critic",
+            lambda: list(self.critic.parameters()),
+            self._critic_loss,
+            rate,
+            BETAS,
+            monitor="wasserstein",
         )
-        critic = Player("critic", mine, self._critic_loss, rate, BETAS, monitor="wasserstein")
-        generator = Player("generator", theirs, self._generator_loss, rate, BETAS, every=rounds)
+        generator = Player(
+            "generator",
+            lambda: list(self.generator.parameters()),
+            self._generator_loss,
+            rate,
+            BETAS,
+            every=rounds,
+        )
         return [critic, generator]
 
     def sample(self, exemplars: Tensor, noise: Tensor) -> Tensor:
-        """In evaluation mode, as drawings take no masks."""
+        """As the contract says, in evaluation mode: drawings take no masks."""
         with torch.no_grad():
-            drawn: Tensor = self.generator(exemplars, noise, Draws(noise[:, :0]))
+            drawn: Tensor = self.generator(exemplars, noise, NoiseStream(noise[:, :0]))
         return drawn
 
     def _roles(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
-        """What is given to the generator and to the critic beside an image, and the image that is
-        real.
-        """
+        """The condition, which generator and critic see, and the real image."""
         forward = self.config.pair_direction == "exemplar_to_drawing"
         return (pairs.exemplar, pairs.target) if forward else (pairs.target, pairs.exemplar)
 
     def _critic_loss(self, pairs: Pairs, noise: Tensor, hyper: Hyper) -> Losses:
-        """D(fake) - D(real) + weight (|gradient of D at a mixture of both| - 1)^2; Gulrajani et al.
-        (2017), algorithm 1.
+        """D(x_tilde) - D(x) + lambda (|grad D(x_hat)| - 1)^2, Gulrajani et al. (2017), equation 3.
+
+        x is real, x_tilde drawn, x_hat between them; each beside the condition.
         """
-        condition, real = self._roles(pairs)
-        z, _, place, masks, _ = noise.split(self.parts, 1)
-        own, others = masks.tensor_split([self.generator.masks], 1)
+        condition, x = self._roles(pairs)
+        z, _, place, masks, _ = noise.split(self.noise_parts, 1)
+        generator_masks, critic_masks = masks.tensor_split([self.generator.mask_numbers], 1)
         with torch.no_grad():
-            drawn = self.generator(condition, z, Draws(own))
-        of_drawn, of_real, of_mixture = others.chunk(3, 1)
-        images, twice = torch.cat([drawn, real]), torch.cat([condition, condition])
-        low, high = self.critic(twice, images, Draws(torch.cat([of_drawn, of_real]))).chunk(2)
-        share = torch.special.ndtr(place)[..., None, None]  # uniform on (0, 1)
-        penalty = self._penalty(condition, share * real + (1 - share) * drawn, of_mixture)
+            x_tilde = self.generator(condition, z, NoiseStream(generator_masks))
+        of_x_tilde, of_x, of_x_hat = critic_masks.chunk(3, 1)
+
+        # equation 3, first two terms: minus the estimate of the Wasserstein distance
+        images, conditions = torch.cat([x_tilde, x]), torch.cat([condition, condition])
+        scores = self.critic(conditions, images, NoiseStream(torch.cat([of_x_tilde, of_x])))
+        d_x_tilde, d_x = scores.chunk(2)
+
+        # equation 3, last term; algorithm 1, line 6: x_hat = epsilon x + (1 - epsilon) x_tilde
+        epsilon = torch.special.ndtr(place)[..., None, None]  # uniform on (0, 1)
+        x_hat = epsilon * x + (1 - epsilon) * x_tilde
+        penalty = self._gradient_penalty(condition, x_hat, of_x_hat)
+        lambda_ = hyper["penalty"]
         return {
-            "loss": low - high + hyper["penalty"] * penalty,
-            "wasserstein": high - low,
+            "loss": d_x_tilde - d_x + lambda_ * penalty,
+            "wasserstein": d_x - d_x_tilde,
             "penalty": penalty,
         }
 
-    def _penalty(self, condition: Tensor, mixture: Tensor, masks: Tensor) -> Tensor:
-        """(|dD / d mixture| - 1)^2 of each item, [B]; the root is kept away from 0, where it has no
-        derivative.
-        """
+    def _gradient_penalty(self, condition: Tensor, x_hat: Tensor, masks: Tensor) -> Tensor:
+        """(|dD / dx_hat| - 1)^2 of each item, [B]; the root is kept away from 0, as published."""
 
         def total(image: Tensor) -> Tensor:
             # items do not touch each other, so each has its own gradient
-            return self.critic(condition, image, Draws(masks)).sum()
+            return self.critic(condition, image, NoiseStream(masks)).sum()
 
-        gradient = torch.func.grad(total)(mixture)
+        gradient = torch.func.grad(total)(x_hat)
         return ((gradient.square().sum((1, 2, 3)) + 1e-12).sqrt() - 1).square()
 
     def _generator_loss(self, pairs: Pairs, noise: Tensor, hyper: Hyper) -> Losses:
+        """-D(G(condition, z)): Gulrajani et al. (2017), algorithm 1, line 12."""
         condition, _ = self._roles(pairs)
-        _, z, _, _, masks = noise.split(self.parts, 1)
-        own, others = masks.tensor_split([self.generator.masks], 1)
-        drawn = self.generator(condition, z, Draws(own))
-        return {"loss": -self.critic(condition, drawn, Draws(others))}
+        _, z, _, _, masks = noise.split(self.noise_parts, 1)
+        generator_masks, critic_masks = masks.tensor_split([self.generator.mask_numbers], 1)
+        x_tilde = self.generator(condition, z, NoiseStream(generator_masks))
+        return {"loss": -self.critic(condition, x_tilde, NoiseStream(critic_masks))}
 
 
 FAMILY = Dagan

@@ -25,9 +25,9 @@ from oneshot.types import DataSet, Drawings
 VERSION = 1
 
 MOSTLY_INK = 0.6  # of an image: strokes cover less of their paper, and noise about half of it
-# ink of drawings, and its distance from the paper of the exemplars
-PLAINLY_INVERTED, ALIKE = 0.75, 0.1
-SHOWN = 5  # offending values in a message
+# Drawings count as inverted above this share of ink, if their paper is as much as exemplars' ink.
+INVERTED_INK, INVERTED_TOLERANCE = 0.75, 0.1
+LISTED = 5  # offending values in a message
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Config:
 VARIANTS: dict[str, dict[str, object]] = {"tiny": {}}
 
 
-class Unfit(ValueError):
+class InvalidFile(ValueError):
     """What a file lacks, or has where something else is expected."""
 
 
@@ -61,7 +61,9 @@ class FromFile(ReferenceFamily):
             bits, constant = standardise(images, data.image_size)
             exemplar_bits, blank = standardise(sources, data.image_size)
             if blank.any():
-                raise Unfit(f"{int(blank.sum())} of {len(blank)} exemplars are constant images")
+                raise InvalidFile(
+                    f"{int(blank.sum())} of {len(blank)} exemplars are constant images"
+                )
             _check_brightness(bits, exemplar_bits)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
@@ -72,47 +74,47 @@ class FromFile(ReferenceFamily):
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
     """Images [N, H, W], their exemplars' indices [N], exemplars [C, H, W] and class names [C].
 
-    Raises Unfit.
+    Raises InvalidFile.
     """
     if path.suffix == ".npy":
-        raise Unfit(
+        raise InvalidFile(
             "a single array (.npy) cannot say what was drawn from what; give an .npz with images,"
             " exemplar and exemplars"
         )
     given = _parquet_columns(path) if path.suffix == ".parquet" else _npz_arrays(path)
     sources = _images("exemplars", given["exemplars"])
     if not len(sources):
-        raise Unfit("exemplars is empty: there is nothing that could have been drawn")
+        raise InvalidFile("exemplars is empty: there is nothing that could have been drawn")
     images = _images("images", given["images"])
     index = _index(given["exemplar"], len(images), len(sources))
     return images, index, sources, _names(given.get("class_names"), len(sources))
 
 
 def _npz_arrays(path: Path) -> dict[str, Any]:
-    """The arrays of an npz, unchecked. Raises Unfit if they cannot be read, or one is missing."""
+    """The arrays of an npz, unchecked; InvalidFile if one is missing or cannot be read."""
     wanted = ("images", "exemplar", "exemplars")
     try:
-        found = np.load(path, allow_pickle=False)
-        if not isinstance(found, np.lib.npyio.NpzFile):
-            raise Unfit(f"it holds a single array, not an npz with {', '.join(wanted)}")
-        with found as file:
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise InvalidFile(f"it holds a single array, not an npz with {', '.join(wanted)}")
+        with archive as file:
             missing = [name for name in wanted if name not in file.files]
             if missing:
-                raise Unfit(
+                raise InvalidFile(
                     f"lacks the array {', '.join(missing)}; it has"
                     f" {', '.join(file.files) or 'none'}"
                 )
             return {name: file[name] for name in (*wanted, "class_names") if name in file.files}
-    except Unfit:
+    except InvalidFile:
         raise
     except Exception as error:  # damaged archives and pickled objects raise nearly anything
-        raise Unfit(
+        raise InvalidFile(
             f"is no whole npz of plain arrays ({_reason(error)}); write it again with numpy.savez"
         ) from error
 
 
 def _parquet_columns(path: Path) -> dict[str, Any]:
-    """The same arrays from the columns of a Parquet file. Raises Unfit."""
+    """The same arrays from the columns of a Parquet file. Raises InvalidFile."""
     import pyarrow.parquet as pq
 
     wanted = ("kind", "exemplar", "pixels")
@@ -120,35 +122,35 @@ def _parquet_columns(path: Path) -> dict[str, Any]:
         table = pq.read_table(path)
         missing = [name for name in wanted if name not in table.column_names]
         if missing:
-            raise Unfit(
+            raise InvalidFile(
                 f"lacks the column {', '.join(missing)}; it has"
                 f" {', '.join(table.column_names) or 'none'}"
             )
         kind, exemplar = table["kind"].to_pylist(), table["exemplar"].to_pylist()
         rows = [None if row is None else np.asarray(row) for row in table["pixels"].to_pandas()]
-    except Unfit:
+    except InvalidFile:
         raise
     except Exception as error:  # Arrow has a dozen errors of its own
-        raise Unfit(f"is no whole Parquet file ({_reason(error)})") from error
+        raise InvalidFile(f"is no whole Parquet file ({_reason(error)})") from error
     if odd := sorted({repr(k) for k in kind} - {"'drawing'", "'exemplar'"}):
-        raise Unfit(
-            f'column kind holds {", ".join(odd[:SHOWN])}; it has to be "drawing" or "exemplar"'
+        raise InvalidFile(
+            f'column kind holds {", ".join(odd[:LISTED])}; it has to be "drawing" or "exemplar"'
         )
     exemplar = [int(e) if isinstance(e, float) and e.is_integer() else e for e in exemplar]
     if odd := sorted({repr(e) for e in exemplar if type(e) is not int}):
-        raise Unfit(f"column exemplar holds {', '.join(odd[:SHOWN])}; it has to be a whole number")
+        raise InvalidFile(
+            f"column exemplar holds {', '.join(odd[:LISTED])}; it has to be a whole number"
+        )
     drawn = [i for i, k in enumerate(kind) if k == "drawing"]
     sources = sorted((i for i, k in enumerate(kind) if k == "exemplar"), key=lambda i: exemplar[i])
     if [exemplar[i] for i in sources] != list(range(len(sources))):
-        raise Unfit("its exemplars are not numbered 0, 1, 2 ... without gaps")
+        raise InvalidFile("its exemplars are not numbered 0, 1, 2 ... without gaps")
     index = np.array([exemplar[i] for i in drawn], np.int64)
     return {"images": _square(rows, drawn), "exemplar": index, "exemplars": _square(rows, sources)}
 
 
 def _square(rows: list[np.ndarray | None], chosen: list[int]) -> np.ndarray:
-    """The pixels of these rows as square images of one size. Raises Unfit that names the first odd
-    row.
-    """
+    """The pixels of these rows as square images; InvalidFile names the first row that is none."""
     if not chosen:
         return np.empty((0, 1, 1), np.uint8)
     first, parts = 0, []
@@ -156,31 +158,31 @@ def _square(rows: list[np.ndarray | None], chosen: list[int]) -> np.ndarray:
         row = rows[i]
         if row is None or row.ndim != 1 or row.dtype.kind not in "biuf":
             held = "nothing" if row is None else f"{row.dtype} {row.shape}"
-            raise Unfit(f"row {i} of column pixels is not a list of numbers, but {held}")
+            raise InvalidFile(f"row {i} of column pixels is not a list of numbers, but {held}")
         side = round(len(row) ** 0.5)
         if not len(row) or side * side != len(row):
-            raise Unfit(f"images of {len(row)} pixels are not square (row {i})")
+            raise InvalidFile(f"images of {len(row)} pixels are not square (row {i})")
         first = first or len(row)
         if len(row) != first:
-            raise Unfit(f"images have different sizes: {first} and {len(row)} pixels (row {i})")
+            raise InvalidFile(
+                f"images have different sizes: {first} and {len(row)} pixels (row {i})"
+            )
         parts.append(row.reshape(side, side))
     return np.stack(parts)
 
 
 def _images(name: str, array: np.ndarray) -> np.ndarray:
-    """Images as `standardise` takes them: floats in [0, 1], bool, or uint8 of 0 and 1. Raises
-    Unfit.
-    """
+    """Images as `standardise` takes them: floats in [0, 1], bool, or uint8 of 0 and 1."""
     if array.ndim != 3:
-        raise Unfit(f"{name} {array.shape} must have three dimensions: count, height, width")
+        raise InvalidFile(f"{name} {array.shape} must have three dimensions: count, height, width")
     if 0 in array.shape[1:]:
-        raise Unfit(f"{name} {array.shape} have no pixels")
+        raise InvalidFile(f"{name} {array.shape} have no pixels")
     if array.dtype.kind not in "biuf":
-        raise Unfit(
+        raise InvalidFile(
             f"{name} are {array.dtype}; they have to be numbers: 0 and 1, or floats in [0, 1]"
         )
     if array.dtype.kind == "f" and (broken := int((~np.isfinite(array)).sum())):
-        raise Unfit(
+        raise InvalidFile(
             f"{name} must be finite, but {broken} of {array.size} pixels are NaN or infinity"
         )
     if outside := int(((array < 0) | (array > 1)).sum()):
@@ -188,25 +190,25 @@ def _images(name: str, array: np.ndarray) -> np.ndarray:
             f"{outside} of {array.size} do not (range {array.min():g} .. {array.max():g}; divide"
             " bytes by 255 first)"
         )
-        raise Unfit(f"pixels of {name} must lie in [0, 1], but {odd}")
+        raise InvalidFile(f"pixels of {name} must lie in [0, 1], but {odd}")
     return array.astype(np.uint8) if array.dtype.kind in "iu" else array
 
 
 def _index(array: np.ndarray, images: int, exemplars: int) -> np.ndarray:
-    """The index of the exemplar of each image, int64 [N]. Raises Unfit."""
+    """The index of the exemplar of each image, int64 [N]. Raises InvalidFile."""
     if array.ndim != 1 or array.dtype.kind not in "iuf":
-        raise Unfit(
+        raise InvalidFile(
             f"exemplar is {array.dtype} {array.shape}; it has to be one whole number for each of"
             f" the {images} images"
         )
     if len(array) != images:
-        raise Unfit(f"{images} images but {len(array)} exemplar indices")
+        raise InvalidFile(f"{images} images but {len(array)} exemplar indices")
     if not images:
-        raise Unfit("images is empty: nothing was drawn")
+        raise InvalidFile("images is empty: nothing was drawn")
     if not np.isfinite(array).all() or (array != np.floor(array)).any():
-        raise Unfit("exemplar holds numbers that are not whole")
+        raise InvalidFile("exemplar holds numbers that are not whole")
     if array.min() < 0 or array.max() >= exemplars:
-        raise Unfit(
+        raise InvalidFile(
             f"exemplar indices run from {array.min():g} to {array.max():g}, but there are"
             f" {exemplars} exemplars"
         )
@@ -214,29 +216,31 @@ def _index(array: np.ndarray, images: int, exemplars: int) -> np.ndarray:
 
 
 def _names(array: np.ndarray | None, exemplars: int) -> tuple[str, ...]:
-    """One name an exemplar; its number where the file has none. Raises Unfit."""
+    """One name an exemplar; its number where the file has none. Raises InvalidFile."""
     if array is None:
         return tuple(map(str, range(exemplars)))
     if array.ndim != 1:
-        raise Unfit(
+        raise InvalidFile(
             f"class_names has {array.ndim} dimensions; it has to be a list with a name for each of"
             f" the {exemplars} exemplars"
         )
     if len(array) != exemplars:
-        raise Unfit(f"{len(array)} class names for {exemplars} exemplars")
+        raise InvalidFile(f"{len(array)} class names for {exemplars} exemplars")
     if array.dtype.kind == "S":
         return tuple(name.decode("utf-8", "replace") for name in array.tolist())
     return tuple(map(str, array.tolist()))
 
 
 def _check_brightness(images: np.ndarray, exemplars: np.ndarray) -> None:
-    """Raise Unfit for dark ink on bright paper, of which critics would see the holes.
+    """Raise InvalidFile for dark ink on bright paper, of which critics would see the holes.
 
-    Exemplars are images of people's, of which little is ink. Drawings of a bad model may be mostly
-    ink; they count as inverted only if that is plain, and if what is not ink is as much as the ink
-    of the exemplars.
+    Exemplars are drawn by people, and little of them is ink. Drawings of a bad model may be mostly
+    ink; they count as inverted only if more than INVERTED_INK is ink, and if what is not ink is as
+    much as the ink of the exemplars.
 
-    images, exemplars: standardised, uint8 [N, S, S] of 0 and 1.
+    Args:
+        images: standardised drawings, uint8 [N, S, S] of 0 and 1.
+        exemplars: likewise.
     """
     drawn, sources = (
         float(np.median(part.mean(axis=(1, 2)))) if len(part) else 0.0
@@ -249,9 +253,9 @@ def _check_brightness(images: np.ndarray, exemplars: np.ndarray) -> None:
             if drawn > MOSTLY_INK
             else ("pixels of exemplars", sources)
         )
-        raise Unfit(f"{100 * ink:.0f} % of the {what} are ink; {remedy}")
-    if drawn > PLAINLY_INVERTED and abs(1 - drawn - sources) < ALIKE:
-        raise Unfit(f"{100 * drawn:.0f} % of the pixels are ink; {remedy}")
+        raise InvalidFile(f"{100 * ink:.0f} % of the {what} are ink; {remedy}")
+    if drawn > INVERTED_INK and abs(1 - drawn - sources) < INVERTED_TOLERANCE:
+        raise InvalidFile(f"{100 * drawn:.0f} % of the pixels are ink; {remedy}")
 
 
 def _reason(error: Exception) -> str:

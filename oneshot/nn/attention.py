@@ -1,6 +1,4 @@
-"""Attention (Vaswani et al. 2017), written out: the library's fused operator has no batching rule
-on a CPU.
-"""
+"""Attention, written out: the library's fused operator has no batching rule on a CPU."""
 
 from __future__ import annotations
 
@@ -8,7 +6,14 @@ from torch import Tensor
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Each query's mean of the values, weighted by softmax(q k / sqrt(d)): [..., L, d], [..., M,
-    d], [..., M, e] -> [..., L, e].
+    """softmax(q k^T / sqrt(d)) v (Vaswani et al. 2017, equation 1).
+
+    Args:
+        q: queries, [..., L, d].
+        k: keys, [..., M, d].
+        v: values, [..., M, e].
+
+    Returns:
+        Each query's weighted mean of the values, [..., L, e].
     """
     return (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1) @ v

@@ -1,5 +1,4 @@
-"""Random views of binary images for SimCLR: each image is cropped, moved affinely or seen in
-perspective, one of the three.
+"""Random views of binary images for SimCLR: cropped, moved affinely or seen in perspective.
 
 The distributions are those that torchvision documents for RandomResizedCrop, RandomAffine and
 RandomPerspective; the strengths are those of Boutin et al. 2022 (https://arxiv.org/abs/2205.10370).
@@ -22,8 +21,17 @@ ATTEMPTS = 10  # crops drawn until one fits into the image; if none does, the wh
 
 @dataclass(frozen=True)
 class Strength:
-    """Ranges of the transforms: areas and ratios of crops; degrees, zoom, share of the width and
-    degrees of shear; corner shift.
+    """Ranges of the transforms.
+
+    Args:
+        crop_area: of a crop, as share of the image.
+        crop_ratio: of a crop, width to height.
+        rotation: largest angle, in degrees.
+        zoom: factors.
+        translation: largest shift, as share of the width.
+        shear: largest angle, in degrees.
+        perspective: largest shift of a corner, as share of half the width.
+        perspective_chance: how often a perspective is applied.
     """
 
     crop_area: tuple[float, float]
@@ -45,8 +53,13 @@ STRENGTHS = {
 
 @dataclass(frozen=True)
 class Warps:
-    """One warp per image. matrix: [B, 3, 3], view to image coordinates. low, high: [B, 2], box of
-    (x, y). nearest: bool [B].
+    """One warp per image.
+
+    Args:
+        matrix: view to image coordinates, [B, 3, 3].
+        low: smallest (x, y) of the box, [B, 2].
+        high: largest (x, y) of the box, [B, 2].
+        nearest: whether the nearest pixel is taken, bool [B].
     """
 
     matrix: Tensor
@@ -55,7 +68,15 @@ class Warps:
     nearest: Tensor
 
     def where(self, mask: Tensor, other: Warps) -> Warps:
-        """These warps where `mask` [B] is true, the others elsewhere."""
+        """These warps where the mask is true, the others elsewhere.
+
+        Args:
+            mask: bool [B].
+            other: as many warps.
+
+        Returns:
+            The mixture.
+        """
         m = mask[:, None]
         return Warps(
             torch.where(m[:, :, None], self.matrix, other.matrix),
@@ -66,19 +87,33 @@ class Warps:
 
 
 def views(images: Tensor, strength: Strength, generator: torch.Generator) -> Tensor:
-    """One random view of each image: float [B, 1, S, S] in [0, 1] -> binary float [B, 1, S, S] on
-    the same device.
+    """One random view of each image.
 
-    generator: on the CPU, so that a seed gives the same views on every device. Outside of the image
-    is background (0). A view is stretched to [0, 1] and cut at one half; one that has lost all ink
-    is all background.
+    Outside of the image is background (0). A view is stretched to [0, 1] and cut at one half; one
+    that has lost all ink is all background.
+
+    Args:
+        images: float [B, 1, S, S] in [0, 1].
+        strength: ranges of the transforms.
+        generator: on the CPU, so that a seed gives the same views on every device.
+
+    Returns:
+        Binary float [B, 1, S, S], on the device of the images.
     """
     return binary(warp(images, random_warps(len(images), images.shape[-1], strength, generator)))
 
 
 def random_warps(count: int, size: int, strength: Strength, generator: torch.Generator) -> Warps:
-    """A crop, an affine warp or a perspective, each with probability 1/3, for each of `count`
-    images of size x size.
+    """A crop, an affine warp or a perspective for each image, each with probability 1/3.
+
+    Args:
+        count: B.
+        size: side of the images in pixels.
+        strength: ranges of the transforms.
+        generator: on the CPU.
+
+    Returns:
+        B warps.
     """
     crops, affines, perspectives = (
         make(count, size, strength, generator)
@@ -89,8 +124,14 @@ def random_warps(count: int, size: int, strength: Strength, generator: torch.Gen
 
 
 def warp(images: Tensor, warps: Warps) -> Tensor:
-    """Sample the images [B, C, S, S] where the warps look; bilinear, or nearest where the warp says
-    so; 0 outside.
+    """Sample the images where the warps look, bilinear or nearest as each warp says.
+
+    Args:
+        images: [B, C, S, S].
+        warps: B of them.
+
+    Returns:
+        [B, C, S, S]; 0 outside of the image.
     """
     size = images.shape[-1]
     matrix, low, high = (
@@ -113,22 +154,28 @@ def warp(images: Tensor, warps: Warps) -> Tensor:
 
 
 def binary(images: Tensor) -> Tensor:
-    """Stretch each image [B, C, S, S] to [0, 1] and keep what is above one half; a constant image
-    becomes 0.
-    """
+    """Stretch each image [B, C, S, S] to [0, 1] and cut it at one half; a constant one is 0."""
     low, high = images.amin(dim=(1, 2, 3), keepdim=True), images.amax(dim=(1, 2, 3), keepdim=True)
     return (images - low > 0.5 * (high - low)).to(images.dtype)
 
 
-def unmoved(matrix: Tensor, nearest: bool) -> Warps:
+def _without_box(matrix: Tensor, nearest: bool) -> Warps:
     """Warps with these matrices [B, 3, 3] and no box."""
     box = torch.full((len(matrix), 2), math.inf, dtype=matrix.dtype)
     return Warps(matrix, -box, box, torch.full((len(matrix),), nearest))
 
 
 def random_crops(count: int, size: int, strength: Strength, generator: torch.Generator) -> Warps:
-    """Crops of random area (share of the image) and log-uniform ratio (width to height), enlarged
-    to the whole image.
+    """Crops of random area and log-uniform ratio, enlarged to the whole image.
+
+    Args:
+        count: B.
+        size: side of the images in pixels.
+        strength: ranges of the transforms.
+        generator: on the CPU.
+
+    Returns:
+        B warps.
     """
     area = size * size * _uniform((count, ATTEMPTS), *strength.crop_area, generator)
     narrow, wide = strength.crop_ratio
@@ -144,8 +191,15 @@ def random_crops(count: int, size: int, strength: Strength, generator: torch.Gen
 
 
 def crops(corner: Tensor, sides: Tensor, size: int) -> Warps:
-    """Crops with upper left corner (x, y) and sides (width, height), each [B, 2], in whole
-    pixels.
+    """Crops in whole pixels.
+
+    Args:
+        corner: upper left (x, y), [B, 2].
+        sides: (width, height), [B, 2].
+        size: side of the images in pixels.
+
+    Returns:
+        B warps that enlarge the crops to the whole image.
     """
     scale = sides / size
     matrix = torch.zeros(len(sides), 3, 3, dtype=sides.dtype)
@@ -156,7 +210,17 @@ def crops(corner: Tensor, sides: Tensor, size: int) -> Warps:
 
 
 def random_affines(count: int, size: int, strength: Strength, generator: torch.Generator) -> Warps:
-    """Rotation and shear about the centre, zoom, and a shift by whole pixels; nearest pixel."""
+    """Rotation and shear about the centre, zoom, and a shift by whole pixels; nearest pixel.
+
+    Args:
+        count: B.
+        size: side of the images in pixels.
+        strength: ranges of the transforms.
+        generator: on the CPU.
+
+    Returns:
+        B warps.
+    """
     angle = _uniform((count,), -strength.rotation, strength.rotation, generator)
     reach = strength.translation * size
     shift = _uniform((count, 2), -reach, reach, generator).round()
@@ -166,10 +230,17 @@ def random_affines(count: int, size: int, strength: Strength, generator: torch.G
 
 
 def affines(angle: Tensor, shift: Tensor, zoom: Tensor, shear: Tensor, size: int) -> Warps:
-    """Shear along x, then rotate, zoom and shift the content. angle, shear: degrees [B]; shift:
-    pixels [B, 2]; zoom: factors [B].
+    """Shear along x, then rotate, zoom and shift the content.
 
-    Positive angles turn the content clockwise as seen on the screen (y points down).
+    Args:
+        angle: degrees, [B]; positive turns the content clockwise on the screen (y points down).
+        shift: pixels, [B, 2].
+        zoom: factors, [B].
+        shear: degrees, [B].
+        size: side of the images in pixels.
+
+    Returns:
+        B warps.
     """
     angle, slant = torch.deg2rad(angle), torch.deg2rad(shear).tan()
     cos, sin = angle.cos(), angle.sin()
@@ -182,14 +253,22 @@ def affines(angle: Tensor, shift: Tensor, zoom: Tensor, shear: Tensor, size: int
     matrix[:, :2, :2] = torch.linalg.inv(forward)
     matrix[:, :2, 2] = centre - (matrix[:, :2, :2] @ (shift + centre)[:, :, None])[:, :, 0]
     matrix[:, 2, 2] = 1
-    return unmoved(matrix, nearest=True)
+    return _without_box(matrix, nearest=True)
 
 
 def random_perspectives(
     count: int, size: int, strength: Strength, generator: torch.Generator
 ) -> Warps:
-    """The four corners move inwards by whole pixels, uniform up to a share of half the width; the
-    image stays as it is half of the time.
+    """Corners move inwards by whole pixels; the image stays as it is half of the time.
+
+    Args:
+        count: B.
+        size: side of the images in pixels.
+        strength: ranges of the transforms.
+        generator: on the CPU.
+
+    Returns:
+        B warps.
     """
     reach = int(strength.perspective * (size // 2))
     moves = torch.randint(reach + 1, (count, 4, 2), generator=generator).double()
@@ -201,8 +280,14 @@ def random_perspectives(
 
 
 def perspectives(corners: Tensor, size: int) -> Warps:
-    """The image's corners (upper left, upper right, lower right, lower left) are seen at `corners`
-    [B, 4, 2], (x, y) in pixels.
+    """Perspectives that show the image's corners at these places.
+
+    Args:
+        corners: (x, y) in pixels of upper left, upper right, lower right, lower left, [B, 4, 2].
+        size: side of the images in pixels.
+
+    Returns:
+        B warps.
     """
     x, y = corners.unbind(-1)
     u, v = _corners(size).to(corners.dtype).expand_as(corners).unbind(-1)
@@ -212,7 +297,7 @@ def perspectives(corners: Tensor, size: int) -> Warps:
     upper = torch.stack([x, y, one, zero, zero, zero, -u * x, -u * y], dim=-1)
     lower = torch.stack([zero, zero, zero, x, y, one, -v * x, -v * y], dim=-1)
     solution = torch.linalg.solve(torch.cat([upper, lower], dim=1), torch.cat([u, v], dim=1))
-    return unmoved(
+    return _without_box(
         torch.cat([solution, torch.ones_like(solution[:, :1])], dim=1).reshape(-1, 3, 3),
         nearest=False,
     )

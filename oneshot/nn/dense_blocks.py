@@ -1,9 +1,9 @@
-"""Blocks of DAGAN (Antoniou et al. 2017): densely connected 3x3 convolutions, which halve or
-enlarge a map, and what is built of them.
+"""Blocks of DAGAN: densely connected 3x3 convolutions that halve or enlarge a map.
 
-Where the published code has transposed convolutions, of stride 1, there are plain ones here: the
-same functions, with their kernels turned. Masks of dropout come from standard normal numbers that
-the caller gives and a `Draws` hands out.
+Antoniou et al. (2017), Data augmentation generative adversarial networks
+(https://arxiv.org/abs/1711.04340). Where the published code has transposed convolutions, of stride
+1, there are plain ones here: the same functions, with their kernels turned. Masks of dropout come
+from standard normal numbers that the caller gives as a `NoiseStream`.
 """
 
 from __future__ import annotations
@@ -22,42 +22,45 @@ SLOPE = 0.2  # of the leaky ReLU
 Norm = Callable[[int], nn.Module]
 
 
-def ladder(image_size: int) -> list[int]:
-    """Widths of the maps, each half of the one before, rounded up: of the image, then of four
-    levels.
-    """
+def map_sizes(image_size: int) -> list[int]:
+    """Widths of the maps: of the image, then of four levels, each half as wide, rounded up."""
     return [-(-image_size // 2**level) for level in range(5)]
 
 
-def by_batch(channels: int) -> nn.Module:
+def batch_norm(channels: int) -> nn.Module:
     """Normalisation of each channel over the batch, as in the generators."""
     return BatchNorm(channels, eps=1e-3, momentum=0.01)
 
 
-def by_image(channels: int) -> nn.Module:
-    """Normalisation of each image over all its channels and pixels, with a scale and a shift a
-    channel, as in the critic.
+def image_norm(channels: int) -> nn.Module:
+    """Normalisation of each image over all its channels and pixels, as in the critic.
+
+    Each channel has its own scale and shift.
     """
     return nn.GroupNorm(1, channels, eps=1e-12)
 
 
-class Draws:
-    """Hands out the random numbers of a batch in order: noise [B, N], standard normal. `used`: how
-    many of the N were taken.
+class NoiseStream:
+    """The random numbers of a batch, handed out in order; `used` counts those handed out.
+
+    Args:
+        noise: standard normal, [B, N].
     """
 
     def __init__(self, noise: Tensor):
         self.noise, self.used = noise, 0
 
-    def take(self, shape: torch.Size) -> Tensor:
+    def next(self, shape: torch.Size) -> Tensor:
         """The next numbers, [B, *shape]. Raises RuntimeError if there are not as many."""
         start, self.used = self.used, self.used + math.prod(shape)
         return self.noise[:, start : self.used].unflatten(1, shape)
 
 
 class Dropout(nn.Module):
-    """In training mode, 0 with probability p, else scaled by 1 / (1 - p): an element is kept if its
-    number is above the p-quantile.
+    """Dropout by given numbers: [B, C, r, r] and a `NoiseStream` -> [B, C, r, r].
+
+    In training mode an element is 0 with probability p, else scaled by 1 / (1 - p). It is kept if
+    its standard normal number is above the p-quantile.
     """
 
     def __init__(self, p: float):
@@ -65,15 +68,16 @@ class Dropout(nn.Module):
         self.p = p
         self.quantile = NormalDist().inv_cdf(p) if p else -math.inf
 
-    def forward(self, x: Tensor, draws: Draws) -> Tensor:
+    def forward(self, x: Tensor, noise: NoiseStream) -> Tensor:
         if not (self.training and self.p):
             return x
-        return x * ((draws.take(x.shape[1:]) > self.quantile) / (1 - self.p))
+        return x * ((noise.next(x.shape[1:]) > self.quantile) / (1 - self.p))
 
 
 class Convolution(nn.Conv2d):
-    """3x3 convolution to ceil(size / stride); with stride 2, an even map is padded right and below
-    alone, any other on all sides.
+    """3x3 convolution, [B, I, s, s] -> [B, O, s', s'] with s' = ceil(s / stride).
+
+    With stride 2 an even map is padded right and below alone, any other on all sides.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1):
@@ -98,18 +102,25 @@ class Unit(nn.Module):
             Dropout(dropout),
         )
 
-    def forward(self, x: Tensor, draws: Draws) -> Tensor:
-        result: Tensor = self.dropout(self.norm(leaky_relu(self.convolution(x), SLOPE)), draws)
+    def forward(self, x: Tensor, noise: NoiseStream) -> Tensor:
+        result: Tensor = self.dropout(self.norm(leaky_relu(self.convolution(x), SLOPE)), noise)
         return result
 
 
 class EncoderBlock(nn.Module):
-    """Halves a map. Every convolution sees the block's input and the outputs of all convolutions
-    before it; the last one has stride 2.
+    """Halves a map: previous [B, P, 2 s, 2 s], x [B, I, s, s] -> [B, O, s, s], [B, O, s/2, s/2].
 
-    previous [B, P, 2 s, 2 s], or one less wide: the feature before x, which the first convolution
-    sees as well, through one that halves it. x: [B, I, s, s]. inner: convolutions before the last
-    one. Returns the outputs of the last two convolutions, [B, O, s, s] and [B, O, s / 2, s / 2].
+    Every convolution sees x and the outputs of all convolutions before it; the last one has stride
+    2. `previous` is the feature before x (its sides may be one less); the first convolution sees it
+    as well, through one that halves it. The outputs are those of the last two convolutions.
+
+    Args:
+        previous: P.
+        inputs: I.
+        outputs: O.
+        inner: convolutions before the last one.
+        norm: makes the normalisation of so many channels.
+        dropout: share of the last output that is dropped.
     """
 
     def __init__(
@@ -121,22 +132,31 @@ class EncoderBlock(nn.Module):
         self.units = nn.ModuleList(Unit(n, outputs, norm) for n in seen)
         self.last = Unit(inputs + inner * outputs, outputs, norm, 2, dropout)
 
-    def forward(self, previous: Tensor, x: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    def forward(self, previous: Tensor, x: Tensor, noise: NoiseStream) -> tuple[Tensor, Tensor]:
         first, *others = self.units
-        features = [x, first(torch.cat([x, self.carry(previous)], 1), draws)]
+        features = [x, first(torch.cat([x, self.carry(previous)], 1), noise)]
         for unit in others:
-            features.append(unit(torch.cat(features, 1), draws))
-        return features[-1], self.last(torch.cat(features, 1), draws)
+            features.append(unit(torch.cat(features, 1), noise))
+        return features[-1], self.last(torch.cat(features, 1), noise)
 
 
 class DecoderBlock(nn.Module):
-    """Enlarges a map: `inner` convolutions, then, unless `larger` is 0, one more at a width of
-    `larger` pixels.
+    """Enlarges a map: previous [B, P, ., .], x [B, I, s, s] -> the last two convolutions' outputs.
 
-    Every convolution sees x [B, I, size, size] and the outputs of all before it; the inner ones
-    also see `previous`, the feature before x, [B, P, ., .] (None if P is 0), resized and through a
-    convolution of their own. Maps are resized by copying the nearest pixel. Returns the outputs of
-    the last two convolutions.
+    `inner` convolutions, then, unless `larger` is 0, one more at a width of `larger` pixels. Every
+    convolution sees x and the outputs of all before it; the inner ones also see `previous`, the
+    feature before x (None if P is 0), resized and through a convolution of their own. Maps are
+    resized by copying the nearest pixel.
+
+    Args:
+        previous: P.
+        inputs: I.
+        outputs: O, of every convolution.
+        inner: convolutions at the size of x.
+        size: s.
+        larger: width of the last output.
+        norm: makes the normalisation of so many channels.
+        dropout: share of the last output that is dropped.
     """
 
     def __init__(
@@ -160,51 +180,51 @@ class DecoderBlock(nn.Module):
         )
         self.last = Unit(inputs + inner * outputs, outputs, norm, 1, dropout) if larger else None
 
-    def forward(self, previous: Tensor | None, x: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, previous: Tensor | None, x: Tensor, noise: NoiseStream
+    ) -> tuple[Tensor, Tensor]:
         features = [x]
         resized = interpolate(previous, size=self.size) if previous is not None else None
         for i, unit in enumerate(self.units):
             extra = [self.carries[i](resized)] if self.carries else []
-            features.append(unit(torch.cat(features + extra, 1), draws))
+            features.append(unit(torch.cat(features + extra, 1), noise))
         if self.last is not None:
-            features.append(self.last(interpolate(torch.cat(features, 1), size=self.larger), draws))
+            features.append(self.last(interpolate(torch.cat(features, 1), size=self.larger), noise))
         return features[-2], features[-1]
 
 
 class Encoder(nn.Module):
-    """A first convolution with stride 2 and three blocks, of widths c, c, 2 c, 2 c: [B, images, H,
-    H] -> the four maps, finest first.
+    """A first convolution and three blocks: [B, images, H, H] -> four maps, finest first.
 
-    masks: how many random numbers its dropout takes for an item in training mode; likewise of
-    `Decoder`.
+    Their channels are c, c, 2 c, 2 c. `mask_numbers` is how many random numbers the dropout of an
+    item takes in training mode; likewise of `Decoder`.
     """
 
     def __init__(
         self, images: int, channels: int, inner: int, image_size: int, norm: Norm, dropout: float
     ):
         super().__init__()
-        c, sizes = channels, ladder(image_size)
+        c, sizes = channels, map_sizes(image_size)
         self.stem = Unit(images, c, norm, 2)
         widths = [(images, c, c), (c, c, 2 * c), (2 * c, 2 * c, 2 * c)]
         self.blocks = nn.ModuleList(EncoderBlock(*each, inner, norm, dropout) for each in widths)
-        self.masks = (
+        self.mask_numbers = (
             sum(o * size**2 for (_, _, o), size in zip(widths, sizes[2:])) if dropout else 0
         )
 
-    def forward(self, images: Tensor, draws: Draws) -> list[Tensor]:
-        maps, previous = [self.stem(images, draws)], images
+    def forward(self, images: Tensor, noise: NoiseStream) -> list[Tensor]:
+        maps, previous = [self.stem(images, noise)], images
         for block in self.blocks:
-            previous, x = block(previous, maps[-1], draws)
+            previous, x = block(previous, maps[-1], noise)
             maps.append(x)
         return maps
 
 
 class Decoder(nn.Module):
-    """Five blocks from the coarsest level to the image, [B, 2 c, ., .] -> [B, c, H, H], with
-    further maps to see at each level.
+    """Five blocks from the coarsest level to the image: [B, 2 c, ., .] -> [B, c, H, H].
 
-    extra: channels of these maps, coarsest first; forward takes the maps themselves, of each level
-    in a list.
+    Each level sees further maps: `extra` has their channels, coarsest first, and forward takes the
+    maps themselves, of each level in a list.
     """
 
     def __init__(
@@ -217,7 +237,7 @@ class Decoder(nn.Module):
         dropout: float,
     ):
         super().__init__()
-        c, up = channels, [*ladder(image_size)[::-1], 0]
+        c, up = channels, [*map_sizes(image_size)[::-1], 0]
         widths = (2 * c, 2 * c, 2 * c, c, c, c)
         self.blocks = nn.ModuleList(
             DecoderBlock(
@@ -232,12 +252,12 @@ class Decoder(nn.Module):
             )
             for i in range(5)
         )
-        self.masks = (
+        self.mask_numbers = (
             sum(width * size**2 for width, size in zip(widths[1:], up[1:])) if dropout else 0
         )
 
-    def forward(self, x: Tensor, extra: list[list[Tensor]], draws: Draws) -> Tensor:
+    def forward(self, x: Tensor, extra: list[list[Tensor]], noise: NoiseStream) -> Tensor:
         previous = None
         for block, maps in zip(self.blocks, extra):
-            previous, x = block(previous, torch.cat([x, *maps], 1), draws)
+            previous, x = block(previous, torch.cat([x, *maps], 1), noise)
         return x

@@ -1,9 +1,9 @@
-"""The discretised mixture of logistics for RGB images (Salimans et al. 2017, PixelCNN++,
-https://arxiv.org/abs/1701.05517, section 2.1).
+"""The discretised mixture of logistics for RGB images.
 
-A pixel has 10 components, each with a weight that its three colours share. In a component, green is
-centred at a linear function of red, and blue at one of red and green. Values are scaled to [-1, 1];
-a logistic is cut into 256 levels, of which the lowest and the highest take its tails. The 100
+Salimans et al. (2017), PixelCNN++ (https://arxiv.org/abs/1701.05517), sections 2.1 and 2.2. A pixel
+has 10 components, each with a weight that its three colours share. In a component, green is centred
+at a linear function of red, and blue at one of red and green. Values are scaled to [-1, 1]; a
+logistic is cut into 256 levels, of which the lowest and the highest take its tails. The 100
 channels of `parameters`: 10 logits of the weights, then for red, green and blue 10 means, 10
 log-scales and 10 coefficients (before tanh): green on red, blue on red, blue on green.
 
@@ -35,10 +35,15 @@ EDGE = 1e-7  # distance of a random number from 0 and 1, where a logistic is inf
 
 
 def logistic_mixture_log_prob(parameters: Tensor, images: Tensor) -> Tensor:
-    """log p(images) in nats, summed over pixels and colours: [..., 100, H, W], [..., 3, H, W] in
-    [0, 1] -> [...].
+    """log p(images), summed over pixels and colours.
 
-    Images are rounded to the 256 levels, so this is a probability of whatever it is given.
+    Args:
+        parameters: of the mixture, [..., 100, H, W].
+        images: [..., 3, H, W] in [0, 1]; rounded to the 256 levels, so that this is a probability
+            of whatever is given.
+
+    Returns:
+        [...], in nats.
     """
     components = component_log_probs(parameters, images).sum(-4)
     weights = torch.log_softmax(parameters[..., :COMPONENTS, :, :], -3)
@@ -46,8 +51,14 @@ def logistic_mixture_log_prob(parameters: Tensor, images: Tensor) -> Tensor:
 
 
 def component_log_probs(parameters: Tensor, images: Tensor) -> Tensor:
-    """log p(colour | the colours before it, component) of each pixel's level: [..., 3, 10, H, W],
-    in nats; arguments as above.
+    """log p(colour | the colours before it, component) of each pixel's level.
+
+    Args:
+        parameters: of the mixture, [..., 100, H, W].
+        images: [..., 3, H, W] in [0, 1], rounded to the 256 levels.
+
+    Returns:
+        [..., 3, 10, H, W], in nats.
     """
     means, log_scales, coefficients = _components(parameters)
     level = _rounded(images)
@@ -58,6 +69,7 @@ def component_log_probs(parameters: Tensor, images: Tensor) -> Tensor:
     upper = logsigmoid(precision * (distance + HALF))
     lower = logsigmoid(-precision * (distance - HALF))
     lowest, highest = (level == 0).unsqueeze(-3), (level == 1).unsqueeze(-3)
+    # equation 2: sigmoid(upper end) - sigmoid(lower end), as the module's docstring rewrites it
     inside = _log_one_minus_exp(math.log(2 * HALF) - log_scales) + upper + lower
     return torch.where(lowest, upper, torch.where(highest, lower, inside))
 
@@ -82,11 +94,16 @@ def logistic_mixture_mean(parameters: Tensor) -> Tensor:
 
 
 def logistic_mixture_sample(parameters: Tensor, uniform: Tensor) -> Tensor:
-    """A draw from the mixture: [..., 100, H, W], numbers in [0, 1] [..., 4, H, W] -> one of 256
-    levels in [0, 1], [..., 3, H, W].
+    """A draw from the mixture, with exactly the probabilities of `logistic_mixture_log_prob`.
 
-    It depends on nothing but its arguments. Each colour is cut to its level before the next one
-    looks at it, so the draws have exactly the probabilities of `logistic_mixture_log_prob`.
+    Each colour is cut to its level before the next one depends on it.
+
+    Args:
+        parameters: of the mixture, [..., 100, H, W].
+        uniform: numbers in [0, 1], [..., 4, H, W]: for the component, then for each colour.
+
+    Returns:
+        One of 256 levels in [0, 1], [..., 3, H, W].
     """
     means, log_scales, coefficients = (
         _chosen(part, _choice(parameters, uniform)) for part in _components(parameters)
@@ -114,8 +131,9 @@ def _components(parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _centres(means: Tensor, coefficients: Tensor, red: Tensor, green: Tensor) -> list[Tensor]:
-    """Where each colour is centred, given those before it on [-1, 1]: [..., 10, H, W] each; red and
-    green broadcast to that shape.
+    """Where each colour is centred given those before it on [-1, 1] (equation 3).
+
+    [..., 10, H, W] each; red and green broadcast to that shape.
     """
     on_red, blue_on_red, blue_on_green = coefficients.unbind(-4)
     mean_red, mean_green, mean_blue = means.unbind(-4)
@@ -135,9 +153,7 @@ def _log_one_minus_exp(log_width: Tensor) -> Tensor:
 
 
 def _choice(parameters: Tensor, uniform: Tensor) -> Tensor:
-    """The component of each pixel, by the inverse of the distribution function of the weights:
-    one-hot [..., 10, H, W].
-    """
+    """The component of each pixel, drawn by its weight: one-hot [..., 10, H, W]."""
     reached = torch.softmax(parameters[..., :COMPONENTS, :, :], -3).cumsum(-3)[..., :-1, :, :]
     index = (uniform[..., :1, :, :] >= reached).sum(-3, keepdim=True)
     return (index == torch.arange(COMPONENTS, device=parameters.device)[:, None, None]).to(
@@ -146,9 +162,7 @@ def _choice(parameters: Tensor, uniform: Tensor) -> Tensor:
 
 
 def _chosen(part: Tensor, choice: Tensor) -> Tensor:
-    """Of each pixel the values of one component: [..., 3, 10, H, W], one-hot [..., 10, H, W] ->
-    [..., 3, H, W].
-    """
+    """Of each pixel the values [..., 3, 10, H, W] of one component, [..., 3, H, W]."""
     return (part * choice.unsqueeze(-4)).sum(-3)
 
 

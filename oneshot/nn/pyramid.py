@@ -107,11 +107,11 @@ class Stage(nn.Module):
 
 
 class PyramidEncoder(nn.Module):
-    """Images [B, S, C, H, W] -> {r: features [B, S, width, r, r]} at the `kept` resolutions."""
+    """Images [B, S, C, H, W] -> {r: features [B, S, width, r, r]} at the given resolutions."""
 
-    def __init__(self, layout: Layout, inputs: int, width: int, kept: list[int]):
+    def __init__(self, layout: Layout, inputs: int, width: int, resolutions: list[int]):
         super().__init__()
-        self.resolution, self.kept = layout[0][0], kept
+        self.resolution, self.resolutions = layout[0][0], resolutions
         self.first = nn.Conv2d(inputs, width, 3, padding=1)
         _zero_biases(self.first)
         last = sum(n for _, n in layout) ** -0.5
@@ -121,12 +121,12 @@ class PyramidEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Features:
         x = self.first(interpolate(images.flatten(0, 1), size=self.resolution, mode="nearest"))
-        found = {}
+        features = {}
         for stage in self.stages:
             x = stage(x)
-            if x.shape[-1] in self.kept:
-                found[x.shape[-1]] = x.unflatten(0, images.shape[:2])
-        return found
+            if x.shape[-1] in self.resolutions:
+                features[x.shape[-1]] = x.unflatten(0, images.shape[:2])
+        return features
 
 
 @dataclass(frozen=True)

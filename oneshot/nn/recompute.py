@@ -1,9 +1,8 @@
-"""Running modules without keeping what their backward pass needs: it is computed again (Chen et al.
-2016).
+"""Modules that keep only their inputs for the backward pass, and compute the rest again.
 
-The weights a module has at the moment are taken along, so that it works under
-`torch.func.functional_call`, whose weights are gone when the backward pass runs. It does not work
-under vmap, whose tensors are gone then, too.
+Chen et al. (2016), Training deep nets with sublinear memory cost. The weights a module has at the
+moment are taken along, so that it works under `torch.func.functional_call`, whose weights are gone
+when the backward pass runs. It does not work under vmap, whose tensors are gone then, too.
 """
 
 from __future__ import annotations
@@ -15,30 +14,37 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-_again = False
+_recomputing = False
 
 
-def happens_again() -> bool:
-    """Whether a module runs to have its activations back, and must not change its buffers a second
-    time.
-    """
-    return _again
+def is_recomputing() -> bool:
+    """Whether a module runs a second time, in the backward pass, and must not change buffers."""
+    return _recomputing
 
 
 @contextlib.contextmanager
 def _marked() -> Iterator[None]:
-    global _again
-    before, _again = _again, True
+    """While the context lasts, modules run a second time."""
+    global _recomputing
+    before, _recomputing = _recomputing, True
     try:
         yield
     finally:
-        _again = before
+        _recomputing = before
 
 
 def recomputed(modules: Iterable[nn.Module], x: Tensor) -> Tensor:
-    """One module after the other; only their inputs are kept. A sequence that holds sequences
-    keeps, when it runs again, the
-    inputs of its members alone, so that no more than one of them is in memory whole.
+    """Run one module after the other and keep only their inputs.
+
+    A sequence that holds sequences keeps, when it runs again, the inputs of its members alone, so
+    that no more than one of them is in memory whole.
+
+    Args:
+        modules: each takes what the one before returns.
+        x: of the first.
+
+    Returns:
+        What the last one returns.
     """
     for module in modules:
         weights = {**dict(module.named_parameters()), **dict(module.named_buffers())}
@@ -63,9 +69,7 @@ def recomputed(modules: Iterable[nn.Module], x: Tensor) -> Tensor:
 
 
 class _Inner(nn.Module):
-    """A module; the members of a sequence that holds sequences are recomputed one by one within
-    it.
-    """
+    """A module; members of a sequence that holds sequences are recomputed one by one within it."""
 
     def __init__(self, module: nn.Module):
         super().__init__()

@@ -16,7 +16,7 @@ from torch.nn.functional import avg_pool2d, batch_norm, conv2d, conv_transpose2d
 
 from oneshot.contracts import Features
 from oneshot.nn import data_parallel
-from oneshot.nn.recompute import happens_again, recomputed
+from oneshot.nn.recompute import is_recomputing, recomputed
 from oneshot.nn.set_layers import BatchNorm, Pointwise, convolution, dense, each, join
 from oneshot.nn.set_levels import Samples
 from oneshot.nn.set_shapes import HALVED, encoder_sizes
@@ -104,7 +104,7 @@ class _Share(nn.Module):
                 self.last.weight[:, mine, None, None],
             )
         mean, variance = norm.running_mean[mine], norm.running_var[mine]
-        if happens_again():
+        if is_recomputing():
             mean, variance = mean.clone(), variance.clone()
         y = elu(
             batch_norm(

@@ -1,5 +1,4 @@
-"""An encoder of a few exemplars into one vector, or into tokens to attend to: a transformer over
-the patches of all of them.
+"""An encoder of a few exemplars into one vector or into tokens: a transformer over their patches.
 
 In the form of Giannone et al. (2022), Few-shot diffusion models (https://arxiv.org/abs/2205.15463),
 after Dosovitskiy et al. (2021): pre-normalised layers, a class token, learned places that all
@@ -18,8 +17,9 @@ from oneshot.nn.attention import attend
 
 
 class Layer(nn.Module):
-    """Attention of `heads` heads of 64 and a perceptron, each after a normalisation and residual:
-    [B, L, width] -> the same.
+    """Attention of `heads` heads of 64, then a perceptron: [B, L, width] -> [B, L, width].
+
+    Each comes after a normalisation, and is residual.
     """
 
     def __init__(self, width: int, heads: int):
@@ -45,11 +45,17 @@ class Layer(nn.Module):
 
 
 class SetEncoder(nn.Module):
-    """Sets of any size: images [B, K, 1, H, W] -> (vector [B, width], tokens [B, P, width] averaged
-    over the set).
+    """Images [B, K, 1, H, W] -> vector [B, width], and tokens [B, P, width], means over the set.
 
-    image_size: side of the images; sides that are no multiple of the patch's are padded by zeros.
-    The order in a set does not matter.
+    Sets are of any size K, and their order does not matter. Sides that are no multiple of the
+    patch's are padded by zeros.
+
+    Args:
+        image_size: H and W.
+        patch: side of a patch.
+        width: of the tokens.
+        depth: layers.
+        heads: of a layer.
     """
 
     def __init__(self, image_size: int, patch: int, width: int, depth: int, heads: int):

@@ -13,25 +13,23 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d, linear
 
 from oneshot.nn import data_parallel
-from oneshot.nn.recompute import happens_again
+from oneshot.nn.recompute import is_recomputing
 
 
 class Pointwise(nn.Linear):
-    """A linear map of the channels at each position: [..., I, r, r] -> [..., O, r, r]; a product of
-    matrices where r is 1.
-    """
+    """A linear map of the channels at each position: [..., I, r, r] -> [..., O, r, r]."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.shape[-1] == 1:
+        if x.shape[-1] == 1:  # a product of matrices
             return linear(x.flatten(-3), self.weight, self.bias)[..., None, None]
         flat = x.flatten(0, -4) if x.dim() > 4 else x
         return conv2d(flat, self.weight[..., None, None], self.bias).unflatten(0, x.shape[:-3])
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """Batch normalisation by channel that also takes a training batch of one value a channel: by
-    the running statistics, as they are.
+    """Batch normalisation by channel: [N, C, r, r] -> [N, C, r, r].
 
+    A training batch of one value a channel is normalised by the running statistics, as they are.
     Where several processes train together, the statistics are those of their whole batch.
     """
 
@@ -42,7 +40,7 @@ class BatchNorm(nn.BatchNorm2d):
             return batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
             )
-        if self.training and happens_again():  # as many tensors as the first time, but not these
+        if self.training and is_recomputing():  # as many tensors as the first time, but not these
             mean, variance = (
                 None if t is None else t.clone() for t in (self.running_mean, self.running_var)
             )
@@ -50,8 +48,14 @@ class BatchNorm(nn.BatchNorm2d):
         return super().forward(x)
 
     def over_all_processes(self, x: Tensor, channels: slice) -> Tensor:
-        """As `forward` in training, of these channels [N, c, r, r], over the batch of all
-        processes.
+        """As `forward` in training, over the batch of all processes.
+
+        Args:
+            x: this process's rows, [N, c, r, r].
+            channels: which of the C channels they are.
+
+        Returns:
+            [N, c, r, r].
         """
         assert (
             self.running_mean is not None
@@ -62,7 +66,7 @@ class BatchNorm(nn.BatchNorm2d):
         mean, variance, count = data_parallel.global_mean_and_variance(x)
         if count == 1:
             mean, variance = running
-        elif not happens_again():
+        elif not is_recomputing():
             with torch.no_grad():
                 if channels == slice(None) and self.num_batches_tracked is not None:
                     self.num_batches_tracked.add_(1)
@@ -73,8 +77,9 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 class GlobalNorm(BatchNorm):
-    """Batch normalisation with one mean, variance, scale and shift for all channels: [N, C, 1, 1]
-    -> [N, C, 1, 1].
+    """Batch normalisation with one mean, variance, scale and shift for all channels.
+
+    [N, C, 1, 1] -> [N, C, 1, 1].
     """
 
     def __init__(self) -> None:
@@ -87,8 +92,19 @@ class GlobalNorm(BatchNorm):
 def convolution(
     inputs: int, outputs: int, kernel: int = 3, stride: int = 1, padding: int = 1
 ) -> nn.Sequential:
-    """Convolution, batch normalisation, ELU; the activation overwrites its input, which nothing
-    needs for the gradient.
+    """Convolution, batch normalisation, ELU.
+
+    The activation overwrites its input, which nothing needs for the gradient.
+
+    Args:
+        inputs: channels.
+        outputs: channels.
+        kernel: side.
+        stride: of the convolution.
+        padding: on all sides.
+
+    Returns:
+        [N, inputs, r, r] -> [N, outputs, r', r'].
     """
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, padding),
@@ -98,13 +114,22 @@ def convolution(
 
 
 def dense(inputs: int, outputs: int) -> nn.Sequential:
-    """Product of the channels, batch normalisation, ELU."""
+    """Product of the channels, batch normalisation, ELU.
+
+    Args:
+        inputs: channels.
+        outputs: channels.
+
+    Returns:
+        [N, inputs, r, r] -> [N, outputs, r, r].
+    """
     return nn.Sequential(Pointwise(inputs, outputs), BatchNorm(outputs), nn.ELU(inplace=True))
 
 
 class Residual(nn.Module):
-    """ELU(x + f(x)) with f of `depth` products (vectors) or 3x3 convolutions (maps), each
-    normalised, ELU between: [N, W, r, r].
+    """ELU(x + f(x)): [N, W, r, r] -> [N, W, r, r].
+
+    f is `depth` products (vectors) or 3x3 convolutions (maps), each normalised, ELU between.
     """
 
     def __init__(self, width: int, depth: int, maps: bool):
@@ -123,7 +148,15 @@ class Residual(nn.Module):
 
 
 def each(module: nn.Module, x: Tensor) -> Tensor:
-    """A module of images over the images of sets: [B, S, C, H, W] -> [B, S, C', H', W']."""
+    """Apply a module of images to the images of sets.
+
+    Args:
+        module: [N, C, H, W] -> [N, C', H', W'].
+        x: [B, S, C, H, W].
+
+    Returns:
+        [B, S, C', H', W'].
+    """
     result: Tensor = module(x.flatten(0, 1))
     return result.unflatten(0, x.shape[:2])
 

@@ -13,12 +13,12 @@ HEADS = 4
 
 
 class Pool(nn.Module):
-    """[B, S, W, r, r] -> the pooled features [B, W, r, r], and the weights [B, HEADS, S] of
-    attention or None.
+    """Features of a set [B, S, W, r, r] -> pooled [B, W, r, r], and weights [B, HEADS, S] or None.
 
-    Attention ("learnable aggregation", Giannone and Winther 2022): the mean of the set is the
-    query, the images are keys and values; each head has one weight an image, of the inner product
-    over its channels and all positions. There is no output projection.
+    Attention is the "learnable aggregation" of SCHA-VAE (Giannone and Winther 2022, algorithm 2),
+    with heads: the mean of the set is the query, the images are keys and values; each head has one
+    weight an image, of the inner product over its channels and all positions. There is no output
+    projection.
     """
 
     def __init__(self, kind: str, width: int):

@@ -83,10 +83,10 @@ def problems(config: Any, image_size: int, channels: int, drawings_per_class: in
     Returns:
         One message for each mistake.
     """
-    found = _mismatches(config) + _misfits(config, channels, drawings_per_class)
+    messages = _mismatches(config) + _misfits(config, channels, drawings_per_class)
     if config.latents == "pyramid":
-        return found + _layout_problems({n: getattr(config, n) for n in LAYOUTS}, image_size)
-    return found + _size_problems(config.stages, image_size)
+        return messages + _layout_problems({n: getattr(config, n) for n in LAYOUTS}, image_size)
+    return messages + _size_problems(config.stages, image_size)
 
 
 def _mismatches(config: Any) -> list[str]:
@@ -170,14 +170,14 @@ def _size_problems(stages: int, image_size: int) -> list[str]:
 
 def _layout_problems(texts: Mapping[str, str], image_size: int) -> list[str]:
     """What is wrong with the layouts of a pyramid, each or together."""
-    found, layouts = [], []
+    messages, layouts = [], []
     for name in LAYOUTS:
         try:
             layouts.append(parse_layout(name, texts[name]))
         except ValueError as error:
-            found.append(str(error))
-    if found:
-        return found
+            messages.append(str(error))
+    if messages:
+        return messages
     encoder, latent, decoder = layouts
     missing = sorted({r for r, _ in latent} - {r for r, _ in encoder})
     first, last = encoder[0][0], decoder[-1][0]

@@ -1,7 +1,7 @@
-"""Differentiable attention windows: the spatial transformer (Jaderberg et al. 2015) as a read and a
-write on an image.
+"""Differentiable attention windows: the spatial transformer as a read and a write on an image.
 
-theta [B, 6] holds the rows of the affine map A | b from window to image coordinates, both in [-1,
+Jaderberg et al. (2015), Spatial transformer networks (https://arxiv.org/abs/1506.02025). theta
+[B, 6] holds the rows of the affine map A | b from window to image coordinates, both in [-1,
 1] (align_corners False). On a GPU the grids are plain multiply-adds, as a matrix product would
 round coordinates to tf32; affine_grid has no batching rule.
 """
@@ -17,23 +17,27 @@ from torch.nn.functional import grid_sample
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
-def centres(size: int) -> Tensor:
-    """Pixel centres of a side of `size` pixels, in [-1, 1]: [size], formed in float64 and rounded
-    once.
-    """
+def _centres(size: int) -> Tensor:
+    """Pixel centres of a side of `size` pixels in [-1, 1], [size], rounded once from float64."""
     return ((2 * torch.arange(size, dtype=torch.float64) + 1) / size - 1).float()
 
 
 def base(side: int) -> Tensor:
-    """The homogeneous pixel centres (x, y, 1) of a square image, row by row: [3, side * side]."""
-    one = centres(side)
+    """The homogeneous pixel centres (x, y, 1) of a square image, row by row, [3, side * side]."""
+    one = _centres(side)
     y, x = torch.meshgrid(one, one, indexing="ij")
     return torch.stack([x, y, torch.ones_like(x)]).flatten(1)
 
 
 def grid(theta: Tensor, base: Tensor) -> Tensor:
-    """Where the pixels of a square window lie in the image: theta [B, 6], base [3, S * S] -> [B, S,
-    S, 2] as (x, y).
+    """Where the pixels of a square window lie in the image (equation 1).
+
+    Args:
+        theta: [B, 6].
+        base: pixel centres of the window, [3, S * S].
+
+    Returns:
+        Points (x, y) of the image, [B, S, S, 2].
     """
     side = math.isqrt(base.shape[-1])
     if theta.device.type == "cpu":  # one product, which a CPU does in full precision
@@ -44,24 +48,36 @@ def grid(theta: Tensor, base: Tensor) -> Tensor:
 
 
 def read(images: Tensor, theta: Tensor, base: Tensor) -> Tensor:
-    """Glimpses of the images through the window: [B, C, H, W], [B, 6] -> [B, C, S, S]; zero outside
-    the image.
+    """Glimpses of the images through the window.
+
+    Args:
+        images: [B, C, H, W].
+        theta: [B, 6].
+        base: pixel centres of the window, [3, S * S].
+
+    Returns:
+        [B, C, S, S]; zero outside the image.
     """
     return sample(images, grid(theta, base))
 
 
 def sample(images: Tensor, points: Tensor) -> Tensor:
-    """Images at these points: [B, C, H, W], [B, S, S, 2] -> [B, C, S, S]; bilinear, zero outside
-    the image.
+    """Bilinear values of the images at these points (equation 5).
+
+    Args:
+        images: [B, C, H, W].
+        points: (x, y), [B, S, S, 2].
+
+    Returns:
+        [B, C, S, S]; zero outside the image.
     """
     return grid_sample(images, points, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
 def invert(theta: Tensor) -> Tensor:
-    """The map from image to window coordinates (A^-1, -A^-1 b), in closed form: [B, 6] -> [B, 6]. A
-    singular A gives inf.
+    """The map from image to window coordinates, (A^-1, -A^-1 b): [B, 6] -> [B, 6].
 
-    Written with few operators, as it runs in every time step.
+    In closed form, with few operators, as it runs in every time step. A singular A gives inf.
     """
     a, b, _, d, e, _ = theta.unbind(-1)
     determinant = torch.addcmul(a * e, b, d, value=-1)
@@ -73,7 +89,14 @@ def invert(theta: Tensor) -> Tensor:
 
 
 def write(glimpse: Tensor, theta: Tensor, base: Tensor) -> Tensor:
-    """Paint a glimpse [B, 1, S, S] into the window on an empty canvas: [B, 1, H, W], base [3, H *
-    W]; zero outside the window.
+    """Paint a glimpse into the window on an empty canvas.
+
+    Args:
+        glimpse: [B, 1, S, S].
+        theta: [B, 6].
+        base: pixel centres of the canvas, [3, H * W].
+
+    Returns:
+        [B, 1, H, W]; zero outside the window.
     """
     return read(glimpse, invert(theta), base)

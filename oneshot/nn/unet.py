@@ -1,12 +1,11 @@
-"""The U-Net of pixel diffusion models: ConvNeXt-like blocks, linear attention, three levels, and
-three ways for exemplars to enter.
+"""The U-Net of pixel diffusion models, with three ways for exemplars to enter.
 
 In the form of Boutin et al. (2023), Diffusion models as artists (https://arxiv.org/abs/2301.11722),
-where the exemplar is a second channel of the input; without it, a vector may scale and shift the
-features of each block (FiLM, Perez et al. 2018) and tokens may be attended to after each attention
-(Rombach et al. 2022; Giannone et al. 2022, https://arxiv.org/abs/2205.15463). As published, the
-decoder has one level less than the encoder has blocks, and the encoder's first features are not
-used again.
+with ConvNeXt-like blocks, linear attention and three levels. There the exemplar is a second channel
+of the input; without it, a vector may scale and shift the features of each block (FiLM, Perez et
+al. 2018) and tokens may be attended to after each attention (Rombach et al. 2022; Giannone et al.
+2022, https://arxiv.org/abs/2205.15463). As published, the decoder has one level less than the
+encoder has blocks, and the encoder's first features are not used again.
 """
 
 from __future__ import annotations
@@ -26,11 +25,16 @@ MULTIPLE = 4  # images are halved twice
 
 
 class Block(nn.Module):
-    """Depthwise 7x7 convolution, a shift by the time, two 3x3 convolutions, the first to twice the
+    """[B, a, h, w], time embedding, context -> [B, b, h, w].
+
+    Depthwise 7x7 convolution, a shift by the time, two 3x3 convolutions, the first to twice the
     width, and a skip.
 
-    [B, a, h, w] -> [B, b, h, w]. time: width of the time embedding, 0 without. vector: width of the
-    context that scales and shifts, or 0.
+    Args:
+        a: channels in.
+        b: channels out.
+        time: width of the time embedding, 0 without.
+        vector: width of the context that scales and shifts, 0 without.
     """
 
     def __init__(self, a: int, b: int, time: int = 0, vector: int = 0):
@@ -64,8 +68,9 @@ class Block(nn.Module):
 
 
 class LinearAttention(nn.Module):
-    """Attention whose cost grows with the positions, not their square (Shen et al. 2021), residual:
-    [B, c, h, w] -> the same.
+    """Attention whose cost is linear in the positions, residual: [B, c, h, w] -> [B, c, h, w].
+
+    Shen et al. (2021), Efficient attention.
     """
 
     def __init__(self, c: int):
@@ -83,7 +88,7 @@ class LinearAttention(nn.Module):
 
 
 class Attention(nn.Module):
-    """Attention of all positions to all, residual: [B, c, h, w] -> the same."""
+    """Attention of all positions to all, residual: [B, c, h, w] -> [B, c, h, w]."""
 
     def __init__(self, c: int):
         super().__init__()
@@ -101,8 +106,9 @@ class Attention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Attention of all positions to the tokens of a context [B, P, width], residual; begins without
-    a context.
+    """Attention of all positions to tokens: [B, c, h, w], [B, P, width] -> [B, c, h, w].
+
+    Residual; its last layer is zero at first, so that it begins without a context.
     """
 
     def __init__(self, c: int, width: int):
@@ -130,7 +136,10 @@ def _heads(x: Tensor, parts: int) -> tuple[Tensor, ...]:
 
 
 class Stage(nn.Module):
-    """Two blocks and an attention at one resolution; with tokens, also an attention to them."""
+    """Two blocks and an attention at one resolution: [B, a, h, w] -> [B, b, h, w].
+
+    With tokens, also an attention to them.
+    """
 
     def __init__(
         self,
@@ -160,11 +169,17 @@ class Stage(nn.Module):
 
 
 class UNet(nn.Module):
-    """The noise in an image: x [B, channels, H, W], time [B], context -> [B, 1, H, W].
+    """epsilon_theta: x [B, channels, H, W], time [B], context -> the noise in x, [B, 1, H, W].
 
-    8,488,721 parameters at n 48 with 2 channels, 13,123,221 at n 60. Sides that are no multiple of
-    4 are padded by zeros inside.
-    time: any real number; context: [B, vector] if `vector`, [B, P, tokens] if `tokens`, else None.
+    time is any real number; context is [B, vector] if `vector`, [B, P, tokens] if `tokens`, else
+    None. 8,488,721 parameters at n 48 with 2 channels, 13,123,221 at n 60. Sides that are no
+    multiple of 4 are padded by zeros inside.
+
+    Args:
+        n: width of the first level; the others have twice and four times as many channels.
+        channels: of x.
+        vector: width of a context that scales and shifts, 0 without.
+        tokens: width of the tokens of a context, 0 without.
     """
 
     def __init__(self, n: int, channels: int, vector: int = 0, tokens: int = 0):
@@ -197,22 +212,20 @@ class UNet(nn.Module):
         x = pad(x, (0, -width % MULTIPLE, 0, -height % MULTIPLE))
         angles = time.unsqueeze(-1) * self.frequencies
         t = self.time(torch.cat([angles.sin(), angles.cos()], -1))
-        x, kept = self.first(x), []
+        x, skips = self.first(x), []
         for i, stage in enumerate(self.down):
             x = stage(x, t, context)
-            kept.append(x)
+            skips.append(x)
             if i < len(self.shrink):
                 x = self.shrink[i](x)
         x = self.middle(x, t, context)
         for stage, grow in zip(self.up, self.grow):
-            x = grow(stage(torch.cat([x, kept.pop()], 1), t, context))
+            x = grow(stage(torch.cat([x, skips.pop()], 1), t, context))
         result: Tensor = self.out(self.last(x))
         return result[..., :height, :width]
 
 
 def _frequencies(n: int) -> Tensor:
-    """Those of a sinusoidal embedding of n numbers: n / 2, from 1 down to 1e-4 (Vaswani et al.
-    2017).
-    """
+    """The n / 2 frequencies of a sinusoidal embedding, 1 .. 1e-4 (Vaswani et al. 2017, 3.5)."""
     half = n // 2
     return torch.exp(-math.log(1e4) * torch.arange(half) / (half - 1))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mnist_files import idx
 
 from oneshot.data import DataError, digits, images
 
@@ -19,14 +20,6 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONESHOT_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("ONESHOT_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
-
-
-def idx(array: np.ndarray) -> bytes:
-    return (
-        bytes([0, 0, 8, array.ndim])
-        + b"".join(n.to_bytes(4, "big") for n in array.shape)
-        + array.tobytes()
-    )
 
 
 def make(

@@ -1,6 +1,4 @@
-"""DAGAN: sizes as published, the loss of Gulrajani et al. (2017) by a second way, dropout from
-given numbers, the game of two players.
-"""
+"""DAGAN: sizes as published, the losses by a second implementation, the game of two players."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ from torch import Tensor, nn
 
 from oneshot.contracts import Pairs
 from oneshot.models.dagan import VARIANTS, Config, Dagan
-from oneshot.nn.dense_blocks import Convolution, Draws, Dropout, by_image, ladder
+from oneshot.nn.dense_blocks import NoiseStream, map_sizes
 from oneshot.store.store import Store
 from oneshot.training.batches import PairBatches
 from oneshot.training.loop import Checkpoint, Training, fit
@@ -65,9 +63,9 @@ def test_both_generators_and_the_critic_have_the_published_sizes(z: int) -> None
 @pytest.mark.parametrize("variant", ["tiny", "tiny_resnet"])
 def test_maps_halve_four_times(variant: str, size: int, widths: list[int]) -> None:
     family = model(variant, size).eval()
-    image, none = torch.zeros(1, 1, size, size), Draws(torch.zeros(1, 0))
+    image, none = torch.zeros(1, 1, size, size), NoiseStream(torch.zeros(1, 0))
     assert (
-        ladder(size) == widths
+        map_sizes(size) == widths
         and [m.shape[-1] for m in family.generator.encoder(image, none)] == widths[1:]
     )
     with torch.no_grad():
@@ -75,56 +73,23 @@ def test_maps_halve_four_times(variant: str, size: int, widths: list[int]) -> No
         assert family.critic(image, image, none).shape == (1,)
 
 
-def test_an_even_map_is_padded_right_and_below_an_odd_one_on_all_sides() -> None:
-    convolution = Convolution(1, 1, 2)
-    nn.init.ones_(convolution.weight)
-    nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
-    even, odd = (convolution(torch.ones(1, 1, size, size))[0, 0].tolist() for size in (4, 5))
-    assert even == [[9, 6], [6, 4]] and odd == [[4, 6, 4], [6, 9, 6], [4, 6, 4]]
-
-
-def test_the_critic_normalises_each_image_over_channels_and_pixels() -> None:
-    x, norm = torch.randn(3, 4, 5, 5), by_image(4)
-    with torch.no_grad():
-        norm.weight.copy_(torch.arange(1.0, 5))  # type: ignore[operator]
-        norm.bias.copy_(torch.arange(4.0))  # type: ignore[operator]
-    for one, found in zip(x, norm(x)):
-        whitened = (one - one.mean()) / one.std(correction=0)
-        torch.testing.assert_close(
-            found, whitened * torch.arange(1.0, 5).view(4, 1, 1) + torch.arange(4.0).view(4, 1, 1)
-        )
-
-
-@pytest.mark.parametrize("p", [0.1, 0.5, 0.8])
-def test_dropout_keeps_its_share_and_the_mean(p: float) -> None:
-    x = torch.rand(4, 10, 50, 50, generator=torch.Generator().manual_seed(0)) + 0.5
-    draws, layer = (
-        Draws(torch.randn(4, 25_000, generator=torch.Generator().manual_seed(1))),
-        Dropout(p),
-    )
-    dropped = layer(x, draws)
-    kept = dropped != 0
-    assert draws.used == 25_000 and kept.float().mean().item() == pytest.approx(1 - p, abs=0.006)
-    torch.testing.assert_close(dropped[kept], (x / (1 - p))[kept])
-    assert dropped.mean().item() == pytest.approx(x.mean().item(), rel=0.02)
-    layer.eval()
-    assert torch.equal(layer(x, draws), x) and draws.used == 25_000
-
-
 @pytest.mark.parametrize("variant", ["tiny", "tiny_resnet"])
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_a_pass_takes_as_many_numbers_as_it_asked_for(variant: str, dropout: float) -> None:
     family = model(variant, 28, dropout=dropout)
     pairs, noise = batch(family, 2)
-    draws = Draws(noise)
+    draws = NoiseStream(noise)
     family.generator(pairs.target, torch.zeros(2, family.config.z), draws)
-    assert draws.used == family.generator.masks
+    assert draws.used == family.generator.mask_numbers
     family.critic(pairs.target, pairs.exemplar, draws)
-    assert draws.used == family.generator.masks + family.critic.masks and (draws.used > 0) == (
-        dropout > 0
-    )
+    assert draws.used == family.generator.mask_numbers + family.critic.mask_numbers and (
+        draws.used > 0
+    ) == (dropout > 0)
     assert family.noise_shape == (
-        2 * family.config.z + 1 + 2 * family.generator.masks + 4 * family.critic.masks,
+        2 * family.config.z
+        + 1
+        + 2 * family.generator.mask_numbers
+        + 4 * family.critic.mask_numbers,
     )
 
 
@@ -134,9 +99,9 @@ def test_every_pass_of_a_round_has_masks_of_its_own() -> None:
     """
     family = model(dropout=0.5)
     pairs, noise = batch(family, 4)
-    z, own = family.config.z, family.critic.masks
+    z, own = family.config.z, family.critic.mask_numbers
     ends = np.cumsum(
-        [z, z, 1, family.generator.masks, own, own, own, family.generator.masks, own]
+        [z, z, 1, family.generator.mask_numbers, own, own, own, family.generator.mask_numbers, own]
     ).tolist()
     names = [
         "z",
@@ -178,7 +143,7 @@ def test_every_pass_of_a_round_has_masks_of_its_own() -> None:
 def test_the_critics_loss_is_that_of_a_plain_second_implementation() -> None:
     family = model(dropout=0.0).eval()
     pairs, noise = batch(family)
-    none = Draws(noise[:, :0])
+    none = NoiseStream(noise[:, :0])
     drawn = family.generator(pairs.exemplar, noise[:, : family.config.z], none).detach()
     terms = []
     for i, number in enumerate(noise[:, 2 * family.config.z].tolist()):  # one item at a time
@@ -312,7 +277,7 @@ def test_the_critic_widens_the_distance_and_the_generator_narrows_it(
     """
     family = model("tiny_resnet", dropout=0.0, learning_rate=1e-5).train()
     stack, (pairs, noise) = Stack([family], CPU), batch(family, 8)
-    z, none = noise[:, : 2 * family.config.z].chunk(2, 1)[player], Draws(noise[:, :0])
+    z, none = noise[:, : 2 * family.config.z].chunk(2, 1)[player], NoiseStream(noise[:, :0])
 
     def distance() -> Tensor:
         """The Wasserstein distance, written anew from the two networks."""

@@ -1,6 +1,4 @@
-"""Diffusion: counts, the process against Gaussians it can be solved for, guidance, contexts,
-training, maps, and a sweep over gamma.
-"""
+"""Diffusion: training, drawing with guidance, contexts, importance maps, and a sweep over gamma."""
 
 from __future__ import annotations
 

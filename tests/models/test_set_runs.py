@@ -1,6 +1,4 @@
-"""Sweeps of set VAEs from the command to the tables: variants as an axis, likelihoods, transfer to
-digits, classification, colour.
-"""
+"""Sweeps of set VAEs from the command to the tables: likelihoods, digits, colour."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import small
-import test_digits
+from mnist_files import idx
 
 from oneshot.store import records
 from oneshot.sweep import Sweep, SweepError, grid, points
@@ -30,8 +28,9 @@ sweep = Sweep(
     model="set_vae",
     points=grid(variant=["tiny", "tiny_vae", "tiny_ns"], beta=[0.5, 1.0]),
     fixed=dict(
-        dataset="quickdraw", split="fixed", image_size=16, drawings_per_class=0, epochs=1, batch_size=200, set_size=8, augmented_copies=0,
-        binarisation="stochastic", likelihood="nll", nll_samples=12, nll_sets=3, test_sets=6, transfer="mnist", classify=False,
+        dataset="quickdraw", split="fixed", image_size=16, drawings_per_class=0, epochs=1,
+        batch_size=200, set_size=8, augmented_copies=0, binarisation="stochastic",
+        likelihood="nll", nll_samples=12, nll_sets=3, test_sets=6, transfer="mnist", classify=False,
     ),
 )
 """
@@ -45,8 +44,8 @@ sweep = Sweep(
     variant="tiny",
     points=grid(beta=[1.0, 2.0]),
     fixed=dict(
-        dataset="celeba", split="identities", image_size=16, pixels="logistic_mixture", epochs=1, set_size=3, drawings_per_class=2,
-        test_sets=4, augmented_copies=1,
+        dataset="celeba", split="identities", image_size=16, pixels="logistic_mixture", epochs=1,
+        set_size=3, drawings_per_class=2, test_sets=4, augmented_copies=1,
     ),
 )
 """
@@ -61,7 +60,7 @@ def made_digits(folder: Path) -> None:
         image[4 : 6 + 2 * digit, 8:20] = rng.integers(100, 256)
     folder.mkdir(parents=True)
     for name, array in (("t10k-images-idx3-ubyte", grey), ("t10k-labels-idx1-ubyte", label)):
-        (folder / name).write_bytes(test_digits.idx(array))
+        (folder / name).write_bytes(idx(array))
 
 
 @pytest.fixture(scope="module")
