@@ -1,0 +1,219 @@
+"""Every block of README.md and docs/ is run: Python as it stands, commands as far as they can be.
+
+All pages share one folder that looks like a project with results: `results/quickstart` there is a
+small sweep. Commands that train are run with smaller settings, or only checked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pages
+import pytest
+import small
+
+from oneshot import cli
+
+DOCUMENTS = [page for page in pages.documents() if pages.blocks(page.read_text())]
+LOOKS = {"--check", "--status", "--list", "--settings", "--check-cluster"}
+# What adds a file to the package is run in a process that imports a copy of it.
+OWN_PACKAGE = {"docs/own_model.md", "docs/own_data.md"}
+# Sweeps that pages show and that are run to their end, with what makes them small. The critics of
+# the first two are those of the fixture `finished`.
+CRITICS = [
+    *("simclr.epochs=1", "simclr.batch_size=64", "simclr.strength=light"),
+    *("protonet.epochs=1", "protonet.train_ways=20", "protonet.train_queries=2"),
+]
+TRAINED = [*CRITICS, "simclr.batches_per_epoch=15", "protonet.episodes_per_epoch=15"]
+RUN = {
+    "mine_first": [*TRAINED, "image_size=16", "epochs=1", "drawings_per_class=10"],
+    "my_drawings": [*TRAINED, "image_size=16"],
+    "shapes_first": [
+        *(*CRITICS, "simclr.batches_per_epoch=3", "protonet.episodes_per_epoch=3"),
+        *("image_size=16", "epochs=1", "drawings_per_class=4", "time_steps=2", "hidden=8"),
+    ],
+}
+# First words of commands that cannot be run here, and why.
+ELSEWHERE = {
+    "aws": "needs a bucket",
+    "gcloud": "needs a bucket",
+    "(umask": "writes into the home folder",
+    "export": "a shell's",
+    ".": "a shell's",
+    "mkdir": "a shell's",
+    "tail": "a shell's",
+    ".venv/bin/python": "installs",
+}
+
+
+@pytest.fixture(scope="module")
+def project(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder like the project's, with results of a small sweep under the name quickstart."""
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copytree(finished / "results" / "store", folder / "results" / "store")
+    shutil.copytree(finished / "results" / "small", folder / "results" / "quickstart")
+    unwanted = shutil.ignore_patterns("__pycache__")
+    for name in ("oneshot", "sweeps", "benchmarks"):
+        shutil.copytree(small.ROOT / name, folder / name, ignore=unwanted)
+    for name in ("run_sweep.py", "analyze.py", "cluster.yaml", "Makefile"):
+        shutil.copy(small.ROOT / name, folder)
+    common = folder / "oneshot" / "sweep" / "settings.py"
+    text, changed = re.subn(r'choices=\(\s*"omniglot",', r'\g<0> "shapes",', common.read_text())
+    assert changed == 1  # as own_data.md says
+    common.write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=pages.title)
+def test_the_blocks_of_a_page_work(page: Path, project: Path) -> None:
+    space: dict[str, Any] = {}
+    for block in pages.blocks(page.read_text()):
+        if block.file:
+            path = project / block.file
+            assert path.parent.is_dir(), block.file
+            path.write_text(block.text)
+        elif block.language == "python":
+            printed = run_python(block.text, space, project)
+            if "print(" in block.text:
+                assert printed.strip() and "Empty" not in printed, block.text
+        elif block.language == "" and page.name != "architecture.md":
+            for command in pages.commands(block.text):
+                run(command, project, pages.title(page) in OWN_PACKAGE)
+
+
+def test_every_kind_of_block_is_there() -> None:
+    found = [b for page in DOCUMENTS for b in pages.blocks(page.read_text())]
+    assert len([b for b in found if b.language == "python"]) >= 15
+    shown = [c for b in found if not b.language for c in pages.commands(b.text)]
+    run = [c for c in shown if c.startswith("python run_sweep.py")]
+    drawn = [c for c in shown if c.startswith("python analyze.py")]
+    assert len(run) >= 30 and len(drawn) >= 8 and {"make sweep", "make test"} <= set(shown)
+    assert set(RUN) <= {Path(b.file).stem for b in found}
+    flags = {w for c in run for w in c.split() if w.startswith("--")}
+    known = {s for a in cli.parser()._actions for s in a.option_strings if s.startswith("--")}
+    assert known - flags <= {"--help", "--dry-run", "--json"}, "flags that no page shows"
+
+
+def run_python(text: str, space: dict[str, Any], folder: Path) -> str:
+    """Run a block of Python in the project's folder; returns what it prints."""
+    printed = io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(printed):
+        exec(compile(text, "block", "exec"), space)
+    return printed.getvalue()
+
+
+def run(command: str, project: Path, own_package: bool) -> None:
+    """Run a command, or hold it against what it calls where it cannot be run here."""
+    words = pages.words(command)
+    if words[0] == "nohup":
+        words = words[1 : words.index(">")]
+    if words[:2] == ["python", "run_sweep.py"]:
+        run_sweep(words[2:], project, own_package)
+    elif words[:2] == ["python", "analyze.py"]:
+        analyze(words[2:], project)
+    elif words[:3] == ["python", "-m", "pytest"]:
+        check_contract(words[3:], project)
+    elif words[0] == "python":
+        source = (small.ROOT / words[1]).read_text()
+        assert all(f'"{word}"' in source for word in words[2:] if word.startswith("--")), command
+    elif words[0] == "make":
+        assert re.search(rf"^{words[1]}:", (project / "Makefile").read_text(), re.M), command
+    elif words[0] == "ray":
+        ray(words[1:], project)
+    else:
+        assert words[0] in ELSEWHERE, f"{command}: who runs it?"
+
+
+def run_sweep(words: list[str], project: Path, own_package: bool) -> None:
+    """Run run_sweep.py; what would train long is only checked, and clouds are only parsed."""
+    options = cli.parser().parse_args(words)
+    if "BUCKET" in str(options.results):
+        sweep = options.sweep
+        assert (small.ROOT / "sweeps" / f"{sweep}.py").is_file() or not sweep
+        return
+    if options.watch or options.address:  # the words are right: that is what can be said here
+        return
+    for_real = options.sweep in RUN and not LOOKS & set(words)
+    if for_real:
+        words = [*words, "--local", *(w for s in RUN[options.sweep] for w in ("--set", s))]
+    elif not LOOKS & set(words):
+        words = [*words, "--check"]
+    if own_package:
+        process = subprocess.run(
+            [sys.executable, "run_sweep.py", *words],
+            cwd=project,
+            env=small.environment() | {"PYTHONPATH": str(project)},
+            capture_output=True,
+            text=True,
+            timeout=280,
+        )
+        done = small.Done(process.returncode, process.stdout, process.stderr)
+    else:
+        done = small.main(*words, cwd=project)
+    if options.check_cluster:
+        assert done.returncode == 2 and "YOUR-" in done.stdout, done
+    else:
+        assert done.returncode == 0 and done.stdout, (words, done.stdout, done.stderr)
+    if for_real:
+        assert (project / "results" / options.sweep / "points.parquet").is_file()
+
+
+def analyze(words: list[str], project: Path) -> None:
+    """Run analyze.py on results that are here; what others are shown is only parsed."""
+    folders = [word for word in words if word.startswith("results/")]
+    here = folders == ["results/quickstart"]
+    figures = here and (len(words) == 1 or "--figures" in words)
+    words = words if figures or "--no-figures" in words else [*words, "--no-figures"]
+    done = small.main(*words, cwd=project, script="analyze.py")
+    if not here:
+        assert "analyze.py --help" not in done.stderr, (words, done.stderr)
+        return
+    assert done.returncode == 0 and (done.stdout or "no row" in done.stderr), done
+    if figures:
+        given = words[words.index("--figures") + 1] if "--figures" in words else ""
+        drawn = project / (given or "results/quickstart/figures")
+        assert {"plane.png", "sheet.png", "plane.csv"} <= {p.name for p in drawn.iterdir()}
+    if "--where" in words and "beta" in words[words.index("--where") + 1]:
+        assert {"human", "copy", "noise"} <= set(done.stdout.split())
+
+
+def check_contract(words: list[str], project: Path) -> None:
+    """Run the tests that every family must pass, on the copy of the package."""
+    shutil.copytree(small.ROOT / "tests" / "support", project / "tests" / "support")
+    for name in ("pyproject.toml", words[0], "tests/conftest.py"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(small.ROOT / name, project / name)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *words, "-p", "no:cacheprovider"],
+        cwd=project,
+        env=small.environment() | {"PYTHONPATH": str(project)},
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0 and " passed" in done.stdout, done.stdout
+
+
+def ray(words: list[str], project: Path) -> None:
+    """Hold a command of Ray against Ray's own parser, and what it runs against ours."""
+    from ray.scripts.scripts import cli as commands
+
+    last = words.index("--") if "--" in words else len(words)
+    names, command = [], commands
+    while hasattr(command, "commands"):
+        names.append(words[len(names)])
+        assert names[-1] in command.commands, words
+        command = command.commands[names[-1]]
+    with contextlib.chdir(project):
+        context = command.make_context(names[-1], words[len(names) :])
+    assert last == len(words) or context.params
+    if inner := re.search(r"run_sweep\.py (?:-- )?(.*)$", " ".join(words)):
+        options = cli.parser().parse_args(pages.words(inner[1]))
+        assert options.results == "s3://BUCKET/results" and options.address == "auto"
