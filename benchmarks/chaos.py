@@ -78,11 +78,11 @@ def as_driver(arguments: list[str], mischief: str) -> int:
     of its store and clock.
     """
     from oneshot import cli
-    from oneshot.engine import driver
+    from oneshot.engine import sweep_run
     from oneshot.store import lease, store
 
     lease.RENEW_SECONDS, lease.EXPIRY_SECONDS = 0.3, 2.0
-    driver.FOLD_SECONDS = 0.3
+    sweep_run.COMPACT_SECONDS = 0.3
     if mischief:
         _mischief(Path(mischief), store)
     return cli.main(arguments)

@@ -15,9 +15,10 @@ import textwrap
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from oneshot.console import status as facts
+from oneshot.console.outcome import Outcome
 from oneshot.console.progress import duration
 from oneshot.console.status import number, short
 from oneshot.store.lease import holder
@@ -27,8 +28,6 @@ from oneshot.sweep import definition, settings
 from oneshot.sweep.definition import SweepError
 from oneshot.sweep.expansion import COMMON, STACK_ON_CPU, STACK_ON_GPU, Point, count, stacks
 
-if TYPE_CHECKING:
-    from oneshot.engine.driver import Outcome
 
 LABEL = 12
 

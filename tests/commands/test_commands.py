@@ -25,11 +25,15 @@ import small
 
 from oneshot import cli, paths
 from oneshot.console import messages
+from oneshot.console.arguments import VIEWS, _positive, assignments, command_line
+from oneshot.console.outcome import Outcome
 from oneshot.engine import driver
+from oneshot.engine.local import LocalEngine
+from oneshot.engine.options import Options
 from oneshot.store import plan, records
 from oneshot.store.plan import Plan
 from oneshot.store.records import Record
-from oneshot.store.store import Store
+from oneshot.store.store import Store, Unavailable
 from oneshot.sweep.expansion import Point
 
 Capture = pytest.CaptureFixture[str]
@@ -49,7 +53,7 @@ def asked(tmp_path: Path) -> list[str]:
 
 
 def planned(asked: Sequence[str], *more: str) -> Plan:
-    return cli._plan(cli.parser().parse_args([*asked, *more]))
+    return cli._make_plan(cli.parser().parse_args([*asked, *more]))
 
 
 def record(made: Plan, points: Sequence[Point], status: str = "done", **more: Any) -> None:
@@ -115,10 +119,10 @@ def test_a_run_whose_reader_has_left_does_not_begin(
 def test_a_stopped_run_tells_by_what(
     number: signal.Signals, unread: bool, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def run(made: Plan, *_: Any) -> driver.Outcome:
+    def run(made: Plan, *_: Any) -> Outcome:
         if unread:
             monkeypatch.setattr(sys, "stderr", Closed())
-        return driver.Outcome({}, len(made.to_run), 1.0, number)
+        return Outcome({}, len(made.to_run), 1.0, number)
 
     monkeypatch.setattr(driver, "run", run)
     assert cli.main([*asked, "--local"]) == 128 + number
@@ -129,7 +133,7 @@ def test_a_run_whose_summary_nobody_reads_is_no_success(
 ) -> None:
 
     monkeypatch.setattr(
-        driver, "run", lambda made, *_: driver.Outcome(dict(done=6, diverged=0, failed=0), 0, 1.0)
+        driver, "run", lambda made, *_: Outcome(dict(done=6, diverged=0, failed=0), 0, 1.0)
     )
     monkeypatch.setattr(sys, "stdout", Closed())
     assert cli.main([*asked, "--local"]) == 141
@@ -207,7 +211,7 @@ def words_of(action: argparse.Action) -> list[str]:
     if action.nargs == 0:
         return [flag]
     if action.type is not None:
-        return [flag, "3"] if action.type is cli._positive else [flag, ".25"]
+        return [flag, "3"] if action.type is _positive else [flag, ".25"]
     return (
         [flag, AWKWARD] * (2 if isinstance(action, argparse._AppendAction) else 1)
         if flag
@@ -217,7 +221,7 @@ def words_of(action: argparse.Action) -> list[str]:
 
 def flags_of_runs() -> list[argparse.Action]:
     p = cli.parser()
-    groups = [g for g in p._action_groups if g.title != cli.LOOKS]
+    groups = [g for g in p._action_groups if g.title != VIEWS]
     return [a for g in groups for a in g._group_actions if a.dest != "help"]
 
 
@@ -234,7 +238,7 @@ def test_a_printed_command_is_the_command(dest: str) -> None:
     flags = [a for a in flags_of_runs() if dest in (a.dest, "all") or not a.option_strings]
     options = cli.parser().parse_args([word for a in flags for word in words_of(a)])
     assert all(getattr(options, a.dest) != a.default for a in flags), "a value that tells nothing"
-    printed = cli.command(options)
+    printed = command_line(options)
     words = pasted(printed)
     assert words[:2] == ["python", "run_sweep.py"] and words == shlex.split(printed)
     assert cli.parser().parse_args(words[2:]) == options
@@ -248,15 +252,13 @@ def test_a_printed_command_is_the_command(dest: str) -> None:
 
 def test_values_that_look_like_flags_stay_values() -> None:
     options = cli.parser().parse_args(["--where=-1<beta", "--results=--here", "--", "-odd.py"])
-    assert cli.parser().parse_args(pasted(cli.command(options))[2:]) == options
+    assert cli.parser().parse_args(pasted(command_line(options))[2:]) == options
 
 
 def test_the_commands_in_last_words_can_be_pasted(
     asked: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     """Those of a dry run, of a stop, of trouble, of failures, and where nothing is left to run."""
-
-    monkeypatch.setattr(driver, "Outcome", driver.Outcome)
     given = [
         *asked,
         "--where",
@@ -275,11 +277,12 @@ def test_the_commands_in_last_words_can_be_pasted(
 
     assert cli.main([*given, "--check"]) == 0
     assert said("Run:", capsys.readouterr().out) == options
-    for outcome, mark in [(dict(signal=2), "Continue:"), (dict(trouble="no room"), "Continue:")]:
+    for outcome, mark in [
+        (dict(signal=2), "Continue:"),
+        (dict(abort_reason="no room"), "Continue:"),
+    ]:
         with monkeypatch.context() as patch:
-            patch.setattr(
-                driver, "run", lambda made, *_, o=outcome: driver.Outcome({}, 1, 1.0, **o)
-            )
+            patch.setattr(driver, "run", lambda made, *_, o=outcome: Outcome({}, 1, 1.0, **o))
             assert cli.main(given) in (1, 130)
         assert said(mark, capsys.readouterr().err) == options
     made = planned(given)
@@ -290,8 +293,8 @@ def test_the_commands_in_last_words_can_be_pasted(
     made.log.update()
     text = messages.finished(
         made,
-        driver.Outcome(dict(done=0, diverged=0, failed=1), 0, 1.0),
-        cli.command(retry, retry_failed=True),
+        Outcome(dict(done=0, diverged=0, failed=1), 0, 1.0),
+        command_line(retry, retry_failed=True),
     )
     assert cli.parser().parse_args(pasted(text.splitlines()[-1].strip())[2:]) == retry
     assert pasted(text.splitlines()[-2].removeprefix("next"))[:2] == ["python", "analyze.py"]
@@ -374,17 +377,17 @@ def test_counts_are_those_of_the_points_that_a_run_is_about(asked: list[str]) ->
 
     seen: list[tuple[int, int]] = []
 
-    class Idle(driver.LocalEngine):
+    class Idle(LocalEngine):
         """Prepares and runs nothing."""
 
         def prepare(self, points: Sequence[Point]) -> None:
             seen.append((self.state.ended, self.state.total))
 
         def run(self, trials: Sequence[Sequence[Point]], attempt: int = 0) -> None:
-            self.driver.stop.asked_at = 1.0
+            self.sweep_run.stop.requested_at = 1.0
 
     def counted(*more: str) -> tuple[int, int]:
-        driver.run(planned(asked, "--seeds", "3", *more), driver.Options(), Idle)
+        driver.run(planned(asked, "--seeds", "3", *more), Options(), Idle)
         return seen[-1]
 
     assert counted("--limit", "2") == (0, 5)  # of 12, three of them references
@@ -400,8 +403,6 @@ def test_counts_are_those_of_the_points_that_a_run_is_about(asked: list[str]) ->
 
 
 def test_the_words_after_a_stop_count_what_goes_on(asked: list[str]) -> None:
-    from oneshot.engine.driver import Outcome
-
     def words(made: Plan, new: Sequence[Point] = ()) -> str:
         return messages.stopped(
             made, Outcome({}, 0, 1.0, 2, new_rows=[dict(point_id=p.point_id) for p in new]), "again"
@@ -433,8 +434,6 @@ def test_the_words_after_a_stop_count_what_goes_on(asked: list[str]) -> None:
 def test_words_after_a_stop_come_without_the_store(
     asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from oneshot.engine.driver import Outcome
-    from oneshot.store.store import Unavailable
 
     def silent(*_: Any) -> Any:
         raise Unavailable.during("list", 5, "no answer", "there")
@@ -451,8 +450,6 @@ def test_words_after_a_stop_come_without_the_store(
 def test_a_look_costs_one_listing_of_the_trainings(
     look: str, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from oneshot.engine.driver import Outcome
-
     asks: Counter[str] = Counter()
 
     def counting(name: str) -> Callable[..., Any]:
@@ -619,7 +616,7 @@ def test_numbers_are_refused_in_words(
 
 
 def test_a_quoted_text_may_hold_a_comma() -> None:
-    assert cli._assignments(["file='a,b.npz'", "epochs=3", "variant=tiny"]) == {
+    assert assignments(["file='a,b.npz'", "epochs=3", "variant=tiny"]) == {
         "file": "a,b.npz",
         "epochs": 3,
         "variant": "tiny",
