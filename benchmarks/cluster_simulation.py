@@ -4,8 +4,8 @@ measure against it gains.
     python benchmarks/cluster_simulation.py [--quick] [--turn-ms MS] [--report-ms MS]
 
 A discrete-event simulation; nothing here runs a training. Who takes which trial is decided by
-`oneshot.engine.queue.Turns` itself. The driver is one server with a queue: handing out and ending a
-turn, each report and each record cost it the seconds of `Costs`. Folding takes its share of that
+`oneshot.engine.queue.WorkQueue` itself. The driver is one server with a queue: handing out and
+ending a turn, each report and each record cost it the seconds of `Costs`. Folding takes its share of that
 processor. A trial that reports waits until the driver has read the report. Stop polls share what
 the store gives (AWS: 3,500 writes and 5,500 reads a second and prefix). Reports and polls are a
 fluid, turns, trials and lost nodes are events.
@@ -32,7 +32,7 @@ import numpy as np
 from harness import OUT, Row, Table, parser
 
 from oneshot.engine import queue
-from oneshot.engine.queue import Turns
+from oneshot.engine.queue import WorkQueue
 
 NODES, PER_NODE, POINTS = 1000, 8, 100_000
 LENGTHS = {"10 s": 10.0, "1 min": 60.0, "10 min": 600.0, "1 h": 3600.0}
@@ -66,7 +66,7 @@ class Design:
     poll_requests: int = 2
     write_requests: int = 3
     record_waits: int = 3  # requests that the driver waits for at each record
-    turn_seconds: float = queue.TURN_SECONDS
+    turn_seconds: float = queue.BATCH_SECONDS
     pending: int = 16
     parts: bool = True
     adaptive_pause: bool = True
@@ -108,7 +108,7 @@ class Simulation:
             costs,
         )
         self.rng = np.random.default_rng(seed)
-        self.turns = Turns([1.0] * points, cluster.slots, points)
+        self.turns = WorkQueue([1.0] * points, cluster.slots, points)
         # seconds; seconds of a trial at work; seconds of the driver
         self.now = self.progress = self.served = 0.0
         # seconds of work that wait at the driver; of them, of reports
@@ -236,7 +236,7 @@ class Simulation:
         at a time.
         """
         for warm, free in self.free.items():
-            while free and self.turns.queue and (warm or self.pending < self.design.pending):
+            while free and self.turns.pending and (warm or self.pending < self.design.pending):
                 slot, generation = free.popleft()
                 if generation == self.generation[slot]:
                     self.pending += not warm
@@ -263,7 +263,7 @@ class Simulation:
             self.warm.discard(slot)
             if slot in self.turn:
                 name, _, _, since = self.turn.pop(slot)
-                trial = self.turns.out[name][0] if self.turns.out[name] else None
+                trial = self.turns.running[name][0] if self.turns.running[name] else None
                 if trial is not None:
                     made = self.credit.get(trial, 0.0) + self.progress - since
                     kept = max(
@@ -272,7 +272,7 @@ class Simulation:
                     )
                     self.lost_work += made - kept
                     self.credit[trial] = kept
-                self.turns.close(name, give_back=True)
+                self.turns.close_batch(name)
         self.at(self.now + self.rng.uniform(*self.cluster.boot), "up", node)
 
     def _is_asked(self, slot: int) -> bool:
@@ -294,7 +294,7 @@ class Simulation:
             self.pending -= 1
             return
         name = f"{slot}/{next(self.order)}"
-        trials = self.turns.take(name)
+        trials = self.turns.next_batch(name)
         if not trials:
             self.free[True].append((slot, generation))
             return
@@ -318,16 +318,16 @@ class Simulation:
             return
         name, trials, begun, _ = self.turn[slot]
         index = trials.pop(0)
-        self.turns.ended(name, index, self.length)
+        self.turns.end_trial(name, index, self.length)
         self.done += 1
         self.backlog += self.costs.record + (
             self.design.record_waits * self.costs.request if self.cluster.remote else 0.0
         )
-        if trials and self.now - begun <= self.turns.longest:
+        if trials and self.now - begun <= self.turns.max_seconds:
             self._begin_trial(slot)
             return
         del self.turn[slot]
-        self.turns.close(name, give_back=True)
+        self.turns.close_batch(name)
         self.free[True].append((slot, generation))
 
     def _on_fold(self, who: int, generation: int) -> None:
@@ -348,13 +348,13 @@ def simulate(
     length: float, points: int, cluster: Cluster, design: Design, costs: Costs
 ) -> dict[str, float]:
     """One sweep, with turns as long as the design has them, whatever the number of slots."""
-    before = queue.TURN_SECONDS, queue.TURNS_A_SECOND
-    queue.TURN_SECONDS, queue.TURNS_A_SECOND = design.turn_seconds, math.inf
+    before = queue.BATCH_SECONDS, queue.BATCHES_PER_SECOND
+    queue.BATCH_SECONDS, queue.BATCHES_PER_SECOND = design.turn_seconds, math.inf
     start = time.perf_counter()
     try:
         found = Simulation(length, points, cluster, design, costs).run()
     finally:
-        queue.TURN_SECONDS, queue.TURNS_A_SECOND = before
+        queue.BATCH_SECONDS, queue.BATCHES_PER_SECOND = before
     return found | {"simulated_in": time.perf_counter() - start}
 
 

@@ -75,7 +75,7 @@ def measure_ours(count: int) -> dict[str, float]:
         def prepare(self, points: Sequence[Any]) -> None:
             self.state.phase = ""
 
-    cli._engine = lambda local: TrivialEngine  # type: ignore[assignment]
+    cli._engine_class = lambda local: TrivialEngine  # type: ignore[assignment]
     with tempfile.TemporaryDirectory() as folder:
         sweep = Path(folder) / "trivial.py"
         sweep.write_text(SWEEP.format(points=count))

@@ -1,6 +1,4 @@
-"""The machines that an autoscaler may still start, which a cluster without any worker does not
-show.
-"""
+"""The machines that an autoscaler may still start, which a cluster does not show."""
 
 from __future__ import annotations
 
@@ -14,8 +12,11 @@ BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")
 
 
 def promised(path: Path = BOOTSTRAP) -> list[tuple[int, Mapping[str, float]]]:
-    """(how many at most, resources of each) of every type of worker; [] where no autoscaler's file
-    is, or it cannot be read.
+    """The types of workers that an autoscaler may start, from its file.
+
+    Returns:
+        (how many at most, resources of each) of every type; [] where there is no file, or it cannot
+        be read.
     """
     import yaml
 
@@ -34,7 +35,5 @@ def promised(path: Path = BOOTSTRAP) -> list[tuple[int, Mapping[str, float]]]:
 
 
 def grows_elsewhere() -> bool:
-    """Whether machines may come that nobody here can know of: a pod of a cluster in Kubernetes,
-    whose operator starts others.
-    """
+    """Whether machines may come that are not known here, as in a pod of Kubernetes."""
     return "KUBERNETES_SERVICE_HOST" in os.environ

@@ -1,4 +1,5 @@
 """What a trial asks of a cluster, held against the machines there are and those that may come.
+
 Nothing here knows the engine.
 """
 
@@ -13,7 +14,7 @@ Resources = Mapping[str, float]
 Types = Sequence[tuple[int, Resources]]  # (how many at most, resources of each)
 
 NAMES = {"CPU": ("processor", "processors"), "GPU": ("GPU", "GPUs")}
-SAY_SECONDS = 60.0
+LINE_SECONDS = 60.0  # between two lines of the log that say what is waited for
 
 
 class Impossible(ValueError):
@@ -24,53 +25,80 @@ class Impossible(ValueError):
         self.help = help
 
 
-def fits(machine: Resources, share: Resources) -> int:
-    """How many trials of this share one machine holds at once."""
+def capacity(machine: Resources, share: Resources) -> int:
+    """How many trials one machine holds at once.
+
+    Args:
+        machine: the resources of the machine.
+        share: what a trial asks for.
+
+    Returns:
+        How many; 1 for a share of nothing.
+    """
     counts = [
         int(machine.get(name, 0) / asked + 1e-9) for name, asked in share.items() if asked > 0
     ]
     return min(counts, default=1)
 
 
-def slots(there: Iterable[Resources], to_come: Types, share: Resources, workers: int = 1) -> int:
+def slots(alive: Iterable[Resources], to_come: Types, share: Resources, workers: int = 1) -> int:
     """How many trials run side by side, on the machines there are or on those that may come.
 
     Args:
-        there: the resources of each machine of the cluster.
+        alive: the resources of each machine of the cluster.
         to_come: the types of machines that an autoscaler may start.
         share: what a trial asks for, or each of its workers.
         workers: how many workers a trial has, which may be on different machines.
+
+    Returns:
+        How many, 1 at least.
     """
-    now = sum(fits(machine, share) for machine in there)
-    later = sum(count * fits(machine, share) for count, machine in to_come)
+    now = sum(capacity(machine, share) for machine in alive)
+    later = sum(count * capacity(machine, share) for count, machine in to_come)
     return max(now // workers, later // workers, 1)
 
 
-def lacks(there: Sequence[Resources], share: Resources, workers: int = 1) -> str:
-    """What no machine there has room for, in words; "" where a trial fits when nothing else
-    runs.
+def lacks(alive: Sequence[Resources], share: Resources, workers: int = 1) -> str:
+    """What no machine has room for, in words.
+
+    Args:
+        alive: the resources of each machine of the cluster.
+        share: what a trial asks for, or each of its workers.
+        workers: how many workers a trial has.
+
+    Returns:
+        "" where a trial fits when nothing else runs.
     """
-    if not any(fits(machine, share) for machine in there):
+    if not any(capacity(machine, share) for machine in alive):
         return f"a machine with {words(share)}"
-    if sum(fits(machine, share) for machine in there) < workers:
+    if sum(capacity(machine, share) for machine in alive) < workers:
         return f"machines for {workers} workers with {words(share)} each"
     return ""
 
 
 def refusal(
-    there: Sequence[Resources], to_come: Types, share: Resources, workers: int = 1
+    alive: Sequence[Resources], to_come: Types, share: Resources, workers: int = 1
 ) -> Impossible | None:
-    """Why the cluster can never run such a trial; None where it can, now or when it has grown.
+    """Why the cluster can never run such a trial.
 
     A type of machine without resources is one whose size is not known, so nothing is refused.
+
+    Args:
+        alive: the resources of each machine of the cluster.
+        to_come: the types of machines that an autoscaler may start.
+        share: what a trial asks for, or each of its workers.
+        workers: how many workers a trial has.
+
+    Returns:
+        None where it can run, now or when the cluster has grown.
     """
     if any(not machine for _, machine in to_come):
         return None
-    machines = [*there, *(machine for _, machine in to_come)]
-    if not any(fits(machine, share) for machine in machines):
+    machines = [*alive, *(machine for _, machine in to_come)]
+    if not any(capacity(machine, share) for machine in machines):
         return _no_machine(machines, share, bool(to_come))
-    now = sum(fits(machine, share) for machine in there)
-    later = sum(count * fits(machine, share) for count, machine in to_come)
+    now = sum(capacity(machine, share) for machine in alive)
+    later = sum(count * capacity(machine, share) for count, machine in to_come)
     if max(now, later) >= workers:
         return None
     room = max(now, later)
@@ -116,34 +144,34 @@ def words(share: Resources) -> str:
     return " and ".join(parts) or "any processor"
 
 
-class Waiting:
-    """Shows what a run waits for: in the live line, and as a line of the log at its begin and every
-    minute.
+class WaitDisplay:
+    """Shows what a run waits for: in the live line, and as a line of the log every minute.
 
-    Args:
-        state: of the run, whose phase it takes over while there is something to wait for.
-        event: prints a line.
+    Attributes:
+        state: of the run, whose phase shows it while there is something to wait for.
+        print_event: prints a line.
     """
 
-    def __init__(self, state: State, event: Callable[[str], None]):
-        self.state, self.event = state, event
-        self.what = self.text = self.before = ""
-        self.said = 0.0
+    def __init__(self, state: State, print_event: Callable[[str], None]):
+        self.state, self.print_event = state, print_event
+        self._waits_for = self._text = self._phase_before = ""
+        self._last_line = 0.0
 
-    def show(self, what: str) -> None:
+    def show(self, waits_for: str) -> None:
         """Say that the run waits for this; "" when it no longer waits."""
         now = time.monotonic()
-        if what and what != self.what:
-            self.before = self.before if self.what else self.state.phase
-            self.text = f"waiting for {what} since {time.strftime('%H:%M')}"
-            self.said = now - SAY_SECONDS
-        elif not what and self.what:
-            if self.state.phase == self.text:
-                self.state.phase = self.before
-            self.event(f"no longer waiting for {self.what}")
-        self.what = what
-        if what:
-            self.state.phase = self.text
-            if now - self.said >= SAY_SECONDS:
-                self.said = now
-                self.event(self.text)
+        if waits_for and waits_for != self._waits_for:
+            if not self._waits_for:
+                self._phase_before = self.state.phase
+            self._text = f"waiting for {waits_for} since {time.strftime('%H:%M')}"
+            self._last_line = now - LINE_SECONDS
+        elif not waits_for and self._waits_for:
+            if self.state.phase == self._text:
+                self.state.phase = self._phase_before
+            self.print_event(f"no longer waiting for {self._waits_for}")
+        self._waits_for = waits_for
+        if waits_for:
+            self.state.phase = self._text
+            if now - self._last_line >= LINE_SECONDS:
+                self._last_line = now
+                self.print_event(self._text)

@@ -1,9 +1,8 @@
-"""What the end of a worker means for the trials that it had: a lost machine is nobody's fault, a
-worker that died alone may be.
+"""What the end of a worker means for the trials that it had.
 
-Trials of a lost node run again at once, as often as it takes. A trial whose worker died on a living
-node is left to the next round, which gives it more room; after a few rounds its points are
-`failed`. Nothing here knows the engine.
+If its machine was lost, its trials run again at once, as often as that happens. If it died on a
+living machine, its trial may be the cause and is left to the next round, which gives it more room;
+after a few rounds its points are `failed`. Nothing here knows the engine.
 """
 
 from __future__ import annotations
@@ -12,9 +11,11 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-SETTLE_SECONDS = 30.0  # a node without a sign of life is declared dead by Ray within about 15 s
-NODE_LOST = ("node has died", "node was terminated", "preempt")
-OUT_OF_MEMORY = (
+# after a worker fell silent; Ray declares a node without a sign of life dead within about 15 s
+SETTLE_SECONDS = 30.0
+MACHINE_LOST = "its machine was lost"
+NODE_LOST_MARKS = ("node has died", "node was terminated", "preempt")
+OUT_OF_MEMORY_MARKS = (
     "out of memory (oom)",
     "memory monitor",
     "memory pressure",
@@ -25,51 +26,77 @@ OUT_OF_MEMORY = (
 
 
 @dataclass
-class Loss:
-    """A worker that ended before its turn did. how: in words, for rows and messages; lost: whether
-    its node is, None while unknown.
+class LostWorker:
+    """A worker that ended before its batch did.
+
+    Attributes:
+        batch: the batch of trials that it had.
+        cause: why, in words, for rows and messages.
+        machine_lost: whether its machine is lost, None while that is unknown.
+        node: the id of its node.
+        since: the monotonic time when it was noticed.
     """
 
-    turn: str
-    how: str
-    lost: bool | None
+    batch: str
+    cause: str
+    machine_lost: bool | None
     node: str = ""
     since: float = field(default_factory=time.monotonic)
 
 
-def judge(turn: str, error: str, unavailable: bool, node: str) -> Loss:
-    """What an error's text says. unavailable: the worker does not answer, which says nothing about
-    its node yet.
+def classify(batch: str, error: str, unavailable: bool, node: str) -> LostWorker:
+    """Why a worker ended, from the text of the error that Ray has for it.
+
+    Args:
+        batch: the batch of trials that it had.
+        error: the text.
+        unavailable: whether the worker only does not answer, which says nothing of its node yet.
+        node: the id of its node.
+
+    Returns:
+        The lost worker.
     """
     text = error.lower()
-    if any(mark in text for mark in NODE_LOST):
-        return Loss(turn, "its machine was lost", True, node)
-    if any(mark in text for mark in OUT_OF_MEMORY):
-        return Loss(turn, "Ray ended it, as the machine was running out of memory", False, node)
+    if any(mark in text for mark in NODE_LOST_MARKS):
+        return LostWorker(batch, MACHINE_LOST, True, node)
+    if any(mark in text for mark in OUT_OF_MEMORY_MARKS):
+        cause = "Ray ended it, as the machine was running out of memory"
+        return LostWorker(batch, cause, False, node)
     if unavailable:
-        return Loss(turn, "it stopped to answer", None, node)
-    return Loss(turn, "it was killed (by the system if memory ran out) or crashed", False, node)
+        return LostWorker(batch, "it stopped to answer", None, node)
+    cause = "it was killed (by the system if memory ran out) or crashed"
+    return LostWorker(batch, cause, False, node)
 
 
-class Losses:
-    """Losses that wait for their judgement. alive: asks for the nodes that are, by id."""
+class LostWorkers:
+    """Lost workers of which nothing has been done yet; of some the cause is not known at once.
 
-    def __init__(self, alive: Callable[[], Collection[str]]):
-        self.alive = alive
-        self.open: list[Loss] = []
+    Attributes:
+        alive_nodes: returns the ids of the nodes that are alive.
+        open: the lost workers.
+    """
 
-    def settled(self) -> list[Loss]:
-        """Those whose cause is known now, which are no longer open: the node is gone, or has had
-        the time to be missed.
+    def __init__(self, alive_nodes: Callable[[], Collection[str]]):
+        self.alive_nodes = alive_nodes
+        self.open: list[LostWorker] = []
+
+    def add(self, lost: LostWorker) -> None:
+        """Add a lost worker."""
+        self.open.append(lost)
+
+    def pop_settled(self) -> list[LostWorker]:
+        """Take out those whose cause is known now.
+
+        A worker that fell silent has lost its machine if its node is gone. If the node is still
+        there after a while, the worker died alone.
         """
-        if not self.open:
-            return []
-        alive = self.alive() if any(loss.lost is None for loss in self.open) else ()
-        for loss in self.open:
-            if loss.lost is None and loss.node not in alive:
-                loss.lost, loss.how = True, "its machine was lost"
-            elif loss.lost is None and time.monotonic() - loss.since > SETTLE_SECONDS:
-                loss.lost = False
-        done = [loss for loss in self.open if loss.lost is not None]
-        self.open = [loss for loss in self.open if loss.lost is None]
-        return done
+        if any(lost.machine_lost is None for lost in self.open):
+            alive = self.alive_nodes()
+            for lost in (one for one in self.open if one.machine_lost is None):
+                if lost.node not in alive:
+                    lost.machine_lost, lost.cause = True, MACHINE_LOST
+                elif time.monotonic() - lost.since > SETTLE_SECONDS:
+                    lost.machine_lost = False
+        settled = [lost for lost in self.open if lost.machine_lost is not None]
+        self.open = [lost for lost in self.open if lost.machine_lost is None]
+        return settled

@@ -1,8 +1,7 @@
-"""A trial by a group of workers: Ray Train starts them inside the Tune trial, and they train one
-point together, data-parallel.
+"""A trial by a group of workers that train one point together, data-parallel.
 
-The first worker runs the whole trial; the others help it to train. The group is started again from
-the checkpoint if one of them dies.
+Ray Train starts the workers inside the Tune trial. The first one runs the whole trial; the others
+help it to train. If one of them dies, the group starts again from the checkpoint.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ import shutil
 import tempfile
 import threading
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -24,103 +22,76 @@ import torch
 from ray import train
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 
+from oneshot.engine.remote_error import RemoteError, as_remote_error
 from oneshot.nn import data_parallel
 from oneshot.nn.data_parallel import ProcessGroup
 from oneshot.store import records
 from oneshot.store.store import Unavailable
-from oneshot.sweep.point import Point
+from oneshot.sweep.expansion import Point
 from oneshot.training.loop import Tick
 from oneshot.trial import trial
 from oneshot.trial.trial import Job
 
 RESTARTS = 3  # of a group, of which a worker died or raised
-LOOK_SECONDS = 1.0
-# marks of an error that follows another's
-LOST_PEER = ("gloo", "nccl", "connection closed by peer", "connection reset by peer")
+POLL_SECONDS = 1.0
 # of a processor: what the trial takes that waits for its group, and each worker leaves to it
-WAITING = 0.001
+WAITING_CPUS = 0.001
 
 
 def run(
     points: Sequence[Point], job: Job, report: Tick, share: Mapping[str, float]
 ) -> dict[str, str]:
-    """As `trial.run`, by job.workers workers with this share of the cluster each. Raises the error
-    that stays after all restarts.
+    """Run a trial as `trial.run` does, by `job.workers` workers.
+
+    Args:
+        points: the points of the trial.
+        job: what the driver asks of it.
+        report: is called with how far it is.
+        share: the resources of each worker.
+
+    Returns:
+        The status of each point that has a record, by point_id.
+
+    Raises:
+        Exception: what a worker raised, if it was raised again after all restarts.
     """
-    key = f"{job.sweep}/together-{points[0].train_id}.json"
+    progress_key = f"{job.sweep}/together-{points[0].train_id}.json"
     gpus, cpus = share.get("GPU", 0.0), share.get("CPU", 1.0)
     folder = tempfile.mkdtemp(prefix="oneshot-train-")
     trainer = TorchTrainer(
-        _worker,
+        _run_worker,
         train_loop_config={
             "points": list(points),
             "job": dataclasses.replace(job, threads=max(int(cpus), 1)),
-            "key": key,
+            "progress_key": progress_key,
         },
         torch_config=TorchConfig(backend="nccl" if gpus else "gloo"),
         scaling_config=train.ScalingConfig(
             num_workers=job.workers,
             use_gpu=bool(gpus),
-            resources_per_worker={"CPU": max(cpus - WAITING, 0), "GPU": gpus},
+            resources_per_worker={"CPU": max(cpus - WAITING_CPUS, 0), "GPU": gpus},
         ),
         run_config=train.RunConfig(
             storage_path=folder, failure_config=train.FailureConfig(max_failures=RESTARTS)
         ),
     )
     try:
-        error = _followed(trainer.fit, job, key, report)
+        error = _run_and_report(trainer.fit, job, progress_key, report)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        job.store.delete(key)
+        job.store.delete(progress_key)
     if error is not None:
         raise error
-    return {
-        p.point_id: status
-        for p in points
-        if (status := records.status(job.store, job.sweep, p.point_id)) is not None
-    }
+    statuses = {p.point_id: records.status(job.store, job.sweep, p.point_id) for p in points}
+    return {point_id: status for point_id, status in statuses.items() if status is not None}
 
 
-class Told(Exception):
-    """What was raised elsewhere, in words, as the exception itself may be one that cannot
-    travel.
-    """
+def _run_and_report(
+    work: Callable[[], Any], job: Job, progress_key: str, report: Tick
+) -> Exception | None:
+    """Do this in a thread, and report what the first worker writes under the key meanwhile.
 
-    def __init__(self, kind: str, text: str, trace: str):
-        super().__init__(kind, text, trace)
-        self.kind, self.text, self.trace = kind, text, trace
-
-    @property
-    def follows(self) -> bool:
-        """Whether another worker's end was the cause."""
-        return any(mark in self.text.lower() for mark in LOST_PEER)
-
-    def again(self) -> Exception:
-        """An exception with the name, text and traceback of the one that was raised."""
-        error: Exception = type(self.kind, (Exception,), {"__module__": "builtins"})(self.text)
-        error.add_note(self.trace)
-        return error
-
-
-def tell(error: BaseException) -> Told:
-    """An exception in words, also where asking for its text raises or it holds what is no text."""
-    return Told(
-        type(error).__name__,
-        _safely(lambda: str(error)),
-        _safely(lambda: "".join(traceback.format_exception(error))),
-    )
-
-
-def _safely(ask: Callable[[], str]) -> str:
-    try:
-        return ask().encode(errors="backslashreplace").decode()
-    except Exception as another:
-        return f"(it cannot be told: {type(another).__name__} when asked)"
-
-
-def _followed(work: Callable[[], Any], job: Job, key: str, report: Tick) -> Exception | None:
-    """Run this in a thread of its own, and report meanwhile what the first worker leaves under this
-    key; returns what it raised.
+    Returns what it raised.
     """
     errors: list[Exception] = []
 
@@ -128,64 +99,60 @@ def _followed(work: Callable[[], Any], job: Job, key: str, report: Tick) -> Exce
         try:
             work()
         except BaseException as error:
-            errors.append(_cause(error))
+            errors.append(_root_cause(error))
 
     logging.getLogger("ray.train").setLevel(logging.ERROR)
-    thread, shown = threading.Thread(target=call, name="group"), ""
+    thread, reported = threading.Thread(target=call, name="group"), ""
     thread.start()
     while thread.is_alive():
-        # the more groups look, the less often each does
-        thread.join(max(LOOK_SECONDS, job.report_seconds, job.stop_poll_seconds))
+        # the more groups there are, the less often each polls
+        thread.join(max(POLL_SECONDS, job.report_seconds, job.stop_poll_seconds))
         with contextlib.suppress(OSError, ValueError, TypeError):
-            text = job.store.read(key).decode()
-            if text != shown:
-                shown = text
+            text = job.store.read(progress_key).decode()
+            if text != reported:
+                reported = text
                 report(*json.loads(text))
     return errors[0] if errors else None
 
 
-def _cause(error: BaseException) -> Exception:
-    """What a worker raised, where the group failed for that: of the first one that did not only
-    lose its peers.
-    """
+def _root_cause(error: BaseException) -> Exception:
+    """What a worker raised that made its group fail: the first that did not only lose its peers."""
     failures = getattr(error, "worker_failures", None) or {0: error}
-    found = [_inner(failures[rank]) for rank in sorted(failures)]
-    first = next((one for one in found if not (isinstance(one, Told) and one.follows)), found[0])
+    causes = [_innermost(failures[rank]) for rank in sorted(failures)]
+    own = [one for one in causes if not (isinstance(one, RemoteError) and one.is_consequence)]
+    first = (own or causes)[0]
     if isinstance(first, Unavailable):
         return first
-    return (first if isinstance(first, Told) else tell(first)).again()
+    return (first if isinstance(first, RemoteError) else as_remote_error(first)).rebuild()
 
 
-def _inner(error: Any) -> BaseException:
+def _innermost(error: Any) -> BaseException:
+    """The exception that Ray's wrappers hold, under any of their names for it."""
     names = ("cause", "_base_exc", "controller_failure")
-    while inner := next(
-        (
-            i
-            for n in names
-            if isinstance(i := getattr(error, n, None), BaseException) and i is not error
-        ),
-        None,
-    ):
-        error = inner
-    found: BaseException = error
-    return found
+    while True:
+        held = [getattr(error, name, None) for name in names]
+        inner = [one for one in held if isinstance(one, BaseException) and one is not error]
+        if not inner:
+            found: BaseException = error
+            return found
+        error = inner[0]
 
 
-def _worker(config: dict[str, Any]) -> None:
-    """What each worker of a group does; what it raises travels in words."""
+def _run_worker(config: dict[str, Any]) -> None:
+    """What each worker of a group does; what it raises travels as text."""
     try:
         _work(config)
     except Unavailable:
         raise
     except (Exception, SystemExit) as error:
-        raise tell(error) from None
+        raise as_remote_error(error) from None
 
 
 def _work(config: dict[str, Any]) -> None:
-    """Several graphics cards in one machine: each worker sees its own."""
+    """Run the trial in the first worker of a group, and help to train in the others."""
     context = train.get_context()
     points, device = config["points"], get_device()
-    if device.type == "cuda":
+    if device.type == "cuda":  # several graphics cards in one machine: each worker sees its own
         torch.cuda.set_device(device)
     job = dataclasses.replace(config["job"], device=str(device))
     with data_parallel.use_group(ProcessGroup(context.get_world_rank(), context.get_world_size())):
@@ -193,12 +160,13 @@ def _work(config: dict[str, Any]) -> None:
             with contextlib.suppress(trial.Stopped):
                 trial.assist(points[0], job)
             return
-        last = -float("inf")
+        last = -math.inf
 
         def report(what: str, done: int, total: int, loss: float = math.nan) -> None:
             nonlocal last
             if time.monotonic() - last > job.report_seconds:
                 last = time.monotonic()
-                job.store.write(config["key"], json.dumps([what, done, total, loss]).encode())
+                text = json.dumps([what, done, total, loss])
+                job.store.write(config["progress_key"], text.encode())
 
         trial.run(points, job, report)

@@ -64,7 +64,7 @@ def test_a_small_cluster_is_simulated() -> None:
     """Every design ends with all points done, not faster than an ideal one, and leaves the
     project's constants as they were.
     """
-    module, before = loaded("cluster_simulation"), (queue.TURN_SECONDS, queue.TURNS_A_SECOND)
+    module, before = loaded("cluster_simulation"), (queue.BATCH_SECONDS, queue.BATCHES_PER_SECOND)
     cluster, costs = module.Cluster(2, 4), module.Costs()
     for design in module.designs(cluster, costs):
         found = module.simulate(10.0, 100, cluster, design, costs)
@@ -73,6 +73,6 @@ def test_a_small_cluster_is_simulated() -> None:
             and 0 < found["efficiency"] < 1
             and found["turns"] >= 8
         )
-    assert before == (queue.TURN_SECONDS, queue.TURNS_A_SECOND) and math.isfinite(
-        queue.TURNS_A_SECOND
+    assert before == (queue.BATCH_SECONDS, queue.BATCHES_PER_SECOND) and math.isfinite(
+        queue.BATCHES_PER_SECOND
     )

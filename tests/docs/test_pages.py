@@ -105,8 +105,7 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     for name in ("sphinx", "myst_parser", "furo"):
         pytest.importorskip(name, reason=f"needs {name}: pip install -e '.[docs]'")
     done = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", DOCS, tmp_path / "site"]
-        + ["-d", tmp_path / "doctrees"],
+        [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", DOCS, tmp_path / "site", "-d", tmp_path / "doctrees"],
         capture_output=True,
         text=True,
     )
@@ -154,10 +153,10 @@ def backed(text: str) -> list[str]:
 
 
 def test_every_figure_and_base_class_is_told() -> None:
-    from oneshot.report.figures import catalog
+    from oneshot.report.figures import all_figures
 
     told = {name for row in table_with("figures.md", "`plane`") for name in backed(row[0])}
-    assert told == {*catalog.FIGURES, *catalog.SET_FIGURES, *catalog.MAP_FIGURES}
+    assert told == {*all_figures.FIGURES, *all_figures.SET_FIGURES, *all_figures.MAP_FIGURES}
     bases = {name for row in table_with("own_model.md", "`SetFamily`") for name in backed(row[0])}
     assert bases == {name for name in vars(contracts) if name.endswith("Family")}
 

@@ -11,7 +11,7 @@ import yaml
 
 from oneshot.engine import lost_workers
 from oneshot.engine.autoscaler import promised
-from oneshot.engine.lost_workers import Losses, judge
+from oneshot.engine.lost_workers import LostWorkers, classify
 
 DIED = "The actor died unexpectedly before finishing this task.\n\tclass_name: A\n\tpid: 21542\n"
 NODE = (
@@ -46,8 +46,8 @@ MEMORY = (
     ],
 )
 def test_an_error_says_whose_fault_it_was(text: str, lost: bool, words: str) -> None:
-    loss = judge("turn", text, False, "node")
-    assert loss.lost is lost and words in loss.how
+    loss = classify("turn", text, False, "node")
+    assert loss.machine_lost is lost and words in loss.cause
 
 
 def test_a_worker_that_does_not_answer_is_judged_when_its_node_is_missed(
@@ -58,18 +58,18 @@ def test_a_worker_that_does_not_answer_is_judged_when_its_node_is_missed(
     """
     now, alive = [0.0], {"n1", "n2"}
     monkeypatch.setattr("oneshot.engine.lost_workers.time.monotonic", lambda: now[0])
-    waiting = Losses(lambda: alive)
+    waiting = LostWorkers(lambda: alive)
     for node in ("n1", "n2"):
-        loss = judge(node, "The actor is unavailable: Socket closed", True, node)
+        loss = classify(node, "The actor is unavailable: Socket closed", True, node)
         loss.since = now[0]
-        waiting.open.append(loss)
-    assert waiting.settled() == [] and len(waiting.open) == 2
+        waiting.add(loss)
+    assert waiting.pop_settled() == [] and len(waiting.open) == 2
     alive.remove("n1")
-    (gone,) = waiting.settled()
-    assert (gone.turn, gone.lost, gone.how) == ("n1", True, "its machine was lost")
+    (gone,) = waiting.pop_settled()
+    assert (gone.batch, gone.machine_lost, gone.cause) == ("n1", True, "its machine was lost")
     now[0] = lost_workers.SETTLE_SECONDS + 1
-    (alone,) = waiting.settled()
-    assert (alone.turn, alone.lost) == ("n2", False) and waiting.settled() == []
+    (alone,) = waiting.pop_settled()
+    assert (alone.batch, alone.machine_lost) == ("n2", False) and waiting.pop_settled() == []
 
 
 def test_the_machines_that_an_autoscaler_may_start_are_read_from_its_file(tmp_path: Path) -> None:

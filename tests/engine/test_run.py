@@ -22,6 +22,9 @@ import small
 
 from oneshot import cli
 from oneshot.engine import driver
+from oneshot.engine.local import LocalEngine
+from oneshot.engine.options import Options
+from oneshot.engine.sweep_run import trial_label
 from oneshot.models import vae_stn
 from oneshot.scoring import sample
 from oneshot.store import estimate, plan
@@ -296,7 +299,7 @@ def test_only_the_first_round_stacks_trainings(tmp_path: Path) -> None:
     rounds: list[tuple[list[int], bool]] = []
     labels: list[str] = []
 
-    class Vanishing(driver.LocalEngine):
+    class Vanishing(LocalEngine):
         """Nothing to prepare; two slots; only the second round finishes anything, and then one
         point.
         """
@@ -309,18 +312,18 @@ def test_only_the_first_round_stacks_trainings(tmp_path: Path) -> None:
 
         def run(self, trials: Sequence[Sequence[Point]], attempt: int = 0) -> None:
             rounds.append(([len(group) for group in trials], attempt))
-            labels.append(driver.trial_label(trials[-1], ["beta"]))
+            labels.append(trial_label(trials[-1], ["beta"]))
             if len(rounds) == 2:
                 trial.record_failure(trials[0][0], RuntimeError("first"), self.job)
 
     made.to_run = [p for p in made.to_run if p.model == "vae_stn"]
-    outcome = driver.run(made, driver.Options(max_stack=8), Vanishing)
+    outcome = driver.run(made, Options(max_stack=8), Vanishing)
     assert rounds == [([1, 2], 0), ([1, 1, 1], 1), ([1, 1], 2)]
     assert (
         labels[0] == "beta=1.0 seed=44 .. beta=2.0 seed=44 (2 stacked)"
         and labels[1] == "beta=2.0 seed=44"
     )
-    assert outcome.counts["failed"] == 3 and outcome.left == 0
+    assert outcome.counts["failed"] == 3 and outcome.missing == 0
     assert (
         sorted(r["error"] for r in outcome.new_rows)[0] == "first"
         and "in each of 3 rounds" in outcome.new_rows[-1]["error"]

@@ -22,6 +22,11 @@ import torch
 
 from oneshot.console import preview, status
 from oneshot.engine import driver as runner
+from oneshot.engine import sweep_run
+from oneshot.engine.local import LocalEngine
+from oneshot.engine.options import Options
+from oneshot.engine.stop import StopHandler
+from oneshot.engine.sweep_run import SweepRun
 from oneshot.scoring import importance_maps, sample
 from oneshot.store import plan, row_check
 from oneshot.store import records as rows
@@ -109,25 +114,25 @@ def test_a_listing_that_lags_turns_no_done_record_into_a_failure(
 ) -> None:
     seen: list[str] = []
 
-    def work(point: Point, job: trial.Job, driver: runner.Driver) -> None:
+    def work(point: Point, job: trial.Job, run: SweepRun) -> None:
         seen.append(point.point_id)
         rows.commit(job.store, job.sweep, made_runs.record(point))
 
-    monkeypatch.setattr(runner, "FOLD_SECONDS", 0.05)
+    monkeypatch.setattr(sweep_run, "COMPACT_SECONDS", 0.05)
     outcome = made_runs.run(made_runs.planned(tmp_path, Lagging(tmp_path / "results")), work)
-    assert outcome.counts == {"done": 3, "diverged": 0, "failed": 0} and outcome.left == 0
+    assert outcome.counts == {"done": 3, "diverged": 0, "failed": 0} and outcome.missing == 0
     assert set(statuses(tmp_path).values()) == {"done"} and len(seen) == 3, "one round was enough"
 
 
 def test_a_point_that_never_leaves_a_record_fails_after_its_rounds(
     tmp_path: Path, points: list[Point]
 ) -> None:
-    def work(point: Point, job: trial.Job, driver: runner.Driver) -> None:
+    def work(point: Point, job: trial.Job, run: SweepRun) -> None:
         if point.settings["beta"] != 1.0:
             rows.commit(job.store, job.sweep, made_runs.record(point))
 
     outcome = made_runs.run(made_runs.planned(tmp_path), work)
-    assert outcome.counts == {"done": 2, "diverged": 0, "failed": 1} and outcome.left == 0
+    assert outcome.counts == {"done": 2, "diverged": 0, "failed": 1} and outcome.missing == 0
 
 
 def test_a_store_that_does_not_answer_is_no_absent_record(
@@ -166,13 +171,13 @@ def test_a_driver_that_lost_its_lease_writes_neither_tables_nor_records(
     tables = {p.name: p.read_bytes() for p in (tmp_path / "results/made").glob("*.parquet")}
     assert len(pd.read_parquet(tmp_path / "results/made/points.parquet")) == 3
 
-    def work(point: Point, job: trial.Job, driver: runner.Driver) -> None:
-        assert driver.lease is not None
-        driver.lease.held = lambda: False  # type: ignore[method-assign]
-        driver.overtaken("made is now run by process 1 on elsewhere")
+    def work(point: Point, job: trial.Job, run: SweepRun) -> None:
+        assert run.lease is not None
+        run.lease.held = lambda: False  # type: ignore[method-assign]
+        run.on_lease_lost("made is now run by process 1 on elsewhere")
 
     outcome = made_runs.run(made_runs.planned(tmp_path), work)
-    assert "elsewhere" in outcome.trouble and outcome.left == 3
+    assert "elsewhere" in outcome.abort_reason and outcome.missing == 3
     assert {p.name: p.read_bytes() for p in (tmp_path / "results/made").glob("*.parquet")} == tables
     assert len(statuses(tmp_path)) == 3
 
@@ -185,8 +190,8 @@ def test_counts_of_a_run_are_those_of_its_points(tmp_path: Path, points: list[Po
     rows.commit(store, "made", made_runs.record(points[0], "failed"))
     shown: list[tuple[int, int]] = []
 
-    def work(point: Point, job: trial.Job, driver: runner.Driver) -> None:
-        shown.append((driver.state.ended, driver.state.total))
+    def work(point: Point, job: trial.Job, run: SweepRun) -> None:
+        shown.append((run.state.ended, run.state.total))
         rows.commit(job.store, job.sweep, made_runs.record(point))
 
     made_runs.run(made_runs.planned(tmp_path, limit=1), work)
@@ -275,7 +280,7 @@ def test_an_odd_value_costs_itself_and_no_table(
         made = made_runs.planned(tmp_path)
     outcome = made_runs.run(made)
     frame = pd.read_parquet(tmp_path / "results/made/points.parquet")
-    assert outcome.left == 0 and len(frame) == 3 and set(frame.status) == {"done"}
+    assert outcome.missing == 0 and len(frame) == 3 and set(frame.status) == {"done"}
     assert "3" in status.report(made)
     assert preview.dry_run(made, "") and preview.point_list(made)
 
@@ -375,8 +380,8 @@ def test_whatever_is_raised_becomes_a_row_with_its_traceback(
     else:  # outside all that a trial catches itself
         monkeypatch.setattr(trial, "run", broken)
         made = made_runs.planned(tmp_path, limit=1)
-        monkeypatch.setattr(runner.LocalEngine, "prepare", lambda self, points: None)
-        assert runner.run(made, runner.Options(), runner.LocalEngine).counts["failed"] == 1
+        monkeypatch.setattr(LocalEngine, "prepare", lambda self, points: None)
+        assert runner.run(made, Options(), LocalEngine).counts["failed"] == 1
     log = Log(here.store, "made")
     log.update()
     row = log.records[points[0].point_id].row
@@ -529,11 +534,11 @@ def test_the_first_word_after_ctrl_c_does_not_wait_for_the_store(
         answered.wait(30)
 
     monkeypatch.setattr(Store, "write", stuck)
-    stop = runner.Stop(job(tmp_path), said.append)
+    stop = StopHandler(job(tmp_path), said.append)
     began = time.monotonic()
     stop._handle(2, None)
     assert time.monotonic() - began < 5 and not answered.is_set()
-    assert said[0].startswith("Stopping") and stop.asked() and stop.signal == 2
+    assert said[0].startswith("Stopping") and stop.requested() and stop.signal == 2
     answered.set()
     with pytest.raises(KeyboardInterrupt):
         stop._handle(2, None)

@@ -8,8 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from oneshot.engine import driver as runner
-from oneshot.engine.driver import Driver, Engine, Options, Outcome
+from oneshot.console.outcome import Outcome
+from oneshot.engine import driver
+from oneshot.engine.base import Engine
+from oneshot.engine.options import Options
+from oneshot.engine.sweep_run import SweepRun
 from oneshot.store import plan, records
 from oneshot.store.records import Record
 from oneshot.store.store import Store
@@ -59,18 +62,20 @@ def record(point: Point, status: str = "done", **more: Any) -> Record:
 
 
 class MadeEngine(Engine):
-    """An engine that calls `work(point, job, driver)` for each point; it leaves a done record if it
+    """An engine that calls `work(point, job, sweep_run)` for each point; it leaves a done record if it
     is not given.
     """
 
-    work: Callable[[Point, trial.Job, Driver], object]
+    work: Callable[[Point, trial.Job, SweepRun], object]
 
     def __init__(
-        self, driver: Driver, work: Callable[[Point, trial.Job, Driver], object] | None = None
+        self,
+        sweep_run: SweepRun,
+        work: Callable[[Point, trial.Job, SweepRun], object] | None = None,
     ):
-        super().__init__(driver)
+        super().__init__(sweep_run)
         self.work = work or (
-            lambda point, job, driver: records.commit(job.store, job.sweep, record(point))
+            lambda point, job, sweep_run: records.commit(job.store, job.sweep, record(point))
         )
 
     def __exit__(self, *exc: object) -> None:
@@ -79,20 +84,20 @@ class MadeEngine(Engine):
     def prepare(self, points: Sequence[Point]) -> None:
         """Nothing: made records need no critics."""
 
-    def _prepare(self, point: Point) -> None:
+    def prepare_inputs(self, point: Point) -> None:
         raise AssertionError("nothing is prepared here")
 
     def run(self, trials: Sequence[Sequence[Point]], attempt: int = 0) -> None:
         for group in trials:
             for point in group:
-                if not self.driver.stop.asked():
-                    self.work(point, self.job, self.driver)
+                if not self.sweep_run.stop.requested():
+                    self.work(point, self.job, self.sweep_run)
 
 
 def run(
     made: plan.Plan,
-    work: Callable[[Point, trial.Job, Driver], object] | None = None,
+    work: Callable[[Point, trial.Job, SweepRun], object] | None = None,
     **options: Any,
 ) -> Outcome:
     """Run a plan on the made engine."""
-    return runner.run(made, Options(**options), lambda driver: MadeEngine(driver, work))
+    return driver.run(made, Options(**options), lambda sweep_run: MadeEngine(sweep_run, work))

@@ -1,0 +1,311 @@
+"""The arguments of run_sweep.py: the parser, and a command written out again to be pasted."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import difflib
+import math
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from oneshot.console.terminal import tell, tell_error
+
+VIEWS = "look, and run nothing"  # the group of flags that are no part of a run's command
+EPILOG = """\
+examples:
+  python run_sweep.py quickstart
+  python run_sweep.py vae_stn --check
+  python run_sweep.py vae_stn_lines --set epochs=20 --limit 2
+  python run_sweep.py vae_stn --where "beta <= 1 and z == 85" --seeds 3
+  python run_sweep.py vae_stn --status
+
+Running a sweep again computes only what has no result yet: that is the resume.
+exit status: 0 all selected points have a result, 1 some failed, 2 refused;
+stopped and saved: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP, 141 output unread.
+"""
+
+
+class Refused(ValueError):
+    """Bad usage: the message, and what would help."""
+
+    def __init__(self, message: str, help: str = ""):
+        super().__init__(message)
+        self.help = help
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with near names for misspelt flags, and errors in our form."""
+
+    def error(self, message: str) -> NoReturn:
+        lines = [f"error: {message}"]
+        flags = [s for action in self._actions for s in action.option_strings if s.startswith("--")]
+        for word in message.replace(":", " ").split():
+            if (
+                word.startswith("--")
+                and word not in flags
+                and (near := difflib.get_close_matches(word, flags, 1))
+            ):
+                lines.append(f"  help: did you mean {near[0]}?")
+        tell_error("\n".join([*lines, f"  help: {self.prog} --help lists the flags"]))
+        sys.exit(2)
+
+    def print_help(self, file: Any = None) -> None:
+        tell(self.format_help().rstrip("\n"), file)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of run_sweep.py."""
+    p = _Parser(
+        prog="run_sweep.py",
+        usage="run_sweep.py SWEEP [options]",
+        description="Train, draw and score every point of a sweep; leave one row a point.",
+        epilog=EPILOG,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("sweep", nargs="?", metavar="SWEEP", help="a file, or a name in sweeps/")
+    _add_selection(p.add_argument_group("what to run"))
+    _add_execution(p.add_argument_group("how to run"))
+    _add_views(p.add_argument_group(VIEWS))
+    return p
+
+
+def _add_selection(what: argparse._ArgumentGroup) -> None:
+    """The flags that say which points are run."""
+    what.add_argument(
+        "--where", metavar="EXPR", default="", help="only points for which this holds"
+    )
+    what.add_argument(
+        "--limit",
+        type=_positive,
+        metavar="N",
+        help="at most N points of the model, in the sweep's order",
+    )
+    what.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="another fixed setting; critic.name=value for a critic",
+    )
+    what.add_argument(
+        "--seeds", type=_positive, metavar="N", help="N seeds for every point [the sweep's]"
+    )
+    what.add_argument("--retry-failed", action="store_true", help="run failed points again")
+    what.add_argument(
+        "--stop-on-failure", action="store_true", help="stop at the first failed point [go on]"
+    )
+
+
+def _add_execution(how: argparse._ArgumentGroup) -> None:
+    """The flags that say where and how they are run."""
+    how.add_argument(
+        "--local", action="store_true", help="in this process, without Ray, one trial at a time"
+    )
+    how.add_argument(
+        "--address", metavar="ADDR", help="the Ray cluster to join [RAY_ADDRESS, else this machine]"
+    )
+    how.add_argument(
+        "--cpus-per-trial",
+        type=_more_than_none,
+        default=1.0,
+        metavar="X",
+        help="processors of a trial [1]",
+    )
+    how.add_argument(
+        "--gpus-per-trial",
+        type=_amount,
+        metavar="X",
+        help="share of a GPU for a trial, as .25 [1 if there is one]",
+    )
+    how.add_argument(
+        "--workers-per-trial",
+        type=_positive,
+        default=1,
+        metavar="K",
+        help="train each point on K workers at once, data-parallel [1]",
+    )
+    how.add_argument(
+        "--fresh-workers", action="store_true", help="a new process for every trial [warm workers]"
+    )
+    how.add_argument(
+        "--results",
+        metavar="PATH",
+        help="folder or URI of the results [ONESHOT_RESULTS, else results]",
+    )
+    how.add_argument(
+        "--max-stack",
+        type=_positive,
+        metavar="K",
+        help="most trainings that train as one stacked model [64 on a GPU, else 8]",
+    )
+    how.add_argument(
+        "--checkpoint-seconds",
+        type=_amount,
+        default=60.0,
+        metavar="S",
+        help="most seconds between two checkpoints [60]",
+    )
+    how.add_argument(
+        "--drop-weights",
+        action="store_true",
+        help=(
+            "delete a point's weights when it is done; other sample settings then train anew [keep]"
+        ),
+    )
+
+
+def _add_views(view: argparse._ArgumentGroup) -> None:
+    """The flags that show something and run nothing."""
+    view.add_argument(
+        "--check",
+        "-n",
+        "--dry-run",
+        action="store_true",
+        help="validate, count, estimate; writes nothing",
+    )
+    view.add_argument(
+        "--status", action="store_true", help="done, diverged, failed and missing points, by axis"
+    )
+    view.add_argument(
+        "--watch",
+        nargs="?",
+        type=_seconds,
+        const=10.0,
+        metavar="SECONDS",
+        help="with --status: again and again [10]",
+    )
+    view.add_argument(
+        "--list",
+        action="store_true",
+        help="the points of SWEEP with their status; all sweeps without SWEEP",
+    )
+    view.add_argument(
+        "--check-cluster",
+        metavar="FILE",
+        help="what is wrong in a cluster file and what it asks for; contacts no cloud",
+    )
+    view.add_argument(
+        "--settings",
+        metavar="FAMILY",
+        help="the settings of a model or critic: stage, type, range, default",
+    )
+    view.add_argument(
+        "--json", action="store_true", help="print --check, --status and --list as JSON"
+    )
+
+
+def _positive(text: str) -> int:
+    """A whole number of at least 1."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
+    return value
+
+
+def _amount(text: str) -> float:
+    """A number of at least 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of at least 0")
+    return value
+
+
+def _more_than_none(text: str) -> float:
+    """A number above 0."""
+    if not (value := _amount(text)):
+        raise argparse.ArgumentTypeError(f"{text} is not more than 0")
+    return value
+
+
+def _seconds(text: str) -> float:
+    """Seconds between two looks."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number of seconds; SWEEP stands before --watch"
+        ) from None
+    if not 0.1 <= value <= 86400:
+        raise argparse.ArgumentTypeError(f"{text} is outside 0.1 .. 86400 seconds")
+    return value
+
+
+def assignments(texts: Sequence[str]) -> dict[str, Any]:
+    """The texts of `--set` as values: one literal each; a bare word is a text.
+
+    Raises:
+        Refused: a text is no assignment, or gives several values.
+    """
+    values: dict[str, Any] = {}
+    for text in texts:
+        name, sign, right = (part.strip() for part in text.partition("="))
+        if not sign or not name:
+            raise Refused(f"--set {text!r} is not NAME=VALUE", "for example --set epochs=20")
+        try:
+            value = ast.literal_eval(right)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            # all that it says of what is no literal
+            value = right
+        unread_list = value == right and ("," in value or value.startswith(("[", "(")))
+        if isinstance(value, (list, tuple, set, dict)) or unread_list:
+            raise Refused(
+                f"--set {text!r} gives several values",
+                f"write an axis into the sweep file: grid({name}=[...])",
+            )
+        values[name] = value
+    return values
+
+
+def command_line(options: argparse.Namespace, **changes: Any) -> str:
+    """The command of a run, to be pasted into a shell.
+
+    It is made from the parser's own flags, so that none is forgotten. Those that only look are left
+    out.
+
+    Args:
+        options: of the run.
+        changes: options that differ.
+
+    Returns:
+        The command, quoted for a shell.
+
+    Raises:
+        TypeError: the parser has a kind of flag that is not known here.
+    """
+    p, values = parser(), {**vars(options), **changes}
+    views = next(group for group in p._action_groups if group.title == VIEWS)
+    words = ["python", "run_sweep.py"]
+    last: list[str] = []
+    for action in p._actions:
+        value = values.get(action.dest, action.default)
+        if action in views._group_actions or action.dest == "help" or value == action.default:
+            continue
+        if not action.option_strings:
+            (last if str(value).startswith("-") else words).append(str(value))
+            continue
+        flag = action.option_strings[0]
+        if isinstance(action, argparse._StoreTrueAction):
+            words.append(flag)
+        elif isinstance(action, argparse._AppendAction):
+            words += [word for one in value for word in _flag_words(flag, one)]
+        elif isinstance(action, argparse._StoreAction):
+            words += _flag_words(flag, value)
+        else:
+            raise TypeError(f"{flag} is a kind of flag that cannot be written down")
+    return shlex.join([*words, *(["--", *last] if last else [])])
+
+
+def _flag_words(flag: str, value: Any) -> list[str]:
+    """A flag with its value as words; in one word where the value could be taken for a flag."""
+    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return [f"{flag}={text}"] if text.startswith("-") else [flag, text]
