@@ -169,7 +169,7 @@ def analyze(words: list[str], project: Path) -> None:
     """Run analyze.py on results that are here; what others are shown is only parsed."""
     folders = [word for word in words if word.startswith("results/")]
     here = folders == ["results/quickstart"]
-    figures = here and (len(words) == 1 or "--figures" in words)
+    figures = here and "--figures" in words  # once: drawing takes seconds
     words = words if figures or "--no-figures" in words else [*words, "--no-figures"]
     done = small.main(*words, cwd=project, script="analyze.py")
     if not here:
@@ -177,8 +177,7 @@ def analyze(words: list[str], project: Path) -> None:
         return
     assert done.returncode == 0 and (done.stdout or "no row" in done.stderr), done
     if figures:
-        given = words[words.index("--figures") + 1] if "--figures" in words else ""
-        drawn = project / (given or "results/quickstart/figures")
+        drawn = project / words[words.index("--figures") + 1]
         assert {"plane.png", "sheet.png", "plane.csv"} <= {p.name for p in drawn.iterdir()}
     if "--where" in words and "beta" in words[words.index("--where") + 1]:
         assert {"human", "copy", "noise"} <= set(done.stdout.split())
