@@ -71,7 +71,17 @@ def project(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("page", DOCUMENTS, ids=pages.title)
+CASES = [
+    pytest.param(
+        page,
+        id=pages.title(page),
+        marks=[pytest.mark.slow] if pages.title(page) in OWN_PACKAGE else [],
+    )
+    for page in DOCUMENTS
+]
+
+
+@pytest.mark.parametrize("page", CASES)
 def test_the_blocks_of_a_page_work(page: Path, project: Path) -> None:
     space: dict[str, Any] = {}
     for block in pages.blocks(page.read_text()):
