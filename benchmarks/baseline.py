@@ -5,8 +5,8 @@ One point a process, eager, one image decoded, resized and binarised per access,
 reads and a general matrix inverse per time step, losses read to be printed at every step, scores
 drawn episode by episode in batches of 40 (Boutin et al. 2022, https://arxiv.org/abs/2205.10370).
 State dicts have our names, so that both programs start from the same weights; noise may be given
-from outside, so that both see the same. tests/test_baseline.py shows that losses, drawings and
-scores agree. Stroke images in place of data: made.py.
+from outside, so that both see the same. tests/benchmarks/test_baseline.py shows that losses,
+drawings and scores agree. Stroke images in place of data: made.py.
 """
 
 from __future__ import annotations

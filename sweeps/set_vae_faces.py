@@ -1,5 +1,5 @@
 """Sets of faces in colour: CelebA at 64 x 64, identities as classes, discretised logistic mixtures.
-Needs CelebA (README, Data).
+Needs CelebA (docs/own_data.md).
 """
 
 from oneshot.sweep import Sweep, points

@@ -71,7 +71,17 @@ def project(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("page", DOCUMENTS, ids=pages.title)
+CASES = [
+    pytest.param(
+        page,
+        id=pages.title(page),
+        marks=[pytest.mark.slow] if pages.title(page) in OWN_PACKAGE else [],
+    )
+    for page in DOCUMENTS
+]
+
+
+@pytest.mark.parametrize("page", CASES)
 def test_the_blocks_of_a_page_work(page: Path, project: Path) -> None:
     space: dict[str, Any] = {}
     for block in pages.blocks(page.read_text()):
@@ -169,7 +179,7 @@ def analyze(words: list[str], project: Path) -> None:
     """Run analyze.py on results that are here; what others are shown is only parsed."""
     folders = [word for word in words if word.startswith("results/")]
     here = folders == ["results/quickstart"]
-    figures = here and (len(words) == 1 or "--figures" in words)
+    figures = here and "--figures" in words  # once: drawing takes seconds
     words = words if figures or "--no-figures" in words else [*words, "--no-figures"]
     done = small.main(*words, cwd=project, script="analyze.py")
     if not here:
@@ -177,8 +187,7 @@ def analyze(words: list[str], project: Path) -> None:
         return
     assert done.returncode == 0 and (done.stdout or "no row" in done.stderr), done
     if figures:
-        given = words[words.index("--figures") + 1] if "--figures" in words else ""
-        drawn = project / (given or "results/quickstart/figures")
+        drawn = project / words[words.index("--figures") + 1]
         assert {"plane.png", "sheet.png", "plane.csv"} <= {p.name for p in drawn.iterdir()}
     if "--where" in words and "beta" in words[words.index("--where") + 1]:
         assert {"human", "copy", "noise"} <= set(done.stdout.split())

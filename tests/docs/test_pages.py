@@ -104,13 +104,21 @@ def test_stale_pages_are_found(kept: str, tmp_path: Path, monkeypatch: pytest.Mo
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     for name in ("sphinx", "myst_parser", "furo"):
         pytest.importorskip(name, reason=f"needs {name}: pip install -e '.[docs]'")
+    flags = ["-q", "-W", "--keep-going", "-d", tmp_path / "doctrees"]
     done = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", DOCS, tmp_path / "site", "-d", tmp_path / "doctrees"],
+        [sys.executable, "-m", "sphinx", *flags, DOCS, tmp_path / "site"],
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Settings are read without" in (tmp_path / "site" / "architecture.html").read_text()
+
+
+@pytest.mark.parametrize("sweep", sorted((DOCS / "picture").glob("*.py")), ids=lambda p: p.stem)
+def test_sweeps_of_the_picture_are_sound(sweep: Path, tmp_path: Path) -> None:
+    done = small.main(sweep, "--check", "--results", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert sweep.stem in (DOCS / "picture.py").read_text()
 
 
 # ---- what pages say of the code
@@ -202,3 +210,9 @@ def test_the_caption_of_the_trajectory_says_what_was_measured() -> None:
     assert f"falls again from {best:.0f} % to {last:.0f} % at beta 4" in caption
     assert f"rises to the end, to {recognizability[-1]:.0f} %" in caption
     assert "Twelve" in caption and "People stay ahead" in caption
+
+
+@pytest.mark.parametrize("page", PAGES, ids=pages.title)
+def test_files_of_tests_that_pages_name_are_there(page: Path) -> None:
+    for name in re.findall(r"tests/[\w/]+\.py", page.read_text()):
+        assert (small.ROOT / name).is_file(), name

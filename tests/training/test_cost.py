@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from oneshot.contracts import Pairs, Sets
-from oneshot.models.dagan import Draws
+from oneshot.models.dagan import NoiseStream
 from oneshot.store import costs
 from oneshot.store.costs import Shape
 from oneshot.training import cost
@@ -116,7 +116,7 @@ def test_two_players_count_as_often_as_they_move() -> None:
     """
     model = build("dagan:tiny", device=cost.META).eval()
     images, z = (torch.zeros(1, *shape, device=cost.META) for shape in ((1, 20, 20), (16,)))
-    draws = Draws(torch.zeros(1, 0, device=cost.META))
+    draws = NoiseStream(torch.zeros(1, 0, device=cost.META))
     with torch.no_grad(), cost.Tally([]) as drawing:
         model.generator(images, z, draws)
     with torch.no_grad(), cost.Tally([]) as judging:
