@@ -54,7 +54,7 @@ def prepare(
         point: whose inputs.
         store: where they go.
         device: where critics are trained.
-        report: is called with (what, done, total, losses) of the training of critics, and of waiting.
+        report: is called with (what, done, total, losses) of training critics, and of waiting.
 
     Raises:
         DataError: images that the point needs are not to be had.

@@ -44,7 +44,7 @@ def run(points: Sequence[Point], job: Job, report: Tick = unwatched) -> dict[str
     Args:
         points: of one trial, as `group` makes them.
         job: what all trials of the run have in common.
-        report: is called with (what, done, total) of the work: "epoch", "drawing" and what else it is.
+        report: is called with (what, done, total); what is "epoch", "drawing" and other work.
 
     Returns:
         The status of each point by point_id.
