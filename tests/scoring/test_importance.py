@@ -26,15 +26,16 @@ from torch import Tensor
 
 from oneshot.contracts import ExplainedFamily, Player
 from oneshot.metrics.importance import sparsity, spearman
-from oneshot.report import results
 from oneshot.report.analysis import importance as analysis_importance
 from oneshot.report.analysis.importance import read_maps
 from oneshot.report.analysis.people_maps import read_people_maps, resized
+from oneshot.report.averages import over_seeds
 from oneshot.report.errors import AnalysisError
 from oneshot.report.figures import all_figures, sheet
 from oneshot.report.figures import importance as figure_importance
 from oneshot.report.figures.style import Plot, save
 from oneshot.report.results import Results, load
+from oneshot.report.select import select
 from oneshot.scoring import importance_maps as maps
 from oneshot.scoring.importance import explain
 from oneshot.scoring.importance_maps import Maps
@@ -379,7 +380,7 @@ def test_settings_are_means_over_classes_and_seeds_fewest_pixels_first(sweep: Re
     row = table[table["gamma"] == 1].iloc[0]
     assert row["sparsity"] == pytest.approx(np.mean(own), rel=1e-6)
     assert row["sparsity_se"] == pytest.approx(abs(own[0] - own[1]) / 2, rel=1e-3)
-    means = results.over_seeds(sweep).query("gamma == 1").iloc[0]
+    means = over_seeds(sweep).query("gamma == 1").iloc[0]
     assert means["importance_sparsity"] == pytest.approx(
         row["sparsity"]
     ) and "importance_sparsity" in results.table(sweep)
@@ -510,7 +511,7 @@ def test_the_figure_shows_exemplars_settings_and_people(
 def test_titles_are_neutral_where_nothing_differs(
     tmp_path: Path, sweep: Results, theirs: Path
 ) -> None:
-    alone = results.select(sweep, "gamma == 1")
+    alone = select(sweep, "gamma == 1")
     assert re.fullmatch(
         r"Half of the importance lies on \d+\.\d % of the pixels",
         figure_importance.draw(alone).title,
@@ -659,5 +660,5 @@ def test_people_of_other_classes_are_told_near_names(sweep: Results, tmp_path: P
     assert caught.value.help.startswith("'CLASS00' there is like 'class00' here")
     given = dataclasses.replace(given, class_names=[f"{c}" for c in range(14)])
     with pytest.raises(AnalysisError, match="has none of the 14 classes") as caught:
-        analysis_importance.shared_classes(sweep, given)
+        analysis_importance.by_class(sweep, given)
     assert "Classes there: 0, 1, 2, 3 .." in caught.value.help
