@@ -36,6 +36,7 @@ from oneshot.report.figures import importance as figure_importance
 from oneshot.report.figures.style import Plot, save
 from oneshot.report.results import Results, load
 from oneshot.report.select import select
+from oneshot.report.table import points_table
 from oneshot.scoring import importance_maps as maps
 from oneshot.scoring.importance import explain
 from oneshot.scoring.importance_maps import Maps
@@ -383,7 +384,7 @@ def test_settings_are_means_over_classes_and_seeds_fewest_pixels_first(sweep: Re
     means = over_seeds(sweep).query("gamma == 1").iloc[0]
     assert means["importance_sparsity"] == pytest.approx(
         row["sparsity"]
-    ) and "importance_sparsity" in results.table(sweep)
+    ) and "importance_sparsity" in points_table(sweep)
 
 
 def test_settings_are_compared_with_people_on_the_shared_classes(
