@@ -368,7 +368,9 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_settings_are_means_over_classes_and_seeds_fewest_pixels_first(sweep: Results) -> None:
-    table = analysis_importance.summary(sweep, analysis_importance.by_class(sweep))
+    table = analysis_importance.importance_by_setting(
+        sweep, analysis_importance.importance_by_class(sweep)
+    )
     assert (
         list(table["gamma"]) == sorted(GAMMAS, reverse=True)
         and set(table["seeds"]) == {2}
@@ -394,8 +396,8 @@ def test_settings_are_compared_with_people_on_the_shared_classes(
     given = read_people_maps(
         write_people(tmp_path / "few.npz", maps=1e-6 * people()[2:9], class_names=names)
     )
-    by_class = analysis_importance.by_class(sweep, given)
-    table = analysis_importance.summary(sweep, by_class, given)
+    by_class = analysis_importance.importance_by_class(sweep, given)
+    table = analysis_importance.importance_by_setting(sweep, by_class, given)
     assert list(table["spearman"][:-1]) == sorted(table["spearman"][:-1], reverse=True) and set(
         table["classes"]
     ) == {6}
@@ -423,7 +425,9 @@ def test_settings_are_compared_with_people_on_the_shared_classes(
 
 
 def test_the_maps_of_a_setting_are_means_over_its_seeds(sweep: Results) -> None:
-    row = analysis_importance.summary(sweep, analysis_importance.by_class(sweep)).iloc[0]
+    row = analysis_importance.importance_by_setting(
+        sweep, analysis_importance.importance_by_class(sweep)
+    ).iloc[0]
     found = analysis_importance.mean_maps(sweep, row)
     assert found is not None
     for c in (0, 9):
@@ -455,7 +459,9 @@ def test_points_whose_maps_are_lost_are_left_out(tmp_path: Path, theirs: Path) -
     gone.unlink()
     cut.write_bytes(cut.read_bytes()[:1000])
     assert read_maps(loaded, points[0.0].iloc[1]) is None
-    table = analysis_importance.summary(loaded, analysis_importance.by_class(loaded, given), given)
+    table = analysis_importance.importance_by_setting(
+        loaded, analysis_importance.importance_by_class(loaded, given), given
+    )
     assert list(table["gamma"].dropna()) == [4.0]
     assert "no maps kept of 1 of them" in texts(figure_importance.draw(loaded))
 
@@ -657,9 +663,9 @@ def test_people_of_other_classes_are_told_near_names(sweep: Results, tmp_path: P
         )
     )
     with pytest.raises(AnalysisError, match="has none of the 14 classes") as caught:
-        analysis_importance.by_class(sweep, given)
+        analysis_importance.importance_by_class(sweep, given)
     assert caught.value.help.startswith("'CLASS00' there is like 'class00' here")
     given = dataclasses.replace(given, class_names=[f"{c}" for c in range(14)])
     with pytest.raises(AnalysisError, match="has none of the 14 classes") as caught:
-        analysis_importance.by_class(sweep, given)
+        analysis_importance.importance_by_class(sweep, given)
     assert "Classes there: 0, 1, 2, 3 .." in caught.value.help
