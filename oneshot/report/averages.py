@@ -49,8 +49,5 @@ def ranking_metric(frame: pd.DataFrame) -> str:
     Returns:
         `human_distance`, or `nelbo` where no drawings were scored.
     """
-    return (
-        "nelbo"
-        if not frame["human_distance"].notna().any() and bounded(frame).any()
-        else "human_distance"
-    )
+    scored_none = frame["human_distance"].isna().all()
+    return "nelbo" if scored_none and bounded(frame).any() else "human_distance"

@@ -298,17 +298,21 @@ def _print_importance(
     """Print the sparsity of each setting's importance maps and, with maps of people, how the two
     correlate; returns it.
     """
-    from oneshot.report.analysis.importance import MEASURED, by_class, summary
+    from oneshot.report.analysis.importance import (
+        SUMMARY_COLUMNS,
+        importance_by_class,
+        importance_by_setting,
+    )
     from oneshot.report.select import varying_axes
     from oneshot.report.table import exact_types
 
-    table = summary(selected, by_class(selected, people), people)
+    table = importance_by_setting(selected, importance_by_class(selected, people), people)
     if args.json:
         _print_table(exact_types(selected, table), as_json=True)
         return table
     model = ["model"] if table["model"].nunique() > 1 else []
     axes = [axis for axis in varying_axes(selected) if axis != "model"]
-    measured = [name for name in MEASURED if name in table]
+    measured = [name for name in SUMMARY_COLUMNS if name in table]
     _print_table(table[[*model, *axes, *measured]], as_json=False)
     tell_error(
         "sparsity: the share of the pixels that holds half of a map; se: over seeds"

@@ -56,7 +56,7 @@ def read_parquet(file: Path) -> pyarrow.Table:
         raise AnalysisError(f"cannot read {file}: {_first_line(error)}", REMAKE) from None
 
 
-def points_table(table: pyarrow.Table, file: Path, warnings: list[str]) -> pd.DataFrame:
+def checked_points(table: pyarrow.Table, file: Path, warnings: list[str]) -> pd.DataFrame:
     """Check the table of the points.
 
     Numbers that cannot be count as empty; rows without a key and repeated points are left out.
@@ -107,7 +107,7 @@ def points_table(table: pyarrow.Table, file: Path, warnings: list[str]) -> pd.Da
     return frame[~again].reset_index(drop=True)
 
 
-def detail_table(file: Path, warnings: list[str]) -> pd.DataFrame:
+def read_detail_table(file: Path, warnings: list[str]) -> pd.DataFrame:
     """Read one of the tables beside that of the points.
 
     Args:
@@ -190,10 +190,12 @@ def _rows_with_keys(
 
 
 def _are_texts(values: pd.Series) -> bool:
+    """Whether all values are texts or empty."""
     return pd.api.types.infer_dtype(values, skipna=True) in ("string", "empty")
 
 
 def _are_numbers(values: pd.Series) -> bool:
+    """Whether all values are numbers or empty."""
     return pd.api.types.is_numeric_dtype(values) or not values.notna().any()
 
 
@@ -209,4 +211,5 @@ def _column_names(names: Sequence[str]) -> str:
 
 
 def _first_line(error: BaseException) -> str:
+    """The first line of an error's message, else its kind."""
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -15,9 +15,9 @@ import pyarrow
 from oneshot.report.errors import AnalysisError
 from oneshot.report.read_tables import (
     REMAKE,
-    detail_table,
+    checked_points,
     empty_table,
-    points_table,
+    read_detail_table,
     read_parquet,
 )
 from oneshot.store.records import DETAILS, FORMAT
@@ -118,8 +118,8 @@ def load(path: str | Path) -> Results:
     table = read_parquet(folder / "points.parquet")
     about = _sweep_note(folder, table)
     warnings: list[str] = []
-    points = points_table(table, folder / "points.parquet", warnings)
-    details = {name: detail_table(folder / f"{name}.parquet", warnings) for name in DETAILS}
+    points = checked_points(table, folder / "points.parquet", warnings)
+    details = {name: read_detail_table(folder / f"{name}.parquet", warnings) for name in DETAILS}
     axes = [axis for axis in about["axes"] if axis != "seed"]
     for axis in [axis for axis in axes if axis not in points]:
         warnings.append(f"{folder}/points.parquet has no column of the axis {axis}")

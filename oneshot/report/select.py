@@ -1,11 +1,13 @@
-"""Which rows and columns of results are meant: filters, axes that vary, names of columns."""
+"""Which rows and columns of results are meant: filters, axes that vary, evenly spaced values."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
 from collections.abc import Sequence
+from typing import TypeVar
 
+import numpy as np
 import pandas as pd
 
 from oneshot.report.errors import AnalysisError
@@ -14,6 +16,8 @@ from oneshot.store.records import DETAILS
 from oneshot.store.tables import column_names
 from oneshot.sweep import filter as filters
 from oneshot.sweep.definition import REFERENCES
+
+T = TypeVar("T")
 
 
 def matching_rows(frame: pd.DataFrame, text: str, absent: Sequence[str] = ()) -> pd.Series:
@@ -127,3 +131,17 @@ def known_column(frame: pd.DataFrame, name: str) -> str:
     near = difflib.get_close_matches(name, list(frame.columns), 3)
     help = f"Did you mean {' or '.join(near)}?" if near else f"Columns: {', '.join(frame.columns)}"
     raise AnalysisError(f"there is no column {name!r}", help)
+
+
+def evenly_spaced(items: Sequence[T], most: int) -> list[T]:
+    """So many of some items, evenly spaced, with the first and the last.
+
+    Args:
+        items: The items in order.
+        most: How many at most.
+
+    Returns:
+        The chosen ones; all if there are no more.
+    """
+    places = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
+    return [items[place] for place in places]

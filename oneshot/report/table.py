@@ -41,9 +41,8 @@ def points_table(
     """
     frame = over_seeds(results) if seeds_averaged else results.points
     by = known_column(frame, sort) if sort else ranking_metric(frame)
-    chosen = [known_column(frame, name) for name in dict.fromkeys(columns)] or default_columns(
-        results, frame
-    )
+    chosen = [known_column(frame, name) for name in dict.fromkeys(columns)]
+    chosen = chosen or default_columns(results, frame)
     if by in frame and frame[by].notna().any():
         frame = frame.sort_values(by, ascending=not descending, kind="stable", na_position="last")
     return frame[chosen].head(top) if top > 0 else frame[chosen]
@@ -61,28 +60,19 @@ def default_columns(results: Results, frame: pd.DataFrame) -> list[str]:
     Returns:
         What varies, then metrics and their standard errors, then the id.
     """
-    seeds = ["seeds"] if "seeds" in frame else ["seed"] if frame["seed"].nunique() > 1 else []
-    status = ["status"] if "status" in frame and frame["status"].nunique() > 1 else []
-    model = ["model"] if frame["model"].nunique() > 1 else []
-    metrics = [
-        m for m in (*METRICS, "nelbo", "nll", *IMPORTANCE) if m in frame and frame[m].notna().any()
-    ] or METRICS
-    errors = [f"{metric}_se" for metric in metrics]
-    odd = (
-        ["constant_drawings"]
-        if frame.get("constant_drawings", pd.Series(dtype=float)).gt(0).any()
-        else []
-    )
-    wanted = [
-        *status,
-        *model,
-        *(a for a in varying_axes(results) if a != "model"),
-        *seeds,
-        *metrics,
-        *errors,
-        *odd,
-        "point_id",
-    ]
+
+    def varies(name: str) -> bool:
+        return name in frame and frame[name].nunique() > 1
+
+    wanted = [name for name in ("status", "model") if varies(name)]
+    wanted += [axis for axis in varying_axes(results) if axis != "model"]
+    wanted += ["seeds"] if "seeds" in frame else ["seed"] * varies("seed")
+    candidates = (*METRICS, "nelbo", "nll", *IMPORTANCE)
+    metrics = [m for m in candidates if m in frame and frame[m].notna().any()] or list(METRICS)
+    wanted += metrics + [f"{metric}_se" for metric in metrics]
+    if "constant_drawings" in frame and frame["constant_drawings"].gt(0).any():
+        wanted.append("constant_drawings")
+    wanted.append("point_id")
     return [name for name in dict.fromkeys(wanted) if name in frame]
 
 
@@ -99,9 +89,9 @@ def exact_types(results: Results, frame: pd.DataFrame) -> pd.DataFrame:
         A copy with the types that are to be written.
     """
     out = frame.copy(deep=False)
-    for name in frame.columns.intersection(list(results.whole | COUNTS)):
+    for name in [name for name in frame if name in results.whole | COUNTS]:
         if pd.api.types.is_float_dtype(frame[name]) and not (frame[name].dropna() % 1).any():
             out[name] = frame[name].astype("Int64")
-    for name in frame.columns.intersection(list(results.truths)):
+    for name in [name for name in frame if name in results.truths]:
         out[name] = frame[name].astype("boolean")
     return out

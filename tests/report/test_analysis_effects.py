@@ -16,12 +16,13 @@ from oneshot.report.results import Results, load
 SMALL = grid(beta=[0.0, 0.5, 1.0, 2.0, 4.0], time_steps=[20, 60, 90], z=[10, 85])
 
 
-def exact(root: Path, settings: list, **kwargs) -> Results:
+def without_noise(root: Path, settings: list, **kwargs) -> Results:
+    """Results whose places are exactly those of their settings."""
     return load(write_results(root, settings, noise=0.0, **kwargs))
 
 
 def test_effects_on_a_grid_are_means_over_the_rest(tmp_path: Path) -> None:
-    found = main_effect(exact(tmp_path, SMALL), "beta", "diversity")
+    found = main_effect(without_noise(tmp_path, SMALL), "beta", "diversity")
     expected = [
         np.mean([place(b, t, z)[0] for t in (20, 60, 90) for z in (10, 85)]) for b in found["beta"]
     ]
@@ -30,7 +31,7 @@ def test_effects_on_a_grid_are_means_over_the_rest(tmp_path: Path) -> None:
 
 def test_effects_of_one_axis_at_a_time_use_that_axis_line_only(tmp_path: Path) -> None:
     base = {"beta": 2.0, "time_steps": 60, "z": 85}
-    sweep = exact(
+    sweep = without_noise(
         tmp_path, lines(base, beta=[0.0, 1.0, 2.0, 4.0], time_steps=[20, 60, 90], z=[10, 85, 385])
     )
     found = main_effect(sweep, "beta", "diversity")
@@ -43,7 +44,9 @@ def test_shares_of_variance_are_those_of_an_additive_model(tmp_path: Path) -> No
     def additive(a: float, b: float, c: float) -> tuple[float, float]:
         return HUMAN[0] + SCALE[0] * (3 * a + b), HUMAN[1]  # human_distance = 3 a + b
 
-    sweep = exact(tmp_path, grid(a=[0.0, 1.0], b=[0.0, 1.0], c=[0.0, 1.0]), where_is=additive)
+    sweep = without_noise(
+        tmp_path, grid(a=[0.0, 1.0], b=[0.0, 1.0], c=[0.0, 1.0]), where_is=additive
+    )
     effects = main_effects(sweep).set_index("axis")
     assert effects["share"].to_dict() == pytest.approx({"a": 0.9, "b": 0.1, "c": 0.0}, abs=1e-9)
     assert effects["range"].to_dict() == pytest.approx({"a": 3.0, "b": 1.0, "c": 0.0}, abs=1e-9)
@@ -54,7 +57,9 @@ def test_an_interaction_shows_as_the_share_beyond_the_two_axes(tmp_path: Path) -
     def crossed(a: float, b: float, c: float) -> tuple[float, float]:
         return HUMAN[0] + SCALE[0] * (1 + float(a == b)), HUMAN[1]
 
-    sweep = exact(tmp_path, grid(a=[0.0, 1.0], b=[0.0, 1.0], c=[0.0, 1.0]), where_is=crossed)
+    sweep = without_noise(
+        tmp_path, grid(a=[0.0, 1.0], b=[0.0, 1.0], c=[0.0, 1.0]), where_is=crossed
+    )
     assert strongest_pair(sweep) == ("a", "b", pytest.approx(1.0))
 
 

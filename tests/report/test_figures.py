@@ -12,11 +12,7 @@ from figure_checks import font_sizes, foot, overlaps
 from synthetic_results import FULL, grid, lines, write_results
 
 from oneshot.report.errors import AnalysisError
-from oneshot.report.figures import (
-    all_figures,
-    heatmap,
-    plane,
-)
+from oneshot.report.figures import all_figures, heatmap, plane
 from oneshot.report.figures.style import save
 from oneshot.report.results import Results, load
 

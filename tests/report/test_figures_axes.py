@@ -11,11 +11,7 @@ from figure_checks import foot, overlaps
 from synthetic_results import grid, write_results
 
 from oneshot.report.errors import AnalysisError
-from oneshot.report.figures import (
-    curves,
-    effects,
-    heatmap,
-)
+from oneshot.report.figures import curves, effects, heatmap
 from oneshot.report.figures.style import Plot
 from oneshot.report.results import Results, load
 
@@ -87,6 +83,12 @@ def test_curves_show_at_most_sixteen_panels_and_dash_what_diverged(tmp_path: Pat
         line.is_dashed() for line in shown[-1].lines if len(line.get_xdata()) > 1
     )
     assert max(max(line.get_xdata()) for line in shown[-1].lines) == 6  # the last finite epoch
+
+
+def test_curves_of_unknown_points_are_no_curves(small: Results) -> None:
+    strange = dataclasses.replace(small, curves=small.curves.assign(point_id="nobody"))
+    with pytest.raises(AnalysisError, match="no training curve is of a point in the table"):
+        curves.draw(strange)
 
 
 def test_a_loss_is_still_falling_if_its_last_tenth_lies_lower() -> None:

@@ -14,11 +14,7 @@ from matplotlib.colors import to_hex, to_rgb
 from synthetic_results import grid, write_results
 
 from oneshot.report.analysis.generalization import MOST
-from oneshot.report.figures import (
-    all_figures,
-    cardinality,
-    colours,
-)
+from oneshot.report.figures import all_figures, cardinality, colours
 from oneshot.report.results import load
 
 TO_XYZ = np.array(

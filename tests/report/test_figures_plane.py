@@ -11,10 +11,7 @@ from matplotlib.collections import LineCollection, PathCollection
 from synthetic_results import HUMAN, grid, write_results
 
 from oneshot.report.analysis.plane import ranking
-from oneshot.report.figures import (
-    plane,
-    trajectory,
-)
+from oneshot.report.figures import plane, trajectory
 from oneshot.report.results import Results, load
 
 SMALL = grid(beta=[0.0, 0.5, 1.0, 2.0, 3.0, 4.0], time_steps=[20, 90])

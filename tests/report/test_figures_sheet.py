@@ -12,9 +12,7 @@ from synthetic_results import grid, squiggles, write_results
 from oneshot.report.analysis.drawings import Drawings, read_drawings
 from oneshot.report.analysis.plane import extremes
 from oneshot.report.errors import AnalysisError
-from oneshot.report.figures import (
-    sheet,
-)
+from oneshot.report.figures import sheet
 from oneshot.report.results import Results, load
 
 SMALL = grid(beta=[0.0, 0.5, 1.0, 2.0, 3.0, 4.0], time_steps=[20, 90])

@@ -135,16 +135,17 @@ UNKNOWN: dict[str, Callable[[pyarrow.Table], pyarrow.Table]] = {
 
 
 def checked_table(folder: Path, *flags: object) -> small.Done:
-    """The table of a folder as the command prints it: never a traceback, and nothing on stderr that
-    is not expected by its kind.
+    """The table of a folder as the command prints it.
+
+    There is never a traceback, and each line on stderr begins with what kind it is of.
     """
     done = analyze(folder, "--json", *(flags or ["--no-figures"]))
-    expected = [
+    others = [
         line
         for line in done.stderr.splitlines()
         if not line.startswith(("warning: ", "error: ", "  help: ", "no row", "the table has no"))
     ]
-    assert flags or not expected, expected
+    assert flags or not others, others
     assert "Traceback" not in done.stderr and done.returncode == (
         2 if "error: " in done.stderr else 0
     ), done.stderr

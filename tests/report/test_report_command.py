@@ -14,10 +14,7 @@ from figure_checks import analyze
 from synthetic_results import grid, write_results
 
 from oneshot.report.errors import AnalysisError
-from oneshot.report.figures import (
-    all_figures,
-    plane,
-)
+from oneshot.report.figures import all_figures, plane
 from oneshot.report.figures.style import Plot
 from oneshot.report.results import Results
 

@@ -14,9 +14,7 @@ from synthetic_results import grid, write_results
 
 from oneshot.report.averages import over_seeds
 from oneshot.report.errors import AnalysisError
-from oneshot.report.figures import (
-    all_figures,
-)
+from oneshot.report.figures import all_figures
 from oneshot.report.results import Results, load
 from oneshot.report.select import select
 from oneshot.report.table import points_table

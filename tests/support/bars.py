@@ -10,7 +10,7 @@ SIZE = 16
 
 
 def bars() -> DataSet:
-    """16 classes of 6 images: a bar at a place of the class's own, in levels of ink that vary."""
+    """16 classes of 6 images: a speckled bar at a place of the class's own."""
     rng = np.random.default_rng(0)
     images = np.zeros((96, SIZE, SIZE), np.uint8)
     for i in range(96):

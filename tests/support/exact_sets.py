@@ -1,8 +1,7 @@
-"""A set family of a few numbers whose likelihood is known: scalar latents, images of 2x2 bits,
-integrals by quadrature.
+"""A set family of scalar latents and images of 2x2 bits, whose likelihood is known by quadrature.
 
-c ~ N(0, 1); z1 ~ N(c, 1); z2 ~ N(z1 / 2, 1); pixel p ~ Bernoulli(sigmoid(WEIGHT z2 + SHIFT c +
-BIAS)). So z2 given c is N(c / 2, 5 / 4).
+c ~ N(0, 1); z1 ~ N(c, 1); z2 ~ N(z1 / 2, 1); pixel ~ Bernoulli(sigmoid(logit)) with
+logit = WEIGHT z2 + SHIFT c + BIAS. So z2 given c is N(c / 2, 5 / 4).
 """
 
 from __future__ import annotations
@@ -21,8 +20,12 @@ SUMMARY = torch.tensor([0.3, -0.4, 0.8, 0.5])
 
 
 class ExactSets(SetFamily):
-    """spread: factor of the noise of z and c (0: latents at their means, so that terms depend on
-    the images alone).
+    """The family.
+
+    Args:
+        with_context: Whether the latent c of a set is there.
+        spread: Factor of the noise of z and c; with 0 latents are at their means, so that terms
+            depend on the images alone.
     """
 
     def __init__(self, with_context: bool = True, spread: float = 1.0):
@@ -39,12 +42,21 @@ class ExactSets(SetFamily):
         return {1: (images.flatten(2) @ SUMMARY)[..., None, None, None]}
 
     def posterior_of_context(self, h: Tensor) -> Normal:
+        """q(c | set), from the summaries of its images [B, S]."""
         return Normal(0.3 * h.mean(1), (1.0 + 0.05 / h.shape[1]) * torch.ones(len(h)))
 
-    def walk(
+    def sample_latents(
         self, h: Tensor, noise: Tensor
     ) -> tuple[Tensor, Tensor, list[tuple[Normal, Normal, Tensor]]]:
-        """c [B, 1], z2 [B, S], and (prior, posterior, sample) of each level; h: [B, S]."""
+        """Sample the latents from the posterior, from the top level down.
+
+        Args:
+            h: The summaries of the images, [B, S].
+            noise: Standard normal, [B, noise_size].
+
+        Returns:
+            c [B, 1], z2 [B, S], and (prior, posterior, sample) of each level.
+        """
         levels, c = [], torch.zeros(len(h), 1)
         noise = self.spread * noise
         if self.with_context:
@@ -63,27 +75,36 @@ class ExactSets(SetFamily):
         return c, z, levels
 
     def pixels(self, c: Tensor, z: Tensor) -> Bernoulli:
+        """p(pixels | c, z).
+
+        Args:
+            c: [B, 1].
+            z: [B, S].
+
+        Returns:
+            The distribution of pixels [B, S, 4].
+        """
         return Bernoulli(logits=WEIGHT * z[..., None] + SHIFT * c[..., None] + BIAS)
 
     def terms(self, images: Tensor, noise: Tensor, features: Features | None = None) -> SetTerms:
         n, size = images.shape[:2]
         self.passes.append(("terms", n * size))
         h = (self.encode(images) if features is None else features)[1].view(n, size)
-        c, z, levels = self.walk(h, noise)
+        c, z, levels = self.sample_latents(h, noise)
         kls = [kl_divergence(q, p) for p, q, _ in levels]
         ratios = [
             (p.log_prob(sample) - q.log_prob(sample)).view(n, -1).sum(1) for p, q, sample in levels
         ]
         top = int(self.with_context)
         kl_c = torch.stack(kls[:top], 1) if top else torch.zeros(n, 0)
-        found = SetTerms(
+        terms = SetTerms(
             self.pixels(c, z).log_prob(images.flatten(2)).sum(2),
             kl_c,
             torch.stack(kls[top:], 2),
             sum(ratios),
         )
-        self.log_weights.append((found.log_likelihood.sum(1) + found.log_ratio).double())
-        return found
+        self.log_weights.append((terms.log_likelihood.sum(1) + terms.log_ratio).double())
+        return terms
 
     def context(self, images: Tensor, noise: Tensor) -> list[tuple[Tensor, Tensor]]:
         if not self.with_context:
@@ -92,7 +113,9 @@ class ExactSets(SetFamily):
         return [(q.mean[:, None], 2 * q.stddev.log()[:, None])]
 
     def reconstruct(self, images: Tensor, noise: Tensor) -> Tensor:
-        c, z, _ = self.walk(self.encode(images)[1].flatten(1).view(images.shape[:2]), noise)
+        c, z, _ = self.sample_latents(
+            self.encode(images)[1].flatten(1).view(images.shape[:2]), noise
+        )
         return self.pixels(c, z).probs.view(images.shape)
 
     def attention(self, images: Tensor, noise: Tensor) -> dict[str, Tensor]:
@@ -103,6 +126,7 @@ class ExactSets(SetFamily):
         raise NotImplementedError
 
     def players(self) -> list[Player]:
+        """None: the family is not trained."""
         raise NotImplementedError
 
     def hyper(self, epoch: int) -> dict[str, float]:

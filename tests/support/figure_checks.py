@@ -51,7 +51,15 @@ def error_bars(plot: Plot) -> tuple[np.ndarray, np.ndarray]:
 
 
 def analyze(*arguments: object, **environment: str) -> small.Done:
-    """Call analyze.py in this process."""
+    """Call analyze.py in this process.
+
+    Args:
+        arguments: The words of the command line.
+        environment: More variables of the environment.
+
+    Returns:
+        Its exit status, stdout and stderr.
+    """
     return small.main(*arguments, script="analyze.py", **environment)
 
 

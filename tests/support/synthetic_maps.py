@@ -1,6 +1,4 @@
-"""Believable importance maps of a sweep of guidance strengths, without a sweep: strokes, and how
-strongly their ends and corners count.
-"""
+"""Believable importance maps of a sweep of guidance strengths: strokes, and their corners."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet
 from PIL import Image, ImageDraw, ImageFilter
-from synthetic_results import _write, grid, write_results
+from synthetic_results import grid, write_results, write_table
 
 from oneshot.scoring import importance_maps as files
 from oneshot.scoring.importance_maps import Maps
@@ -27,7 +25,15 @@ def corners(number: int) -> np.ndarray:
 
 
 def exemplar(number: int, size: int = SIZE) -> np.ndarray:
-    """A broken line of four strokes: uint8 [size, size] of 0 and 1."""
+    """A broken line of four strokes.
+
+    Args:
+        number: The class.
+        size: Of the image.
+
+    Returns:
+        uint8 [size, size] of 0 and 1.
+    """
     image = Image.new("1", (size, size))
     ImageDraw.Draw(image).line(
         [tuple(xy) for xy in (corners(number) * size).tolist()], fill=1, width=2
@@ -36,8 +42,16 @@ def exemplar(number: int, size: int = SIZE) -> np.ndarray:
 
 
 def importance(number: int, gamma: float, size: int = SIZE, seed: int = 0) -> np.ndarray:
-    """The strokes' surroundings, and the corners the more the greater gamma is: float64 [size,
-    size].
+    """A map: the strokes' surroundings, and the corners the more the greater gamma is.
+
+    Args:
+        number: The class.
+        gamma: The guidance strength.
+        size: Of the map.
+        seed: Of the noise.
+
+    Returns:
+        float64 [size, size].
     """
     blurred = Image.fromarray(exemplar(number, size) * np.uint8(255)).filter(
         ImageFilter.GaussianBlur(size / 20)
@@ -49,11 +63,28 @@ def importance(number: int, gamma: float, size: int = SIZE, seed: int = 0) -> np
 
 
 def people(count: int = 14, size: int = 64) -> np.ndarray:
-    """Maps of people, larger than the models': corners above all. float64 [count, size, size]."""
+    """Maps of people, larger than the models': corners above all.
+
+    Args:
+        count: How many classes.
+        size: Of a map.
+
+    Returns:
+        float64 [count, size, size].
+    """
     return np.stack([importance(number, 3.0, size, seed=99) for number in range(count)])
 
 
 def write_people(file: Path, **arrays: object) -> Path:
+    """Write a file with importance maps of people.
+
+    Args:
+        file: The .npz.
+        arrays: Arrays that replace `maps` and `class_names`, or come to them.
+
+    Returns:
+        The file.
+    """
     np.savez(file, **{"maps": people(), "class_names": np.array(CLASSES), **arrays})  # type: ignore[arg-type]
     return file
 
@@ -66,8 +97,17 @@ def write_maps(
     keep: bool = True,
     name: str = "guided",
 ) -> Path:
-    """Write RESULTS/<name> below `root`, a sweep over gamma, with its maps in the store unless not
-    `keep`; the references have none.
+    """Write the tables of a sweep over gamma, and its maps into the store; references have none.
+
+    Args:
+        root: The folder of results.
+        gammas: The values of the axis.
+        seeds: Points a value.
+        keep: Whether the store keeps the maps.
+        name: The sweep's name.
+
+    Returns:
+        The sweep's folder.
     """
     folder = write_results(root, grid(gamma=gammas), seeds=seeds, name=name)
     table = pyarrow.parquet.read_table(folder / "points.parquet")
@@ -75,16 +115,16 @@ def write_maps(
     points["model"] = points["model"].replace("vae_stn", "diffusion")
     tables = []
     for row in points[points["model"] == "diffusion"].itertuples():
-        found = np.stack(
+        stacked = np.stack(
             [importance(c, float(row.gamma), seed=int(row.seed)) for c in range(len(CLASSES))]
         ).astype(np.float32)
-        maps = Maps(found, np.stack([exemplar(c) for c in range(len(CLASSES))]), CLASSES)
+        maps = Maps(stacked, np.stack([exemplar(c) for c in range(len(CLASSES))]), CLASSES)
         tables.append(pd.DataFrame({"point_id": row.point_id, **files.columns(maps)}))
         points.loc[row.Index, "importance_sparsity"] = files.mean_sparsity(files.columns(maps))
         if keep:
             file = root / files.key(str(row.point_id))
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(files.to_bytes(maps))
-    _write(points, folder / "points.parquet", about)
-    _write(pd.concat(tables, ignore_index=True), folder / "importance.parquet", about)
+    write_table(points, folder / "points.parquet", about)
+    write_table(pd.concat(tables, ignore_index=True), folder / "importance.parquet", about)
     return folder

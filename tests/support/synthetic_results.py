@@ -1,6 +1,4 @@
-"""Believable result tables without a sweep: a grid of beta x time_steps x z as VAE-STN might score,
-with references and drawings.
-"""
+"""Believable result tables without a sweep: points as VAE-STN might score, references, drawings."""
 
 from __future__ import annotations
 
@@ -25,17 +23,35 @@ FULL = {"beta": np.arange(17) / 4, "time_steps": range(20, 100, 10), "z": range(
 
 
 def grid(**axes: Iterable[Any]) -> list[dict[str, Any]]:
+    """Every combination of the values of some axes."""
     return [dict(zip(axes, values)) for values in itertools.product(*axes.values())]
 
 
 def lines(base: dict[str, Any], **axes: Iterable[Any]) -> list[dict[str, Any]]:
+    """One axis at a time: a base setting, with one axis at each of its values.
+
+    Args:
+        base: The base setting.
+        axes: The values of each axis.
+
+    Returns:
+        The settings, each once.
+    """
     rows = [{**base, axis: value} for axis, values in axes.items() for value in values]
     return list({tuple(row.items()): row for row in rows}.values())
 
 
 def place(beta: float = 1.0, time_steps: int = 60, z: int = 80, **_: Any) -> tuple[float, float]:
-    """Diversity and recognizability: diversity falls with beta, recognizability peaks inside, the
-    other axes act weakly.
+    """Where a setting lies on the plane.
+
+    Args:
+        beta: Diversity falls with it, recognizability peaks inside.
+        time_steps: Acts weakly, on both.
+        z: Acts weakly, on diversity.
+        _: Other axes, which do nothing.
+
+    Returns:
+        Diversity and recognizability (per cent).
     """
     diversity = 1.75 + 0.95 * np.exp(-0.8 * beta) - 0.0025 * (time_steps - 60) - 0.0002 * (z - 80)
     recognizability = (
@@ -61,11 +77,24 @@ def write_results(
     noise: float = 1.0,
     version: int = FORMAT,
 ) -> Path:
-    """Write RESULTS/<name> below `root` and return it.
+    """Write the tables of a sweep, and its drawings.
 
-    failed, diverged: how many points at the end of the grid ended so, without metrics. drawings:
-    (sample_id, class) -> uint8 [20, H, W] images, the first of which serves as exemplar; None
-    writes no drawings. version: of the tables; those before 4 know no generalization.
+    Args:
+        root: The folder of results.
+        settings: The settings of the models; all have the same axes.
+        seeds: Points a setting.
+        name: The sweep's name.
+        failed: So many points at the end failed, and have no metrics.
+        diverged: So many points before those diverged, and have no metrics.
+        references: Whether there are people, copies and noise.
+        where_is: The place of a setting on the plane.
+        drawings: (sample_id, class) -> uint8 [20, H, W] images, the first of which serves as
+            exemplar; None writes no drawings.
+        noise: Factor of the noise of seeds.
+        version: The format of the tables; those before 4 know no generalization.
+
+    Returns:
+        The sweep's folder, root/name.
     """
     rng, axes = np.random.default_rng(0), list(settings[0]) if settings else []
     asked = [("vae_stn", s, 44 + k) for s in settings for k in range(seeds)]
@@ -97,10 +126,10 @@ def write_results(
     if version < 4:
         points = points.drop(columns=["generalization_area", "generalization_coverage"])
     else:
-        _write(_generalization(points), folder / "generalization.parquet", about)
-    _write(points, folder / "points.parquet", about)
-    _write(_classes(points), folder / "classes.parquet", about)
-    _write(_curves(points), folder / "curves.parquet", about)
+        write_table(_generalization(points), folder / "generalization.parquet", about)
+    write_table(points, folder / "points.parquet", about)
+    write_table(_classes(points), folder / "classes.parquet", about)
+    write_table(_curves(points), folder / "curves.parquet", about)
     if drawings is not None:
         for sample_id in points.loc[points["status"] == "done", "sample_id"]:
             write_drawings(root, sample_id, drawings)
@@ -152,12 +181,19 @@ def _row(
 
 
 def originality(diversity: float) -> float:
+    """The originality of drawings of this diversity."""
     return 0.4 + 0.2 * diversity
 
 
 def bins(diversity: float, recognizability: float) -> np.ndarray:
-    """A generalization curve [2, 10] about this mean: originality spread as people's is,
-    recognizability falling with its square.
+    """A generalization curve: originality as people's, recognizability falls with its square.
+
+    Args:
+        diversity: The mean over the bins.
+        recognizability: The mean over the bins, per cent.
+
+    Returns:
+        [2, 10]: originality and recognizability of ten bins.
     """
     spread = np.array([0.56, 0.71, 0.79, 0.86, 0.93, 1.0, 1.08, 1.18, 1.30, 1.59])
     fall = 0.8 * (100 - recognizability) * (spread**2 - np.mean(spread**2))
@@ -209,7 +245,14 @@ def _curves(points: pd.DataFrame) -> pd.DataFrame:
 def write_drawings(
     root: Path, sample_id: str, draw: Callable[[str, int], np.ndarray], classes: int = 15
 ) -> None:
-    """One drawings.npz as the store keeps them, of `classes` classes."""
+    """Write one drawings.npz as the store keeps them.
+
+    Args:
+        root: The folder of results.
+        sample_id: Whose drawings they are.
+        draw: (sample_id, class) -> uint8 [N, H, W] images; the first serves as exemplar.
+        classes: How many classes.
+    """
     images = [draw(sample_id, c) for c in range(classes)]
     every, exemplars = np.concatenate(images), np.stack([image[0] for image in images])
     folder = root / "store" / "drawings" / sample_id
@@ -225,14 +268,29 @@ def write_drawings(
 
 
 def squiggles(sample_id: str, label: int, count: int = 20, size: int = 16) -> np.ndarray:
-    """Different drawings for different points, the same on every run: uint8 [count, size, size] of
-    0 and 1.
+    """Different drawings for different points, the same on every run.
+
+    Args:
+        sample_id: The point.
+        label: The class.
+        count: How many.
+        size: Of an image.
+
+    Returns:
+        uint8 [count, size, size] of 0 and 1.
     """
     rng = np.random.default_rng(sum(sample_id.encode()) + label)
     return (rng.random((count, size, size)) < 0.2).astype(np.uint8)
 
 
-def _write(frame: pd.DataFrame, file: Path, about: dict[str, Any]) -> None:
+def write_table(frame: pd.DataFrame, file: Path, about: dict[str, Any]) -> None:
+    """Write a table as run_sweep.py does.
+
+    Args:
+        frame: The table.
+        file: The Parquet file.
+        about: The note on the sweep.
+    """
     table = pyarrow.Table.from_pandas(frame, preserve_index=False)
     table = table.replace_schema_metadata(
         {**table.schema.metadata, b"oneshot": json.dumps(about).encode()}

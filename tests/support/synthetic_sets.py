@@ -1,6 +1,4 @@
-"""Believable tables of a sweep of set VAEs, without a sweep: bounds falling with the set size, KL
-by level, attention, confusion.
-"""
+"""Believable tables of a sweep of set VAEs, without a sweep: bounds, KL, attention, confusion."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow.parquet
-from synthetic_results import _write, write_results
+from synthetic_results import write_results, write_table
 
 MODELS = [
     {"latents": "vector", "context": "none", "pooling": "mean", "nelbo": 101.5},
@@ -37,10 +35,19 @@ def write_sets(
     trained: Sequence[int] = (5,),
     **options: Any,
 ) -> Path:
-    """Write RESULTS/set_vae below `root`: `models` of MODELS with their tables; colour: no drawing
-    has a place on the plane.
+    """Write the tables of a sweep of set VAEs.
 
-    trained: the set sizes to train with, an axis.
+    Args:
+        root: The folder of results.
+        seeds: Points a setting.
+        colour: No drawing has a place on the plane.
+        datasets: So many of OFFSETS were evaluated.
+        models: So many of MODELS, the last ones.
+        trained: The set sizes to train with, an axis.
+        options: Of `write_results`.
+
+    Returns:
+        The sweep's folder.
     """
     axes = [
         {**{k: v for k, v in model.items() if k != "nelbo"}, "set_size": size}
@@ -77,7 +84,7 @@ def write_sets(
     for name, make in (("layers", _layers), ("attention", _attention), ("confusion", _confusion)):
         tables[name] = pd.concat([make(row) for row in _own(points)], ignore_index=True)
     for name, frame in tables.items():
-        _write(frame, folder / f"{name}.parquet", about)
+        write_table(frame, folder / f"{name}.parquet", about)
     return folder
 
 
@@ -94,9 +101,7 @@ def _own(points: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def base(row: dict[str, Any]) -> float:
-    """The NELBO of a point on test sets of 5, nats per image: that of its model, a little else for
-    each seed.
-    """
+    """The NELBO of a point on test sets of 5, nats per image; it differs a little by seed."""
     same = next(m for m in MODELS if all(m[k] == row[k] for k in ("latents", "context", "pooling")))
     return float(same["nelbo"] + 0.2 * (row["seed"] - 44))
 

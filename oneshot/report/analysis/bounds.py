@@ -162,4 +162,5 @@ def likelihood_text(table: pd.DataFrame, width: int = 80) -> str:
 
 
 def _cell(value: float) -> str:
+    """A number of the printed table; an empty one is `-`."""
     return "-" if pd.isna(value) else f"{value:.2f}"

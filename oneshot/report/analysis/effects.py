@@ -26,9 +26,8 @@ def is_numeric_axis(results: Results, axis: str) -> bool:
     Returns:
         Whether it has.
     """
-    return pd.api.types.is_numeric_dtype(results.points[axis]) and not pd.api.types.is_bool_dtype(
-        results.points[axis]
-    )
+    values = results.points[axis]
+    return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
 
 
 def comparable_points(results: Results, axis: str) -> pd.DataFrame:
@@ -86,9 +85,8 @@ def variance_share(results: Results, keys: Sequence[str], metric: str = "human_d
     Returns:
         Between 0 and 1, of the variance over all points.
     """
-    rows = (comparable_points(results, keys[0]) if len(keys) == 1 else results.models).dropna(
-        subset=[*keys, metric]
-    )
+    rows = comparable_points(results, keys[0]) if len(keys) == 1 else results.models
+    rows = rows.dropna(subset=[*keys, metric])
     spread = results.models[metric].var(ddof=0)
     if rows.empty or not spread > 0:
         return 0.0

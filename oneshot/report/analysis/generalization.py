@@ -10,7 +10,7 @@ from oneshot.report.analysis.effects import is_numeric_axis
 from oneshot.report.averages import over_seeds
 from oneshot.report.errors import AnalysisError
 from oneshot.report.results import Results
-from oneshot.report.select import varying_axes
+from oneshot.report.select import evenly_spaced, varying_axes
 from oneshot.report.text import setting_text
 
 MOST = 8  # settings that are told apart in one figure
@@ -103,8 +103,7 @@ def settings_to_show(results: Results, table: pd.DataFrame) -> tuple[list[str], 
         kept = settings.groupby("model", sort=False).head(1).head(MOST)
         how = "the nearest to people of each family"
     elif axis:
-        values = np.sort(settings[axis].dropna().unique())
-        values = values[np.unique(np.linspace(0, len(values) - 1, MOST).round().astype(int))]
+        values = evenly_spaced(np.sort(settings[axis].dropna().unique()).tolist(), MOST)
         kept = settings[settings[axis].isin(values)].groupby(axis).head(1).sort_values(axis)
         spaced = "evenly spaced values" if len(values) < settings[axis].nunique() else "each value"
         how = f"{spaced} of {axis}"

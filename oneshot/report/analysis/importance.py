@@ -20,7 +20,7 @@ from oneshot.scoring import importance_maps
 from oneshot.scoring.importance_maps import Maps
 
 PEOPLE = "human"  # the model of the row about people
-MEASURED = ("seeds", "classes", "spearman", "spearman_se", "sparsity", "sparsity_se")
+SUMMARY_COLUMNS = ("seeds", "classes", "spearman", "spearman_se", "sparsity", "sparsity_se")
 
 
 def read_maps(results: Results, point_id: str) -> Maps | None:
@@ -73,7 +73,7 @@ def _shared_classes(results: Results, people: PeopleMaps) -> list[str]:
     )
 
 
-def by_class(results: Results, people: PeopleMaps | None = None) -> pd.DataFrame:
+def importance_by_class(results: Results, people: PeopleMaps | None = None) -> pd.DataFrame:
     """The importance maps of each point and class in numbers.
 
     Args:
@@ -123,14 +123,14 @@ def _compared(part: pd.DataFrame, kept: Maps, people: PeopleMaps) -> pd.DataFram
     return part.assign(spearman=spearman(own, people.of(classes, own.shape[1:])))
 
 
-def summary(
+def importance_by_setting(
     results: Results, table: pd.DataFrame, people: PeopleMaps | None = None
 ) -> pd.DataFrame:
     """The importance maps of each setting in numbers.
 
     Args:
         results: The results.
-        table: The table of `by_class`.
+        table: The table of `importance_by_class`.
         people: The maps of people that it was made with.
 
     Returns:
@@ -173,10 +173,10 @@ def difference_error(
 
     Args:
         results: The results.
-        table: The table of `by_class`.
-        one: A row of `summary`.
+        table: The table of `importance_by_class`.
+        one: A row of `importance_by_setting`.
         other: Another row of it.
-        measure: The column of `by_class`.
+        measure: The column of `importance_by_class`.
 
     Returns:
         The error; 0 for one class.
@@ -216,7 +216,7 @@ def mean_maps(results: Results, row: pd.Series) -> Maps | None:
 
     Args:
         results: The results.
-        row: A row of `summary`.
+        row: A row of `importance_by_setting`.
 
     Returns:
         The maps, each in units of its mean; None if none are kept.

@@ -25,16 +25,13 @@ def human_point(results: Results) -> tuple[float, float] | None:
         Diversity and recognizability (per cent) of the human rows, else those that the models were
         compared with; None if neither is known.
     """
-    people = results.references.query("model == 'human'")
-    names = (
-        ["diversity", "recognizability"]
-        if len(people)
-        else ["human_diversity", "human_recognizability"]
-    )
-    rows = people if len(people) else results.points
-    if not set(names) <= set(rows) or not rows[names].notna().all(axis=1).any():
+    rows = results.references.query("model == 'human'")
+    x, y = "diversity", "recognizability"
+    if rows.empty:
+        rows, x, y = results.points, "human_diversity", "human_recognizability"
+    if not {x, y} <= set(rows) or not rows[[x, y]].notna().all(axis=1).any():
         return None
-    return float(rows[names[0]].mean()), float(rows[names[1]].mean())
+    return float(rows[x].mean()), float(rows[y].mean())
 
 
 def settings_on_plane(results: Results) -> pd.DataFrame:
@@ -127,8 +124,6 @@ def seed_noise(results: Results) -> float:
         The error, pooled over settings; NaN with one seed each.
     """
     means = over_seeds(results, results.models)
-    return (
-        float(np.sqrt((means["human_distance_se"] ** 2).mean()))
-        if "human_distance_se" in means
-        else float("nan")
-    )
+    if "human_distance_se" not in means:
+        return float("nan")
+    return float(np.sqrt((means["human_distance_se"] ** 2).mean()))

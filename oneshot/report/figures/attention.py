@@ -12,6 +12,7 @@ from oneshot.report.analysis.sets import best_point, peak_weight
 from oneshot.report.figures import colours, style
 from oneshot.report.figures.style import Plot, styled
 from oneshot.report.results import Results
+from oneshot.report.select import evenly_spaced
 
 SETS_SHOWN, LEVELS_SHOWN = 6, 6
 
@@ -37,7 +38,7 @@ def draw(results: Results) -> Plot:
     )
     chosen = sorted(table["set"].unique())[:SETS_SHOWN]
     every = list(dict.fromkeys(table["level"]))
-    levels = style.evenly_spaced(every, LEVELS_SHOWN)
+    levels = evenly_spaced(every, LEVELS_SHOWN)
     notes = [
         f"weights of {model}" if results.evaluated["point_id"].nunique() > 1 else "",
         "dashed: uniform weights",

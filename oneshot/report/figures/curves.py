@@ -16,7 +16,7 @@ from oneshot.report.errors import AnalysisError
 from oneshot.report.figures import colours, style
 from oneshot.report.figures.style import Plot, styled
 from oneshot.report.results import Results
-from oneshot.report.select import varying_axes
+from oneshot.report.select import evenly_spaced, varying_axes
 from oneshot.report.text import value_text
 from oneshot.types import Status
 
@@ -38,7 +38,7 @@ def draw(results: Results, axis: str = "") -> Plot:
         The plot.
 
     Raises:
-        AnalysisError: No training curves are in the table.
+        AnalysisError: No training curves are in the table, or none of its points.
     """
     losses = [
         name
@@ -54,8 +54,10 @@ def draw(results: Results, axis: str = "") -> Plot:
     frame = frame.sort_values(["point_id", "epoch"], kind="stable")
     if axis:
         frame = frame.dropna(subset=axis)
+    if frame.empty:
+        raise AnalysisError("no training curve is of a point in the table")
     values = sorted(frame[axis].unique()) if axis else [""]
-    shown = style.evenly_spaced(values, PANELS)
+    shown = evenly_spaced(values, PANELS)
     title = _title(frame, losses[-1])
     notes = [
         _lines_note(frame, axis),

@@ -173,6 +173,4 @@ def _title(shown: pd.DataFrame) -> str:
     above = [people_lie_above(shown, setting) for setting in settings["setting"]]
     above_note = "; people's lies above" + " all" * (len(above) > 1) if all(above) else ""
     what = "Nearest to people's curve" if len(settings) > 1 else "Distance to people's curve"
-    return f"{what}: {best['setting']}, area {_nearness(best)} of its range{above_note}".replace(
-        "\u00a0", " "
-    )
+    return f"{what}: {best['setting']}, area {_nearness(best)} of its range{above_note}"

@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 
 from oneshot.report.analysis.importance import (
     PEOPLE,
-    by_class,
     difference_error,
+    importance_by_class,
+    importance_by_setting,
     mean_maps,
     no_maps_kept,
-    summary,
 )
 from oneshot.report.analysis.people_maps import PeopleMaps
 from oneshot.report.errors import AnalysisError
@@ -22,7 +22,7 @@ from oneshot.report.figures import colours, style
 from oneshot.report.figures.images import on_paper
 from oneshot.report.figures.style import Plot, styled
 from oneshot.report.results import Results
-from oneshot.report.select import varying_axes
+from oneshot.report.select import evenly_spaced, varying_axes
 from oneshot.report.text import setting_text
 from oneshot.scoring.importance_maps import Maps
 
@@ -49,10 +49,10 @@ def draw(results: Results, people: PeopleMaps | None = None) -> Plot:
     Raises:
         AnalysisError: There are no maps, none are kept, or no class is common to all lines.
     """
-    classes_table = by_class(results, people)
-    table = summary(results, classes_table, people)
+    by_class = importance_by_class(results, people)
+    table = importance_by_setting(results, by_class, people)
     models = table[table["model"] != PEOPLE]
-    title = _title(results, classes_table, models)
+    title = _title(results, by_class, models)
     rows = _settings_to_show(results, models)
     kept = [(row, maps) for row in rows if (maps := mean_maps(results, row)) is not None]
     if not kept:
@@ -83,7 +83,7 @@ def draw(results: Results, people: PeopleMaps | None = None) -> Plot:
 
 def _settings_to_show(results: Results, models: pd.DataFrame) -> list[pd.Series]:
     """A few rows of a summary, evenly spaced; in the order of the axis where only one varies."""
-    places = style.evenly_spaced(range(len(models)), SETTINGS)
+    places = evenly_spaced(range(len(models)), SETTINGS)
     chosen = models.iloc[places]
     axes = varying_axes(results)
     if len(axes) == 1:
@@ -98,7 +98,7 @@ def _classes_to_show(maps: list[Maps], people: PeopleMaps | None) -> list[str]:
         common &= set(people.class_names)
     if not common:
         raise AnalysisError("the settings have maps of different classes")
-    return style.evenly_spaced(sorted(common), CLASSES)
+    return evenly_spaced(sorted(common), CLASSES)
 
 
 def _of_classes(maps: Maps, classes: list[str]) -> Maps:
@@ -167,10 +167,12 @@ def _side_by_side(images: np.ndarray, between: float) -> np.ndarray:
 
 
 def _gap(width: int) -> int:
+    """The gap between images of this width, in pixels."""
     return max(1, width // 12)
 
 
 def _hide_frame(panel: Axes) -> None:
+    """Hide ticks and frame of a panel, and put it at the left."""
     panel.set(xticks=[], yticks=[], anchor="W")
     panel.spines[:].set_visible(False)
 
@@ -194,6 +196,7 @@ def _caption(results: Results, row: pd.Series) -> str:
 
 
 def _percent(share: float) -> str:
+    """A share in per cent."""
     return f"{100 * share:.1f} %"
 
 
@@ -212,8 +215,15 @@ def _notes(settings: int, rows: int, kept: int) -> list[str]:
 def _title(results: Results, classes: pd.DataFrame, models: pd.DataFrame) -> str:
     """On how few pixels half of the maps lies, or how well they agree with people's.
 
-    Neutral within two standard errors over classes. classes: the table of `by_class`. models: their
-    `summary`, without people.
+    Neutral within two standard errors over classes.
+
+    Args:
+        results: The results.
+        classes: The table of `importance_by_class`.
+        models: Their `importance_by_setting`, without people.
+
+    Returns:
+        The title.
     """
     measure = "spearman" if "spearman" in models else "sparsity"
     ordered = models.dropna(subset=measure).sort_values(measure, kind="stable")

@@ -100,6 +100,7 @@ class Labels:
         return True
 
     def _move(self, label: Any, spot: tuple[int, int]) -> Bbox:
+        """Move a label to a spot beside its dot; returns its box."""
         sign = [int(np.sign(v)) for v in spot]
         label.set_ha({-1: "right", 0: "center", 1: "left"}[sign[0]])
         label.set_va({-1: "top", 0: "center", 1: "bottom"}[sign[1]])

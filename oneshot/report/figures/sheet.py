@@ -16,6 +16,7 @@ from oneshot.report.figures import style
 from oneshot.report.figures.images import on_paper
 from oneshot.report.figures.style import Plot, styled
 from oneshot.report.results import Results, bounded
+from oneshot.report.select import evenly_spaced
 from oneshot.report.text import setting_text
 
 CLASSES, DRAWINGS = 12, 10
@@ -41,7 +42,7 @@ def draw(results: Results) -> Plot:
         The plot.
 
     Raises:
-        AnalysisError: No drawings are drawings.
+        AnalysisError: No drawings are kept, or the points were drawn for different classes.
     """
     by = ranking_metric(results.evaluated)
     names = BLOCKS_BY_NELBO if by == "nelbo" else {}
@@ -83,7 +84,7 @@ def classes_to_show(drawn: list[Drawings]) -> list[str]:
     common = set.intersection(*(set(drawings.class_names) for drawings in drawn))
     if not common:
         raise AnalysisError("the points were drawn for different classes")
-    return style.evenly_spaced(sorted(common), CLASSES)
+    return evenly_spaced(sorted(common), CLASSES)
 
 
 def _title(rows: dict[str, pd.Series], by: str) -> str:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import functools
 import io
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec
 
 import matplotlib
-import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -25,7 +24,6 @@ from oneshot.report.results import Results
 from oneshot.types import Status
 
 P = ParamSpec("P")
-T = TypeVar("T")
 
 UNITS = {
     "recognizability": "recognizability (%)",
@@ -173,20 +171,6 @@ def wrapped(text: str, width: int) -> str:
     """
     lines = textwrap.wrap(text.replace(" /", "\u00a0/"), width)
     return "\n".join(lines).replace("\u00a0", " ")
-
-
-def evenly_spaced(items: Sequence[T], most: int) -> list[T]:
-    """So many of some items, evenly spaced, with the first and the last.
-
-    Args:
-        items: The items in order.
-        most: How many at most.
-
-    Returns:
-        The chosen ones; all if there are no more.
-    """
-    places = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
-    return [items[place] for place in places]
 
 
 def settle(figure: Figure) -> None:

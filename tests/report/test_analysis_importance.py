@@ -14,26 +14,24 @@ import pandas as pd
 import pytest
 import small
 import synthetic_maps
-import torch
 from figure_checks import overlaps
 from matplotlib.text import Text
 from synthetic_maps import CLASSES, GAMMAS, SIZE, people, write_maps, write_people
 from synthetic_results import grid, write_results
 
 from oneshot.metrics.importance import sparsity, spearman
-from oneshot.report import results
 from oneshot.report.analysis import importance as analysis_importance
 from oneshot.report.analysis.importance import read_maps
 from oneshot.report.analysis.people_maps import read_people_maps, resized
+from oneshot.report.averages import over_seeds
 from oneshot.report.errors import AnalysisError
 from oneshot.report.figures import all_figures, sheet
 from oneshot.report.figures import importance as figure_importance
 from oneshot.report.figures.style import Plot, save
 from oneshot.report.results import Results, load
+from oneshot.report.select import select
+from oneshot.report.table import points_table
 from oneshot.scoring import importance_maps as maps
-
-CPU = torch.device("cpu")
-
 
 # ---- analysis
 
@@ -49,7 +47,9 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_settings_are_means_over_classes_and_seeds_fewest_pixels_first(sweep: Results) -> None:
-    table = analysis_importance.summary(sweep, analysis_importance.by_class(sweep))
+    table = analysis_importance.importance_by_setting(
+        sweep, analysis_importance.importance_by_class(sweep)
+    )
     assert (
         list(table["gamma"]) == sorted(GAMMAS, reverse=True)
         and set(table["seeds"]) == {2}
@@ -62,10 +62,10 @@ def test_settings_are_means_over_classes_and_seeds_fewest_pixels_first(sweep: Re
     row = table[table["gamma"] == 1].iloc[0]
     assert row["sparsity"] == pytest.approx(np.mean(own), rel=1e-6)
     assert row["sparsity_se"] == pytest.approx(abs(own[0] - own[1]) / 2, rel=1e-3)
-    means = results.over_seeds(sweep).query("gamma == 1").iloc[0]
+    means = over_seeds(sweep).query("gamma == 1").iloc[0]
     assert means["importance_sparsity"] == pytest.approx(
         row["sparsity"]
-    ) and "importance_sparsity" in results.table(sweep)
+    ) and "importance_sparsity" in points_table(sweep)
 
 
 def test_settings_are_compared_with_people_on_the_shared_classes(
@@ -75,8 +75,8 @@ def test_settings_are_compared_with_people_on_the_shared_classes(
     given = read_people_maps(
         write_people(tmp_path / "few.npz", maps=1e-6 * people()[2:9], class_names=names)
     )
-    by_class = analysis_importance.by_class(sweep, given)
-    table = analysis_importance.summary(sweep, by_class, given)
+    by_class = analysis_importance.importance_by_class(sweep, given)
+    table = analysis_importance.importance_by_setting(sweep, by_class, given)
     assert list(table["spearman"][:-1]) == sorted(table["spearman"][:-1], reverse=True) and set(
         table["classes"]
     ) == {6}
@@ -104,7 +104,9 @@ def test_settings_are_compared_with_people_on_the_shared_classes(
 
 
 def test_the_maps_of_a_setting_are_means_over_its_seeds(sweep: Results) -> None:
-    row = analysis_importance.summary(sweep, analysis_importance.by_class(sweep)).iloc[0]
+    row = analysis_importance.importance_by_setting(
+        sweep, analysis_importance.importance_by_class(sweep)
+    ).iloc[0]
     found = analysis_importance.mean_maps(sweep, row)
     assert found is not None
     for c in (0, 9):
@@ -136,7 +138,9 @@ def test_points_whose_maps_are_lost_are_left_out(tmp_path: Path, theirs: Path) -
     gone.unlink()
     cut.write_bytes(cut.read_bytes()[:1000])
     assert read_maps(loaded, points[0.0].iloc[1]) is None
-    table = analysis_importance.summary(loaded, analysis_importance.by_class(loaded, given), given)
+    table = analysis_importance.importance_by_setting(
+        loaded, analysis_importance.importance_by_class(loaded, given), given
+    )
     assert list(table["gamma"].dropna()) == [4.0]
     assert "no maps kept of 1 of them" in texts(figure_importance.draw(loaded))
 
@@ -193,7 +197,7 @@ def test_the_figure_shows_exemplars_settings_and_people(
 def test_titles_are_neutral_where_nothing_differs(
     tmp_path: Path, sweep: Results, theirs: Path
 ) -> None:
-    alone = results.select(sweep, "gamma == 1")
+    alone = select(sweep, "gamma == 1")
     assert re.fullmatch(
         r"Half of the importance lies on \d+\.\d % of the pixels",
         figure_importance.draw(alone).title,
@@ -338,9 +342,9 @@ def test_people_of_other_classes_are_told_near_names(sweep: Results, tmp_path: P
         )
     )
     with pytest.raises(AnalysisError, match="has none of the 14 classes") as caught:
-        analysis_importance.by_class(sweep, given)
+        analysis_importance.importance_by_class(sweep, given)
     assert caught.value.help.startswith("'CLASS00' there is like 'class00' here")
     given = dataclasses.replace(given, class_names=[f"{c}" for c in range(14)])
     with pytest.raises(AnalysisError, match="has none of the 14 classes") as caught:
-        analysis_importance.shared_classes(sweep, given)
+        analysis_importance.importance_by_class(sweep, given)
     assert "Classes there: 0, 1, 2, 3 .." in caught.value.help
