@@ -496,8 +496,7 @@ def broken_off(made: Plan, trouble: str, command: str) -> str:
     counts = made.counts()
     safe = (
         f"{len(made.points) - counts[Status.MISSING]:,} of {len(made.points):,} points have a"
-        " result and"
-        " are safe."
+        " result and are safe."
     )
     return (
         f"error: {trouble}\n  {safe} Once that is mended, the rest continues from"

@@ -185,7 +185,8 @@ def summary(state: State) -> str:
     nearest = f" {name}={state.nearest_distance:.2f}" if state.nearest else ""
     running = sum(r.points for r in list(state.running.values()))
     share = f"{state.name} {state.ended}/{state.total} {state.ended / max(state.total, 1):.0%}"
-    counts = f"running={running} failed={state.counts[Status.FAILED]} diverged={state.counts[Status.DIVERGED]}"
+    bad = f"failed={state.counts[Status.FAILED]} diverged={state.counts[Status.DIVERGED]}"
+    counts = f"running={running} {bad}"
     return (
         f"{share} {counts} rate={state.per_minute():.1f}/min"
         f" left={state.left().replace(' ', '')}{nearest}"
