@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from made_records import record
 
-from oneshot.store import records as rows
+from oneshot.store import records
 from oneshot.store.log import Log
 from oneshot.store.records import NewerFormat
 from oneshot.store.store import Store
@@ -19,7 +19,7 @@ from oneshot.store.store import Store
 
 def test_a_record_survives_the_round_trip_and_is_plain_json(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    rows.commit(store, "q", record("p1", diversity=float("inf")))
+    records.commit(store, "q", record("p1", diversity=float("inf")))
     data = json.loads((tmp_path / "q/records/p1.json").read_text())
     assert data["row"]["diversity"] is None
     assert np.isnan(
@@ -27,14 +27,14 @@ def test_a_record_survives_the_round_trip_and_is_plain_json(tmp_path: Path) -> N
     ).tolist() == [False, True]
     log = Log(store, "q")
     assert [r.row["point_id"] for r in log.update()] == ["p1"] and log.update() == []
-    store.write("q/records/p1.json", rows.encode(record("p1", beta=2.0)))
+    store.write("q/records/p1.json", records.encode(record("p1", beta=2.0)))
     assert [r.row["beta"] for r in log.update()] == [2.0]
 
 
 def test_a_torn_record_is_named_and_counts_as_absent(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for i in range(3):
-        rows.commit(store, "q", record(f"p{i}"))
+        records.commit(store, "q", record(f"p{i}"))
     (tmp_path / "q/records/p1.json").write_bytes(
         (tmp_path / "q/records/p1.json").read_bytes()[:100]
     )
@@ -46,7 +46,7 @@ def test_a_torn_record_is_named_and_counts_as_absent(tmp_path: Path) -> None:
 
 
 def test_a_record_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    encoded = rows.encode(record("p1")).replace(b'"format": 4', b'"format": 9')
+    encoded = records.encode(record("p1")).replace(b'"format": 4', b'"format": 9')
     body = encoded.rstrip(b"\n").rpartition(b"\n")[0] + b"\n"
     import hashlib
 
@@ -63,7 +63,7 @@ def test_a_log_reads_each_record_once_and_rows_alone_where_no_more_is_wanted(
 ) -> None:
     store, reads = Store(tmp_path), []
     for i in range(3):
-        rows.commit(store, "q", record(f"p{i}"))
+        records.commit(store, "q", record(f"p{i}"))
     whole = Store.fetch
     monkeypatch.setattr(Store, "fetch", lambda self, key: reads.append(key) or whole(self, key))  # type: ignore[func-returns-value]
     log = Log(store, "q")
@@ -84,7 +84,7 @@ def test_a_log_reads_each_record_once_and_rows_alone_where_no_more_is_wanted(
 
 
 def test_no_warning_for_whole_records(tmp_path: Path) -> None:
-    rows.commit(Store(tmp_path), "q", record("p1"))
+    records.commit(Store(tmp_path), "q", record("p1"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Log(Store(tmp_path), "q").update()
