@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 import small
 import torch
 from bars import SIZE, bars
+from short_training import first_images
 from torch import Tensor
 
 from oneshot.contracts import Pairs, Sets
@@ -21,9 +22,8 @@ from oneshot.models.diffusion import VARIANTS, Config, Diffusion
 from oneshot.store.store import Store
 from oneshot.sweep.definition import Sweep, SweepError, grid
 from oneshot.sweep.expansion import expand
-from oneshot.training.batches import PairMaterial, gather
+from oneshot.training.batches import gather
 from oneshot.training.loop import Checkpoint, Stopped, Training, fit
-from oneshot.trial import trial
 
 CPU = torch.device("cpu")
 
@@ -391,17 +391,7 @@ def gammas(tmp_path_factory: pytest.TempPathFactory, finished: Path) -> Path:
     (folder / "gammas.py").write_text(GAMMAS)
     for part in ("critics", "exemplars"):
         shutil.copytree(finished / "results/store" / part, folder / "results/store" / part)
-    fits: list[int] = []
-
-    def counted(models: Sequence[Any], material: PairMaterial, *rest: Any, **more: Any) -> Any:
-        fits.append(len(models))
-        one_batch = dataclasses.replace(
-            material, train=material.train[:500], schedule=material.schedule[:100]
-        )
-        return fit(models, one_batch, *rest, **more)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trial, "fit", counted)
+    with first_images(train=500, schedule=100) as fits:
         done = small.main("gammas.py", "--local", "--results", "results", cwd=folder)
     assert done.returncode == 0 and "to be trained" not in done.stderr, done.stderr
     (folder / "fits.txt").write_text("\n".join(map(str, fits)))
