@@ -200,6 +200,7 @@ def test_a_stack_over_step_size_and_drop_probability_is_its_solo_trainings(
         dict(drop_probability=0.4),
         dict(learning_rate=1e-3),
     ]
+    more = {"batch_size": 20, **more}
     together = train([model(epochs=2, **more, **s) for s in settings], tmp_path / "stack")
     for k, own in enumerate(settings):
         (alone,) = train([model(epochs=2, **more, **own)], tmp_path / str(k))
@@ -214,15 +215,16 @@ def test_a_stack_over_step_size_and_drop_probability_is_its_solo_trainings(
 
 
 def test_a_resumed_training_is_the_unbroken_one_and_the_step_size_fades(tmp_path: Path) -> None:
-    (whole,) = train([model(epochs=4, learning_rate=1e-3)], tmp_path / "whole")
+    few = dict(learning_rate=1e-3, batch_size=20)  # three steps an epoch
+    (whole,) = train([model(epochs=4, **few)], tmp_path / "whole")
     with pytest.raises(Stopped):
-        train([model(epochs=4, learning_rate=1e-3)], tmp_path / "broken", stop_after=2)
-    (resumed,) = train([model(epochs=4, learning_rate=1e-3)], tmp_path / "broken")
+        train([model(epochs=4, **few)], tmp_path / "broken", stop_after=2)
+    (resumed,) = train([model(epochs=4, **few)], tmp_path / "broken")
     assert resumed.curve == whole.curve and all(
         torch.equal(resumed.end[n], w) for n, w in whole.end.items()
     )
     np.testing.assert_allclose(whole.curve["learning_rate"], [7.5e-4, 5e-4, 2.5e-4, 0], rtol=1e-6)
-    (constant,) = train([model(epochs=2, learning_rate=1e-3, fading=False)], tmp_path / "constant")
+    (constant,) = train([model(epochs=2, **few, fading=False)], tmp_path / "constant")
     np.testing.assert_allclose(constant.curve["learning_rate"], [1e-3, 1e-3])
 
 
