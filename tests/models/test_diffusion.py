@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 import small
 import torch
 from bars import SIZE, bars
+from short_training import first_images
 from torch import Tensor
 
 from oneshot.contracts import Pairs, Sets
@@ -21,7 +22,7 @@ from oneshot.models.diffusion import VARIANTS, Config, Diffusion
 from oneshot.store.store import Store
 from oneshot.sweep import Sweep, SweepError, grid
 from oneshot.sweep.expansion import expand
-from oneshot.training.batches import PairBatches, batches_for
+from oneshot.training.batches import batches_for
 from oneshot.training.loop import Checkpoint, Stopped, Training, fit
 
 CPU = torch.device("cpu")
@@ -199,6 +200,7 @@ def test_a_stack_over_step_size_and_drop_probability_is_its_solo_trainings(
         dict(drop_probability=0.4),
         dict(learning_rate=1e-3),
     ]
+    more = {"batch_size": 20, **more}
     together = train([model(epochs=2, **more, **s) for s in settings], tmp_path / "stack")
     for k, own in enumerate(settings):
         (alone,) = train([model(epochs=2, **more, **own)], tmp_path / str(k))
@@ -213,15 +215,16 @@ def test_a_stack_over_step_size_and_drop_probability_is_its_solo_trainings(
 
 
 def test_a_resumed_training_is_the_unbroken_one_and_the_step_size_fades(tmp_path: Path) -> None:
-    (whole,) = train([model(epochs=4, learning_rate=1e-3)], tmp_path / "whole")
+    few = dict(learning_rate=1e-3, batch_size=20)  # three steps an epoch
+    (whole,) = train([model(epochs=4, **few)], tmp_path / "whole")
     with pytest.raises(Stopped):
-        train([model(epochs=4, learning_rate=1e-3)], tmp_path / "broken", stop_after=2)
-    (resumed,) = train([model(epochs=4, learning_rate=1e-3)], tmp_path / "broken")
+        train([model(epochs=4, **few)], tmp_path / "broken", stop_after=2)
+    (resumed,) = train([model(epochs=4, **few)], tmp_path / "broken")
     assert resumed.curve == whole.curve and all(
         torch.equal(resumed.end[n], w) for n, w in whole.end.items()
     )
     np.testing.assert_allclose(whole.curve["learning_rate"], [7.5e-4, 5e-4, 2.5e-4, 0], rtol=1e-6)
-    (constant,) = train([model(epochs=2, learning_rate=1e-3, fading=False)], tmp_path / "constant")
+    (constant,) = train([model(epochs=2, **few, fading=False)], tmp_path / "constant")
     np.testing.assert_allclose(constant.curve["learning_rate"], [1e-3, 1e-3])
 
 
@@ -390,17 +393,7 @@ def gammas(tmp_path_factory: pytest.TempPathFactory, finished: Path) -> Path:
     (folder / "gammas.py").write_text(GAMMAS)
     for part in ("critics", "exemplars"):
         shutil.copytree(finished / "results/store" / part, folder / "results/store" / part)
-    fits: list[int] = []
-
-    def counted(models: Sequence[Any], material: PairBatches, *rest: Any, **more: Any) -> Any:
-        fits.append(len(models))
-        one_batch = dataclasses.replace(
-            material, train=material.train[:500], schedule=material.schedule[:100]
-        )
-        return fit(models, one_batch, *rest, **more)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("oneshot.trial.train.fit", counted)
+    with first_images(train=500, schedule=100) as fits:
         done = small.main("gammas.py", "--local", "--results", "results", cwd=folder)
     assert done.returncode == 0 and "to be trained" not in done.stderr, done.stderr
     (folder / "fits.txt").write_text("\n".join(map(str, fits)))

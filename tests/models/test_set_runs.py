@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import small
 from mnist_files import idx
+from short_training import first_images
 
 from oneshot.store import records
 from oneshot.sweep import Sweep, SweepError, grid, points
@@ -29,7 +30,7 @@ sweep = Sweep(
     points=grid(variant=["tiny", "tiny_vae", "tiny_ns"], beta=[0.5, 1.0]),
     fixed=dict(
         dataset="quickdraw", split="fixed", image_size=16, drawings_per_class=0, epochs=1,
-        batch_size=200, set_size=8, augmented_copies=0, binarisation="stochastic",
+        batch_size=50, set_size=8, augmented_copies=0, binarisation="stochastic",
         likelihood="nll", nll_samples=12, nll_sets=3, test_sets=6, transfer="mnist", classify=False,
     ),
 )
@@ -69,7 +70,8 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sets")
     made_digits(folder / "data" / "mnist")
     (folder / "sets.py").write_text(SETS)
-    done = small.main("sets.py", "--local", "--results", "results", cwd=folder)
+    with first_images(train=1600, schedule=800):
+        done = small.main("sets.py", "--local", "--results", "results", cwd=folder)
     assert done.returncode == 0, done.stderr
     (folder / "stdout.txt").write_text(done.stdout + done.stderr)
     return folder
