@@ -1,7 +1,7 @@
-"""The main table of Giannone and Winther (2022), SCHA-VAE: six models on Omniglot 28 x 28, their
-NELBO, NLL and transfer to MNIST, 3 seeds.
+"""The main table of Giannone and Winther (2022), SCHA-VAE: six models on Omniglot 28 x 28.
 
-Needs MNIST (README, Data). At a budget for two processor cores: `set_vae_small`.
+Their NELBO, NLL and transfer to MNIST, 3 seeds. Needs MNIST (README, Data). At a budget for two
+processor cores: `set_vae_small`.
 """
 
 from oneshot.sweep import Sweep, points

@@ -33,9 +33,7 @@ class Log:
         self.stream, self.as_json = stream, as_json
         self._last: Any = None  # the signature of what was written last
         self._written_at = self._axes_at = -1e9
-        self._failed: set[tuple[str, str]] = (
-            set()
-        )  # point_id and time of failures that were written
+        self._failed: set[tuple[str, str]] = set()  # point_id, time of failures written
 
     def begin(self, name: str) -> None:
         """Say that the results are being read for the first time."""
