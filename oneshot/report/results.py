@@ -440,7 +440,7 @@ def bounded(frame: pd.DataFrame) -> pd.Series:
 
 
 def mask(frame: pd.DataFrame, text: str, absent: Sequence[str] = ()) -> pd.Series:
-    """Which rows fulfil a filter (see `where.py`): bool [rows]. Raises FilterError, naming near
+    """Which rows fulfil a filter (see `sweep/filter.py`): bool [rows]. Raises FilterError, naming near
     columns for unknown ones.
 
     absent: columns that say nothing of these rows, so that conditions on them refuse none.

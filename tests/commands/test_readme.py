@@ -12,6 +12,7 @@ import pytest
 import small
 
 from oneshot import cli
+from oneshot.sweep import families
 from oneshot.sweep.expansion import expand
 from oneshot.sweep.files import load_sweep
 
@@ -161,10 +162,8 @@ def test_the_pages_have_their_tables() -> None:
 def test_every_family_stands_in_the_table_of_models_with_variants_that_there_are() -> None:
     table = next(table for table in tables(README) if any(row[0] == "`set_vae`" for row in table))
     named = {name: row[1] for row in table for name in re.findall(r"`(\w+)`", row[0])}
-    families = {path.stem for path in (small.ROOT / "oneshot" / "models").glob("*.py")} - {
-        "__init__"
-    }
-    assert set(named) == families
+    files = {path.stem for path in (small.ROOT / "oneshot" / "models").glob("*.py")} - {"__init__"}
+    assert set(named) == files
     for name, told in named.items():
         for text in re.findall(r"variants ((?:`\w+`(?: \([^)]*\))?(?:, and |, | and )?)+)", told):
             variants = re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", text))
