@@ -1,5 +1,6 @@
-"""The guidance of Boutin et al. (2023), Diffusion models as artists: one training of CFGDM, drawn
-at their eight gammas, on Omniglot.
+"""The guidance of Boutin et al. (2023), Diffusion models as artists, on Omniglot.
+
+One training of CFGDM, drawn at their eight gammas.
 """
 
 from oneshot.sweep import Sweep, grid

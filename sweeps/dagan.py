@@ -1,5 +1,6 @@
-"""The DAGAN grid of Boutin et al. (2022), Diversity vs. recognizability: two generators x 100 sizes
-of z, 200 points on Omniglot.
+"""The DAGAN grid of Boutin et al. (2022), Diversity vs. recognizability, on Omniglot.
+
+Two generators x 100 sizes of z, 200 points.
 """
 
 from oneshot.sweep import Sweep, grid, steps

@@ -1,8 +1,7 @@
-"""How many steps a diffusion model needs to draw: 5 to 100 steps of DDIM against all 500 of the
-process, one small training.
+"""How many steps a diffusion model needs to draw: 5 to 100 steps of DDIM against all 500.
 
-The training is that of `joint_diffusion` at gamma 0. Two drawings a class: the full process takes
-ten times as long as 50 steps.
+One small training, that of `joint_diffusion` at gamma 0. Two drawings a class: the full process
+takes ten times as long as 50 steps.
 """
 
 from oneshot.sweep import Sweep, grid

@@ -1,5 +1,6 @@
-"""What a diffusion model needs: width x time steps x the way its exemplar enters, 36 points on
-Omniglot at 48 x 48.
+"""What a diffusion model needs: width x time steps x the way its exemplar enters.
+
+36 points on Omniglot at 48 x 48.
 """
 
 from oneshot.sweep import Sweep, grid

@@ -1,5 +1,6 @@
-"""All families on one plane (see `joint_vae_stn`): a small CFGDM at the eight published gammas, and
-an FSDM.
+"""All families on one plane (see `joint_vae_stn`): small diffusion models.
+
+A CFGDM at the eight published gammas, and an FSDM.
 """
 
 from oneshot.sweep import Sweep, grid, points

@@ -1,6 +1,4 @@
-"""All families on one plane (see `joint_vae_stn`): small Neural Statisticians at three set
-sizes.
-"""
+"""All families on one plane (see `joint_vae_stn`): small Neural Statisticians, three set sizes."""
 
 from oneshot.sweep import Sweep, grid
 

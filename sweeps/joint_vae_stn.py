@@ -1,8 +1,8 @@
-"""All families on one plane, at the budget of two processor cores: small VAE-STNs at five betas, on
-Omniglot at 28 x 28.
+"""All families on one plane, at the budget of two processor cores: small VAE-STNs.
 
-With `joint_ns`, `joint_dagan` and `joint_diffusion`, whose images, critics and drawings a class are
-the same; `analyze.py` takes all four. `benchmarks/RESULTS.md` shows the outcome.
+Five betas on Omniglot at 28 x 28. With `joint_ns`, `joint_dagan` and `joint_diffusion`, whose
+images, critics and drawings a class are the same; `analyze.py` takes all four.
+`benchmarks/RESULTS.md` shows the outcome.
 """
 
 from oneshot.sweep import Sweep, grid

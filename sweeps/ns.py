@@ -1,5 +1,6 @@
-"""The Neural Statistician grid of Boutin et al. (2022), Diversity vs. recognizability: 19 set sizes
-x 21 betas, 399 points on Omniglot.
+"""The Neural Statistician grid of Boutin et al. (2022), Diversity vs. recognizability, on Omniglot.
+
+19 set sizes x 21 betas, 399 points.
 """
 
 from oneshot.sweep import Sweep, grid, steps

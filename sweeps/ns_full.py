@@ -1,7 +1,7 @@
-"""The grid of `ns` for ten sizes of the latent: set size 2 .. 20 x beta 0 .. 5 x z 10 .. 100, 3,990
-points on Omniglot.
+"""The grid of `ns` for ten sizes of the latent, on Omniglot.
 
-The published axis begins at z = 0, which is no model.
+Set size 2 .. 20 x beta 0 .. 5 x z 10 .. 100, 3,990 points. The published axis begins at z = 0,
+which is no model.
 """
 
 from oneshot.sweep import Sweep, grid, steps

@@ -1,8 +1,7 @@
-"""The Neural Statistician of `ns` at a budget of about half an hour of two processor cores: narrow,
-3 epochs, 8 points.
+"""The Neural Statistician of `ns` at a budget of about half an hour of two processor cores.
 
-Critics as in `vae_stn_beta`, so that both lie on one plane. `benchmarks/RESULTS.md` shows the
-outcome.
+Narrow, 3 epochs, 8 points. Critics as in `vae_stn_beta`, so that both lie on one plane.
+`benchmarks/RESULTS.md` shows the outcome.
 """
 
 from oneshot.sweep import Sweep, grid

@@ -1,6 +1,4 @@
-"""A first look in a few minutes on two cores: small VAE-STNs on the embedded Quick, Draw!
-drawings.
-"""
+"""A first look in a few minutes on two cores: small VAE-STNs on the embedded Quick, Draw!."""
 
 from oneshot.sweep import Sweep, grid
 

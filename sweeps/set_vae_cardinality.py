@@ -1,5 +1,6 @@
-"""What a model of sets gains from more images: trained on sets of 1, 2, 5 and 10, tested on sets of
-1 .. 20; 16 points on Omniglot.
+"""What a model of sets gains from more images.
+
+Trained on sets of 1, 2, 5 and 10, tested on sets of 1 .. 20; 16 points on Omniglot.
 """
 
 from oneshot.sweep import Sweep, grid

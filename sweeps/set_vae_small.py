@@ -1,8 +1,7 @@
-"""The table of `set_vae_table` at a budget of about an hour and a half of two processor cores:
-narrow, 5 epochs, 2 seeds.
+"""The table of `set_vae_table` at a budget of about an hour and a half of two processor cores.
 
-All models see the same images and make the same number of steps. `benchmarks/RESULTS.md` shows the
-outcome beside the published table.
+Narrow, 5 epochs, 2 seeds. All models see the same images and make the same number of steps.
+`benchmarks/RESULTS.md` shows the outcome beside the published table.
 """
 
 from oneshot.sweep import Sweep, points

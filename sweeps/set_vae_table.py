@@ -1,5 +1,4 @@
-"""The main table of Giannone and Winther (2022), SCHA-VAE: six models on Omniglot 28 x 28, their
-NELBO, NLL and transfer to MNIST, 3 seeds.
+"""The main table of Giannone and Winther (2022), SCHA-VAE: six models on Omniglot 28 x 28.
 
 Needs MNIST (docs/own_data.md). At a budget for two processor cores: `set_vae_small`.
 """

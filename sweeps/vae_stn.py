@@ -1,5 +1,6 @@
-"""The full VAE-STN grid of Boutin et al. (2022), Diversity vs. recognizability: 17 x 8 x 16 = 2,176
-points on Omniglot.
+"""The full VAE-STN grid of Boutin et al. (2022), Diversity vs. recognizability, on Omniglot.
+
+17 x 8 x 16 = 2,176 points.
 """
 
 from oneshot.sweep import Sweep, grid, steps

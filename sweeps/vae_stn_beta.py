@@ -1,8 +1,7 @@
-"""Beta alone, at a budget of about an hour and a half of two processor cores: 12 small VAE-STNs on
-Omniglot, published splits and scoring.
+"""Beta alone, at a budget of about an hour and a half of two processor cores.
 
-Sizes, epochs and the critics' training are reduced; `benchmarks/RESULTS.md` shows the outcome
-beside the published curve.
+12 small VAE-STNs on Omniglot, published splits and scoring. Sizes, epochs and the critics' training
+are reduced; `benchmarks/RESULTS.md` shows the outcome beside the published curve.
 """
 
 from oneshot.sweep import Sweep, grid

@@ -1,5 +1,6 @@
-"""One axis of VAE-STN at a time, through the published base (z 80, 100 time steps, beta 1): 17 + 8
-+ 16 = 41 points on Omniglot.
+"""One axis of VAE-STN at a time, through the published base, on Omniglot.
+
+The base: z 80, 100 time steps, beta 1. 17 + 8 + 16 = 41 points.
 """
 
 from oneshot.sweep import Sweep, line, steps

@@ -34,7 +34,7 @@ class Log:
         self.stream, self.as_json = stream, as_json
         self._last: Any = None  # the signature of what was written last
         self._written_at = self._axes_at = -1e9
-        self._failed: set[tuple[str, str]] = set()  # point_id and time of failures that were told
+        self._failed: set[tuple[str, str]] = set()  # point_id, time of failures written
 
     def begin(self, name: str) -> None:
         """Say that the results are being read for the first time."""
@@ -142,15 +142,15 @@ def axes_lines(known: Snapshot) -> list[str]:
 def as_object(view: View) -> dict[str, Any]:
     """One JSON object: that of --status, with the time, trouble and the latest failures."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    told: dict[str, Any] = dict(time=now, sweep=view.name)
+    fields: dict[str, Any] = dict(time=now, sweep=view.name)
     if view.known:
         tally = view.known.tally
         names = ["point_id", "model", "seed", *tally.sweep.axes]
         names += ["status", "error_type", "error", "log", "finished_at", "host"]
         failures = tally.failures(SHOWN_FAILURES)
-        told |= snapshot.as_json(view.known)
-        told["latest_failures"] = [{name: row.get(name) for name in names} for row in failures]
-    return told | dict(trouble=view.trouble or None, damaged=view.damaged, over=view.over)
+        fields |= snapshot.as_json(view.known)
+        fields["latest_failures"] = [{name: row.get(name) for name in names} for row in failures]
+    return fields | dict(trouble=view.trouble or None, damaged=view.damaged, over=view.over)
 
 
 def _signature(view: View) -> Any:

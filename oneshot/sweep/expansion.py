@@ -12,14 +12,14 @@ from oneshot.sweep.point_maker import PointMaker
 from oneshot.sweep.resolver import Resolver, defaults
 from oneshot.sweep.settings import COMMON
 
-MOST_PROBLEMS = 10  # of those found, so many are told at once
+MOST_PROBLEMS = 10  # so many are reported at once
 
 
 def expand(sweep: Sweep) -> list[Point]:
     """All points of a sweep, in its order, references first.
 
     Raises:
-        SweepError: with the first ten of all mistakes found; everything is validated here.
+        SweepError: with the first ten of all mistakes; everything is validated here.
     """
     # Resolve: every setting of every row, each distinct value checked once.
     resolver = Resolver(sweep)

@@ -1,4 +1,4 @@
-"""Sweep files: found by name, run as Python modules, every mistake in them told with its place."""
+"""Sweep files: found by name, run as Python modules, every mistake in them named with its line."""
 
 from __future__ import annotations
 

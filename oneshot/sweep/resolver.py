@@ -153,13 +153,12 @@ class Resolver:
 
     def _check_splits(self, rows: Sequence[Row]) -> None:
         """Note class splits that a data set does not have."""
-        pairs = dict.fromkeys(
-            (
-                row.given.get("dataset", row.base["dataset"]),
-                row.given.get("split", row.base["split"]),
-            )
-            for row in rows
-        )
+        pairs: dict[tuple[Any, Any], None] = {}
+        for row in rows:
+            dataset = row.given.get("dataset", row.base["dataset"])
+            split = row.given.get("split", row.base["split"])
+            if type(dataset) in PLAIN and type(split) in PLAIN:  # else already a problem
+                pairs[dataset, split] = None
         for dataset, split in pairs:
             if dataset not in COMMON["dataset"].metadata["choices"]:
                 continue  # already a problem

@@ -157,25 +157,25 @@ def check_value(field: Field, value: Any) -> str | None:
     Returns:
         The reason in words, or None if the value is allowed.
     """
-    meta, kind, told = field.metadata, type_name(field), f"{field.name} = {shown(value)}"
+    meta, kind, given = field.metadata, type_name(field), f"{field.name} = {shown(value)}"
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if kind == "int" and not is_whole(value):
-        return f"{told} is not a whole number"
+        return f"{given} is not a whole number"
     if kind == "int" and not -(2**63) <= value < 2**63:
-        return f"{told} does not fit into 64 bits"
+        return f"{given} does not fit into 64 bits"
     if kind == "float" and not (number and abs(value) <= sys.float_info.max):  # False of nan
-        return f"{told} is not a finite number"
+        return f"{given} is not a finite number"
     if kind == "bool" and not isinstance(value, bool):
-        return f"{told} is not True or False"
+        return f"{given} is not True or False"
     if kind == "str" and not isinstance(value, str):
-        return f"{told} is not a text"
+        return f"{given} is not a text"
     if kind == "str" and not value.isascii() and not is_unicode(value):
-        return f"{told} cannot be written as UTF-8"
+        return f"{given} cannot be written as UTF-8"
     if meta["choices"] is not None and value not in meta["choices"]:
-        return f"{told} is not one of {', '.join(map(str, meta['choices']))}"
+        return f"{given} is not one of {', '.join(map(str, meta['choices']))}"
     low, high = meta["low"], meta["high"]
     if number and ((low is not None and value < low) or (high is not None and value > high)):
-        return f"{told} is outside {range_text(field)}"
+        return f"{given} is outside {range_text(field)}"
     return None
 
 

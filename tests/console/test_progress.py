@@ -78,14 +78,13 @@ def test_a_log_has_whole_lines_without_control_codes_and_few_failures(
                 ),
                 ["beta"],
             )
-        time.sleep(1.3)
+        wait_until(lambda: "vae_stn 48/100 48% running=18 failed=8" in stream.getvalue())
     text = stream.getvalue()
     assert "\x1b" not in text and "\r" not in text and text.endswith("\n")
     assert (
         text.count(" failed 0000000") == progress.SHOWN_FAILURES
         and "3 more failed or diverged points" in text
     )
-    assert "vae_stn 48/100 48% running=18 failed=8" in text
     assert "left=" in summary(made)
 
 
@@ -102,7 +101,7 @@ def test_a_terminal_is_repainted_and_left_clean(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("COLUMNS", "80")
     stream = Terminal()
     with Progress(state(), stream) as shown:
-        time.sleep(0.6)
+        wait_until(lambda: "vae_stn  40/100" in stream.getvalue())
         shown.say("a line that stays")
     text = stream.getvalue()
     assert "\x1b[4A\x1b[J" in text and screen(text) == ["a line that stays", ""]
