@@ -1,8 +1,7 @@
-"""What is wrong in a cluster file, in people's words: `run_sweep.py --check-cluster FILE`. Contacts
-no cloud.
+"""What is wrong in a cluster file, in words: `run_sweep.py --check-cluster FILE`.
 
-The file must be one that Ray takes (its own validator has the last word) and one on which sweeps of
-this project can run.
+No cloud is contacted. The file must be one that Ray takes (its own validator has the last word) and
+one on which sweeps of this project can run.
 """
 
 from __future__ import annotations
@@ -14,12 +13,26 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from oneshot.cluster.rules import WIDTH, Check, Place, Problem, dotted, gpus_of, kind_of, spot
+from oneshot.cluster.cluster_file import ClusterFile, Place, Problem, dotted, kind_of
+from oneshot.cluster.rules import access, commands, nodes, schema, token
+
+WIDTH = 79
+RULES = (
+    nodes.check_node_types,
+    nodes.check_workers,
+    nodes.check_own_machines,
+    access.check_access,
+    access.check_files,
+    token.check_token,
+    commands.check_installation,
+    commands.check_start,
+)
 
 
 def problems(path: str | os.PathLike[str]) -> list[Problem]:
-    """Everything wrong in a cluster file, in the order of its lines; hints last. Raises nothing for
-    what a file may hold.
+    """Everything wrong in a cluster file, in the order of its lines; hints last.
+
+    It raises nothing for what a file may hold.
     """
     return _read(Path(path))[1]
 
@@ -66,17 +79,30 @@ def _read(path: Path) -> tuple[dict[str, Any], list[Problem]]:
                 f"{path} {kind}; a mapping of keys is needed", "copy cluster.yaml and edit the copy"
             )
         ]
-    check = Check(config, lines)
+    cluster_file = ClusterFile(config, lines)
     for place in twice:
-        check.error(
-            place, f"{dotted(place)} is given twice, and the last one counts", "keep one of them"
-        )
-    check.everything()
-    found = dict.fromkeys([*check.left, *check.found])
+        message = f"{dotted(place)} is given twice, and the last one counts"
+        cluster_file.error(place, message, "keep one of them")
+    _apply_rules(cluster_file)
+    found = dict.fromkeys([*cluster_file.placeholders, *cluster_file.problems])
     return config, sorted(found, key=lambda p: (p.hint, p.line or 0))
 
 
+def _apply_rules(file: ClusterFile) -> None:
+    """Apply all rules. Most rely on types, and Ray itself is asked only about what looks right."""
+    schema.check_placeholders(file)
+    schema.check_schema(file)
+    schema.check_provider(file)
+    if file.has_errors():
+        return
+    for rule in RULES:
+        rule(file)
+    if not file.has_errors():
+        schema.ask_ray(file)
+
+
 def _missing(path: Path) -> Problem:
+    """That there is no such file, with a name that is near."""
     files = [str(f) for f in sorted(path.parent.glob("*.y*ml"))]
     near = difflib.get_close_matches(str(path), files, 1, 0.5)
     help = (
@@ -107,8 +133,9 @@ def _syntax(error: Exception) -> Problem:
 
 
 def _lines(root: Any) -> tuple[dict[Place, int], list[Place]]:
-    """The line of every key and item (of what an alias repeats, its own), and the places of keys
-    that are given twice.
+    """The line of every key and item, and the places of keys that are given twice.
+
+    What an alias repeats has its own line.
     """
     found: dict[Place, int] = {}
     twice: list[Place] = []
@@ -142,6 +169,7 @@ def _lines(root: Any) -> tuple[dict[Place, int], list[Place]]:
 
 
 def _wrapped(text: str, first: str) -> str:
+    """A text in lines that fit, the first of which begins with `first`."""
     return textwrap.fill(
         text,
         WIDTH,
@@ -184,6 +212,7 @@ def _summary(file: Path, config: dict[str, Any]) -> str:
 
 
 def _local_facts(config: dict[str, Any]) -> list[tuple[str, str]]:
+    """The machines of a cluster of one's own."""
     provider = config["provider"]
     if "coordinator_address" in provider:
         return [("machines", f"given by the coordinator at {provider['coordinator_address']}")]
@@ -198,6 +227,7 @@ def _local_facts(config: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _cloud_facts(config: dict[str, Any]) -> list[tuple[str, str]]:
+    """The machines that a cloud is asked for."""
     head, kind = config["head_node_type"], config["provider"]["type"]
     facts: list[tuple[str, str]] = []
     for name, given in config["available_node_types"].items():
@@ -219,14 +249,14 @@ def _cloud_facts(config: dict[str, Any]) -> list[tuple[str, str]]:
             continue
         overall = config.get("max_workers", 2)
         most = min(given.get("max_workers", overall), overall)
-        gpus = gpus_of(kind, given)
+        gpus = nodes.gpus_of(kind, given)
         each = "" if gpus is None else f", {gpus} GPU{'s' * (gpus != 1)} each"
         facts.append(
             (
                 "workers",
                 (
                     f"{given.get('min_workers', 0)}..{most} of"
-                    f" {machine} {'spot' if spot(node) else 'on demand'}{each}"
+                    f" {machine} {'spot' if nodes.is_spot(node) else 'on demand'}{each}"
                 ),
             )
         )
