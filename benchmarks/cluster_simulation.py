@@ -5,10 +5,10 @@ measure against it gains.
 
 A discrete-event simulation; nothing here runs a training. Who takes which trial is decided by
 `oneshot.engine.queue.WorkQueue` itself. The driver is one server with a queue: handing out and
-ending a turn, each report and each record cost it the seconds of `Costs`. Folding takes its share of that
-processor. A trial that reports waits until the driver has read the report. Stop polls share what
-the store gives (AWS: 3,500 writes and 5,500 reads a second and prefix). Reports and polls are a
-fluid, turns, trials and lost nodes are events.
+ending a batch, each report and each record cost it the seconds of `Costs`. Compaction takes its
+share of that processor. A trial that reports waits until the driver has read the report. Stop
+polls share what the store gives (AWS: 3,500 writes and 5,500 reads a second and prefix). Reports
+and polls are a fluid; batches, trials and lost nodes are events.
 
 Measured (sections 4 and 7 of RESULTS.md): a turn, a record, folds, the requests of a write, a read
 and a look. Assumed, not measured: 3 ms a report (--report-ms), 30 ms a request to an object store,

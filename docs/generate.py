@@ -15,7 +15,7 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from oneshot.sweep import settings  # noqa: E402
+from oneshot.sweep import families, settings  # noqa: E402
 
 NOTE = "<!-- written by docs/generate.py; do not edit -->\n"
 KINDS = {"models": "Models", "critics": "Critics"}
@@ -67,30 +67,6 @@ def _value(field: Any) -> list[str]:
 SETTING_COLUMNS = ["setting", "stage", "type", "range", "default", "what it is"]
 
 
-def registry() -> Any:
-    """The module that lists families and reads what they declare."""
-    try:
-        from oneshot.sweep import families
-    except ImportError:
-        return settings
-    return families
-
-
-def declared(kind: str, name: str) -> Any:
-    """What a family declares: config, version, variants, summary.
-
-    Args:
-        kind: "models" or "critics".
-        name: Name of the family.
-
-    Returns:
-        The declaration.
-    """
-    found = registry()
-    read = found.declaration if hasattr(found, "declaration") else found.head
-    return read(kind, name)
-
-
 def family_page(kind: str, name: str) -> str:
     """The page of one family's settings.
 
@@ -101,7 +77,7 @@ def family_page(kind: str, name: str) -> str:
     Returns:
         The page.
     """
-    family = declared(kind, name)
+    family = families.declaration(kind, name)
     rows = setting_rows(family.config)
     parts = [NOTE, f"# {name}\n", f"From `oneshot/{kind}/{name}.py`, version {family.version}.\n"]
     if not rows:
@@ -125,7 +101,7 @@ def settings_pages() -> dict[str, str]:
     """The pages of settings by path below docs/."""
     pages, lists = {}, []
     for kind, title in KINDS.items():
-        names = registry().names(kind)
+        names = families.names(kind)
         lists.append(f"{title}: " + ", ".join(f"[{n}]({n}.md)" for n in names) + ".\n")
         pages |= {f"settings/{name}.md": family_page(kind, name) for name in names}
     common = [
@@ -136,7 +112,7 @@ def settings_pages() -> dict[str, str]:
         "`variant` is a setting too. It names a set of the family's defaults and enters no id.\n",
     ]
     pages["settings/common.md"] = "\n".join(common)
-    tree = "\n".join(["common", *(name for kind in KINDS for name in registry().names(kind))])
+    tree = "\n".join(["common", *(name for kind in KINDS for name in families.names(kind))])
     index = [
         NOTE,
         "# Settings\n",

@@ -1,4 +1,5 @@
-"""Sets of faces in colour: CelebA at 64 x 64, identities as classes, discretised logistic mixtures.
+"""Sets of faces in colour: CelebA at 64 x 64, identities as classes, logistic mixtures.
+
 Needs CelebA (docs/own_data.md).
 """
 

@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ROOMS = sorted(p for p in (ROOT / "oneshot").iterdir() if p.is_dir() and p.name != "__pycache__")
 AT_THE_ROOT = {
+    "README.md",
     "__init__.py",
     "cli.py",
     "contracts.py",

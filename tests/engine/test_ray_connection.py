@@ -154,7 +154,8 @@ import os, sys
 from oneshot.engine import ray_connection
 ray_connection.join("")
 import ray
-print(ray.get(ray.remote(lambda: 6 * 7).remote()), ray._private.worker._global_node.get_session_dir_path())
+node = ray._private.worker._global_node
+print(ray.get(ray.remote(lambda: 6 * 7).remote()), node.get_session_dir_path())
 """
 
 

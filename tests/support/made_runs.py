@@ -62,8 +62,9 @@ def record(point: Point, status: str = "done", **more: Any) -> Record:
 
 
 class MadeEngine(Engine):
-    """An engine that calls `work(point, job, sweep_run)` for each point; it leaves a done record if it
-    is not given.
+    """An engine that calls `work(point, job, sweep_run)` for each point.
+
+    Without it each point gets a record that says it is done.
     """
 
     work: Callable[[Point, trial.Job, SweepRun], object]

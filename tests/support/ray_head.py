@@ -32,7 +32,8 @@ STOP_WAIT = "RAY_JOB_STOP_WAIT_TIME_S"
 
 SSH = """\
 #!{python}
-# ssh -tt -o NAME=VALUE ... user@host COMMAND ...: as sshd does, a terminal, the user's home and few variables.
+# ssh -tt -o NAME=VALUE ... user@host COMMAND ...
+# As sshd does: a terminal, the user's home and few variables.
 import os, pty, sys
 
 words, options = sys.argv[1:], []
@@ -40,14 +41,16 @@ while words and words[0].startswith("-"):
     options.append(words.pop(0))
     if options[-1] == "-o":
         words.pop(0)
-if options.count("-tt") != 1 or set(options) != {{"-tt", "-o"}} or words.pop(0) != "{user}@127.0.0.1":
+as_ray_asks = options.count("-tt") == 1 and set(options) == {{"-tt", "-o"}}
+if not as_ray_asks or words.pop(0) != "{user}@127.0.0.1":
     sys.exit(f"ssh: not understood: {{sys.argv[1:]}}")
 with open("{log}", "a") as log:
     print("ssh", " ".join(words), file=log)
 os.chdir("{home}")
 for name in set(os.environ) - {{"PATH", "LANG"}}:
     del os.environ[name]
-os.environ.update(HOME="{home}", USER="{user}", TERM="xterm", PATH=os.environ["PATH"].removeprefix("{shims}:"))
+path = os.environ["PATH"].removeprefix("{shims}:")
+os.environ.update(HOME="{home}", USER="{user}", TERM="xterm", PATH=path)
 sys.exit(os.waitstatus_to_exitcode(pty.spawn(["/bin/sh", "-c", " ".join(words)])))
 """
 
@@ -57,8 +60,10 @@ RSYNC = """\
 import os, shutil, sys
 
 words = sys.argv[1:]
-(where, _, target), known = words[-1].partition(":"), len(words) == 5 and words[0] == "--rsh" and words[2] == "-avz"
-if not known or not words[1].startswith("ssh ") or where != "{user}@127.0.0.1" or not os.path.isfile(words[3]):
+where, _, target = words[-1].partition(":")
+known = len(words) == 5 and words[0] == "--rsh" and words[2] == "-avz"
+known = known and words[1].startswith("ssh ") and where == "{user}@127.0.0.1"
+if not known or not os.path.isfile(words[3]):
     sys.exit(f"rsync: not understood: {{words}}")
 with open("{log}", "a") as log:
     print("rsync", words[3], target, file=log)

@@ -28,7 +28,10 @@ sweep = Sweep(
     model="vae_stn",
     variant="tiny",
     points=grid(beta=[0.0, 1.0, 2.0]),
-    fixed=dict(dataset="quickdraw", split="fixed", image_size=16, epochs={epochs}, batch_size={batch}, drawings_per_class=4),
+    fixed=dict(
+        dataset="quickdraw", split="fixed", image_size=16,
+        epochs={epochs}, batch_size={batch}, drawings_per_class=4,
+    ),
     critics=dict(
         simclr=dict(epochs=1, batch_size=64, batches_per_epoch=15, strength="light"),
         protonet=dict(epochs=1, episodes_per_epoch=15, train_ways=20, train_queries=2),
