@@ -51,6 +51,8 @@ NOISE_CHANNELS = (8, 4, 2)
 
 @dataclass(frozen=True)
 class Config:
+    """Settings of DAGAN."""
+
     generator: str = setting(
         "uresnet",
         "model",

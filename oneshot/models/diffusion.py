@@ -41,6 +41,8 @@ OnStep = Callable[[Tensor, Tensor], None]  # (noise_hat with the exemplar, noise
 
 @dataclass(frozen=True)
 class Config:
+    """Settings of pixel diffusion."""
+
     n_feat: int = setting(
         48,
         "model",

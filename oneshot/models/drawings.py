@@ -32,6 +32,8 @@ LISTED = 5  # offending values in a message
 
 @dataclass(frozen=True)
 class Config:
+    """Settings of images made elsewhere."""
+
     file: str = setting(
         "",
         "data",

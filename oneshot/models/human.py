@@ -24,9 +24,7 @@ VARIANTS: dict[str, dict[str, object]] = {"tiny": {}}
 
 
 class Human(ReferenceFamily):
-    """All real drawings of each test class, the exemplar included, as published; `n` does not
-    matter.
-    """
+    """All real drawings of each test class, the exemplar included, as published; `n` is ignored."""
 
     def draw(self, data: DataSet, exemplars: np.ndarray, n: int, seed: int) -> Drawings:
         rows = data.rows(data.test)

@@ -16,6 +16,8 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Config:
+    """Settings of independent noise."""
+
     ink: float = setting(
         0.0,
         "sample",
@@ -29,9 +31,7 @@ VARIANTS: dict[str, dict[str, object]] = {"tiny": {}}
 
 
 class Noise(ReferenceFamily):
-    """`n` images of independent ink pixels for each test class, with the mean ink of the training
-    images unless given.
-    """
+    """`n` images of independent ink pixels for each test class."""
 
     def draw(self, data: DataSet, exemplars: np.ndarray, n: int, seed: int) -> Drawings:
         ink = self.config.ink or float(np.mean(data.images[data.rows(data.train)]))

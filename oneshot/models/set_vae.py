@@ -36,6 +36,8 @@ PATIENCE = 100
 
 @dataclass(frozen=True)
 class Config:
+    """Settings of a set VAE."""
+
     latents: str = setting(
         "vector",
         "model",

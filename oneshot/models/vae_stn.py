@@ -37,6 +37,8 @@ VERSION = 2
 
 @dataclass(frozen=True)
 class Config:
+    """Settings of VAE-STN."""
+
     time_steps: int = setting(40, "model", "reads and writes", low=1, high=200)
     z: int = setting(60, "model", "size of the latent of one time step", low=1, high=1000)
     lstm_size: int = setting(

@@ -373,8 +373,8 @@ sweep = Sweep(
     variant="tiny",
     points=grid(gamma=[0, 0.2, 0.4, 0.6, 0.8, 1, 1.5, 2]),
     fixed=dict(
-        dataset="quickdraw", split="fixed", image_size=16, epochs=1, batch_size=512, ddim_steps=2,
-        drawings_per_class=10, diversity_drawings=10, importance_seeds=1,
+        dataset="quickdraw", split="fixed", image_size=16, epochs=1, batch_size=512, ddim_steps=1,
+        n_feat=4, drawings_per_class=10, diversity_drawings=10, importance_seeds=1,
     ),
     critics=dict(
         simclr=dict(epochs=1, batch_size=64, batches_per_epoch=15, strength="light"),
