@@ -58,10 +58,10 @@ def test_families_that_learn_nothing_or_are_gone_have_no_shape() -> None:
 
 
 def test_a_cost_is_read_again_by_another_process() -> None:
-    assert costs.load_sweep(shape()) is None and costs.estimate(shape()) is None
+    assert costs.load(shape()) is None and costs.estimate(shape()) is None
     costs.save(shape(), Cost(5.0, 7.0, 3))
     forget()
-    assert costs.load_sweep(shape()) == Cost(5.0, 7.0, 3) and costs.load_sweep(shape(z=7)) is None
+    assert costs.load(shape()) == Cost(5.0, 7.0, 3) and costs.load(shape(z=7)) is None
     assert len(files()) == 1
 
 
@@ -73,10 +73,10 @@ def test_a_damaged_file_is_no_error_and_is_replaced(text: str) -> None:
     costs.save(shape(), Cost(5.0, 7.0, 3))
     files()[0].write_text(text)
     forget()
-    assert costs.load_sweep(shape()) is None and costs.estimate(shape(z=7)) is None
+    assert costs.load(shape()) is None and costs.estimate(shape(z=7)) is None
     costs.save(shape(), Cost(6.0, 7.0, 3))
     forget()
-    assert costs.load_sweep(shape()) == Cost(6.0, 7.0, 3) and len(files()) == 1
+    assert costs.load(shape()) == Cost(6.0, 7.0, 3) and len(files()) == 1
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(
@@ -85,17 +85,17 @@ def test_a_cache_that_cannot_be_written_is_no_error(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ONESHOT_CACHE", str(tmp_path / "file" / "cache"))
     costs.save(shape(), Cost(5.0, 7.0, 3))
-    assert costs.load_sweep(shape()) == Cost(5.0, 7.0, 3), "this process keeps it"
+    assert costs.load(shape()) == Cost(5.0, 7.0, 3), "this process keeps it"
     monkeypatch.setenv("ONESHOT_CACHE", "~nobody_of_this_name/cache")
     costs.save(shape(), Cost(6.0, 7.0, 3))
-    assert costs.load_sweep(shape()) == Cost(6.0, 7.0, 3)
+    assert costs.load(shape()) == Cost(6.0, 7.0, 3)
 
 
 def test_many_writers_leave_whole_files() -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda i: costs.save(shape(z=1 + i % 4), Cost(5.0, 7.0, 3)), range(80)))
     forget()
-    assert len(files()) == 4 and all(costs.load_sweep(shape(z=z)) for z in (1, 2, 3, 4))
+    assert len(files()) == 4 and all(costs.load(shape(z=z)) for z in (1, 2, 3, 4))
 
 
 def test_between_counted_shapes_costs_follow_a_power_law() -> None:
