@@ -28,7 +28,8 @@ from benchmarks.harness import Row, Table, parser, seconds
 from oneshot.models.vae_stn import Config, VaeStn
 from oneshot.store.store import Store
 from oneshot.training.batches import PairBatches
-from oneshot.training.loop import Checkpoint, Training, fit
+from oneshot.training.checkpoint import Checkpoint, Training
+from oneshot.training.loop import fit
 
 IMAGES = 29_460  # of training, as published
 BATCH = 128

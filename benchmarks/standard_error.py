@@ -28,7 +28,7 @@ from oneshot.scoring.plane import Critics
 from oneshot.store import plan
 from oneshot.store.store import Store
 from oneshot.sweep.files import load_sweep
-from oneshot.training.loop import Training
+from oneshot.training.checkpoint import Training
 from oneshot.trial import inputs, train
 
 COUNTS = (2, 5, 10, 20, 50)

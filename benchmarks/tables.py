@@ -32,7 +32,7 @@ from oneshot.store.records import Record
 from oneshot.store.store import Store
 from oneshot.store.tables import COST, COUNTS, METRICS, PROVENANCE
 from oneshot.sweep import families
-from oneshot.sweep.expansion import COMMON
+from oneshot.sweep.settings import COMMON
 
 CLASSES, EPOCHS = 150, 500
 CURVES = ("train_loss", "train_kl", "train_nll", "validation_loss", "learning_rate")

@@ -24,13 +24,14 @@ from oneshot.engine.demand import Impossible
 from oneshot.engine.options import Options
 from oneshot.paths import DataError, NoHomeError, user_path
 from oneshot.store import estimate, plan
+from oneshot.store.address import StoreError
 from oneshot.store.plan import NothingSelected, Plan
 from oneshot.store.records import NewerFormat
-from oneshot.store.store import Store, StoreError, Unavailable
+from oneshot.store.store import Store, Unavailable
 from oneshot.sweep import definition
-from oneshot.sweep.definition import SweepError
 from oneshot.sweep.files import load_sweep
 from oneshot.sweep.filter import FilterError
+from oneshot.sweep.parts import SweepError
 from oneshot.sweep.settings import SettingError
 from oneshot.types import Status
 

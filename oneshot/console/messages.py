@@ -16,7 +16,7 @@ from oneshot.sweep.settings import COMMON
 from oneshot.types import Status
 
 if TYPE_CHECKING:
-    from oneshot.engine.driver import Outcome
+    from oneshot.console.outcome import Outcome
 
 
 def own_points(plan: Plan) -> list[Point]:

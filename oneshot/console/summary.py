@@ -14,7 +14,7 @@ from oneshot.sweep.definition import REFERENCES
 from oneshot.types import Status
 
 if TYPE_CHECKING:
-    from oneshot.engine.driver import Outcome
+    from oneshot.console.outcome import Outcome
 
 BEST = 3  # points of a table of likelihoods
 

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from oneshot.data import VERSION, DataError, by_hash
+from oneshot.data import VERSION, by_hash
 from oneshot.data.images import greys as area_average
 from oneshot.data.images import resize_bits, unpacked_chunks
+from oneshot.paths import DataError
 from oneshot.store.machine_cache import cached
 from oneshot.types import DataSet
 

@@ -14,10 +14,10 @@ import torch
 from oneshot.console.progress import Running
 from oneshot.engine.sweep_run import SweepRun, trial_label
 from oneshot.store.estimate import trial_work
-from oneshot.sweep.expansion import Point
 from oneshot.sweep.grouping import STACK_ON_CPU, STACK_ON_GPU
+from oneshot.sweep.point import Point
 from oneshot.trial import inputs, prepare
-from oneshot.trial.trial import Job
+from oneshot.trial.job import Job
 
 # of all trials together: what an object store and one driver bear with ease
 STOP_POLLS_PER_SECOND, REPORTS_PER_SECOND = 500.0, 100.0

@@ -21,7 +21,8 @@ from oneshot.store.lease import Lease
 from oneshot.store.plan import Plan, critic_text
 from oneshot.store.store import Unavailable
 from oneshot.trial import trial
-from oneshot.trial.trial import Job
+from oneshot.trial.job import Job
+from oneshot.types import Status
 
 STACK_DIVISOR = 8  # each round stacks so many times fewer trainings than the one before
 
@@ -79,7 +80,7 @@ def run(
 
 def _make_run(plan: Plan, options: Options) -> SweepRun:
     """The state of a run at its beginning."""
-    failed = [p for p in plan.to_run if plan.status(p) == "failed"]
+    failed = [p for p in plan.to_run if plan.status(p) == Status.FAILED]
     job = Job(
         plan.store,
         plan.sweep.name,

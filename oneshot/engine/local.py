@@ -11,9 +11,9 @@ import torch
 
 from oneshot.engine.base import Engine, default_device
 from oneshot.store.store import Unavailable, Unwritable
-from oneshot.sweep.expansion import Point
+from oneshot.sweep.point import Point
 from oneshot.trial import prepare, trial
-from oneshot.trial.trial import Job
+from oneshot.trial.job import Job
 
 
 class LocalEngine(Engine):

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from oneshot.trial.trial import Job
+from oneshot.trial.job import Job
 
 GRACE_SECONDS = 30.0  # for running trials to save a checkpoint
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -22,8 +22,8 @@ from oneshot.engine.options import Options
 from oneshot.engine.stop import StopHandler
 from oneshot.store.lease import Lease
 from oneshot.store.plan import Plan
-from oneshot.sweep.expansion import Point
-from oneshot.trial.trial import Job
+from oneshot.sweep.point import Point
+from oneshot.trial.job import Job
 from oneshot.types import Status
 
 ROUNDS = 3  # how often a point is tried whose worker dies

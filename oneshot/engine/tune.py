@@ -41,7 +41,7 @@ from oneshot.engine.tune_hooks import BatchCallback, BatchSearcher, StopWhenRequ
 from oneshot.engine.tune_resources import ClusterResources, Request
 from oneshot.engine.tune_worker import TRIALS_PER_OBJECT, Body
 from oneshot.engine.worker_group import WAITING_CPUS
-from oneshot.sweep.expansion import Point
+from oneshot.sweep.point import Point
 from oneshot.trial import trial
 
 MAX_PENDING_BATCHES = 200  # that wait for room at once

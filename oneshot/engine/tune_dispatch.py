@@ -28,7 +28,7 @@ from oneshot.engine.tune_resources import ClusterResources, Request
 from oneshot.engine.tune_worker import record_failures
 from oneshot.store.estimate import trial_work
 from oneshot.store.store import Unavailable, Unwritable
-from oneshot.sweep.expansion import Point
+from oneshot.sweep.point import Point
 
 SLOTS_SECONDS = 10.0  # between two looks at the size of the cluster
 BUSY_SECONDS = 30.0  # without a trial at work, after which it is said that none starts

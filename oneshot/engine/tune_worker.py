@@ -22,10 +22,11 @@ from oneshot.engine.base import default_device
 from oneshot.engine.remote_error import as_remote_error
 from oneshot.store import records
 from oneshot.store.store import Unavailable, Unwritable
-from oneshot.sweep.expansion import Point
+from oneshot.sweep.point import Point
 from oneshot.training.loop import Tick
 from oneshot.trial import prepare, trial
-from oneshot.trial.trial import Job
+from oneshot.trial.job import Job
+from oneshot.types import Status
 
 Body = Callable[[Sequence[Point], Job, Tick], dict[str, str]]
 TRIALS_PER_OBJECT = 64  # in Ray's object store
@@ -184,7 +185,7 @@ def record_failures(points: Sequence[Point], error: BaseException, job: Job) -> 
     try:
         for point in points:
             # the failure of an earlier run gives way to this one
-            if records.status(job.store, job.sweep, point.point_id) in (None, "failed"):
+            if records.status(job.store, job.sweep, point.point_id) in (None, Status.FAILED):
                 trial.record_failure(point, error, job)
     except Unavailable:
         raise

@@ -27,10 +27,10 @@ from oneshot.nn import data_parallel
 from oneshot.nn.data_parallel import ProcessGroup
 from oneshot.store import records
 from oneshot.store.store import Unavailable
-from oneshot.sweep.expansion import Point
+from oneshot.sweep.point import Point
 from oneshot.training.loop import Tick
 from oneshot.trial import trial
-from oneshot.trial.trial import Job
+from oneshot.trial.job import Job
 
 RESTARTS = 3  # of a group, of which a worker died or raised
 POLL_SECONDS = 1.0

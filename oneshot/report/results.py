@@ -20,7 +20,8 @@ from oneshot.report.read_tables import (
     read_detail_table,
     read_parquet,
 )
-from oneshot.store.records import DETAILS, FORMAT
+from oneshot.store.records import FORMAT
+from oneshot.store.tables import DETAILS
 from oneshot.sweep.definition import REFERENCES
 
 

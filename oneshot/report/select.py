@@ -12,8 +12,7 @@ import pandas as pd
 
 from oneshot.report.errors import AnalysisError
 from oneshot.report.results import Results
-from oneshot.store.records import DETAILS
-from oneshot.store.tables import column_names
+from oneshot.store.tables import DETAILS, column_names
 from oneshot.sweep import filter as filters
 from oneshot.sweep.definition import REFERENCES
 

@@ -13,7 +13,7 @@ from oneshot.store import costs
 from oneshot.store.costs import Shape
 from oneshot.store.plan import Plan
 from oneshot.sweep import families
-from oneshot.sweep.expansion import Point
+from oneshot.sweep.point import Point
 from oneshot.types import Status
 
 # multiply-adds a second and core: a first guess, until rows of this results folder say better

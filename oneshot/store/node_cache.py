@@ -19,7 +19,8 @@ import time
 import warnings
 from pathlib import Path, PurePosixPath
 
-from oneshot.store.machine_cache import cache_dir, lock, replacing, sha256, writing
+from oneshot.paths import cache_dir
+from oneshot.store.machine_cache import lock, replacing, sha256, writing
 from oneshot.store.store import MAGIC, DamagedFile, Store
 
 MOST_BYTES = 2 * 10**9  # of all copies together

@@ -26,7 +26,7 @@ from oneshot.store.tables import (
     column_type,
 )
 from oneshot.sweep import families
-from oneshot.sweep.expansion import COMMON
+from oneshot.sweep.settings import COMMON
 
 if TYPE_CHECKING:
     import numpy as np

@@ -19,8 +19,9 @@ from oneshot.store.records import Record
 from oneshot.store.store import Store
 from oneshot.sweep import Sweep, families
 from oneshot.sweep import filter as where
-from oneshot.sweep.expansion import COMMON, Point, expand
-from oneshot.sweep.settings import SettingError
+from oneshot.sweep.expansion import expand
+from oneshot.sweep.point import Point
+from oneshot.sweep.settings import COMMON, SettingError
 from oneshot.types import Status
 
 

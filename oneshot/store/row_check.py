@@ -13,7 +13,7 @@ from typing import Any
 
 from oneshot.store.tables import TABLES
 from oneshot.sweep import families
-from oneshot.sweep.expansion import COMMON
+from oneshot.sweep.settings import COMMON
 from oneshot.types import Status
 
 STATUSES = (Status.DONE, Status.DIVERGED, Status.FAILED)  # that a record may have

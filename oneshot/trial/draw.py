@@ -11,7 +11,7 @@ import torch
 from oneshot.contracts import TrainedFamily
 from oneshot.scoring import sample
 from oneshot.store.store import DamagedFile
-from oneshot.sweep.expansion import Point
+from oneshot.sweep.point import Point
 from oneshot.training.loop import Tick
 from oneshot.trial.inputs import Inputs
 from oneshot.trial.job import Job

@@ -8,8 +8,7 @@ from torch import nn
 
 from oneshot import rng
 from oneshot.critics.encoder import embed_all
-from oneshot.sweep.expansion import Point
-from oneshot.sweep.point import digest
+from oneshot.sweep.point import Point, digest
 from oneshot.types import DataSet
 
 

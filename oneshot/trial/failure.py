@@ -7,10 +7,12 @@ import traceback
 
 from oneshot.store import records
 from oneshot.store.records import Record
-from oneshot.sweep.expansion import Point
-from oneshot.training.loop import Diverged, Training
+from oneshot.sweep.point import Point
+from oneshot.training.checkpoint import Training
+from oneshot.training.loop import Diverged
 from oneshot.trial.job import Job
 from oneshot.trial.provenance import row_of
+from oneshot.types import Status
 
 MESSAGE_LENGTH = 2000  # characters of an exception's text that a row keeps
 
@@ -37,7 +39,7 @@ def record_failure(
     Raises:
         Unavailable: the results cannot be reached.
     """
-    status = "diverged" if isinstance(error, Diverged) else "failed"
+    status = Status.DIVERGED if isinstance(error, Diverged) else Status.FAILED
     log = f"{job.sweep}/logs/{point.point_id}.txt"
     with contextlib.suppress(OSError):  # the row matters more than its log
         job.store.write(log, records.readable(output + traceback_text(error)).encode())

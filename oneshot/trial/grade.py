@@ -13,7 +13,7 @@ from oneshot.scoring import importance_maps, plane
 from oneshot.scoring.importance import explain
 from oneshot.scoring.likelihood import grade_likelihood
 from oneshot.store.store import with_checksum
-from oneshot.sweep.expansion import Point
+from oneshot.sweep.point import Point
 from oneshot.training.loop import Tick
 from oneshot.trial.inputs import Inputs
 from oneshot.trial.job import Job

@@ -22,8 +22,7 @@ from oneshot.store import notes
 from oneshot.store.node_cache import node_file
 from oneshot.store.store import MAGIC, Store
 from oneshot.sweep import settings
-from oneshot.sweep.expansion import Point
-from oneshot.sweep.point import CriticSpec, digest
+from oneshot.sweep.point import CriticSpec, Point, digest
 from oneshot.trial.exemplars import choose_exemplars, exemplars_id, exemplars_key
 from oneshot.types import DataSet
 

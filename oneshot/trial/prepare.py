@@ -27,8 +27,7 @@ from oneshot.models.human import Human as HumanFamily
 from oneshot.scoring.plane import Critics, Human, grade
 from oneshot.store import notes
 from oneshot.store.store import DamagedFile, Store, sealed
-from oneshot.sweep.expansion import Point
-from oneshot.sweep.point import CriticSpec
+from oneshot.sweep.point import CriticSpec, Point
 from oneshot.trial.exemplars import choose_exemplars, exemplars_key
 from oneshot.trial.inputs import (
     critic_checksums,

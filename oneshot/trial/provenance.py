@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from oneshot.sweep.expansion import Point
+from oneshot.sweep.point import Point
 from oneshot.trial.job import Job
 from oneshot.trial.machine import device_name
 

@@ -14,9 +14,10 @@ from oneshot import rng
 from oneshot.contracts import TrainedFamily
 from oneshot.nn import data_parallel
 from oneshot.store.store import DamagedFile, Unavailable
-from oneshot.sweep.expansion import Point
+from oneshot.sweep.point import Point
 from oneshot.training.batches import batches_for
-from oneshot.training.loop import Checkpoint, Diverged, Stopped, Tick, Training, fit
+from oneshot.training.checkpoint import Checkpoint, Training
+from oneshot.training.loop import Diverged, Stopped, Tick, fit
 from oneshot.trial import machine
 from oneshot.trial.failure import traceback_text
 from oneshot.trial.inputs import Inputs

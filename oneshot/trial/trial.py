@@ -20,9 +20,10 @@ from oneshot.nn import data_parallel
 from oneshot.store import records
 from oneshot.store.records import Record
 from oneshot.store.store import Unavailable
-from oneshot.sweep.expansion import Point
 from oneshot.sweep.grouping import stacks
-from oneshot.training.loop import Stopped, Tick, Training, unwatched, watch
+from oneshot.sweep.point import Point
+from oneshot.training.checkpoint import Training
+from oneshot.training.loop import Stopped, Tick, unwatched, watch
 from oneshot.trial import inputs
 from oneshot.trial.draw import Drawn, draw
 from oneshot.trial.failure import record_failure
@@ -31,6 +32,7 @@ from oneshot.trial.job import Job
 from oneshot.trial.machine import peak_memory_mb
 from oneshot.trial.provenance import row_of
 from oneshot.trial.train import build, fit_stack, train, training_key
+from oneshot.types import Status
 
 
 def run(points: Sequence[Point], job: Job, report: Tick = unwatched) -> dict[str, str]:
@@ -56,14 +58,13 @@ def run(points: Sequence[Point], job: Job, report: Tick = unwatched) -> dict[str
         torch.set_num_threads(job.threads)
 
     # ---- Points that are done already stay as they are
-    statuses = {
-        p.point_id: "done" for p in points if records.is_done(job.store, job.sweep, p.point_id)
+    statuses: dict[str, str] = {
+        p.point_id: Status.DONE for p in points if records.is_done(job.store, job.sweep, p.point_id)
     }
     points = [p for p in points if p.point_id not in statuses]
     if not points:
-        data_parallel.current_group().broadcast_flag(
-            False
-        )  # the other workers of a group wait for this word
+        # the other workers of a group wait for this word
+        data_parallel.current_group().broadcast_flag(False)
         return statuses
     device, output = torch.device(job.device), io.StringIO()
     tick = watch(report, job.stop_requested)  # raises Stopped within the long steps
@@ -101,7 +102,7 @@ def run(points: Sequence[Point], job: Job, report: Tick = unwatched) -> dict[str
                     metrics, tables = grade(point, given, trained, drawn.drawings, job, tick)
 
                     # Commit
-                    row = row_of(point, "done", job) | metrics
+                    row = row_of(point, Status.DONE, job) | metrics
                     row |= dict(
                         drawings=len(drawn.drawings.images),
                         constant_drawings=drawn.drawings.constant,
@@ -115,7 +116,7 @@ def run(points: Sequence[Point], job: Job, report: Tick = unwatched) -> dict[str
                     record = Record(row, **tables)
                     records.encode(record)  # what cannot be a record is this point's failure
                     records.commit(job.store, job.sweep, record)
-                    statuses[point.point_id] = "done"
+                    statuses[point.point_id] = Status.DONE
             except Stopped:
                 continue  # after its training, which is stored: the point has no record yet
             except Unavailable:
@@ -131,7 +132,9 @@ def run(points: Sequence[Point], job: Job, report: Tick = unwatched) -> dict[str
     # ---- Weights that no point needs any more
     if job.drop_weights:
         for train_id, point in trainings.items():
-            if all(statuses.get(p.point_id) == "done" for p in points if p.train_id == train_id):
+            if all(
+                statuses.get(p.point_id) == Status.DONE for p in points if p.train_id == train_id
+            ):
                 job.store.delete(training_key(point))
     return statuses
 

@@ -12,7 +12,8 @@ from caches import not_asked
 from made_colour import colour, make_faces, sizes
 
 from oneshot import data
-from oneshot.data import DataError, celeba
+from oneshot.data import celeba
+from oneshot.paths import DataError
 from oneshot.sweep.point import data_fingerprint
 
 

@@ -15,7 +15,8 @@ from made_colour import make_batches, old_pickle
 from PIL import Image
 
 from oneshot import data
-from oneshot.data import DataError, by_hash, cifar10
+from oneshot.data import by_hash, cifar10
+from oneshot.paths import DataError
 from oneshot.sweep.point import data_fingerprint
 
 

@@ -12,7 +12,8 @@ from made_colour import HIGH, WIDE, make_batches, make_faces
 from PIL import Image
 
 from oneshot import data
-from oneshot.data import DataError, celeba, cifar10, content, images
+from oneshot.data import celeba, cifar10, content, images
+from oneshot.paths import DataError
 from oneshot.store import machine_cache
 from oneshot.sweep import families
 from oneshot.sweep.point import data_fingerprint

@@ -15,11 +15,8 @@ from caches import chunks, not_asked
 from made_omniglot import Made, put_zips
 
 from oneshot import cli, data
-from oneshot.data import (
-    DataError,
-    omniglot,
-    quickdraw,
-)
+from oneshot.data import omniglot, quickdraw
+from oneshot.paths import DataError
 from oneshot.store import machine_cache
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from mnist_files import idx
 
-from oneshot.data import DataError, digits, images
+from oneshot.data import digits, images
+from oneshot.paths import DataError
 
 
 @pytest.fixture(autouse=True)

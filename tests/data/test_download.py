@@ -14,13 +14,9 @@ import pytest
 from caches import run_at_once
 from made_omniglot import Made, put_zips
 
-from oneshot.data import (
-    DataError,
-    download,
-    images,
-    omniglot,
-)
+from oneshot.data import download, images, omniglot
 from oneshot.data.omniglot_files import SETS
+from oneshot.paths import DataError
 
 
 class Server:

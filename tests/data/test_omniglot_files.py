@@ -12,13 +12,9 @@ import pytest
 from made_omniglot import Made, make, make_zips, png, put_folders, put_npz, put_zips
 
 from oneshot import data
-from oneshot.data import (
-    DataError,
-    images,
-    omniglot,
-    omniglot_files,
-)
+from oneshot.data import images, omniglot, omniglot_files
 from oneshot.data.omniglot_files import PACKED, SETS
+from oneshot.paths import DataError
 
 
 def test_the_whole_omniglot_loads_and_then_is_mapped(

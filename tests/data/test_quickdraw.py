@@ -12,11 +12,8 @@ import numpy as np
 import pytest
 
 from oneshot import data
-from oneshot.data import (
-    DataError,
-    build_quickdraw,
-    quickdraw,
-)
+from oneshot.data import build_quickdraw, quickdraw
+from oneshot.paths import DataError
 
 
 def test_quickdraw_split_is_by_the_hash_of_the_names() -> None:

@@ -17,9 +17,10 @@ from oneshot.engine.tune import RayEngine
 from oneshot.engine.tune_dispatch import Dispatcher
 from oneshot.engine.tune_resources import Request
 from oneshot.store.store import Store
-from oneshot.sweep.expansion import Point, expand
+from oneshot.sweep.expansion import expand
 from oneshot.sweep.files import load_sweep
-from oneshot.trial.trial import Job
+from oneshot.sweep.point import Point
+from oneshot.trial.job import Job
 
 
 @pytest.fixture

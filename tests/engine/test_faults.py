@@ -24,7 +24,7 @@ import small
 
 from oneshot.store.records import decode
 from oneshot.store.store import DamagedFile, Store
-from oneshot.training.loop import Training
+from oneshot.training.checkpoint import Training
 
 POINTS = 24
 ROWS = POINTS + 3  # people, copies and noise

@@ -32,7 +32,7 @@ from oneshot.store.store import Store
 from oneshot.sweep.expansion import expand
 from oneshot.sweep.files import load_sweep
 from oneshot.sweep.point import Point
-from oneshot.training.loop import Training
+from oneshot.training.checkpoint import Training
 from oneshot.trial import inputs, trial
 
 

@@ -26,7 +26,7 @@ from oneshot.store.lease import holder
 from oneshot.store.store import Store
 from oneshot.sweep.expansion import expand
 from oneshot.sweep.files import load_sweep
-from oneshot.training.loop import Training
+from oneshot.training.checkpoint import Training
 
 pytestmark = pytest.mark.slow
 

@@ -15,8 +15,8 @@ from oneshot.engine.tune import RayEngine
 from oneshot.engine.tune_dispatch import BatchState, Dispatcher
 from oneshot.engine.tune_hooks import BatchSearcher
 from oneshot.store import records
-from oneshot.sweep.expansion import Point
-from oneshot.trial.trial import Job
+from oneshot.sweep.point import Point
+from oneshot.trial.job import Job
 
 REPORT = {"node": "n1", "host": "h", "at": -1}
 DIED = ray.exceptions.RayActorError(error_msg="The actor died unexpectedly")

@@ -15,8 +15,8 @@ from oneshot.engine.demand import Impossible
 from oneshot.engine.tune import RayEngine
 from oneshot.engine.tune_dispatch import Dispatcher
 from oneshot.engine.tune_resources import Request
-from oneshot.sweep.expansion import Point
-from oneshot.trial.trial import Job
+from oneshot.sweep.point import Point
+from oneshot.trial.job import Job
 
 GPU = {"CPU": 4.0, "GPU": 1.0}
 

@@ -17,8 +17,8 @@ from oneshot.engine import tune_worker
 from oneshot.engine.tune_dispatch import Dispatcher
 from oneshot.store import records
 from oneshot.store.store import Unavailable
-from oneshot.sweep.expansion import Point
-from oneshot.trial.trial import Job
+from oneshot.sweep.point import Point
+from oneshot.trial.job import Job
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ from oneshot.nn.data_parallel import SINGLE_PROCESS, ProcessGroup
 from oneshot.nn.set_layers import BatchNorm
 from oneshot.store.store import Store
 from oneshot.training.batches import batches_for
-from oneshot.training.loop import Checkpoint, Stopped, Training, fit
+from oneshot.training.checkpoint import Checkpoint, Training
+from oneshot.training.loop import Stopped, fit
 from oneshot.training.stack import Stack
 
 BATCHED = dict(batch_size=12)

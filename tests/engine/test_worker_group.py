@@ -19,7 +19,7 @@ from odd_errors import Unpicklable, Unprintable
 from oneshot.engine import worker_group
 from oneshot.engine.remote_error import as_remote_error
 from oneshot.store.store import Unavailable
-from oneshot.trial.trial import Job
+from oneshot.trial.job import Job
 
 
 def test_a_group_raises_the_first_cause_under_its_name() -> None:

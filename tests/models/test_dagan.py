@@ -17,7 +17,8 @@ from oneshot.models.dagan import VARIANTS, Config, Dagan
 from oneshot.nn.dense_blocks import NoiseStream, map_sizes
 from oneshot.store.store import Store
 from oneshot.training.batches import PairBatches
-from oneshot.training.loop import Checkpoint, Training, fit
+from oneshot.training.checkpoint import Checkpoint, Training
+from oneshot.training.loop import fit
 from oneshot.training.stack import Stack
 
 CPU = torch.device("cpu")

@@ -23,7 +23,8 @@ from oneshot.store.store import Store
 from oneshot.sweep import Sweep, SweepError, grid
 from oneshot.sweep.expansion import expand
 from oneshot.training.batches import batches_for
-from oneshot.training.loop import Checkpoint, Stopped, Training, fit
+from oneshot.training.checkpoint import Checkpoint, Training
+from oneshot.training.loop import Stopped, fit
 
 CPU = torch.device("cpu")
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from oneshot.store.store import Store, StoreError
+from oneshot.store.address import StoreError
+from oneshot.store.store import Store
 
 
 @pytest.mark.parametrize(

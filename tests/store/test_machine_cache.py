@@ -13,9 +13,7 @@ import pytest
 from caches import chunks, not_asked, run_at_once
 
 from oneshot import data
-from oneshot.data import (
-    DataError,
-)
+from oneshot.paths import DataError
 from oneshot.store import machine_cache
 
 

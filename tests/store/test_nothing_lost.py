@@ -36,7 +36,8 @@ from oneshot.store.store import DamagedFile, Store, Unavailable, sealed, unseale
 from oneshot.sweep import definition
 from oneshot.sweep.files import load_sweep
 from oneshot.sweep.point import Point
-from oneshot.training.loop import Checkpoint, Training, unwatched
+from oneshot.training.checkpoint import Checkpoint, Training
+from oneshot.training.loop import unwatched
 from oneshot.trial import trial
 from oneshot.trial.draw import draw
 from oneshot.trial.train import Trained

@@ -9,8 +9,8 @@ import pytest
 import s3
 
 from oneshot.store import object_store_client
-from oneshot.store.address import parse
-from oneshot.store.store import Store, StoreError
+from oneshot.store.address import StoreError, parse
+from oneshot.store.store import Store
 
 
 @pytest.mark.parametrize("address", ["http://user:cr3t@127.0.0.1:9000", "127.0.0.1:9000"])

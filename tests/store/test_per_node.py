@@ -25,7 +25,7 @@ import torch
 
 from oneshot.critics.encoder import embed_all, initialised
 from oneshot.critics.protonet import ProtoNet
-from oneshot.data import DataError
+from oneshot.paths import DataError
 from oneshot.store import node_cache
 from oneshot.store.machine_cache import lock
 from oneshot.store.node_cache import node_file

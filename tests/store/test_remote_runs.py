@@ -15,7 +15,7 @@ import s3
 import small
 
 from oneshot.store.store import Store
-from oneshot.training.loop import Training
+from oneshot.training.checkpoint import Training
 
 
 def write_sweep(folder: Path, epochs: int, batch: int) -> Path:

@@ -20,7 +20,7 @@ from oneshot.store import parquet, tables
 from oneshot.store.records import Record
 from oneshot.store.tables import TABLES
 from oneshot.sweep import families
-from oneshot.sweep.expansion import COMMON
+from oneshot.sweep.settings import COMMON
 from oneshot.types import DataSet
 
 SIZE = 20

@@ -7,8 +7,8 @@ from typing import Any
 
 from oneshot.console.progress import State
 from oneshot.engine.options import Options
-from oneshot.sweep.expansion import Point
-from oneshot.trial.trial import Job
+from oneshot.sweep.point import Point
+from oneshot.trial.job import Job
 
 
 class FakeRun(SimpleNamespace):

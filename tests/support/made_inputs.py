@@ -15,9 +15,9 @@ import small
 import torch
 
 from oneshot.store.store import Store
-from oneshot.sweep.expansion import Point, expand
+from oneshot.sweep.expansion import expand
 from oneshot.sweep.files import load_sweep
-from oneshot.sweep.point import data_fingerprint
+from oneshot.sweep.point import Point, data_fingerprint
 from oneshot.types import DataSet
 
 SIZE, CLASSES, EACH, TEST = 16, 36, 6, 22  # of the made images

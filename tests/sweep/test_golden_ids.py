@@ -24,8 +24,9 @@ from oneshot import cli
 from oneshot.report import command
 from oneshot.store.parquet import point_fields
 from oneshot.sweep import families
-from oneshot.sweep.expansion import Point, expand
+from oneshot.sweep.expansion import expand
 from oneshot.sweep.files import load_sweep
+from oneshot.sweep.point import Point
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).with_name("golden_ids.json")

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from oneshot.contracts import Pairs, Sets
-from oneshot.models.dagan import NoiseStream
+from oneshot.nn.dense_blocks import NoiseStream
 from oneshot.store import costs
 from oneshot.store.costs import Shape
 from oneshot.training import cost

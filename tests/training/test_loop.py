@@ -12,7 +12,8 @@ import torch
 from oneshot.models.vae_stn import VARIANTS, Config, VaeStn
 from oneshot.store.store import Store
 from oneshot.training.batches import PairBatches
-from oneshot.training.loop import Checkpoint, Diverged, Stopped, Training, fit
+from oneshot.training.checkpoint import Checkpoint, Training
+from oneshot.training.loop import Diverged, Stopped, fit
 
 SIZE = 20
 

@@ -15,7 +15,8 @@ from bars import SIZE, bars
 from oneshot.models.set_vae import VARIANTS, Config, SetVae
 from oneshot.store.store import Store
 from oneshot.training.batches import SetBatches, batches_for
-from oneshot.training.loop import Checkpoint, Stopped, Training, fit
+from oneshot.training.checkpoint import Checkpoint, Training
+from oneshot.training.loop import Stopped, fit
 from oneshot.training.optimizer import Plateau
 
 CPU = torch.device("cpu")

@@ -21,7 +21,8 @@ from oneshot.models.vae_stn import VARIANTS, Config, VaeStn
 from oneshot.nn.deferred import DeferredLinear, linear_step
 from oneshot.store.store import Store
 from oneshot.training.batches import PairBatches
-from oneshot.training.loop import Checkpoint, Diverged, Stopped, Training, fit, noise
+from oneshot.training.checkpoint import Checkpoint, Training
+from oneshot.training.loop import Diverged, Stopped, fit, noise
 from oneshot.training.optimizer import ClippedAdam, Plateau
 from oneshot.training.stack import Stack, by_vmap
 from oneshot.trial import train as steps

@@ -10,7 +10,7 @@ from made_inputs import CPU, files, made, some_points
 
 from oneshot import cli
 from oneshot import data as datasets
-from oneshot.data import DataError
+from oneshot.paths import DataError
 from oneshot.store.store import Store
 from oneshot.trial import prepare
 
