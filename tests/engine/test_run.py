@@ -511,6 +511,7 @@ def test_killed_twice_and_run_again_every_point_has_one_row_and_none_is_rerun(
 
 
 @pytest.mark.slow
+@pytest.mark.alone  # beside another test it takes several times as long
 def test_a_killed_worker_costs_no_point_and_its_training_continues(prepared: Path) -> None:
     sweep, results = small.write_sweep(prepared, epochs=8), prepared / "results"
     mark = f"mark-{os.getpid()}-{time.time_ns()}"

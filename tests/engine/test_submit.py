@@ -320,6 +320,7 @@ def test_ray_submit_and_ray_exec_run_sweeps_on_a_launched_cluster(
         ), refused.stdout
         assert sorted(p.name for p in cluster.home.iterdir()) == [
             ".bashrc",
+            ".cache",  # counted costs of models
             ".ray",
             "oneshot",
             "run_sweep.py",
