@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import importlib
 import re
 import shutil
 import tempfile
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny_families import FAMILIES, SIZE, TRAINED, batch, build
 
 from oneshot import cli
 from oneshot import rng as streams
@@ -26,21 +26,6 @@ from oneshot.scoring.sample import draw
 from oneshot.sweep import families, requirements, settings
 from oneshot.training.stack import Stack, by_vmap
 from oneshot.types import DataSet
-
-SIZE = 20
-
-FAMILIES = [
-    f"{family}:{variant}"
-    for family in families.names("models")
-    if family != "drawings"
-    for variant in families.declaration("models", family).variants
-    if variant.startswith("tiny")
-]
-TRAINED = [
-    f
-    for f in FAMILIES
-    if importlib.import_module(f"oneshot.models.{f.split(':')[0]}").FAMILY.trained
-]
 
 
 @pytest.fixture(scope="module")
@@ -67,33 +52,6 @@ def data() -> DataSet:
         np.arange(6, 9),
         np.arange(9, 30),
     )
-
-
-def build(family: str, seed: int = 0, image_size: int = SIZE, **changed: Any) -> Any:
-    name, _, variant = family.partition(":")
-    module = importlib.import_module(f"oneshot.models.{name}")
-    config = module.Config(**{**module.VARIANTS[variant or "tiny"], **changed})
-    if not module.FAMILY.trained:
-        return module.FAMILY(config)
-    torch.manual_seed(seed)
-    return module.FAMILY(config, image_size)
-
-
-def batch(family: TrainedFamily, n: int = 5) -> tuple[Pairs | Sets, torch.Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    noise = torch.randn(n, *family.noise_shape, generator=generator)
-    side = family.image_size
-    if family.trains_on is Sets:
-        return (
-            Sets(
-                (
-                    torch.rand(n, family.config.set_size, 1, side, side, generator=generator) > 0.8
-                ).float()
-            ),
-            noise,
-        )
-    x = (torch.rand(n, 1, side, side, generator=generator) > 0.8).float()
-    return Pairs(x, x.flip(0)), noise
 
 
 def part(items: Pairs | Sets, rows: slice) -> Pairs | Sets:

@@ -26,13 +26,20 @@ TRAINED = [
 ]
 
 
-def build(family: str, seed: int = 0, image_size: int = SIZE, **changed: Any) -> Any:
+def build(
+    family: str,
+    seed: int = 0,
+    image_size: int = SIZE,
+    device: torch.device | None = None,
+    **changed: Any,
+) -> Any:
     """A model with random weights.
 
     Args:
         family: `model:variant`.
         seed: of its weights.
         image_size: side of its images, in pixels.
+        device: where its weights are made [the CPU].
         changed: settings that differ from the variant's.
 
     Returns:
@@ -44,7 +51,8 @@ def build(family: str, seed: int = 0, image_size: int = SIZE, **changed: Any) ->
     if not module.FAMILY.trained:
         return module.FAMILY(config)
     torch.manual_seed(seed)
-    return module.FAMILY(config, image_size)
+    with device or torch.device("cpu"):
+        return module.FAMILY(config, image_size)
 
 
 def batch(family: TrainedFamily, n: int = 5) -> tuple[Pairs | Sets, torch.Tensor]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from families import TRAINED, build
+from tiny_families import TRAINED, build
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
