@@ -70,7 +70,8 @@ def embedding(image_size: int) -> nn.Sequential:
         nn.ReLU(),
         nn.Linear(flat_features(image_size), FEATURES),
     )
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.4 times as fast on a CPU
+    # 1.4 times as fast on a CPU
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _block(inputs: int) -> nn.Sequential:
