@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from figure_checks import foot, overlaps
 from synthetic_results import grid, write_results
@@ -82,7 +83,22 @@ def test_curves_show_at_most_sixteen_panels_and_dash_what_diverged(tmp_path: Pat
     assert "1 diverged" in plot.title and all(
         line.is_dashed() for line in shown[-1].lines if len(line.get_xdata()) > 1
     )
-    assert max(max(line.get_xdata()) for line in shown[-1].lines) == 6  # the last finite epoch
+    # the last finite epoch is 6 in the table, which counts from 0: the seventh
+    assert max(max(line.get_xdata()) for line in shown[-1].lines) == 7
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 4, 40])
+def test_curves_are_inside_their_panels_from_the_first_epoch_on(
+    epochs: int, small: Results
+) -> None:
+    table = small.curves.drop_duplicates("point_id").drop(columns="epoch")
+    many = table.merge(pd.DataFrame({"epoch": range(epochs)}), how="cross")
+    plot = curves.draw(dataclasses.replace(small, curves=many))
+    panel = plot.figure.axes[0]
+    left, right = panel.get_xlim()
+    for line in panel.lines:
+        assert left <= min(line.get_xdata()) == 1 and max(line.get_xdata()) == epochs <= right
+    assert plot.numbers["epoch"].min() == 0, "the table's own count"
 
 
 def test_curves_of_unknown_points_are_no_curves(small: Results) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from oneshot.report.analysis.trajectory import default_axis
 from oneshot.report.errors import AnalysisError
@@ -70,11 +70,12 @@ def draw(results: Results, axis: str = "") -> Plot:
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for panel in grid.flat[len(shown) :]:
         panel.set_axis_off()
+    drawn = frame.assign(epoch=frame["epoch"] + 1)  # the first is 1, also on a logarithmic axis
     for panel, value in zip(grid.flat, shown):
-        _panel(panel, frame[frame[axis] == value] if axis else frame, losses)
+        _panel(panel, drawn[drawn[axis] == value] if axis else drawn, losses)
         panel.set_title(f"{axis} {value_text(value)}" if axis else "", fontsize=8, loc="left")
     _name_losses(grid[0, 0], losses)
-    _set_scales(grid, frame, losses, len(shown))
+    _set_scales(grid, drawn, losses, len(shown))
     style.settle(figure)
     return Plot(figure, frame[[*keys, "epoch", *losses]], title)
 
@@ -133,7 +134,7 @@ def _panel(panel: Axes, frame: pd.DataFrame, losses: Sequence[str]) -> None:
 def _set_scales(grid: np.ndarray, frame: pd.DataFrame, losses: Sequence[str], shown: int) -> None:
     """Share the axes: epochs logarithmic, losses from the lowest to the highest of whole points."""
     first, columns = grid.flat[0], grid.shape[1]
-    epochs = frame["epoch"].clip(lower=1)
+    epochs = frame["epoch"]
     if epochs.max() > 10:
         first.set_xscale("log")
     first.set_xlim(epochs.min(), max(epochs.max(), epochs.min() + 1))
@@ -144,6 +145,7 @@ def _set_scales(grid: np.ndarray, frame: pd.DataFrame, losses: Sequence[str], sh
         high = high if high - low <= 2 * (most - low) else most
         first.set_ylim(low - 0.06 * (high - low), high + 0.06 * (high - low) + 1e-9)
     for i, panel in enumerate(grid.flat[:shown]):
+        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         panel.xaxis.set_major_formatter("{x:g}")
         panel.xaxis.set_minor_formatter(NullFormatter())
         if epochs.max() > 10:
