@@ -13,7 +13,7 @@ from typing import Any
 
 from oneshot.store.tables import TABLES
 from oneshot.sweep import families
-from oneshot.sweep.settings import COMMON
+from oneshot.sweep.settings import COMMON, default_of
 from oneshot.types import Status
 
 STATUSES = (Status.DONE, Status.DIVERGED, Status.FAILED)  # that a record may have
@@ -46,6 +46,19 @@ def column_types(model: str) -> dict[str, str]:
     return found | {column.name: column.type for column in TABLES["points"].columns}
 
 
+@functools.cache
+def later_settings(model: str) -> dict[str, Any]:
+    """The settings that a family got after its ids were published, with their defaults.
+
+    Rows that were made before lack them, and mean the defaults.
+
+    Raises:
+        SettingError: there is no such family.
+    """
+    fields = {**COMMON, **families.declaration("models", model).fields}
+    return {n: default_of(f) for n, f in fields.items() if f.metadata["omit_default"]}
+
+
 def check_row(row: Any, point_id: str) -> tuple[dict[str, Any], list[str]]:
     """Check a row against the columns of its family: each value is of its column's type, or None.
 
@@ -72,8 +85,10 @@ def check_row(row: Any, point_id: str) -> tuple[dict[str, Any], list[str]]:
     model = row.get("model")
     if not isinstance(model, str) or model not in _families():
         raise ForeignFamily(str(model))
-    types, checked, problems = column_types(model), {}, []
+    types, checked, problems = column_types(model), dict(later_settings(model)), []
     for name, value in row.items():
+        if value is None and name in checked:
+            continue
         wanted = types.get(name)
         if wanted is None or value is None or type(value) is _EXACT.get(wanted):  # nearly all
             checked[name] = value

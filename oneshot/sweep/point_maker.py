@@ -24,7 +24,13 @@ from oneshot.sweep.point import (
     hash_file,
     hash_text,
 )
-from oneshot.sweep.settings import COMMON, LIKELIHOOD_VERSION, METRIC_VERSIONS, STAGES
+from oneshot.sweep.settings import (
+    COMMON,
+    LIKELIHOOD_VERSION,
+    METRIC_VERSIONS,
+    STAGES,
+    default_of,
+)
 
 
 class PointMaker:
@@ -157,6 +163,11 @@ class _Template:
         self.base, self.family = base, f"{canonical_json(family.name)},{family.version}"
         self._text, self._known = text, dict[tuple[str, ...], str]()
         self._files = {name for name, field in fields.items() if field.metadata["file"]}
+        self._omitted = {
+            name: text(default_of(field), False)
+            for name, field in fields.items()
+            if field.metadata["omit_default"]
+        }
         self._fixed = {n: text(v, n in self._files) for n, v in base.items() if n not in varied}
         self._names = {
             stage: sorted(n for n, field in fields.items() if field.metadata["stage"] == stage)
@@ -175,9 +186,11 @@ class _Template:
         for stage, varied in self._varied.items():
             key = (stage, *[values[name] for name in varied])
             if (text := self._known.get(key)) is None:
+                in_stage = {n: values.get(n) or self._fixed[n] for n in self._names[stage]}
                 items = (
-                    f"{json.dumps(name)}:{values[name] if name in values else self._fixed[name]}"
-                    for name in self._names[stage]
+                    f"{json.dumps(name)}:{value}"
+                    for name, value in in_stage.items()
+                    if self._omitted.get(name) != value
                 )
                 text = self._known[key] = f"{{{','.join(items)}}}"
             texts[stage] = text

@@ -14,7 +14,15 @@ from oneshot.sweep.definition import Sweep
 from oneshot.sweep.families import Declaration
 from oneshot.sweep.parts import Part, SweepError
 from oneshot.sweep.point import channels
-from oneshot.sweep.settings import COMMON, SettingError, did_you_mean, resolve, type_name
+from oneshot.sweep.settings import (
+    COMMON,
+    SettingError,
+    default_of,
+    did_you_mean,
+    needs_file,
+    resolve,
+    type_name,
+)
 from oneshot.sweep.values import PLAIN
 
 CRITICS = ("simclr", "protonet")
@@ -30,11 +38,7 @@ class Row(NamedTuple):
 
 def defaults(family: Declaration) -> dict[str, Any]:
     """The defaults of all settings of a family, common ones included, with floats as floats."""
-    values: dict[str, Any] = {}
-    for name, field in {**COMMON, **family.fields}.items():
-        default: Any = field.default
-        values[name] = float(default) if type_name(field) == "float" else default
-    return values
+    return {name: default_of(field) for name, field in {**COMMON, **family.fields}.items()}
 
 
 class Resolver:
@@ -146,7 +150,7 @@ class Resolver:
     def _check_needed_files(self, row: Row) -> None:
         """Note settings that name a file, and are empty."""
         for name in self._files:
-            if not row.given.get(name, row.base[name]):
+            if needs_file(self._fields[name]) and not row.given.get(name, row.base[name]):
                 meaning = self._fields[name].metadata["help"]
                 problem = f"{self.family.name} needs the setting {name!r}: {meaning}"
                 self.problems.setdefault(problem, row.place)
@@ -205,7 +209,7 @@ def _sweep_problems(sweep: Sweep) -> list[tuple[str, str]]:
         except SettingError as error:
             problems += [(problem, sweep.path) for problem in error.problems]
             continue
-        needed = next((n for n, field in fields.items() if field.metadata["file"]), None)
+        needed = next((n for n, field in fields.items() if needs_file(field)), None)
         if needed and name != sweep.model:
             problem = f"{name} cannot be a reference: it needs the setting {needed!r}"
             problems.append((problem, sweep.path))

@@ -56,6 +56,7 @@ def setting(
     unit: str = "",
     shapes: bool = False,
     file: bool = False,
+    omit_default: bool = False,
 ) -> Any:
     """Declare one field of a `Config`.
 
@@ -70,6 +71,9 @@ def setting(
         shapes: a train-stage setting that changes tensor shapes, so that points that differ in it
             cannot train as one stack.
         file: the value is a path; the content of the file, not its name, enters the id of a point.
+        omit_default: at its default the value enters no id. For a setting that a family gets after
+            its ids were published: points that do without it keep theirs. A file with it may be
+            left out.
 
     Returns:
         A dataclass field with all of this as its metadata.
@@ -88,6 +92,7 @@ def setting(
         unit=unit,
         shapes=shapes,
         file=file,
+        omit_default=omit_default,
     )
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -145,6 +150,16 @@ COMMON: dict[str, Field] = {field.name: field for field in dataclasses.fields(Co
 def type_name(field: Field) -> str:
     """The type of a setting as its declaration writes it: int, float, bool or str."""
     return str(field.type)
+
+
+def default_of(field: Field) -> Any:
+    """The default of a setting in the form that points have: of a float setting, a float."""
+    return float(field.default) if type_name(field) == "float" else field.default
+
+
+def needs_file(field: Field) -> bool:
+    """Whether a setting must name a file."""
+    return bool(field.metadata["file"]) and not field.metadata["omit_default"]
 
 
 def check_value(field: Field, value: Any) -> str | None:

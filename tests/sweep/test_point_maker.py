@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import settings as searched
 from hypothesis import strategies as st
@@ -80,6 +83,8 @@ def ids_by_definition(point: Point) -> tuple[str, str, str, str]:
     fields = {**COMMON, **family.fields}
     stage: dict[str, dict[str, Any]] = {s: {} for s in (*settings.STAGES, settings.NAME)}
     for name, value in point.settings.items():
+        if fields[name].metadata["omit_default"] and value == fields[name].default:
+            continue
         if fields[name].metadata["file"]:
             value = hash_file(value)
         stage[fields[name].metadata["stage"]][name] = (
@@ -107,6 +112,41 @@ def ids_by_definition(point: Point) -> tuple[str, str, str, str]:
         digest(sample_id, *scored),
         digest(point.model, family.version, data, stage["model"], shapes, point.seed),
     )
+
+
+def later(monkeypatch: pytest.MonkeyPatch, omit_default: bool) -> None:
+    """VAE-STN has a setting more, as in a later version."""
+    family = families.declaration("models", "vae_stn")
+
+    @dataclass(frozen=True)
+    class Config(family.config):  # type: ignore[misc, name-defined]
+        """With one more."""
+
+        later: float = settings.setting(1, "model", "new", omit_default=omit_default)
+
+    newer = dataclasses.replace(family, config=Config)
+    real = families.declaration
+    monkeypatch.setattr(
+        families, "declaration", lambda kind, name: newer if name == "vae_stn" else real(kind, name)
+    )
+
+
+def test_a_later_setting_leaves_the_ids_of_points_that_do_without_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = expand(make(grid(beta=[0.5, 1.0])))
+    later(monkeypatch, omit_default=True)
+    for same in (expand(make(grid(beta=[0.5, 1.0]))), expand(make(grid(beta=[0.5, 1.0], later=[1])))):
+        assert [p.point_id for p in same] == [p.point_id for p in before]
+        assert [p.stack_key for p in same] == [p.stack_key for p in before]
+    other = expand(make(grid(beta=[0.5, 1.0], later=[2])))
+    assert not {p.train_id for p in other} & {p.train_id for p in before}
+
+
+def test_a_later_setting_without_that_mark_changes_every_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = expand(make(grid(beta=[0.5])))[0]
+    later(monkeypatch, omit_default=False)
+    assert expand(make(grid(beta=[0.5])))[0].train_id != before.train_id
 
 
 VALUES = {
