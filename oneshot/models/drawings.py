@@ -22,7 +22,7 @@ from oneshot.metrics.images import standardise
 from oneshot.sweep.settings import setting
 from oneshot.types import DataSet, Drawings
 
-VERSION = 1
+VERSION = 2
 
 MOSTLY_INK = 0.6  # of an image: strokes cover less of their paper, and noise about half of it
 # Drawings count as inverted above this share of ink, if their paper is as much as exemplars' ink.

@@ -140,7 +140,7 @@ def grade(
         "recognizability": float(percent.mean()),
         "recognizability_se": recognizability.recognizability_se(recognized, label),
         "originality": float(original_of_class.mean()),
-        "originality_se": float(original[first].std(ddof=1) / np.sqrt(len(label_first))),
+        "originality_se": originality.originality_se(original[first], label_first),
     }
 
     # ---- Generalization curve (Boutin et al. 2023), and how far the model is from people
