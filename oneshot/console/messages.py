@@ -47,12 +47,14 @@ def axes_text(points: Sequence[Point], axes: Sequence[str]) -> str:
 def inputs_text(plan: Plan) -> str:
     """The data sets and critics of the sweep, and which are there."""
     names = ("dataset", "split", "image_size")
-    by_data = {tuple(p.settings[name] for name in names): p for p in plan.points}
+    by_data: dict[tuple[Any, ...], dict[str, CriticSpec]] = {}
+    for point in plan.points:
+        seen_by = (*(point.settings[name] for name in names), point.data_fingerprint[:6])
+        by_data.setdefault(seen_by, {}).update({c.id: c for c in point.critics.values()})
     texts = []
-    for (dataset, split, size), point in by_data.items():
-        critics = (point.simclr, point.protonet) if point.scored else ()
-        seen = ", ".join(_critic_text(plan, critic) for critic in critics)
-        data = f"{dataset} {split} {size}x{size} {point.data_fingerprint[:6]}"
+    for (dataset, split, size, fingerprint), critics in by_data.items():
+        seen = ", ".join(_critic_text(plan, critic) for critic in critics.values())
+        data = f"{dataset} {split} {size}x{size} {fingerprint}"
         texts.append(f"{data}, {seen or 'no critics: likelihoods only'}")
     return "; ".join(texts)
 

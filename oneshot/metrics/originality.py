@@ -89,5 +89,7 @@ def originality_se(values: np.ndarray, label: np.ndarray) -> float:
     """
     values = np.asarray(values, np.float64)
     label = checked_label(label, len(values), least=2)
-    variances = [values[label == c].var(ddof=1) / (label == c).sum() for c in range(label.max() + 1)]
+    variances = [
+        values[label == c].var(ddof=1) / (label == c).sum() for c in range(label.max() + 1)
+    ]
     return float(np.sqrt(np.sum(variances)) / len(variances))

@@ -143,7 +143,9 @@ class Resolver:
                 name: self.value(name, value, self._sweep.path)
                 for name, value in self.family.variants.get(variant, {}).items()
             }
-            values = defaults(self.family) | of_variant | self._fixed | {"variant": variant}
+            chosen = {"critic_seed": self._sweep.critic_seed, "variant": variant}
+            values = defaults(self.family) | chosen | of_variant | self._fixed
+            values["variant"] = variant
             self._bases[variant] = {name: values[name] for name in self._fields}
         return self._bases[variant]
 

@@ -74,7 +74,7 @@ def test_people_are_at_distance_zero_and_set_the_scale(critics: Critics) -> None
     again = grade(drawings(), critics, "expected", got.human)
     assert again.totals == pytest.approx(got.totals, nan_ok=True)
     half = Human(
-        got.human.diversity - 0.775,
+        got.human.diversity / (1 + 0.775 / 1.286),
         got.human.recognizability,
         got.human.originality,
         got.human.scale / 2,

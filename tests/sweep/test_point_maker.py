@@ -19,6 +19,7 @@ from made_sweeps import ROOT, make
 from oneshot.sweep import (
     SweepError,
     families,
+    graders,
     grid,
     points,
     settings,
@@ -93,17 +94,19 @@ def ids_by_definition(point: Point) -> tuple[str, str, str, str]:
     data = [
         stage["data"],
         point.data_fingerprint,
-        point.simclr.id if point.settings["exemplar"] == "medoid" else "",
+        point.critic_id("chooser") if point.settings["exemplar"] == "medoid" else "",
     ]
     train_id = digest(point.model, family.version, data, stage["model"], stage["train"], point.seed)
     sample_id = digest(train_id, stage["sample"])
-    likelihood = [settings.LIKELIHOOD_VERSION] if "likelihood" in family.fields else []
+    likelihood = [1] if "likelihood" in family.fields else []
+    changed = graders.changed(point.graders)
     scored = (
         stage["score"],
-        settings.METRIC_VERSIONS,
-        point.simclr.id,
-        point.protonet.id,
+        graders.FIRST_TEXT,
+        point.critic_id("simclr"),
+        point.critic_id("protonet"),
         *likelihood,
+        *([changed] if changed else []),
     )
     shapes = {n: v for n, v in stage["train"].items() if fields[n].metadata["shapes"]}
     return (
@@ -136,14 +139,19 @@ def test_a_later_setting_leaves_the_ids_of_points_that_do_without_it(
 ) -> None:
     before = expand(make(grid(beta=[0.5, 1.0])))
     later(monkeypatch, omit_default=True)
-    for same in (expand(make(grid(beta=[0.5, 1.0]))), expand(make(grid(beta=[0.5, 1.0], later=[1])))):
+    for same in (
+        expand(make(grid(beta=[0.5, 1.0]))),
+        expand(make(grid(beta=[0.5, 1.0], later=[1]))),
+    ):
         assert [p.point_id for p in same] == [p.point_id for p in before]
         assert [p.stack_key for p in same] == [p.stack_key for p in before]
     other = expand(make(grid(beta=[0.5, 1.0], later=[2])))
     assert not {p.train_id for p in other} & {p.train_id for p in before}
 
 
-def test_a_later_setting_without_that_mark_changes_every_id(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_later_setting_without_that_mark_changes_every_id(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     before = expand(make(grid(beta=[0.5])))[0]
     later(monkeypatch, omit_default=False)
     assert expand(make(grid(beta=[0.5])))[0].train_id != before.train_id
