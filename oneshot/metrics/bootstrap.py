@@ -184,9 +184,7 @@ class _Table:
         return self.values.sum(axis=axis) / self.present.sum()
 
 
-def _resample(
-    sides: list[tuple[float, _Table]], draws: int, seed: int
-) -> tuple[np.ndarray, int]:
+def _resample(sides: list[tuple[float, _Table]], draws: int, seed: int) -> tuple[np.ndarray, int]:
     """How a signed sum of means of tables of the same classes moves: [B], and B; [] if unknown."""
     if draws < 1:
         raise ValueError(f"need at least 1 draw, given {draws}")

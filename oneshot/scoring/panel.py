@@ -10,10 +10,8 @@ import numpy as np
 
 from oneshot.metrics.frechet import frechet_distance
 from oneshot.metrics.kernel_distance import kernel_distance
-from oneshot.metrics.neighbours import nearest, precision_recall_density_coverage
+from oneshot.metrics.neighbours import NEIGHBOURS, nearest, prdc
 from oneshot.metrics.vendi import vendi, vendi_of_classes
-
-NEIGHBOURS = 5  # of precision, recall, density and coverage, as in Naeem et al. 2020
 
 
 def first(label: np.ndarray, most: int) -> np.ndarray:
@@ -51,13 +49,17 @@ def compare(
     fewest, dimensions = min(len(features), len(people)), features.shape[1]
     columns: dict[str, float] = {}
     if fewest > dimensions:
-        columns["fid"] = frechet_distance(features, people)
+        columns["fid"] = frechet_distance(people, features)
     if fewest >= 2:
-        columns["kid"] = kernel_distance(features, people)
+        columns["kid"] = kernel_distance(people, features)
     if fewest > NEIGHBOURS:
-        names = ("sample_precision", "sample_recall", "density", "coverage")
-        values = precision_recall_density_coverage(people, features, NEIGHBOURS)
-        columns |= dict(zip(names, values, strict=True))
+        shares = prdc(people, features)
+        columns |= {
+            "sample_precision": shares.precision,
+            "sample_recall": shares.recall,
+            "density": shares.density,
+            "coverage": shares.coverage,
+        }
     columns["vendi"] = vendi(features)
     columns["vendi_classes"] = float(vendi_of_classes(features, label).mean())
     if people_to_train.mean() > 0:

@@ -152,6 +152,8 @@ def grade(
     # ---- Generalization curve (Boutin et al. 2023), and how far the model is from people
     curve = _curve(original[on_curve], recognized[on_curve], label[on_curve], classes)
     if human is None:
+        if not totals["diversity"] > 0:
+            raise ValueError("people's drawings of a class do not differ: they can be no reference")
         human = Human(
             totals["diversity"], totals["recognizability"], totals["originality"], scale, curve
         )

@@ -427,7 +427,9 @@ def test_a_diverging_model_is_a_result(prepared: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", ["trainings", "drawings", "critics", "exemplars", "humans", "features"])
+@pytest.mark.parametrize(
+    "part", ["trainings", "drawings", "critics", "exemplars", "humans", "features"]
+)
 @pytest.mark.filterwarnings("ignore:.*is damaged")
 def test_damaged_artefacts_are_made_again(part: str, prepared: Path, finished: Path) -> None:
     assert local(prepared, "--limit", "1") == 0

@@ -68,6 +68,19 @@ def test_ids_are_the_same_in_another_process() -> None:
         assert out.stdout.strip() == expand(make(grid(beta=[0.25])))[0].point_id, out.stderr
 
 
+def test_a_point_without_critics_has_the_id_that_it_had_before_graders_had_versions() -> None:
+    """Its graders are as ids were first published with: nothing of later graders enters."""
+    fixed = dict(variant="tiny", drawings_per_class=0, likelihood="elbo", **QUICKDRAW)
+    point = expand(make(grid(beta=[1.0]), model="set_vae", fixed=fixed))[0]
+    fields = families.declaration("models", "set_vae").fields
+    of_score = [n for n, f in {**COMMON, **fields}.items() if f.metadata["stage"] == "score"]
+    later = ("critic_seed", "panel", "human_file")
+    score = {n: point.settings[n] for n in of_score if n not in later}
+    assert point.graders == {"likelihood": 1} and not point.critics
+    assert point.point_id == digest(point.sample_id, score, graders.FIRST_TEXT, "", "", 1)
+    assert point.row()["metric_versions"].startswith("standardise 1 diversity 1")
+
+
 def test_digest_is_golden() -> None:
     """The hash itself must never change: every stored result is found by it."""
     assert digest("a", {"b": 1, "a": [0.25, None]}) == "f9ffabbcc1fb811b"
@@ -157,6 +170,7 @@ def test_a_later_setting_without_that_mark_changes_every_id(
     assert expand(make(grid(beta=[0.5])))[0].train_id != before.train_id
 
 
+QUICKDRAW = dict(dataset="quickdraw", split="fixed", image_size=28)
 VALUES = {
     "beta": st.one_of(st.floats(0, 100), st.sampled_from([0.0, -0.0, 1, 1.0, 1e-7, 1e-22])),
     "z": st.integers(1, 1000),

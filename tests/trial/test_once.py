@@ -150,4 +150,4 @@ def test_a_quality_is_not_written_before_its_weights(
     assert keys.index(point.critics["protonet"].weights_key) < keys.index(
         point.critics["protonet"].quality_key
     )
-    assert len(keys) == len(set(keys)) == 6
+    assert len(keys) == len(set(keys)) == 7
