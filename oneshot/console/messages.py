@@ -59,6 +59,21 @@ def inputs_text(plan: Plan) -> str:
     return "; ".join(texts)
 
 
+def cautions(plan: Plan) -> list[str]:
+    """What is odd about a sweep that can be run, a sentence each."""
+    published = {
+        (p.settings["dataset"], p.settings["split"]): None
+        for p in plan.points
+        if any(critic.settings.get("weights") for critic in p.critics.values())
+    }
+    return [
+        f"published critics learned from the training classes of the split weak of omniglot, so"
+        f" they know test classes of {split}: recognizability is too high"
+        for dataset, split in published
+        if dataset == "omniglot" and split != "weak"
+    ]
+
+
 def _critic_text(plan: Plan, critic: CriticSpec) -> str:
     """A critic, and whether it is there, as in `simclr 1a2b3c to be trained`."""
     state = "to be imported" if critic.settings.get("weights") else "to be trained"
@@ -100,6 +115,7 @@ def echo(plan: Plan, options: argparse.Namespace) -> str:
         labelled("points", f"{counts}   {axes_text(points, plan.sweep.axes)}"),
         labelled("settings", f"{plan.sweep.model}: {changed or 'all default'}"),
         labelled("inputs", inputs_text(plan)),
+        *(labelled("take care", text) for text in cautions(plan)),
         labelled("engine", _engine_text(plan, options)),
         labelled("results", f"{plan.store.path(name)}{source}"),
     ]

@@ -22,6 +22,7 @@ from oneshot.types import Drawings
 MOSTLY_INK = 0.6  # of an image: strokes cover less of their paper, and noise about half of it
 # Drawings count as inverted above this share of ink, if their paper is as much as exemplars' ink.
 INVERTED_INK, INVERTED_TOLERANCE = 0.75, 0.1
+LEAST_CLASSES = 20  # that recognizability is measured among
 LISTED = 5  # offending values in a message
 
 
@@ -53,6 +54,28 @@ def read_drawings(path: Path, image_size: int) -> Drawings:
         raise ValueError(f"{path}: {error}") from error
     order = np.argsort(index, kind="stable")
     return Drawings(bits[order], index[order], exemplar_bits, names, int(constant.sum()))
+
+
+def check(path: Path, image_size: int) -> None:
+    """Make sure that the drawings of a file can be scored.
+
+    Args:
+        path: of the file.
+        image_size: side that the drawings get, in pixels.
+
+    Raises:
+        ValueError: begins with the file's path and says what is wrong.
+    """
+    drawings = read_drawings(path, image_size)
+    counts = np.bincount(drawings.label, minlength=len(drawings.exemplars))
+    if len(counts) < LEAST_CLASSES:
+        raise ValueError(
+            f"{path}: there are {len(counts)} exemplars; a drawing is recognised among"
+            f" {LEAST_CLASSES} classes"
+        )
+    if counts.min() < 2:
+        few = int((counts < 2).sum())
+        raise ValueError(f"{path}: {few} exemplars have fewer than 2 drawings; diversity needs 2")
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:

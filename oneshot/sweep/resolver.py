@@ -194,6 +194,10 @@ class Resolver:
                     full[name]["weights"] = _find_file(published, self._folder)
                 except SettingError as error:
                     self.problems.setdefault(f"weights = {published!r} of {name}: {error}", place)
+        seeded = "critic_seed" in self.axes or "critic_seed" in self._fixed
+        if seeded and any(settings.get("weights") for settings in full.values()):
+            problem = "critic_seed changes nothing in critics that are read from `weights`"
+            self.problems.setdefault(problem, place)
         return full
 
 

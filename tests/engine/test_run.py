@@ -27,7 +27,7 @@ from oneshot.engine.options import Options
 from oneshot.engine.sweep_run import trial_label
 from oneshot.models import vae_stn
 from oneshot.scoring import sample
-from oneshot.store import estimate, plan
+from oneshot.store import estimate, plan, tables
 from oneshot.store.store import Store
 from oneshot.sweep.expansion import expand
 from oneshot.sweep.files import load_sweep
@@ -71,6 +71,13 @@ def test_a_run_leaves_one_row_a_point_with_references_in_their_place(finished: P
     assert by_model.recognizability["noise"] == pytest.approx(5, abs=4)
     assert by_model.human_distance["human"] == 0 and by_model.recognizability["human"] > 10
     assert (frame.human_diversity == by_model.diversity["human"]).all()
+    human, copy = by_model.loc["human"], by_model.loc["copy"]
+    assert human.fid < 1e-6 and human.nearest_train == pytest.approx(1, abs=1e-6)
+    assert human[["sample_precision", "sample_recall", "coverage"]].tolist() == [1, 1, 1]
+    assert human.density == pytest.approx(1, abs=0.01)  # less than 1 where distances tie
+    assert copy.vendi_classes == pytest.approx(1)
+    assert frame[list(tables.PANEL)].notna().all(axis=None)
+    assert (frame.fid[1:] > 0).all() and (frame.vendi > 1).all()
     expected = ((frame.diversity_ratio - 1) * 1.286 / 0.775) ** 2 + (
         (frame.recognizability - frame.human_recognizability) / 13.5
     ) ** 2
