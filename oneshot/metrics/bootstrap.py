@@ -174,7 +174,7 @@ class _Table:
         return cls(mean, np.where(present, values - mean, 0.0), present.astype(np.float64))
 
     def moved(self, seeds: np.ndarray, classes: np.ndarray) -> np.ndarray:
-        """By how much the mean moves with weights of seeds [B, S] and classes [B, C]; NaN: empty."""
+        """How far the mean moves with weights of seeds [B, S] and classes [B, C]; NaN: empty."""
         above = ((seeds @ self.values) * classes).sum(axis=1)
         below = ((seeds @ self.present) * classes).sum(axis=1)
         return above / np.where(below > 0, below, np.nan)
@@ -184,9 +184,7 @@ class _Table:
         return self.values.sum(axis=axis) / self.present.sum()
 
 
-def _resample(
-    sides: list[tuple[float, _Table]], draws: int, seed: int
-) -> tuple[np.ndarray, int]:
+def _resample(sides: list[tuple[float, _Table]], draws: int, seed: int) -> tuple[np.ndarray, int]:
     """How a signed sum of means of tables of the same classes moves: [B], and B; [] if unknown."""
     if draws < 1:
         raise ValueError(f"need at least 1 draw, given {draws}")

@@ -32,9 +32,7 @@ def checked(
     return features, label, int(label.max()) + 1 if classes is None else classes
 
 
-def checked_rows(
-    features: np.ndarray, *, least: int = 1, name: str = "the features"
-) -> np.ndarray:
+def checked_rows(features: np.ndarray, *, least: int = 1, name: str = "the features") -> np.ndarray:
     """Features without labels in the type that metrics compute with.
 
     >>> checked_rows(np.ones((3, 2), np.float32), least=4)

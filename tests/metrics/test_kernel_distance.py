@@ -85,9 +85,7 @@ def test_it_is_symmetric_and_blind_to_order_and_rotation(seed: int, dimensions: 
 
 def test_it_refuses():
     rows = np.ones((4, 3))
-    with pytest.raises(
-        ValueError, match="the drawn features must have at least 2 rows, given 1"
-    ):
+    with pytest.raises(ValueError, match="the drawn features must have at least 2 rows, given 1"):
         kid(rows, rows[:1])
     with pytest.raises(ValueError, match="the reference features must have at least 2 rows"):
         kid(rows[:1], rows)
