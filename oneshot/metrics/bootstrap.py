@@ -174,7 +174,7 @@ class _Table:
         return cls(mean, np.where(present, values - mean, 0.0), present.astype(np.float64))
 
     def moved(self, seeds: np.ndarray, classes: np.ndarray) -> np.ndarray:
-        """By how much the mean moves with weights of seeds [B, S] and classes [B, C]; NaN: empty."""
+        """How far the mean moves with weights of seeds [B, S] and classes [B, C]; NaN: empty."""
         above = ((seeds @ self.values) * classes).sum(axis=1)
         below = ((seeds @ self.present) * classes).sum(axis=1)
         return above / np.where(below > 0, below, np.nan)

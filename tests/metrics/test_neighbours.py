@@ -81,7 +81,7 @@ def test_a_set_with_itself():
 
 
 def test_copies_of_exemplars_recall_nothing():
-    people, label, _ = clusters(8, 20, 16, 0.4)
+    people = clusters(8, 20, 16, 0.4)[0]
     first = people[::20]  # the exemplar of a class is one of its drawings
     copies = np.repeat(first, 20, axis=0)
     found = prdc(people, copies)
