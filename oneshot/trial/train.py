@@ -173,14 +173,20 @@ def fit_stack(members: Sequence[Member], given: Inputs, job: Job, report: Tick) 
 
 
 def build(point: Point) -> Any:
-    """The family object of a point, untrained; its initial weights depend on the seed alone."""
+    """The family object of a point before its training.
+
+    Its weights are those of the point's weights_file, else random ones by the seed alone.
+    """
     module = importlib.import_module(f"oneshot.models.{point.model}")
     config = module.Config(**point.config())
     if not module.FAMILY.trained:
         return module.FAMILY(config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(rng.key(point.seed, "weights"))
-        return module.FAMILY(config, point.settings["image_size"])
+        family = module.FAMILY(config, point.settings["image_size"])
+    if path := point.settings.get("weights_file"):
+        family.load_state_dict(family.published_state(path))
+    return family
 
 
 def training_key(point: Point) -> str:
