@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oneshot.store.tables import IMPORTANCE, LIKELIHOODS, WHOLE
+from oneshot.store.tables import IMPORTANCE, LIKELIHOODS, PANEL, WHOLE
 
 # of the models' rows, in the order in which a table shows them
 METRICS = (
@@ -14,7 +14,7 @@ METRICS = (
     "generalization_coverage",
 )
 # of some families only, averaged over seeds where a table has them
-EXTRA_METRICS = (*LIKELIHOODS, *IMPORTANCE)
+EXTRA_METRICS = ("diversity_ratio", *PANEL, *LIKELIHOODS, *IMPORTANCE)
 # whole numbers, also in tables that are made of others
 COUNTS = frozenset({*WHOLE, "seeds", "classes", "n", "trained_size"})
 
@@ -58,5 +58,9 @@ DECIMALS = {
     "generalization_area": 2,
     "generalization_coverage": 2,
     **{name: 1 if name.startswith("classified") else 2 for name in LIKELIHOODS},
+    "vendi": 1,
+    "vendi_classes": 2,
+    **{name: 3 for name in ("diversity_ratio", "fid", "kid", "nearest_train")},
+    **{name: 3 for name in ("sample_precision", "sample_recall", "density", "coverage")},
     **{name: 3 for name in (*IMPORTANCE, "sparsity", "spearman")},
 }

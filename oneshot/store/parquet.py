@@ -21,6 +21,7 @@ from oneshot.store.tables import (
     IMPORTANCE,
     LIKELIHOODS,
     METRICS,
+    PANEL,
     PROVENANCE,
     TABLES,
     column_type,
@@ -65,7 +66,15 @@ def point_fields(models: Iterable[str], axes: Sequence[str]) -> list[pa.Field]:
     own = {name: str(f.type) for name, f in COMMON.items()}
     for head in heads:
         own |= {name: str(f.type) for name, f in head.fields.items()}
-    names = ["point_id", "status", "model", *(a for a in axes if a in own), "seed", *METRICS]
+    names = [
+        "point_id",
+        "status",
+        "model",
+        *(a for a in axes if a in own),
+        "seed",
+        *METRICS,
+        *PANEL,
+    ]
     if any("likelihood" in head.fields for head in heads):
         names += LIKELIHOODS
     if any("importance_seeds" in head.fields for head in heads):

@@ -60,7 +60,7 @@ def _of_critics(points: Sequence[Point]) -> Readings:
     """What reads the file of each different critic, and where it is given."""
     readings: Readings = {}
     for point in points:
-        for spec in (point.simclr, point.protonet) if point.scored else ():
+        for spec in point.critics.values():
             if path := spec.settings.get("weights"):
                 kind, size = spec.kind, point.settings["image_size"]
                 key = (kind, size, path)

@@ -159,7 +159,6 @@ def test_dagan_draws_and_judges_as_published(generator: str, mean: float, score:
         assert near(model.critic(cross(50), square(50), NONE), score)
 
 
-@pytest.mark.xfail(strict=False, reason="the layer starts sqrt 21 times too large")
 def test_the_last_layer_of_a_pyramids_decoder_starts_as_small_as_published() -> None:
     layout = [(32, 9), (16, 6), (8, 6)]
     torch.manual_seed(0)

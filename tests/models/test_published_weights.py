@@ -23,7 +23,7 @@ from oneshot.sweep import Sweep, grid
 from oneshot.sweep.expansion import expand
 from oneshot.sweep.point import Point
 from oneshot.trial import weight_files
-from oneshot.trial.train import build
+from oneshot.trial.train import build, start_from_file
 
 STN: dict[str, Any] = dict(time_steps=5, z=10, published_loss=True)
 
@@ -43,12 +43,18 @@ def point(model: str, path: Path, size: int = 50, **settings: Any) -> Point:
     return made
 
 
+def started(made: Point) -> Any:
+    """The family of a point as its training begins."""
+    family = build(made)
+    start_from_file(made, family)
+    return family
+
+
 def imported(model: str, path: Path, size: int = 50, **settings: Any) -> Any:
     """The family of such a point, which also passes the check of files."""
     made = point(model, path, size, **settings)
     assert weight_files.problems([made]) == []
-    family = build(made)
-    return family.double().eval()
+    return started(made).double().eval()
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +113,7 @@ def test_a_published_dagan_draws_the_golden_sample(
     family = imported("dagan", path, generator=generator)
     drawn = family.sample(cross(50), sines(128, 0.5).unsqueeze(0))
     assert drawn.mean().item() == pytest.approx(mean, rel=1e-6)
-    random = build(point("dagan", path, generator=generator)).critic.state_dict()
+    random = started(point("dagan", path, generator=generator)).critic.state_dict()
     assert len(random) and not any(t.isnan().any() for t in random.values())
 
 
@@ -138,7 +144,7 @@ def test_other_set_vaes_are_read_by_our_names(tmp_path: Path) -> None:
     values = set_vae.VARIANTS["tiny_ctns"]
     model = set_vae.SetVae(set_vae.Config(**values), 16)
     torch.save(model.state_dict(), tmp_path / "w.pt")
-    family = build(point("set_vae", tmp_path / "w.pt", 16, variant="tiny_ctns"))
+    family = started(point("set_vae", tmp_path / "w.pt", 16, variant="tiny_ctns"))
     assert all(torch.equal(family.state_dict()[n], t) for n, t in model.state_dict().items())
 
 
@@ -180,7 +186,7 @@ def test_files_that_do_not_fit_are_refused_with_the_reason(
     ((message, place),) = weight_files.problems([made, made])
     assert told in message and str(path) in message and place == made.place
     with pytest.raises(StateFileError):
-        build(made)
+        started(made)
 
 
 def test_a_file_of_other_settings_is_refused(stn_file: Path) -> None:
@@ -205,5 +211,5 @@ def test_the_content_of_a_file_and_not_its_name_enters_ids(
     assert (first.train_id, first.stack_key) == (same.train_id, same.stack_key)
     # points of different files never share a stack
     assert first.train_id != different.train_id and first.stack_key != different.stack_key
-    bias = build(different).imagette[2].bias - build(first).imagette[2].bias
+    bias = started(different).imagette[2].bias - started(first).imagette[2].bias
     torch.testing.assert_close(bias, torch.ones(225))

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Ellipse
 
-from oneshot.metrics.distance import SIGMA_DIVERSITY, SIGMA_RECOGNIZABILITY
+from oneshot.metrics.distance import UNIT_DIVERSITY, UNIT_RECOGNIZABILITY
 from oneshot.report.analysis.plane import human_point
 from oneshot.report.figures import colours
 from oneshot.report.figures.labels import BAD, Labels, halo
@@ -106,17 +106,22 @@ def distance_rings(axes: Axes, results: Results, labels: Labels) -> None:
     if human is None:
         return
     for radius in RINGS:
-        size = (2 * radius * SIGMA_DIVERSITY, 2 * radius * SIGMA_RECOGNIZABILITY)
+        across, up = _ring_units(human)
+        size = (2 * radius * across, 2 * radius * up)
         axes.add_patch(Ellipse(human, *size, fill=False, ec=colours.PALE, lw=0.7, zorder=0))
         _ring_label(axes, labels, human, radius)
+
+
+def _ring_units(human: tuple[float, float]) -> tuple[float, float]:
+    """The units of human_distance in diversity and recognizability, about people's point."""
+    return UNIT_DIVERSITY * human[0], UNIT_RECOGNIZABILITY
 
 
 def _ring_label(axes: Axes, labels: Labels, human: tuple[float, float], radius: float) -> None:
     """Write the number of a ring on it, where it covers least; none if it is out of sight."""
     angles = np.radians([-125, -140, -110, -90, -70, -55, -40, -155, -25, -170, -10])
-    spots = np.array(human) + radius * np.array(
-        [SIGMA_DIVERSITY, SIGMA_RECOGNIZABILITY]
-    ) * np.stack([np.cos(angles), np.sin(angles)], 1)
+    directions = np.stack([np.cos(angles), np.sin(angles)], 1)
+    spots = np.array(human) + radius * np.array(_ring_units(human)) * directions
     text = axes.text(
         *human,
         f"{radius:g}",
