@@ -29,7 +29,8 @@ def frechet_distance(reference: np.ndarray, drawn: np.ndarray) -> float:
         drawn: [M, D], features of a model's drawings.
 
     Returns:
-        The distance in squared units of the features; never negative.
+        The distance in squared units of the features; never negative, and 0 where it is less than
+        D times the machine's epsilon times both traces, which is rounding.
 
     Raises:
         ValueError: a set has no more rows than dimensions, so that its covariance cannot have full
@@ -49,7 +50,9 @@ def frechet_distance(reference: np.ndarray, drawn: np.ndarray) -> float:
     # S_r S_d would be their squares: small ones would be lost in the rounding of large ones.
     shared = np.linalg.svd(root_r @ root_d.T, compute_uv=False).sum()
     traces = (root_r**2).sum() + (root_d**2).sum()
-    return max(0.0, float(((mean_r - mean_d) ** 2).sum() + traces - 2.0 * shared))
+    distance = float(((mean_r - mean_d) ** 2).sum() + traces - 2.0 * shared)
+    rounding = dimensions * np.finfo(np.float64).eps * traces
+    return distance if distance > rounding else 0.0
 
 
 def _mean_and_root(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -19,8 +19,7 @@ from oneshot.metrics.blocks import blocks
 from oneshot.metrics.checks import checked_pair, checked_rows
 
 NEIGHBOURS = 5  # as Naeem et al. recommend
-CACHED = 2**17  # numbers of a part of the exact distances: 1 MB
-EPS = float(np.finfo(np.float64).eps)
+CACHED = 2**15  # numbers of a part of the exact distances: 256 KB
 
 
 class Prdc(NamedTuple):
@@ -71,11 +70,11 @@ def prdc(reference: np.ndarray, drawn: np.ndarray, k: int = NEIGHBOURS) -> Prdc:
     covered, recalled = np.zeros(len(reference), bool), np.zeros(len(reference), bool)
     distances = _SquaredDistances(reference, drawn)
     for part in blocks(len(reference), len(drawn)):
-        low, high = distances.bounds(part)
-        inside = distances.below(part, low, high, of_reference[part, None])
+        value, error = distances.near(part)
+        inside = distances.below(part, value, error, of_reference[part, None])
         hits += inside.sum(axis=0)
         covered[part] = inside.any(axis=1)
-        recalled[part] = distances.below(part, low, high, of_drawn[None, :]).any(axis=1)
+        recalled[part] = distances.below(part, value, error, of_drawn[None, :]).any(axis=1)
     return Prdc(
         precision=float((hits > 0).mean()),
         recall=float(recalled.mean()),
@@ -119,21 +118,19 @@ class _SquaredDistances:
     def __init__(self, a: np.ndarray, b: np.ndarray) -> None:
         self.a, self.b = a, b
         middle = b.mean(axis=0)  # rounding grows with the distance from the origin
-        self._a, self._b = a - middle, b - middle
-        self._size_a, self._size_b = (self._a**2).sum(axis=1), (self._b**2).sum(axis=1)
+        of_a, self._of_b = a - middle, b - middle
+        self._size_a, self._size_b = (of_a**2).sum(axis=1), (self._of_b**2).sum(axis=1)
+        self._of_a = -2.0 * of_a
         # Of sums of D products (Higham 2002, section 3.1), with room for the steps around them.
-        self._error = (a.shape[1] + 64) * EPS
+        relative = (a.shape[1] + 64) * np.finfo(np.float64).eps
+        self._error = relative * (self._size_a + self._size_b.max())
 
-    def bounds(self, part: slice) -> tuple[np.ndarray, np.ndarray]:
-        """Between which two values the squared distances of some rows of a lie, [n, M] each."""
-        size = self._size_a[part, None] + self._size_b
-        value = self._a[part] @ self._b.T
-        value *= -2.0
-        value += size
-        size *= self._error
-        low = value - size
-        value += size
-        return low, value
+    def near(self, part: slice) -> tuple[np.ndarray, np.ndarray]:
+        """The squared distances of some rows of a nearly, [n, M], and their bounds of error."""
+        value = self._of_a[part] @ self._of_b.T
+        value += self._size_b
+        value += self._size_a[part, None]
+        return value, self._error[part, None]
 
     def exact(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """The squared distances of pairs of a row of a and a row of b, [P]."""
@@ -143,11 +140,11 @@ class _SquaredDistances:
         return found
 
     def below(
-        self, part: slice, low: np.ndarray, high: np.ndarray, limit: np.ndarray
+        self, part: slice, value: np.ndarray, error: np.ndarray, limit: np.ndarray
     ) -> np.ndarray:
-        """Which squared distances lie below a limit, bool [n, M], given their bounds."""
-        below = high < limit
-        rows, columns = np.nonzero((low < limit) & ~below)
+        """Which squared distances lie below a limit, bool [n, M], given what `near` gives."""
+        below = value < limit - error
+        rows, columns = np.nonzero((value < limit + error) & ~below)
         limits = np.broadcast_to(limit, below.shape)[rows, columns]
         below[rows, columns] = self.exact(rows + part.start, columns) < limits
         return below
@@ -157,9 +154,10 @@ def _kth_smallest(a: np.ndarray, b: np.ndarray, k: int) -> np.ndarray:
     """Squared distance of each row of a [N, D] to its k-th nearest row of b [M, D], M >= k."""
     distances, found = _SquaredDistances(a, b), np.empty(len(a))
     for part in blocks(len(a), len(b)):
-        low, high = distances.bounds(part)
-        limit = np.partition(high, k - 1, axis=1)[:, k - 1, None]
-        rows, columns = np.nonzero(low <= limit)  # the k nearest, and what may be as near
+        value, error = distances.near(part)
+        kth = value.min(axis=1) if k == 1 else np.partition(value, k - 1, axis=1)[:, k - 1]
+        # the k nearest, and what may be as near
+        rows, columns = np.nonzero(value <= kth[:, None] + 2.0 * error)
         values = distances.exact(rows + part.start, columns)
         order = np.lexsort((values, rows))
         first = np.searchsorted(rows, np.arange(part.stop - part.start))

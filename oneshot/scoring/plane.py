@@ -116,9 +116,8 @@ def grade(
 
     # ---- Features: SimCLR before its projection [n, 256], ProtoNet after its metric layer [N, 128]
     if features is None:
-        features = embed_all(critics.simclr, drawings.images[embedded], critics.device)
-    else:
-        features = features[embedded]
+        features = embed_all(critics.simclr, drawings.images, critics.device)
+    features = features[embedded]
     sources = embed_all(critics.simclr, drawings.exemplars, critics.device)
     queries = embed_all(critics.protonet, drawings.images, critics.device)
     prototypes = embed_all(critics.protonet, drawings.exemplars, critics.device)
@@ -151,12 +150,7 @@ def grade(
 
     # ---- Generalization curve (Boutin et al. 2023), and how far the model is from people
     curve = _curve(original[on_curve], recognized[on_curve], label[on_curve], classes)
-    if human is None:
-        if not totals["diversity"] > 0:
-            raise ValueError("people's drawings of a class do not differ: they can be no reference")
-        human = Human(
-            totals["diversity"], totals["recognizability"], totals["originality"], scale, curve
-        )
+    human = human or _as_people(totals, scale, curve)
     totals |= _against_people(human, totals, curve)
 
     original[~first] = np.nan
@@ -164,6 +158,15 @@ def grade(
     by_class = {"diversity": spread, "recognizability": percent, "originality": original_of_class}
     of_classes = {name: values.tolist() for name, values in by_class.items()}
     return Grades(totals, of_classes, of_drawings, _curve_table(curve), human)
+
+
+def _as_people(totals: dict[str, float], scale: float, curve: list[list[float]]) -> Human:
+    """The reference that these drawings set; ValueError if they do not differ within classes."""
+    if not totals["diversity"] > 0:
+        raise ValueError("people's drawings of a class do not differ: they can be no reference")
+    return Human(
+        totals["diversity"], totals["recognizability"], totals["originality"], scale, curve
+    )
 
 
 def _against_people(

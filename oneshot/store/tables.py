@@ -60,8 +60,7 @@ _METRICS = (
     Column(
         "human_distance",
         "float",
-        "distance to people in the plane of diversity, in units of 0.603 times people's, and"
-        " recognizability, in units of 13.5 per cent",
+        "distance to people on the plane, in units of 0.603 times their diversity, 13.5 per cent",
     ),
     Column("diversity_ratio", "float", "diversity over that of people's drawings"),
     Column(

@@ -30,9 +30,8 @@ def file(tmp_path: Path) -> Path:
 
 def write_sweep(folder: Path, more: str) -> Path:
     sweep = small.write_sweep(folder)
-    sweep.write_text(
-        sweep.read_text().replace("drawings_per_class=4", f"drawings_per_class=4, {more}")
-    )
+    text = sweep.read_text()
+    sweep.write_text(text.replace("drawings_per_class=4", f"drawings_per_class=4, {more}"))
     return sweep
 
 

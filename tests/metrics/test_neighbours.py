@@ -127,6 +127,7 @@ def test_many_near_copies_are_told_apart():
     centre = rng.standard_normal(8) * 10
     people = np.vstack([centre + 1e-9 * rng.standard_normal((20, 8)), rng.standard_normal((20, 8))])
     drawn = np.vstack([centre + 1e-9 * rng.standard_normal((15, 8)), rng.standard_normal((9, 8))])
+    drawn[-1] *= 1e4  # an outlier makes the products of all rows uncertain
     for k in (1, 4):
         assert prdc(people, drawn, k) == pytest.approx(by_loops(people, drawn, k), rel=1e-12)
     for i, found in enumerate(nearest(people)):
@@ -201,6 +202,22 @@ def test_memory_stays_small_even_where_all_rows_coincide():
         tracemalloc.stop()
         assert found.recall == 0.0
         assert peak < 150e6  # one whole table of pairs has 128 MB, and several are needed
+
+
+def test_few_pairs_are_summed_one_by_one(monkeypatch):
+    rng, summed = np.random.default_rng(8), []
+    people = rng.standard_normal((300, 8)) + 100.0
+    collapsed = people[0] + 1e-6 * rng.standard_normal((300, 8))
+    exact = neighbours._SquaredDistances.exact
+
+    def counted(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        summed.append(len(rows))
+        return exact(self, rows, columns)
+
+    monkeypatch.setattr(neighbours._SquaredDistances, "exact", counted)
+    assert prdc(people, collapsed).precision > 0.9
+    # for each radius k + 1 neighbours; else only what a product cannot decide, of 90,000 pairs
+    assert 2 * 300 * 6 <= sum(summed) < 2 * 300 * 6 + 1000
 
 
 def test_they_refuse():

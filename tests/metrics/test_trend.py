@@ -21,6 +21,12 @@ def test_a_straight_line_has_its_slope_and_no_error():
     assert last_third([0.1] * 30).falling is False
 
 
+def test_a_constant_curve_has_no_slope_by_rounding():
+    rng = np.random.default_rng(1)
+    for value in rng.random(50):
+        assert last_third(np.full(30, value), np.cumsum(rng.random(30))) == (0.0, 0.0, 10)
+
+
 def test_four_points_by_hand():
     # 3, 1, 2, 0: slope -0.8; residuals .3, -.9, .9, -.3: 1.8 / 2 / 5 is the variance
     trend = last_third([math.nan] * 8 + [3.0, 1.0, 2.0, 0.0])

@@ -40,6 +40,12 @@ def test_orthogonal_rows_count_one_each_and_equal_ones_count_once():
     assert vendi(np.full((3, 400), 0.3)) == pytest.approx(1.0, abs=1e-12)
 
 
+def test_it_is_never_below_one():
+    rng = np.random.default_rng(0)
+    for n in range(1, 40):
+        assert vendi(np.outer(1 + rng.random(n), rng.standard_normal(5))) >= 1.0
+
+
 def test_two_rows_at_an_angle():
     for angle in (0.1, 1.0, 2.0):
         shares = [(1 + math.cos(angle)) / 2, (1 - math.cos(angle)) / 2]
