@@ -28,7 +28,7 @@ def problems(points: Sequence[Point]) -> list[tuple[str, str]]:
     for read, place in {**_of_models(points), **_of_critics(points)}.values():
         try:
             read()
-        except (StateFileError, CriticError) as error:
+        except (StateFileError, CriticError, NotImplementedError) as error:
             found.setdefault(str(error), place)
     return list(found.items())
 

@@ -120,6 +120,16 @@ def test_a_file_that_does_not_fit_is_told_before_anything_is_prepared(
     assert nothing_was_written(Path(store.base))
 
 
+def test_a_family_that_reads_no_files_says_so(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(VaeStn, "published_state")
+    for seed, name in enumerate(("a.model", "b.model")):
+        save(name, seed)
+    done = small.main(write(FILES), "--check", "--results", store.root, cwd=tmp_path)
+    assert done.returncode == 2 and "error: VaeStn reads no published weights" in done.stderr
+
+
 def test_no_epochs_without_a_file_are_refused(tmp_path: Path, store: Store) -> None:
     done = small.main(write("epochs=[0, 1]"), "--check", "--results", store.root, cwd=tmp_path)
     assert done.returncode == 2
