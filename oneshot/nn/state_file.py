@@ -5,7 +5,7 @@ Their tensors may be tagged with the GPU that they were trained on, so they are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ import torch
 from torch import Tensor
 
 COUNTER = "num_batches_tracked"  # of batch normalisation: nothing that a model computes needs it
+
+
+LISTED = 8  # names in a message
 
 
 class StateFileError(ValueError):
@@ -77,8 +80,8 @@ def checked(
     missing, unexpected = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
     if missing or unexpected:
         raise StateFileError(
-            f"{problem}: missing {', '.join(missing) or 'nothing'}; unexpected"
-            f" {', '.join(unexpected) or 'nothing'}"
+            f"{problem}: missing {listed(missing, ', ') or 'nothing'}; unexpected"
+            f" {listed(unexpected, ', ') or 'nothing'}"
         )
     shapes = [
         f"{n} is {list(v.shape)}, needs {list(wanted[n].shape)}"
@@ -86,7 +89,7 @@ def checked(
         if v.shape != wanted[n].shape
     ]
     if shapes:
-        raise StateFileError(f"{problem}: {'; '.join(shapes)}")
+        raise StateFileError(f"{problem}: {listed(shapes)}")
     kinds = [
         f"{n} is {str(v.dtype).removeprefix('torch.')}, needs floats"
         for n, v in state.items()
@@ -94,10 +97,24 @@ def checked(
     ]
     kinds += [f"{n} is not dense" for n, v in state.items() if v.layout is not torch.strided]
     if kinds:
-        raise StateFileError(f"{problem}: {'; '.join(kinds)}")
+        raise StateFileError(f"{problem}: {listed(kinds)}")
     broken = [
         n for n, v in state.items() if v.device.type != "meta" and not torch.isfinite(v).all()
     ]
     if broken:
-        raise StateFileError(f"{problem}: NaN or infinity in {', '.join(broken)}")
+        raise StateFileError(f"{problem}: NaN or infinity in {listed(broken, ', ')}")
     return state
+
+
+def listed(texts: Sequence[str], between: str = "; ") -> str:
+    """The first of these texts as one, and how many more there are.
+
+    Args:
+        texts: names, or what is wrong with them.
+        between: what stands between two.
+
+    Returns:
+        The text; "" for none.
+    """
+    more = [f"{len(texts) - LISTED} more"] if len(texts) > LISTED else []
+    return between.join([*texts[:LISTED], *more])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from oneshot.nn.state_file import StateFileError, checked, read
+from oneshot.nn.state_file import StateFileError, checked, listed, read
 
 WANTED = {"a.weight": torch.zeros(2, 3), "a.num_batches_tracked": torch.tensor(0)}
 
@@ -47,6 +47,12 @@ def test_a_state_that_fits_is_completed_and_kept_as_it_is() -> None:
     weight = torch.ones(2, 3)
     state = checked({"a.weight": weight}, WANTED, "x")
     assert state["a.weight"] is weight and state.keys() == WANTED.keys()
+
+
+def test_long_lists_are_cut() -> None:
+    names = [f"n{i}" for i in range(11)]
+    assert listed(names, ", ") == "n0, n1, n2, n3, n4, n5, n6, n7, 3 more"
+    assert listed(names[:8]) == "; ".join(names[:8]) and listed([]) == ""
 
 
 @pytest.mark.parametrize(

@@ -166,10 +166,10 @@ class OrderedFormat(FileFormat):
                 None,
             )
             if found is None:
+                left = state_file.listed([f"{n}: {_words(s)}" for n, s in free.items()])
                 raise StateFileError(
                     f"{problem}: missing a layer{f' in {place}' if place else ''} with"
-                    f" {_words(signature)} (our {ours}); left are"
-                    f" {'; '.join(f'{n}: {_words(s)}' for n, s in free.items()) or 'none'}"
+                    f" {_words(signature)} (our {ours}); left are {left or 'none'}"
                 )
             del free[found]
             names |= {f"{ours}.{end}": f"{found}.{end}" for end in (*signature, COUNTER)}
