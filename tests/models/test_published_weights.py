@@ -19,11 +19,14 @@ from torch import Tensor
 
 from oneshot.models import dagan, diffusion, set_vae, vae_stn
 from oneshot.nn.state_file import StateFileError
+from oneshot.store.store import Store
 from oneshot.sweep import Sweep, grid
 from oneshot.sweep.expansion import expand
 from oneshot.sweep.point import Point
 from oneshot.trial import weight_files
 from oneshot.trial.train import build, start_from_file
+
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 STN: dict[str, Any] = dict(time_steps=5, z=10, published_loss=True)
 
@@ -45,8 +48,9 @@ def point(model: str, path: Path, size: int = 50, **settings: Any) -> Point:
 
 def started(made: Point) -> Any:
     """The family of a point as its training begins."""
-    family = build(made)
-    start_from_file(made, family)
+    family, store = build(made), Store(Path(made.settings["weights_file"]).parent / "results")
+    weight_files.store_files([made], store)
+    start_from_file(made, family, store)
     return family
 
 

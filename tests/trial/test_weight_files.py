@@ -21,9 +21,11 @@ from oneshot.store.store import Store
 from oneshot.sweep import families, resolver
 from oneshot.sweep.expansion import expand
 from oneshot.sweep.files import load_sweep
-from oneshot.trial import prepare
+from oneshot.sweep.settings import SettingError
+from oneshot.trial import prepare, weight_files
+from oneshot.trial.inputs import MissingInput
 from oneshot.trial.job import Job
-from oneshot.trial.train import stored_training
+from oneshot.trial.train import build, start_from_file, stored_training
 
 CPU = torch.device("cpu")
 SIZE = 16
@@ -101,6 +103,34 @@ def test_training_goes_on_from_the_weights_of_the_file(tmp_path: Path, store: St
     assert training is not None and training.epochs_done == 1
     moved = max((training.end[n] - imported[n]).abs().max().item() for n in imported)
     assert 0 < moved < 1e-4
+
+
+def test_a_training_starts_from_the_content_that_its_id_was_made_from(
+    tmp_path: Path, store: Store
+) -> None:
+    imported = save("a.model", 1)
+    (point,) = expand(load_sweep(write('weights_file=["a.model"], epochs=[0]')))
+    content = Path("a.model").read_bytes()
+    save("a.model", 2)
+    with pytest.raises(SettingError, match=r"a\.model has changed since this run began"):
+        weight_files.store_files([point], store)
+    Path("a.model").write_bytes(content)
+    weight_files.store_files([point], store)
+    Path("a.model").unlink()
+    weight_files.store_files([point, point], store)  # it is there
+    family = build(point)
+    start_from_file(point, family, store)
+    assert all(torch.equal(family.state_dict()[name], imported[name]) for name in imported)
+
+
+def test_damaged_content_in_the_store_is_brought_again(tmp_path: Path, store: Store) -> None:
+    save("a.model", 1)
+    (point,) = expand(load_sweep(write('weights_file=["a.model"], epochs=[0]')))
+    with pytest.raises(MissingInput, match=r"a\.model is not in .* run the sweep again"):
+        start_from_file(point, build(point), store)
+    store.write(point.weights_key, b"damaged")
+    weight_files.store_files([point], store)
+    assert store.unseal(point.weights_key) == Path("a.model").read_bytes()
 
 
 # --- refused before anything is prepared
