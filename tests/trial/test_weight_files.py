@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 from made_inputs import PROTONET, SIMCLR, some_points
 
 from oneshot.critics import protonet, simclr
+from oneshot.models import dagan, diffusion, set_vae
 from oneshot.models.vae_stn import VARIANTS, Config, VaeStn
 from oneshot.paths import DataError
 from oneshot.scoring.plane import WAYS
@@ -91,6 +93,41 @@ def test_no_epochs_leave_the_weights_of_the_file(tmp_path: Path, store: Store) -
     assert shown.returncode == 0, shown.stderr
     again = small.main(sweep, "--check", "--results", store.root, cwd=tmp_path)
     assert again.returncode == 0 and "to run 0" in again.stdout
+
+
+OTHERS: dict[str, tuple[str, dict[str, Any], Any, str]] = {
+    "set_vae": ("tiny_ns", dict(layers=1), set_vae.SetVae, ""),
+    "dagan": ("tiny", {}, dagan.Dagan, "generator."),
+    "diffusion": ("tiny", dict(exemplar_sign=-1.0), diffusion.Diffusion, ""),
+}
+
+
+@pytest.mark.parametrize("family", OTHERS)
+def test_every_family_draws_from_its_published_file(
+    family: str, tmp_path: Path, store: Store
+) -> None:
+    variant, changed, kind, part = OTHERS[family]
+    module = importlib.import_module(f"oneshot.models.{family}")
+    torch.manual_seed(1)
+    model = kind(module.Config(**{**module.VARIANTS[variant], **changed}), SIZE)
+    written = {
+        "set_vae": lambda: published_files.neural_statistician(model, True),
+        "dagan": lambda: published_files.dagan(model),
+        "diffusion": lambda: published_files.unet(model),
+    }
+    torch.save(written[family](), "a.model")
+    more = "".join(f", {name}=[{value!r}]" for name, value in changed.items())
+    text = SWEEP.replace('"vae_stn"', repr(family)).replace('"tiny"', repr(variant))
+    axes = f'weights_file=["a.model"], epochs=[0]{more}'
+    sweep = Path("q.py")
+    sweep.write_text(text.format(axes=axes, size=SIZE, simclr=SIMCLR, protonet=PROTONET))
+    done = small.main(sweep, "--local", "--results", store.root, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (point,) = expand(load_sweep(sweep))
+    training = stored_training(point, Job(store, "q", "run"))
+    assert training is not None and training.epochs_done == 0
+    imported = {n: t for n, t in model.state_dict().items() if n.startswith(part)}
+    assert imported and all(torch.equal(training.end[name], t) for name, t in imported.items())
 
 
 def test_training_goes_on_from_the_weights_of_the_file(tmp_path: Path, store: Store) -> None:
