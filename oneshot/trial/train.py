@@ -218,7 +218,7 @@ def start_from_file(point: Point, family: TrainedFamily, store: Store) -> None:
         file = node_file(store, point.weights_key)
     except FileNotFoundError as error:
         raise MissingInput(
-            f"{point.settings['weights_file']} is not in {store.root}: run the sweep again"
+            f"{point.settings.get('weights_file')} is not in {store.root}: run the sweep again"
         ) from error
     family.load_state_dict(family.published_state(str(file)))
 

@@ -48,7 +48,7 @@ def store_files(points: Sequence[Point], store: Store) -> None:
         SettingError: a file is no longer what the ids of its points were made from.
     """
     for point in {p.weights_hash: p for p in points if p.weights_hash}.values():
-        path, key = point.settings["weights_file"], point.weights_key
+        path, key = point.settings.get("weights_file", ""), point.weights_key
         try:
             store.unseal(key)
             continue
