@@ -11,7 +11,7 @@ import hashlib
 import importlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,15 @@ from oneshot.sweep.settings import COMMON, Common
 
 @dataclass(frozen=True)
 class CriticSpec:
-    """A critic to be trained or imported: its family, settings, seed and id."""
+    """A critic to be trained or imported: its family, settings, seed, id, and the SHA-256 of the
+    content of its published weights, if it is imported.
+    """
 
     kind: str
     settings: dict[str, Any]
     seed: int
     id: str
+    file_hash: str = ""
 
     @property
     def weights_key(self) -> str:
@@ -58,8 +61,7 @@ class Point:
         data_fingerprint: what identifies the images.
         family_version: of the model's code.
         place: where the sweep file gives the point.
-        human_hash: of the content of `human_file`, if it is given.
-        weights_hash: likewise of `weights_file`.
+        files: the SHA-256 of the content of each file that a setting names, by setting.
     """
 
     model: str
@@ -75,13 +77,7 @@ class Point:
     data_fingerprint: str
     family_version: int = 1
     place: str = ""
-    human_hash: str = ""
-    weights_hash: str = ""
-
-    @property
-    def weights_key(self) -> str:
-        """Where the store keeps the content of `weights_file`, for all machines of a run."""
-        return f"store/weights/{self.weights_hash[:16]}.pt"
+    files: dict[str, str] = field(default_factory=dict)
 
     @property
     def scored(self) -> bool:

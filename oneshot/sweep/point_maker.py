@@ -105,13 +105,8 @@ class PointMaker:
             data_fingerprint=fingerprint,
             family_version=family.version,
             place=place,
-            human_hash=self._hash_of(settings["human_file"]),
-            weights_hash=self._hash_of(settings.get("weights_file")),
+            files={n: self._file_hash(settings[n]) for n in template.files if settings[n]},
         )
-
-    def _hash_of(self, file: str | None) -> str:
-        """The hash of the content of a file; "" where a setting names none."""
-        return self._file_hash(file) if file else ""
 
     def _setting_text(self, value: Any, file: bool) -> str:
         """A value of a setting as it enters an id; a file counts by its content."""
@@ -162,10 +157,10 @@ class PointMaker:
         """The critic that rests on these data, and on the critics of these ids."""
         settings = self._critics[kind]
         published = settings.get("weights", "")
-        content = self._file_hash(published) if published else settings
+        file_hash = self._file_hash(published) if published else ""
         version = families.declaration("critics", kind).version
-        critic_id = digest(kind, version, data, content, seed, after)
-        return CriticSpec(kind, settings, seed, critic_id)
+        critic_id = digest(kind, version, data, file_hash or settings, seed, after)
+        return CriticSpec(kind, settings, seed, critic_id, file_hash)
 
 
 class _Template:
@@ -185,13 +180,13 @@ class _Template:
         fields = {**COMMON, **family.fields}
         self.base, self.family = base, f"{canonical_json(family.name)},{family.version}"
         self._text, self._known = text, dict[tuple[str, ...], str]()
-        self._files = {name for name, field in fields.items() if field.metadata["file"]}
+        self.files = {name for name, field in fields.items() if field.metadata["file"]}
         self._omitted = {
             name: text(default_of(field), False)
             for name, field in fields.items()
             if field.metadata["omit_default"]
         }
-        self._fixed = {n: text(v, n in self._files) for n, v in base.items() if n not in varied}
+        self._fixed = {n: text(v, n in self.files) for n, v in base.items() if n not in varied}
         self._names = {
             stage: sorted(n for n, field in fields.items() if field.metadata["stage"] == stage)
             for stage in STAGES
@@ -204,7 +199,7 @@ class _Template:
 
     def texts(self, given: Mapping[str, Any]) -> dict[str, str]:
         """By stage, and "shapes" for the train settings that no stack mixes."""
-        values = {name: self._text(v, name in self._files) for name, v in given.items()}
+        values = {name: self._text(v, name in self.files) for name, v in given.items()}
         texts = {}
         for stage, varied in self._varied.items():
             key = (stage, *[values[name] for name in varied])

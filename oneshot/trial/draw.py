@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 import warnings
 from dataclasses import dataclass
 
 import torch
 
-from oneshot.contracts import TrainedFamily
+from oneshot.contracts import ReferenceFamily, TrainedFamily
 from oneshot.scoring import sample
 from oneshot.store.store import DamagedFile
 from oneshot.sweep.point import Point
 from oneshot.training.loop import Tick
+from oneshot.trial.files import local_file
 from oneshot.trial.inputs import Inputs
 from oneshot.trial.job import Job
 from oneshot.trial.train import Trained, load_weights
@@ -69,6 +71,17 @@ def draw(point: Point, given: Inputs, trained: Trained, job: Job, tick: Tick) ->
             family, given.data, given.exemplars, n, point.seed, device, tick=tick
         )
     else:
-        drawings = family.draw(given.data, given.exemplars, n, point.seed)
+        reference = _with_local_files(family, point, job)
+        drawings = reference.draw(given.data, given.exemplars, n, point.seed)
     job.store.write(key, sample.to_bytes(drawings))
     return Drawn(drawings, time.monotonic() - start)
+
+
+def _with_local_files(family: ReferenceFamily, point: Point, job: Job) -> ReferenceFamily:
+    """The family with the files of its settings as they lie on this machine."""
+    files = {
+        name: local_file(point.settings[name], content, job.store)
+        for name, content in point.files.items()
+        if name in point.config()
+    }
+    return type(family)(dataclasses.replace(family.config, **files)) if files else family

@@ -26,15 +26,12 @@ from oneshot.store.node_cache import node_file
 from oneshot.store.store import MAGIC, Store
 from oneshot.sweep.point import CriticSpec, Point, digest
 from oneshot.trial.exemplars import choose_exemplars, exemplars_id, exemplars_key
+from oneshot.trial.files import MissingInput, local_file
 from oneshot.types import DataSet, Drawings
 
 KEPT_INPUTS = 4  # that a process keeps in memory
 FEATURES_VERSION = 1  # of which drawings are kept as features
 _cache: dict[tuple[str, ...], Inputs] = {}
-
-
-class MissingInput(RuntimeError):
-    """A critic or another input was not prepared before the trial that needs it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +70,7 @@ def keys(point: Point) -> dict[str, str]:
         return {}
     kind, critics = point.settings["exemplar"], point.critics
     simclr, protonet = critics["simclr"], critics["protonet"]
-    of_file = [point.human_hash] if point.human_hash else []
+    of_file = [point.files["human_file"]] if "human_file" in point.files else []
     human = digest(
         "human",
         exemplars_id(point, kind),
@@ -169,7 +166,7 @@ def _read(point: Point, store: Store, device: torch.device) -> Inputs:
             features = np.load(
                 node_file(store, key_of["features"]), mmap_mode="r", allow_pickle=False
             )
-            label = people_drawings(point, data, exemplars).label
+            label = people_drawings(point, data, exemplars, store).label
             people = People(features[: len(label)], label, features[len(label) :])
     except FileNotFoundError as error:
         raise MissingInput(
@@ -179,18 +176,23 @@ def _read(point: Point, store: Store, device: torch.device) -> Inputs:
     return Inputs(data, exemplars, critics, human, people)
 
 
-def people_drawings(point: Point, data: DataSet, exemplars: np.ndarray) -> Drawings:
+def people_drawings(point: Point, data: DataSet, exemplars: np.ndarray, store: Store) -> Drawings:
     """The drawings that are the reference of a point: people's of the data set, or of a file.
 
     Args:
         point: its `human_file` says which.
         data: images and classes.
         exemplars: image index of each class's exemplar.
+        store: holds the content of the file.
 
     Returns:
         The drawings, of the test classes.
+
+    Raises:
+        MissingInput: the store does not have the file.
     """
-    config = HumanConfig(file=point.settings["human_file"])
+    file = point.settings["human_file"]
+    config = HumanConfig(local_file(file, point.files["human_file"], store) if file else "")
     return HumanFamily(config).draw(data, exemplars, 0, 0)
 
 

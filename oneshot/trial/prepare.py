@@ -29,6 +29,7 @@ from oneshot.store import notes
 from oneshot.store.store import DamagedFile, Store, sealed
 from oneshot.sweep.point import CriticSpec, Point
 from oneshot.trial.exemplars import choose_exemplars, exemplars_key
+from oneshot.trial.files import local_file
 from oneshot.trial.inputs import (
     critic_checksums,
     images_beside,
@@ -175,7 +176,7 @@ class _InputMaker:
 
         def make() -> None:
             critics = Critics(self.simclr, self.protonet, self.device)
-            drawings = people_drawings(point, self.data, self.exemplars)
+            drawings = people_drawings(point, self.data, self.exemplars, store)
             human = grade(drawings, critics, **score_settings(point)).human
             scored_by = {"critics": critic_checksums(point, store)}
             store.create(key, notes.encode({**dataclasses.asdict(human), **scored_by}))
@@ -190,7 +191,7 @@ class _InputMaker:
         point, store, key = self.point, self.store, keys(self.point)["features"]
 
         def make() -> None:
-            people = people_drawings(point, self.data, self.exemplars).images
+            people = people_drawings(point, self.data, self.exemplars, store).images
             classes = np.sort(np.concatenate([self.data.train, self.data.validation]))
             train = self.data.images[held_out_rows(self.data, classes)]
             parts = [embed_all(self.simclr, images, self.device) for images in (people, train)]
@@ -280,7 +281,9 @@ def read_or_make_critic(
     def make() -> None:
         images, supports = data(), exemplars()
         if config.weights:
-            module = import_weights(config.weights, spec.kind, images.image_size).to(device)
+            module = import_weights(
+                local_file(config.weights, spec.file_hash, store), spec.kind, images.image_size
+            ).to(device)
             quality, curve = family.quality(module, images, supports, spec.seed, device), []
         else:
             module, quality, curve = family.train(

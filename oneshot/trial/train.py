@@ -14,7 +14,6 @@ import torch
 from oneshot import rng
 from oneshot.contracts import TrainedFamily
 from oneshot.nn import data_parallel
-from oneshot.store.node_cache import node_file
 from oneshot.store.store import DamagedFile, Store, Unavailable
 from oneshot.sweep.point import Point
 from oneshot.training.batches import batches_for
@@ -22,7 +21,8 @@ from oneshot.training.checkpoint import Checkpoint, Training
 from oneshot.training.loop import Diverged, Stopped, Tick, fit
 from oneshot.trial import machine
 from oneshot.trial.failure import traceback_text
-from oneshot.trial.inputs import Inputs, MissingInput
+from oneshot.trial.files import MissingInput, local_file
+from oneshot.trial.inputs import Inputs
 from oneshot.trial.job import Job
 
 
@@ -212,15 +212,9 @@ def start_from_file(point: Point, family: TrainedFamily, store: Store) -> None:
         MissingInput: the store does not have it.
         StateFileError: it does not fit.
     """
-    if not point.weights_hash:
-        return
-    try:
-        file = node_file(store, point.weights_key)
-    except FileNotFoundError as error:
-        raise MissingInput(
-            f"{point.settings.get('weights_file')} is not in {store.root}: run the sweep again"
-        ) from error
-    family.load_state_dict(family.published_state(str(file)))
+    if "weights_file" in point.files:
+        file = local_file(point.settings["weights_file"], point.files["weights_file"], store)
+        family.load_state_dict(family.published_state(file))
 
 
 def training_key(point: Point) -> str:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
 import torch
 
 from oneshot.critics.encoder import CriticError
 from oneshot.critics.importing import import_weights
 from oneshot.nn.state_file import StateFileError
-from oneshot.store.store import DamagedFile, Store, sealed
 from oneshot.sweep import families
 from oneshot.sweep.point import Point
-from oneshot.sweep.settings import SettingError
 
 
 def problems(points: Sequence[Point]) -> list[tuple[str, str]]:
@@ -35,31 +31,6 @@ def problems(points: Sequence[Point]) -> list[tuple[str, str]]:
         except (StateFileError, CriticError, NotImplementedError) as error:
             found.setdefault(str(error), place)
     return list(found.items())
-
-
-def store_files(points: Sequence[Point], store: Store) -> None:
-    """Bring the files that points start from into the store, where every worker finds them.
-
-    Args:
-        points: of a run.
-        store: of its results.
-
-    Raises:
-        SettingError: a file is no longer what the ids of its points were made from.
-    """
-    for point in {p.weights_hash: p for p in points if p.weights_hash}.values():
-        path, key = point.settings.get("weights_file", ""), point.weights_key
-        try:
-            store.unseal(key)
-            continue
-        except FileNotFoundError:
-            pass
-        except DamagedFile:
-            store.set_aside(key)
-        content = Path(path).read_bytes()
-        if hashlib.sha256(content).hexdigest() != point.weights_hash:
-            raise SettingError([f"{path} has changed since this run began: run it again"])
-        store.create(key, sealed(content))
 
 
 Readings = dict[tuple[object, ...], tuple[Callable[[], object], str]]

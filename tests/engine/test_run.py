@@ -233,22 +233,20 @@ def test_images_made_elsewhere_score_as_the_model_that_drew_them(
     text = text.replace("import Sweep, grid", "import Sweep, points").replace(
         "epochs=2, batch_size=512, ", ""
     )
-    files = [dict(file=str(tmp_path / f"{n}.npz")) for n in ("good", "bad")]
-    (tmp_path / "made.py").write_text(
-        text.replace("grid(beta=[0.0, 1.0, 2.0])", f"points({files})")
-    )
-    done = small.main(tmp_path / "made.py", "--local", "--results", tmp_path / "results")
-    assert done.returncode == 1 and "are NaN or infinity" in " ".join(done.stdout.split()), (
-        done.stderr
-    )
-    frame = (
-        pd.read_parquet(tmp_path / "results/made/points.parquet")
-        .query("model == 'drawings'")
-        .set_index("status")
-    )
+    made_sweep, results = tmp_path / "made.py", tmp_path / "results"
+
+    def run(*names: str) -> small.Done:
+        files = [dict(file=str(tmp_path / f"{name}.npz")) for name in names]
+        made_sweep.write_text(text.replace("grid(beta=[0.0, 1.0, 2.0])", f"points({files})"))
+        return small.main(made_sweep, "--local", "--results", results)
+
+    refused = run("good", "bad")
+    assert refused.returncode == 2 and not (results / "made").exists(), refused.stdout
+    assert "bad.npz: images must be finite" in refused.stderr
+    assert run("good").returncode == 0
+    frame = pd.read_parquet(results / "made/points.parquet").set_index("model")
     for metric in ("diversity", "recognizability", "originality", "human_distance"):
-        assert frame[metric]["done"] == pytest.approx(row[metric], rel=1e-5)
-    assert "bad.npz: images must be finite" in frame.error["failed"]
+        assert frame[metric]["drawings"] == pytest.approx(row[metric], rel=1e-5)
 
 
 def test_looking_runs_and_writes_nothing(finished: Path, tmp_path: Path) -> None:

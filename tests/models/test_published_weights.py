@@ -23,7 +23,7 @@ from oneshot.store.store import Store
 from oneshot.sweep import Sweep, grid
 from oneshot.sweep.expansion import expand
 from oneshot.sweep.point import Point
-from oneshot.trial import weight_files
+from oneshot.trial import files, weight_files
 from oneshot.trial.train import build, start_from_file
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -49,7 +49,7 @@ def point(model: str, path: Path, size: int = 50, **settings: Any) -> Point:
 def started(made: Point) -> Any:
     """The family of a point as its training begins."""
     family, store = build(made), Store(Path(made.settings["weights_file"]).parent / "results")
-    weight_files.store_files([made], store)
+    files.store_files([made], store)
     start_from_file(made, family, store)
     return family
 

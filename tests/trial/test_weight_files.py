@@ -24,8 +24,8 @@ from oneshot.sweep import families, resolver
 from oneshot.sweep.expansion import expand
 from oneshot.sweep.files import load_sweep
 from oneshot.sweep.settings import SettingError
-from oneshot.trial import prepare, weight_files
-from oneshot.trial.inputs import MissingInput
+from oneshot.trial import files, prepare
+from oneshot.trial.files import MissingInput, file_key
 from oneshot.trial.job import Job
 from oneshot.trial.train import build, start_from_file, stored_training
 
@@ -150,11 +150,11 @@ def test_a_training_starts_from_the_content_that_its_id_was_made_from(
     content = Path("a.model").read_bytes()
     save("a.model", 2)
     with pytest.raises(SettingError, match=r"a\.model has changed since this run began"):
-        weight_files.store_files([point], store)
+        files.store_files([point], store)
     Path("a.model").write_bytes(content)
-    weight_files.store_files([point], store)
+    files.store_files([point], store)
     Path("a.model").unlink()
-    weight_files.store_files([point, point], store)  # it is there
+    files.store_files([point, point], store)  # it is there
     family = build(point)
     start_from_file(point, family, store)
     assert all(torch.equal(family.state_dict()[name], imported[name]) for name in imported)
@@ -165,9 +165,13 @@ def test_damaged_content_in_the_store_is_brought_again(tmp_path: Path, store: St
     (point,) = expand(load_sweep(write('weights_file=["a.model"], epochs=[0]')))
     with pytest.raises(MissingInput, match=r"a\.model is not in .* run the sweep again"):
         start_from_file(point, build(point), store)
-    store.write(point.weights_key, b"damaged")
-    weight_files.store_files([point], store)
-    assert store.unseal(point.weights_key) == Path("a.model").read_bytes()
+    key = file_key("a.model", point.files["weights_file"])
+    store.write(key, b"damaged")
+    files.store_files([point], store)
+    assert (
+        store.unseal(file_key("a.model", point.files["weights_file"]))
+        == Path("a.model").read_bytes()
+    )
 
 
 # --- refused before anything is prepared
