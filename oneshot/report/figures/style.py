@@ -26,6 +26,7 @@ from oneshot.types import Status
 P = ParamSpec("P")
 
 UNITS = {
+    "diversity_ratio": "diversity (multiples of people's)",
     "recognizability": "recognizability (%)",
     "human_distance": "human_distance (sd)",
     "train_seconds": "train_seconds (s)",
@@ -133,6 +134,14 @@ def foot(results: Results, *notes: str) -> str:
         f"revision {results.revision[:8] or 'unknown'}",
     ]
     return ", ".join([*parts, *missing]) + "".join(f"; {note}" for note in notes if note)
+
+
+def intervals_text(results: Results) -> str:
+    """What intervals are, for a foot line: over classes, and over seeds where there are several."""
+    by_class = "classes" if len(results.classes) else ""
+    seeds = "seeds" if results.evaluated["seed"].nunique() > 1 else ""
+    over = " and ".join(part for part in (by_class, seeds) if part)
+    return f"95 % intervals, bootstrap over {over}"
 
 
 def count_text(counts: pd.Series) -> str:

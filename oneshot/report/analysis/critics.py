@@ -1,0 +1,94 @@
+"""Do several critics agree? The rank correlation of their distances to people."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+
+from oneshot.report.analysis.intervals import DISTANCE
+from oneshot.report.averages import setting_keys
+from oneshot.report.results import Results
+
+LEAST = 3  # settings that a rank correlation takes
+
+
+def kendall(one: np.ndarray, other: np.ndarray) -> float:
+    """Kendall's tau-b of two rankings of the same things (Kendall 1945, Biometrika 33).
+
+    Args:
+        one: A value a thing.
+        other: Another value of each.
+
+    Returns:
+        Between -1 and 1; NaN where one ranking holds ties alone.
+    """
+    pairs = np.triu_indices(len(one), 1)
+    first, second = (np.sign(np.subtract.outer(v, v)[pairs]) for v in (one, other))
+    scale = math.sqrt(float(np.abs(first).sum() * np.abs(second).sum()))
+    return float(first @ second) / scale if scale else float("nan")
+
+
+def critic_names(rows: pd.DataFrame) -> pd.Series:
+    """Which critic scored each row: its seed where that varies, else the ids of the pair.
+
+    Args:
+        rows: Rows of points.
+
+    Returns:
+        Text [rows]; empty where the table does not say.
+    """
+    if "critic_seed" in rows and rows["critic_seed"].nunique() > 1:
+        return rows["critic_seed"].map(lambda seed: f"seed {seed:g}" if pd.notna(seed) else None)
+    ids = [name for name in ("simclr_id", "protonet_id") if name in rows]
+    if not ids:
+        return pd.Series(None, index=rows.index, dtype=object)
+    known = rows[ids].notna().all(axis=1)
+    short = [rows[name].astype(str).str[:6] for name in ids]
+    return (short[0] if len(short) == 1 else short[0] + "/" + short[1]).where(known)
+
+
+def critic_agreement(results: Results) -> pd.DataFrame:
+    """How each two critics rank the settings that both scored, by their distance to people.
+
+    Args:
+        results: The results.
+
+    Returns:
+        One row a pair: `one`, `other` (which critics), `settings` (how many) and `tau` (Kendall's
+        tau-b); none where no two critics scored three settings in common.
+    """
+    rows = results.models.dropna(subset=DISTANCE)
+    rows = rows.assign(critic=critic_names(rows)).dropna(subset="critic")
+    keys = [key for key in setting_keys(results, rows) if key != "sweep"]
+    found = []
+    if rows["critic"].nunique() > 1:
+        setting = rows.groupby(keys, dropna=False, sort=False).ngroup()
+        table = rows.assign(setting=setting).pivot_table(
+            index="setting", columns="critic", values=DISTANCE, aggfunc="mean", sort=False
+        )
+        for one, other in itertools.combinations(sorted(map(str, table)), 2):
+            both = table[[one, other]].dropna().to_numpy()
+            if len(both) >= LEAST:
+                found.append((one, other, len(both), kendall(both[:, 0], both[:, 1])))
+    return pd.DataFrame(found, columns=["one", "other", "settings", "tau"])
+
+
+def agreement_text(agreement: pd.DataFrame) -> str:
+    """The table of `critic_agreement` in a few words; empty without a pair.
+
+    Args:
+        agreement: The table.
+
+    Returns:
+        `rank correlation between critics: Kendall's tau-b 0.83`, or from which value to which.
+    """
+    tau = agreement["tau"].dropna()
+    if tau.empty:
+        return ""
+    low, high = f"{tau.min():.2f}", f"{tau.max():.2f}"
+    value = low if low == high else f"{low} to {high}"
+    pairs = f" ({len(tau)} pairs of critics)" if len(tau) > 1 else ""
+    return f"rank correlation between critics: Kendall's tau-b {value}{pairs}"
