@@ -36,6 +36,7 @@ examples:
   python analyze.py results/set_vae_small --likelihood --no-figures
   python analyze.py results/cfgdm_gamma --importance people.npz
   python analyze.py results/ns_small results/vae_stn_beta --figures both
+  python analyze.py results/before results/after --diff --csv diff.csv
 """
 
 
@@ -108,7 +109,12 @@ def _add_table_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--over-seeds",
         action="store_true",
-        help="mean and standard error over seeds, one row a setting",
+        help="one row a setting: means over seeds, 95 % intervals and standard errors",
+    )
+    group.add_argument(
+        "--diff",
+        action="store_true",
+        help="what differs between two results at the settings of both, beyond chance",
     )
     group.add_argument(
         "--likelihood",
@@ -198,7 +204,10 @@ def _run(args: argparse.Namespace) -> int:
     from oneshot.report.table import exact_types
 
     _check_flags(args)
-    results = join([load(folder) for folder in args.results])
+    parts = [load(folder) for folder in args.results]
+    if args.diff:
+        return _diff(args, parts)
+    results = join(parts)
     for warning in results.warnings:
         tell_error(f"warning: {warning}")
     if len(args.results) > 1 and not (args.figures or args.no_figures):
@@ -220,11 +229,7 @@ def _run(args: argparse.Namespace) -> int:
         table = _print_likelihood(args, selected)
     else:
         table = _print_points(args, selected)
-    written = exact_types(results, table)
-    if args.csv:
-        written.to_csv(args.csv, index=False, lineterminator="\n")
-    if args.parquet:
-        written.to_parquet(args.parquet, index=False)
+    _write_table(args, exact_types(results, table))
     if args.no_figures or table.empty:
         return 0
     drawn = select(results, args.where, keep_references=True) if args.where else results
@@ -236,8 +241,9 @@ def _check_flags(args: argparse.Namespace) -> None:
     from oneshot.report.errors import AnalysisError
 
     special = ["--likelihood"] * args.likelihood + ["--importance"] * (args.importance is not None)
+    special += ["--diff"] * args.diff
     if len(special) > 1:
-        raise AnalysisError("--likelihood and --importance are two tables; ask for one at a time")
+        raise AnalysisError(f"{' and '.join(special)} are two tables; ask for one at a time")
     names = ("sort", "descending", "columns", "top", "over_seeds")
     given = [f"--{name.replace('_', '-')}" for name in names if getattr(args, name)]
     if special and given:
@@ -249,11 +255,12 @@ def _check_flags(args: argparse.Namespace) -> None:
 
 def _print_points(args: argparse.Namespace, selected: Results) -> pd.DataFrame:
     """Print the table of the points; returns it with all columns that may be written."""
-    from oneshot.report.averages import over_seeds
+    from oneshot.report.analysis.intervals import with_intervals
+    from oneshot.report.notes import critics_note, luck_note
     from oneshot.report.table import default_columns, exact_types, points_table
 
     names = [name.strip() for name in args.columns.split(",") if name.strip()]
-    averaged = over_seeds(selected) if args.over_seeds else selected.points
+    averaged = with_intervals(selected) if args.over_seeds else selected.points
     table = points_table(
         selected,
         names or list(averaged),
@@ -270,9 +277,37 @@ def _print_points(args: argparse.Namespace, selected: Results) -> pd.DataFrame:
         _print_table(table[columns].head(rows), as_json=False)
         if rows < len(table):
             tell_error(f"{rows} of {len(table):,} rows; --top 0 shows all")
+        if agreement := critics_note(selected):
+            _print(agreement)
+        if note := luck_note(selected):
+            tell_error(note)
     if table.empty:
         tell_error(f"no row fulfils {args.where}" if args.where else "the table has no rows")
     return table
+
+
+def _diff(args: argparse.Namespace, parts: list[Results]) -> int:
+    """Print and write what differs between two results; returns the exit status."""
+    from oneshot.report.diff import diff_table, printed, summary
+    from oneshot.report.select import select
+
+    for warning in [warning for part in parts for warning in part.warnings]:
+        tell_error(f"warning: {warning}")
+    parts = [select(part, args.where) if args.where else part for part in parts]
+    table = diff_table(parts)
+    _print_table(table if args.json else printed(parts, table), as_json=args.json)
+    for line in summary(parts, table):
+        tell_error(line)
+    _write_table(args, table)
+    return 0
+
+
+def _write_table(args: argparse.Namespace, table: pd.DataFrame) -> None:
+    """Write a table to the files that were asked for."""
+    if args.csv:
+        table.to_csv(args.csv, index=False, lineterminator="\n")
+    if args.parquet:
+        table.to_parquet(args.parquet, index=False)
 
 
 def _print_likelihood(args: argparse.Namespace, selected: Results) -> pd.DataFrame:

@@ -76,6 +76,24 @@ def critic_agreement(results: Results) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["one", "other", "settings", "tau"])
 
 
+def pairs_text(agreement: pd.DataFrame) -> str:
+    """The table of `critic_agreement` as lines of text; empty without a pair.
+
+    Args:
+        agreement: The table.
+
+    Returns:
+        A heading, and a line a pair.
+    """
+    if agreement.empty:
+        return ""
+    lines = [
+        f"  {row['one']}, {row['other']}: {row['tau']:.2f} of {row['settings']} settings"
+        for row in agreement.to_dict("records")
+    ]
+    return "\n".join(["", "Rank correlation between critics (Kendall's tau-b):", *lines])
+
+
 def agreement_text(agreement: pd.DataFrame) -> str:
     """The table of `critic_agreement` in a few words; empty without a pair.
 

@@ -62,7 +62,7 @@ class Mean:
             return float("nan"), float("nan")
         parts = [
             (float(np.var(self.by_seed)) / seeds, seeds),
-            (float(np.nanvar(self.class_draws)), self.classes),
+            (float(np.var(self.class_draws[np.isfinite(self.class_draws)])), self.classes),
         ]
         factor, moved = stretch(parts), self.draws[np.isfinite(self.draws)] - self.value
         if not (np.isfinite(factor) and np.isfinite(self.value) and len(moved)):
@@ -81,17 +81,26 @@ class Scores:
     Args:
         results: The results.
         rows: Rows of their points.
+        class_names: The classes to draw from, where they are to be those of other scores too; all
+            by default.
     """
 
-    def __init__(self, results: Results, rows: pd.DataFrame):
+    def __init__(
+        self, results: Results, rows: pd.DataFrame, class_names: Sequence[str] | None = None
+    ):
         self.rows = rows.reset_index(drop=True)
         self.by_class: dict[str, np.ndarray] = {}
+        self._columns: dict[str, np.ndarray] = {}
+        keys = setting_keys(results, self.rows)
+        groups = self.rows.groupby(keys, dropna=False, sort=False)
+        self._setting, self._seed = groups.ngroup().to_numpy(), self.rows["seed"].to_numpy()
         table = results.classes
         if not {"point_id", "class_name"} <= set(table):
             return
         table = table[table["point_id"].isin(self.rows["point_id"])]
         places = pd.Index(self.rows["point_id"]).get_indexer(table["point_id"])
-        codes, names = pd.factorize(table["class_name"], sort=True)
+        names = sorted(table["class_name"].unique()) if class_names is None else list(class_names)
+        codes = pd.Index(names).get_indexer(pd.Index(table["class_name"]))
         for metric in BY_CLASS:
             if metric in table and len(names) > 1:
                 values = np.full((len(self.rows), len(names)), np.nan)
@@ -108,58 +117,75 @@ class Scores:
         Returns:
             The mean; points without the metric do not count.
         """
-        places = places[self.rows[metric].notna().to_numpy()[places]]
+        stored = self._numbers(metric)[places]
+        places, stored = places[~np.isnan(stored)], stored[~np.isnan(stored)]
         if not len(places):
             nothing = np.full(DRAWS, np.nan)
             return Mean(float("nan"), nothing, nothing, np.array([]), 0, 1)
-        stored = self.rows[metric].to_numpy(float)[places]
         drawn, classes = self._drawn(metric, places)
-        seed, names = pd.factorize(self.rows["seed"].to_numpy()[places], sort=True)
-        weights = seed_weights(len(names))[:, seed]
-        return Mean(
-            float(stored.mean()),
-            (weights * drawn).sum(axis=1) / weights.sum(axis=1),
-            drawn.mean(axis=1),
-            np.bincount(seed, stored) / np.bincount(seed),
-            len(places),
-            classes,
-        )
+        value = float(stored.mean())
+        # of several settings, a seed must not differ for lacking one of them
+        _, setting = np.unique(self._setting[places], return_inverse=True)
+        of_setting = np.bincount(setting, stored) / np.bincount(setting)
+        shift = value - of_setting[setting]
+        names, seed = np.unique(self._seed[places], return_inverse=True)
+        class_draws, draws = drawn.mean(axis=1), np.zeros(DRAWS)
+        if len(names) == 1:
+            draws = class_draws
+        else:
+            in_seed = np.eye(len(names))[seed]
+            weights = seed_weights(len(names))
+            sums = (drawn @ in_seed + shift @ in_seed) * weights
+            draws = sums.sum(axis=1) / (weights @ in_seed.sum(axis=0))
+        by_seed = np.bincount(seed, stored + shift) / np.bincount(seed)
+        return Mean(value, draws, class_draws, by_seed, len(places), classes)
+
+    def classes_of(self, places: np.ndarray) -> np.ndarray:
+        """Which of the classes some points were scored on: bool [classes]; [] if not by class."""
+        for values in self.by_class.values():
+            return np.asarray(~np.isnan(values[places]).all(axis=0))
+        return np.empty(0, bool)
+
+    def _numbers(self, name: str) -> np.ndarray:
+        """A column of the points; NaN where there is none."""
+        if name not in self._columns:
+            nothing = np.full(len(self.rows), np.nan)
+            column = (
+                self.rows[name].to_numpy(float, na_value=np.nan) if name in self.rows else nothing
+            )
+            self._columns[name] = column
+        return self._columns[name]
 
     def _drawn(self, metric: str, places: np.ndarray) -> tuple[np.ndarray, int]:
         """The metric of each point for each draw of the classes [DRAWS, n], and their number; 1
         where it was not scored by class.
         """
-        stored = self.rows[metric].to_numpy(float)[places]
-        people = [
-            self.rows[name].to_numpy(float)[places]
-            if name in self.rows
-            else np.full(len(places), np.nan)
-            for name in ("human_diversity", "human_recognizability")
-        ]
+        stored = self._numbers(metric)[places]
+        people = [self._numbers(f"human_{name}")[places] for name in BY_CLASS[:2]]
         if metric == DISTANCE and np.isfinite(people).all():
-            across, classes = self._drawn("diversity", places)
-            up, others = self._drawn("recognizability", places)
+            across, classes = self._drawn(BY_CLASS[0], places)
+            up, others = self._drawn(BY_CLASS[1], places)
             if min(classes, others) > 1:
-                own = [self.rows[name].to_numpy(float)[places] for name in BY_CLASS[:2]]
-                drawn = np.empty_like(across)
+                own = [self._numbers(name)[places] for name in BY_CLASS[:2]]
+                drawn = np.empty(across.shape[::-1])
                 for i, (x, y) in enumerate(zip(*people)):
-                    drawn[:, i] = human_distance(across[:, i], up[:, i], x, y)
-                    drawn[:, i] += stored[i] - human_distance(own[0][i], own[1][i], x, y)
-                return np.maximum(drawn, 0.0), classes
+                    drawn[i] = human_distance(across[:, i], up[:, i], x, y)
+                    drawn[i] += stored[i] - human_distance(own[0][i], own[1][i], x, y)
+                return np.maximum(drawn, 0.0).T, classes
         if metric == RATIO and (people[0] > 0).all():
-            across, classes = self._drawn("diversity", places)
+            across, classes = self._drawn(BY_CLASS[0], places)
             return across / people[0], classes
-        values = (
-            self.by_class.get(metric, np.empty((0, 0)))[places] if metric in self.by_class else None
-        )
+        values = self.by_class[metric][places] if metric in self.by_class else None
         if values is None or np.isnan(values).all(axis=1).any():
             return np.broadcast_to(stored, (DRAWS, len(places))), 1
-        known = ~np.isnan(values)
-        weights = class_weights(values.shape[1])
-        sums = weights @ np.where(known, values, 0.0).T
+        known, classes = ~np.isnan(values), values.shape[1]
+        weights = class_weights(classes)
+        if known.all():
+            away = values - values.mean(axis=1, keepdims=True)
+            return weights @ away.T / classes + stored, classes
+        away = np.where(known, values - np.nanmean(values, axis=1, keepdims=True), 0.0)
         counts = weights @ known.T.astype(float)
-        means = sums / np.where(counts > 0, counts, np.nan)
-        return means + (stored - np.nanmean(values, axis=1)), values.shape[1]
+        return weights @ away.T / np.where(counts > 0, counts, np.nan) + stored, classes
 
 
 def group_places(rows: pd.DataFrame, keys: Sequence[str]) -> list[np.ndarray]:

@@ -76,22 +76,21 @@ def nearest(results: Results) -> Nearest | None:
     )
 
 
-def luck_text(found: Nearest) -> str:
+def luck_text(chance: Luck | None) -> str:
     """How near to people the best of as many equal models would come by luck.
 
     Args:
-        found: The setting nearest to people.
+        chance: The comparison; None where there is none.
 
     Returns:
-        A sentence without its full stop; empty of one setting, or where no error is known.
+        A sentence without its full stop; empty where there is none.
     """
-    if found.luck is None:
+    if chance is None:
         return ""
-    chance = found.luck
     of = "seeds" if chance.seeds else "drawing alone"
     verdict = "nearer than luck" if chance.beaten else "no nearer than luck"
     return (
-        f"nearest of {chance.settings} at {found.distance:.2f}; the best of {chance.settings} equal"
+        f"nearest of {chance.settings} at {chance.nearest:.2f}; the best of {chance.settings} equal"
         f" models would be at {chance.expected:.2f} by luck, in 1 of 20 cases below"
         f" {chance.limit:.2f} (noise of {of}): {verdict}"
     )

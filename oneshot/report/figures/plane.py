@@ -122,7 +122,7 @@ def _notes(results: Results, frame: pd.DataFrame, found: Nearest | None) -> list
     if f"{x}_low" in frame and frame[f"{x}_low"].notna().any():
         drawn = "bars" if len(frame) <= MOST_BARS else "not drawn, in the CSV"
         notes.append(f"{drawn}: {style.intervals_text(results)}")
-    notes += [luck_text(found) if found else "", agreement_text(critic_agreement(results))]
+    notes += [luck_text(found.luck) if found else "", agreement_text(critic_agreement(results))]
     fixed, limit = X_LIMITS[x], _x_limit(pd.concat([frame, results.references]), x)
     if limit != fixed:
         changed = "extended" if limit > fixed else "cut"

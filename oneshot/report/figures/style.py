@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import io
+import re
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -98,7 +99,8 @@ def canvas(title: str, foot: str, size: tuple[float, float] = SINGLE) -> Figure:
     """
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
-    heading = "\n".join(textwrap.wrap(title, int(size[0] * 13)))
+    whole = re.sub(r"\[[^\]]*\]", lambda part: part[0].replace(" ", "\u00a0"), title)
+    heading = "\n".join(textwrap.wrap(whole, int(size[0] * 13))).replace("\u00a0", " ")
     figure.suptitle(heading, x=0.012, ha="left", fontweight="bold", fontsize=9.5)
     lines = textwrap.wrap(foot, int(size[0] * 22))
     figure.text(
