@@ -290,11 +290,12 @@ def _diff(args: argparse.Namespace, parts: list[Results]) -> int:
     """Print and write what differs between two results; returns the exit status."""
     from oneshot.report.diff import diff_table, printed, summary
     from oneshot.report.select import select
+    from oneshot.report.table import exact_types
 
     for warning in [warning for part in parts for warning in part.warnings]:
         tell_error(f"warning: {warning}")
     parts = [select(part, args.where) if args.where else part for part in parts]
-    table = diff_table(parts)
+    table = exact_types(parts[0], diff_table(parts))
     _print_table(table if args.json else printed(parts, table), as_json=args.json)
     for line in summary(parts, table):
         tell_error(line)

@@ -30,7 +30,7 @@ def diff_table(results: list[Results]) -> pd.DataFrame:
 
 
 def printed(results: list[Results], table: pd.DataFrame) -> pd.DataFrame:
-    """The columns of the table that fit a terminal: what varies, then metric and difference.
+    """The table as it is printed, the most useful columns first, as a terminal may be narrow.
 
     Args:
         results: The two results.
@@ -41,11 +41,14 @@ def printed(results: list[Results], table: pd.DataFrame) -> pd.DataFrame:
     """
     keys = [key for key in shared_keys(*results) if table[key].nunique() > 1]
     out = table[[*keys, "metric"]].copy()
-    for name in ("first", "second", "difference", "low", "high"):
-        out[name] = [_digits(value) for value in table[name]]
+    numbers = {
+        name: [_digits(value) for value in table[name]]
+        for name in ("difference", "low", "high", "first", "second")
+    }
+    out["difference"] = numbers.pop("difference")
     out["p_holm"] = [_p_text(value) for value in table["p_holm"]]
     out["moved"] = ["yes" if moved else "no" for moved in table["moved"]]
-    return out
+    return out.assign(**numbers)
 
 
 def summary(results: list[Results], table: pd.DataFrame) -> list[str]:
