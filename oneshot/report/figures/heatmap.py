@@ -12,6 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.patches import Rectangle
 
 from oneshot.report.analysis.chance import alike_to_first, seed_noise
+from oneshot.report.analysis.design import design_of
 from oneshot.report.analysis.effects import (
     cell_means,
     cell_scores,
@@ -58,7 +59,8 @@ def draw(results: Results, pair: tuple[str, str] | None = None) -> Plot:
         raise AnalysisError(f"no cell of {a} and {b} has a distance to people")
     title = _title(results, cells, a, b)
     note = "each cell is a mean over the rest; darker is nearer to people"
-    figure = style.canvas(title, style.foot(results, note, _empty_note(values)))
+    notes = [note, _empty_note(values), *_confounded_notes(results, a, b)]
+    figure = style.canvas(title, style.foot(results, *notes))
     axes = figure.subplots()
     norm = colours.value_norm(pd.Series(values.ravel()))
     image = axes.imshow(
@@ -107,6 +109,17 @@ def _empty_note(values: np.ndarray) -> str:
         return ""
     verb = "is" if empty == 1 else "are"
     return f"{empty} of {style.plural(values.size, 'cell')} {verb} empty (hatched): no score"
+
+
+def _confounded_notes(results: Results, *axes: str) -> list[str]:
+    """Which axes each of the two was never varied apart from."""
+    plan = design_of(results, "human_distance")
+    others = {axis: plan.confounded_with(axis) for axis in axes}
+    return [
+        f"{axis} was never varied apart from {', '.join(names)}"
+        for axis, names in others.items()
+        if names
+    ]
 
 
 def _write_numbers(axes: Axes, values: np.ndarray, norm: Normalize) -> None:
