@@ -131,6 +131,17 @@ def test_no_model_is_crowned_that_does_not_beat_noise(tmp_path: Path) -> None:
     assert crowned.endswith("1 of 11 others not distinguishable from it")
 
 
+def test_where_none_is_clearly_farther_no_setting_is_crowned(tmp_path: Path) -> None:
+    settings = grid(beta=[0.0, 0.5, 1.0, 2.0, 4.0])
+    results = load(
+        write_results(tmp_path, settings, seeds=3, noise=8, where_is=lambda **_: (2.0, 60.0))
+    )
+    assert plane.draw(results).title.startswith("Not distinguishable: ")
+    path = trajectory.draw(results)
+    assert "no effect on the distance to people beyond chance" in path.title
+    assert not any("nearest" in text.get_text() for text in path.figure.axes[0].texts)
+
+
 def test_plane_says_how_near_the_best_of_equal_models_would_come(small: Results) -> None:
     note = foot(plane.draw(small))
     assert "nearest of 11 at " in note and "by luck, in 1 of 20 cases below" in note

@@ -158,7 +158,7 @@ def test_sweeps_of_different_critics_are_joined_in_multiples_of_people_s_diversi
     ratios = together.models.groupby("sweep")["diversity_ratio"].mean()
     assert ratios["a"] == pytest.approx(ratios["b"])
     plot = plane.draw(together)
-    assert plot.figure.axes[0].get_xlabel() == "diversity (multiples of people's)"
+    assert plot.figure.axes[0].get_xlabel() == "diversity / people's"
     assert plot.figure.axes[0].get_xlim() == (0, 2.4)
     other.points.loc[other.points["model"] != "human", "human_diversity"] = np.nan
     other.points["diversity_ratio"] = np.nan

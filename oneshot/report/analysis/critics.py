@@ -46,8 +46,16 @@ def critic_names(rows: pd.DataFrame) -> pd.Series:
     if not ids:
         return pd.Series(None, index=rows.index, dtype=object)
     known = rows[ids].notna().all(axis=1)
-    short = [rows[name].astype(str).str[:6] for name in ids]
-    return (short[0] if len(short) == 1 else short[0] + "/" + short[1]).where(known)
+    whole = rows.loc[known, ids].astype(str)
+    count = len(whole.drop_duplicates())
+    longest = int(max((whole[name].str.len().max() for name in ids if len(whole)), default=0))
+    for letters in range(6, max(longest, 6) + 1):  # as many as tell the critics apart
+        short = whole[ids[0]].str[:letters]
+        for name in ids[1:]:
+            short = short + "/" + whole[name].str[:letters]
+        if short.nunique() == count:
+            break
+    return short.reindex(rows.index)
 
 
 def critic_agreement(results: Results) -> pd.DataFrame:

@@ -1,16 +1,21 @@
 """What differs between two results of the same settings, beyond chance.
 
 Each class is compared with itself, and each seed where both results have it. So a difference is
-known better than the two means are.
+known better than the two means are. The noise between seeds is pooled over settings, so that two or
+three seeds each are enough.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
-from oneshot.report.analysis.intervals import LIMITS, Mean, Scores, group_places
-from oneshot.report.analysis.resampling import CHANCE, freedom, holm, stretch, t_tail
+from oneshot.report.analysis.chance import Noise
+from oneshot.report.analysis.intervals import Mean, Scores, group_places
+from oneshot.report.analysis.resampling import CHANCE, freedom, holm, t_limit, t_tail
 from oneshot.report.averages import measured_rows
 from oneshot.report.columns import EXTRA_METRICS, METRICS
 from oneshot.report.errors import AnalysisError
@@ -49,16 +54,19 @@ def differences(one: Results, other: Results) -> pd.DataFrame:
             f"no setting of {one.name} is in {other.name} with the same {', '.join(keys)}",
             "Compare results of the same sweep, or of sweeps with settings in common.",
         )
-    rows = []
+    several = several_critics(one) or several_critics(other)
+    found: dict[str, list[_Pair]] = {}
     for setting in shared:
         places = [group[setting] for group in groups]
         _check_same_classes(sides, places, (one.name, other.name))
-        seeds = _common_seeds(sides, places)
-        for metric in _metrics(sides, several_critics(one) or several_critics(other)):
-            row = _difference(sides, places, seeds, metric)
-            if row is not None:
-                named = dict(zip(keys, sides[0].rows.iloc[places[0][0]][keys]))
-                rows.append({**named, "seeds": len(seeds), "metric": metric, **row})
+        named = dict(zip(keys, sides[0].rows.iloc[places[0][0]][keys]))
+        for metric in _metrics(sides, several):
+            found.setdefault(metric, []).append(_pair(sides, places, metric, named))
+    rows = [
+        row
+        for metric, pairs in found.items()
+        for row in _rows_of(metric, [pair for pair in pairs if np.isfinite(pair.difference)])
+    ]
     table = pd.DataFrame(rows, columns=[*keys, "seeds", *COLUMNS])
     table["p_holm"] = holm(table["p"].to_numpy(float))
     table["moved"] = table["p_holm"] < CHANCE
@@ -175,65 +183,105 @@ def _metrics(sides: tuple[Scores, Scores], several: bool) -> list[str]:
     ]
 
 
-def _difference(
-    sides: tuple[Scores, Scores], places: list[np.ndarray], seeds: list[int], metric: str
-) -> dict[str, float] | None:
-    """The means of a metric at one setting, their difference, its interval and p; None without."""
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """A setting in two results.
+
+    Attributes:
+        named: The model and the axes.
+        first: The mean of the first.
+        second: The mean of the second.
+        seeds: How many seeds are compared with themselves; 0 where they are independent.
+    """
+
+    named: dict[str, object]
+    first: Mean
+    second: Mean
+    seeds: int
+
+    @property
+    def difference(self) -> float:
+        """Second less first."""
+        return self.second.value - self.first.value
+
+    def samples(self) -> list[np.ndarray]:
+        """What varies between seeds: their differences, or the seeds of each."""
+        if self.seeds:
+            return [self.second.by_seed - self.first.by_seed]
+        return [self.first.by_seed, self.second.by_seed]
+
+
+def _pair(
+    sides: tuple[Scores, Scores], places: list[np.ndarray], metric: str, named: dict[str, object]
+) -> _Pair:
+    """A metric of one setting in both results, of the seeds of both if they have any."""
+    seeds = _common_seeds(sides, places)
     if seeds:
         places = [at[s.rows["seed"].iloc[at].isin(seeds)] for s, at in zip(sides, places)]
     first, second = (scores.mean(metric, at) for scores, at in zip(sides, places))
-    difference = second.value - first.value
-    if not np.isfinite(difference):
-        return None
-    low, high, p = difference_interval(first, second, paired=len(seeds) > 0)
-    width = LIMITS.get(metric, (-np.inf, np.inf))
-    most = width[1] - width[0]
-    return {
-        "first": first.value,
-        "second": second.value,
-        "difference": difference,
-        "low": max(low, -most),
-        "high": min(high, most),
-        "p": p,
-    }
+    paired = len(first.by_seed) == len(second.by_seed) == len(seeds)
+    return _Pair(named, first, second, len(seeds) if paired else 0)
 
 
-def difference_interval(first: Mean, second: Mean, *, paired: bool) -> tuple[float, float, float]:
+def _rows_of(metric: str, pairs: list[_Pair]) -> Iterator[dict[str, object]]:
+    """The rows of a metric; noise between seeds is pooled over settings paired alike."""
+    for paired in (True, False):
+        alike = [pair for pair in pairs if (pair.seeds > 0) == paired]
+        noise = pooled_noise([sample for pair in alike for sample in pair.samples()])
+        for pair in alike:
+            low, high, p = difference_interval(pair.first, pair.second, noise, paired=paired)
+            yield {
+                **pair.named,
+                "seeds": pair.seeds,
+                "metric": metric,
+                "first": pair.first.value,
+                "second": pair.second.value,
+                "difference": pair.difference,
+                "low": low,
+                "high": high,
+                "p": p,
+            }
+
+
+def pooled_noise(samples: Sequence[np.ndarray]) -> Noise:
+    """The standard deviation within several samples, pooled.
+
+    Args:
+        samples: Values each.
+
+    Returns:
+        The noise; unknown where each sample has one value.
+    """
+    df = sum(len(sample) - 1 for sample in samples)
+    squares = sum(float(((sample - sample.mean()) ** 2).sum()) for sample in samples)
+    return Noise(float(np.sqrt(squares / df)), df) if df else Noise(0.0, 0)
+
+
+def difference_interval(
+    first: Mean, second: Mean, noise: Noise, *, paired: bool
+) -> tuple[float, float, float]:
     """The 95 % interval of a difference of two means of the same classes, and its p value.
 
     Args:
         first: A mean.
         second: Another one, of the same classes in the same order.
-        paired: Whether their seeds are the same ones, and drawn together.
+        noise: The noise between seeds: of their differences if they are paired, else of each.
+        paired: Whether their seeds are the same ones.
 
     Returns:
-        The ends of the interval and p by Student's t; NaN where there is one seed and one class.
+        The ends of the interval and p by Student's t, the error over classes from bootstrap; NaN
+        where there is one seed and one class.
     """
-    difference = second.value - first.value
-    classes = min(first.classes, second.classes)
-    by_class = second.class_draws - first.class_draws
-    parts = [(float(np.nanvar(by_class)), classes)]
-    if paired:
-        gaps = second.by_seed - first.by_seed
-        parts.append((float(np.var(gaps)) / len(gaps), len(gaps)))
-        draws = second.draws - first.draws
-    else:
-        for mean in (first, second):
-            parts.append((float(np.var(mean.by_seed)) / len(mean.by_seed), len(mean.by_seed)))
-        # the seeds of the second are drawn on their own: in another order
-        own = np.random.default_rng(6).permutation(len(by_class))
-        draws = by_class - (first.draws - first.class_draws)
-        draws = draws + (second.draws - second.class_draws)[own]
-    factor = stretch(parts)
-    moved = draws[np.isfinite(draws)] - difference
-    if not (np.isfinite(factor) and len(moved)):
+    difference, classes = second.value - first.value, min(first.classes, second.classes)
+    counts = [len(mean.by_seed) for mean in (first, second)]
+    rest = noise.variance(counts[0] if paired else 1 / (1 / counts[0] + 1 / counts[1]))
+    shared = float(np.nanvar(second.class_draws - first.class_draws))
+    parts = [(shared * classes / max(classes - 1, 1), classes), rest]
+    df, error = freedom(parts), float(np.sqrt(sum(v for v, n in parts if n > 1)))
+    if not df:
         return float("nan"), float("nan"), float("nan")
-    ends = np.quantile(moved, [0.025, 0.975]) * factor
-    fair = [(variance * n / (n - 1), n) for variance, n in parts if n > 1]
-    error = float(np.sqrt(sum(variance for variance, _ in fair)))
     scale = max(abs(first.value), abs(second.value), 1e-12)
     if error <= 1e-9 * scale:
-        p = float(abs(difference) <= 1e-6 * scale)
-    else:
-        p = t_tail(difference / error, freedom(fair))
-    return difference + min(ends[0], 0.0), difference + max(ends[1], 0.0), p
+        return difference, difference, float(abs(difference) <= 1e-6 * scale)
+    reach = t_limit(df) * error
+    return difference - reach, difference + reach, t_tail(difference / error, df)

@@ -103,6 +103,8 @@ def _title(results: Results, found: Nearest | None) -> str:
             f"Not distinguishable: the nearest to people of {found.settings} settings is no nearer"
             " than luck allows"
         )
+    if found.alike == found.settings - 1:
+        return f"Not distinguishable: {best} is nearest to people, but no other is clearly farther"
     others = f"; {found.alike} of {found.settings - 1} others not distinguishable from it"
     return f"Nearest to people: {best}, {distance}" + others * (found.alike > 0)
 

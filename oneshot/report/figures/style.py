@@ -27,7 +27,7 @@ from oneshot.types import Status
 P = ParamSpec("P")
 
 UNITS = {
-    "diversity_ratio": "diversity (multiples of people's)",
+    "diversity_ratio": "diversity / people's",
     "recognizability": "recognizability (%)",
     "human_distance": "human_distance (sd)",
     "train_seconds": "train_seconds (s)",

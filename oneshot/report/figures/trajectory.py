@@ -74,12 +74,13 @@ def draw(results: Results, axis: str = "", degree: int = 0) -> Plot:
         curve = fitted_curve(part, axis, degree or (3 if axis == "beta" else 1), x)
         if curve is not None:
             axes.plot(curve[x], curve["recognizability"], color=colours.BLACK, lw=0.7, zorder=2)
+    clear = effect_p(results, axis, DISTANCE) < CHANCE
     _set_limits(axes, pd.concat([path, people]), x)
     style.settle(figure)
     labels = Labels(axes, np.concatenate([_along(part, x) for _, part in path.groupby("model")]))
     plane_marks.landmarks(axes, results.references.query("model == 'human'"), labels, x)
     for _, part in path.groupby("model"):
-        _label_path(labels, part, axis, x, several=path["model"].nunique() > 1)
+        _label_path(labels, part, axis, x, several=path["model"].nunique() > 1, clear=clear)
     plane_marks.distance_rings(axes, results, labels)
     return Plot(figure, path, title)
 
@@ -103,10 +104,15 @@ def _set_limits(axes: Axes, seen: pd.DataFrame, x: str) -> None:
     axes.set(xlabel=style.with_unit(x), ylabel=style.with_unit("recognizability"))
 
 
-def _label_path(labels: Labels, path: pd.DataFrame, axis: str, x: str, several: bool) -> None:
-    """Label first, last and nearest always, and whole numbers of beta where there is room."""
+def _label_path(
+    labels: Labels, path: pd.DataFrame, axis: str, x: str, several: bool, clear: bool
+) -> None:
+    """Label first and last always, the nearest if distances clearly differ, and whole numbers of
+    beta where there is room.
+    """
     path = path.reset_index(drop=True)
-    nearest = int(path["human_distance"].argmin()) if path["human_distance"].notna().any() else -1
+    known = clear and path["human_distance"].notna().any()
+    nearest = int(path["human_distance"].argmin()) if known else -1
     ends = (0, len(path) - 1)
     whole = [
         i for i, value in enumerate(path[axis]) if axis == "beta" and float(value).is_integer()
