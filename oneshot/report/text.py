@@ -69,13 +69,11 @@ def two_numbers(one: float, other: float) -> tuple[str, str]:
         other: Another.
 
     Returns:
-        Both texts, with the same number of digits; at most six.
+        Both texts, with the same number of digits, at most six; two where these do not tell them
+        apart.
     """
-    for decimals in range(2, 7):
-        texts = f"{one:.{decimals}f}", f"{other:.{decimals}f}"
-        if texts[0] != texts[1]:
-            break
-    return texts
+    pairs = [(f"{one:.{digits}f}", f"{other:.{digits}f}") for digits in range(2, 7)]
+    return next((pair for pair in pairs if pair[0] != pair[1]), pairs[0])
 
 
 def setting_text(results: Results, row: pd.Series) -> str:

@@ -119,6 +119,14 @@ def test_a_loss_falls_or_rises_by_its_slope_over_the_last_third_of_epochs() -> N
     assert curves.trend_at_end(fall[:9]) is None, "three epochs are too few"
 
 
+def test_of_few_epochs_no_trend_is_claimed(small: Results) -> None:
+    short = dataclasses.replace(small, curves=small.curves[small.curves["epoch"] < 9])
+    assert curves.draw(short).title == (
+        "Too few epochs to tell whether validation loss still fell at the end (21 points);"
+        " 2 diverged"
+    )
+
+
 def test_the_title_counts_every_loss_that_still_fell(small: Results) -> None:
     rng, epoch = np.random.default_rng(0), np.arange(60)
     points = small.models.drop_duplicates(["beta", "time_steps"]).head(6)

@@ -100,4 +100,4 @@ def test_an_interval_has_two_digits_of_its_width(
 
 def test_two_numbers_that_differ_are_written_so_that_they_do() -> None:
     assert two_numbers(0.1812, 0.1846) == ("0.181", "0.185")
-    assert two_numbers(2.7, 1.8) == ("2.70", "1.80") and two_numbers(1.0, 1.0)[0] == "1.000000"
+    assert two_numbers(2.7, 1.8) == ("2.70", "1.80") and two_numbers(1.0, 1.0) == ("1.00", "1.00")

@@ -177,6 +177,8 @@ def _title(frame: pd.DataFrame, loss: str) -> str:
     if few:
         found.append(f"too few epochs to tell in {few:,} of {points}")
     finding = f"{what} {', '.join(found)}" if total else f"no {what}"
+    if few == total > 0:
+        finding = f"too few epochs to tell whether {what} still fell at the end ({points})"
     return finding[0].upper() + finding[1:] + (f"; {diverged} diverged" if diverged else "")
 
 

@@ -187,7 +187,9 @@ def _effect_panel(
     panel.locator_params(axis="y", nbins=5)
     if not ordered:
         names = [value_text(value)[:12] for value in means[axis]]
-        panel.set_xticks(list(at), names, rotation=30 if len(means) > 3 else 0)
+        panel.set_xticks(
+            list(at), names, rotation=30 if len(means) > 3 or len("".join(names)) > 24 else 0
+        )
         panel.set_xlim(-0.5, len(means) - 0.5)
 
 
