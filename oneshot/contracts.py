@@ -20,6 +20,7 @@ What a family costs is counted (`training/cost.py`), so that it need not say so 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -77,6 +78,8 @@ class Player:
         fades: the step size falls linearly from epoch to epoch, to reach 0 after the last.
         monitor: of the first player, the loss that drives the schedule and the choice of the best
             epoch, on the validation classes.
+        least: the lowest value of what it monitors that can make an epoch the best: below it the
+            value says that the training is wrong, and not that the model is good.
         every: the player moves at each `every`-th batch; 1 for the first player.
         skips: batches in a row whose loss or gradient is not finite that are skipped, before the
             training counts as diverged.
@@ -95,6 +98,7 @@ class Player:
     weight_decay: float = 0.0
     fades: bool = False
     monitor: str = "loss"
+    least: float = -math.inf
     every: int = 1
     skips: int = 0
     stacked: Callable[[Mapping[str, Tensor], Any, Tensor, Mapping[str, Tensor]], Losses] | None = (

@@ -34,8 +34,7 @@ def manifest(plan: Plan, options: argparse.Namespace, revision: str) -> dict[str
         "points": len(plan.points),
         "to_run": len(plan.to_run),
         "settings": first.settings,
-        "simclr": dataclasses.asdict(first.simclr),
-        "protonet": dataclasses.asdict(first.protonet),
+        "critics": {name: dataclasses.asdict(spec) for name, spec in first.critics.items()},
         "git_revision": revision,
         "options": {
             name: _without_secrets(value)

@@ -47,14 +47,31 @@ def axes_text(points: Sequence[Point], axes: Sequence[str]) -> str:
 def inputs_text(plan: Plan) -> str:
     """The data sets and critics of the sweep, and which are there."""
     names = ("dataset", "split", "image_size")
-    by_data = {tuple(p.settings[name] for name in names): p for p in plan.points}
+    by_data: dict[tuple[Any, ...], dict[str, CriticSpec]] = {}
+    for point in plan.points:
+        seen_by = (*(point.settings[name] for name in names), point.data_fingerprint[:6])
+        by_data.setdefault(seen_by, {}).update({c.id: c for c in point.critics.values()})
     texts = []
-    for (dataset, split, size), point in by_data.items():
-        critics = (point.simclr, point.protonet) if point.scored else ()
-        seen = ", ".join(_critic_text(plan, critic) for critic in critics)
-        data = f"{dataset} {split} {size}x{size} {point.data_fingerprint[:6]}"
+    for (dataset, split, size, fingerprint), critics in by_data.items():
+        seen = ", ".join(_critic_text(plan, critic) for critic in critics.values())
+        data = f"{dataset} {split} {size}x{size} {fingerprint}"
         texts.append(f"{data}, {seen or 'no critics: likelihoods only'}")
     return "; ".join(texts)
+
+
+def cautions(plan: Plan) -> list[str]:
+    """What is odd about a sweep that can be run, a sentence each."""
+    published = {
+        (p.settings["dataset"], p.settings["split"]): None
+        for p in plan.points
+        if any(critic.settings.get("weights") for critic in p.critics.values())
+    }
+    return [
+        f"published critics learned from the training classes of the split weak of omniglot, so"
+        f" they know test classes of {split}: recognizability is too high"
+        for dataset, split in published
+        if dataset == "omniglot" and split != "weak"
+    ]
 
 
 def _critic_text(plan: Plan, critic: CriticSpec) -> str:
@@ -98,6 +115,7 @@ def echo(plan: Plan, options: argparse.Namespace) -> str:
         labelled("points", f"{counts}   {axes_text(points, plan.sweep.axes)}"),
         labelled("settings", f"{plan.sweep.model}: {changed or 'all default'}"),
         labelled("inputs", inputs_text(plan)),
+        *(labelled("take care", text) for text in cautions(plan)),
         labelled("engine", _engine_text(plan, options)),
         labelled("results", f"{plan.store.path(name)}{source}"),
     ]

@@ -136,7 +136,7 @@ def missing(name: str, settings: Mapping[str, Any]) -> DataError | None:
 
 
 def missing_of(points: Iterable[Point], remote: bool = False) -> list[DataError]:
-    """Say why images that these points need cannot be had, each reason once.
+    """Say why images that these points need cannot be had or used, each reason once.
 
     Args:
         points: the points of a run.
@@ -145,6 +145,7 @@ def missing_of(points: Iterable[Point], remote: bool = False) -> list[DataError]
     Returns:
         The errors that a run would end with, in the order of the points.
     """
+    points = list(points)
     wanted = ("dataset", "image_size", "binarisation", "transfer", "classify")
     kinds = {tuple(point.settings.get(n) for n in wanted): point.settings for point in points}
     found = {}
@@ -154,6 +155,17 @@ def missing_of(points: Iterable[Point], remote: bool = False) -> list[DataError]
             asked = {n: given[n] for n in ("dataset", "image_size")} if remote else given
             if error := missing(name, asked):
                 found[str(error)] = error
+    files = {
+        (file, point.settings["image_size"], name): None
+        for point in points
+        for name in ("file", "human_file")
+        if (file := point.settings.get(name))
+    }
+    for file, size, name in files:
+        try:
+            importlib.import_module("oneshot.data.drawings_file").check(Path(file), size)
+        except ValueError as invalid:
+            found[str(invalid)] = DataError(f"{name}: {invalid}")
     return list(found.values())
 
 

@@ -26,16 +26,66 @@ def checked(
     Raises:
         ValueError: on anything else.
     """
-    features, label = np.asarray(features, np.float64), np.asarray(label)
-    if features.ndim != 2 or features.shape[1] == 0:
-        raise ValueError(f"features must be [N, D] with D >= 1, given shape {features.shape}")
+    features = _matrix(features, "features")
     label = checked_label(label, len(features), classes=classes, least=least)
-    broken = int((~np.isfinite(features)).any(axis=1).sum())
-    if broken:
-        raise ValueError(
-            f"features must be finite, but {broken} of {len(features)} rows hold NaN or infinity"
-        )
+    _require_finite(features, "features")
     return features, label, int(label.max()) + 1 if classes is None else classes
+
+
+def checked_rows(features: np.ndarray, *, least: int = 1, name: str = "the features") -> np.ndarray:
+    """Features without labels in the type that metrics compute with.
+
+    >>> checked_rows(np.ones((3, 2), np.float32), least=4)
+    Traceback (most recent call last):
+    ValueError: the features must have at least 4 rows, given 3
+
+    Args:
+        features: finite, [N, D].
+        least: how many rows there must be.
+        name: what a message calls them.
+
+    Returns:
+        float64 [N, D].
+
+    Raises:
+        ValueError: on anything else.
+    """
+    features = _matrix(features, name)
+    if len(features) < least:
+        plural = "s" * (least != 1)
+        raise ValueError(f"{name} must have at least {least} row{plural}, given {len(features)}")
+    _require_finite(features, name)
+    return features
+
+
+def checked_pair(
+    reference: np.ndarray, drawn: np.ndarray, *, least: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features of two sets that are compared, in the type that metrics compute with.
+
+    >>> reference, drawn = checked_pair([[0, 1]], [[2, 3], [4, 5]])
+    >>> reference.shape, drawn.dtype
+    ((1, 2), dtype('float64'))
+
+    Args:
+        reference: finite, [N, D], as a rule of people's drawings.
+        drawn: finite, [M, D], as a rule of a model's drawings.
+        least: how many rows each must have.
+
+    Returns:
+        float64 [N, D] and [M, D].
+
+    Raises:
+        ValueError: on anything else.
+    """
+    reference = checked_rows(reference, least=least, name="the reference features")
+    drawn = checked_rows(drawn, least=least, name="the drawn features")
+    if reference.shape[1] != drawn.shape[1]:
+        raise ValueError(
+            "both sets need features of the same critic, but the reference has"
+            f" {reference.shape[1]} dimensions and the drawings have {drawn.shape[1]}"
+        )
+    return reference, drawn
 
 
 def checked_label(
@@ -127,3 +177,20 @@ def checked_prototypes(prototypes: np.ndarray, dimensions: int) -> np.ndarray:
     if broken:
         raise ValueError(f"prototypes must be finite, but {broken} of {len(prototypes)} are not")
     return prototypes
+
+
+def _matrix(features: np.ndarray, name: str) -> np.ndarray:
+    """Features as float64 [N, D], or ValueError."""
+    features = np.asarray(features, np.float64)
+    if features.ndim != 2 or features.shape[1] == 0:
+        raise ValueError(f"{name} must be [N, D] with D >= 1, given shape {features.shape}")
+    return features
+
+
+def _require_finite(features: np.ndarray, name: str) -> None:
+    """Raise ValueError where a row holds NaN or infinity."""
+    broken = int((~np.isfinite(features)).any(axis=1).sum())
+    if broken:
+        raise ValueError(
+            f"{name} must be finite, but {broken} of {len(features)} rows hold NaN or infinity"
+        )

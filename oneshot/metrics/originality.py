@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from oneshot.metrics.checks import checked, checked_prototypes
+from oneshot.metrics.checks import checked, checked_label, checked_prototypes
 
 
 def normaliser(features: np.ndarray) -> float:
@@ -66,3 +66,30 @@ def originality(
     prototypes = checked_prototypes(prototypes, np.shape(features)[-1])
     features, label, _ = checked(features, label, classes=len(prototypes))
     return np.sqrt(((features - prototypes[label]) ** 2).mean(axis=1)) / scale
+
+
+def originality_se(values: np.ndarray, label: np.ndarray) -> float:
+    """Standard error of the model's mean originality that comes from drawing finitely often.
+
+    The classes count as fixed and their drawings as independent: sqrt(sum_c var_c / n_c) / C. What
+    classes differ in is no error.
+
+    >>> originality_se([1.0, 3.0, 11.0, 13.0], [0, 0, 1, 1])  # both variances are 2
+    0.7071067811865476
+
+    Args:
+        values: originality of each drawing, [N].
+        label: class of each drawing, [N], 0 .. C-1.
+
+    Returns:
+        The error, in units of the scale of `originality`.
+
+    Raises:
+        ValueError: a class has fewer than 2 drawings.
+    """
+    values = np.asarray(values, np.float64)
+    label = checked_label(label, len(values), least=2)
+    variances = [
+        values[label == c].var(ddof=1) / (label == c).sum() for c in range(label.max() + 1)
+    ]
+    return float(np.sqrt(np.sum(variances)) / len(variances))

@@ -16,8 +16,9 @@ Dropout acts in the gradient penalty too, as published.
 The published best epoch was that of the lowest loss of the generator, which does not measure
 quality, as it moves with the critic. Here it is that of the lowest estimate of the Wasserstein
 distance on the validation classes. That estimate is only as good as the critic: one that has
-learned little finds little distance, so that an early epoch can be best by mistake. The default is
-to draw from the last epoch.
+learned little finds little distance, so that an early epoch can be best by mistake. A distance
+below 0, of a critic that takes drawings for real and real images for drawings, makes no epoch the
+best. The default is to draw from the last epoch.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from oneshot.nn.dense_blocks import (
 )
 from oneshot.sweep.settings import setting
 
-VERSION = 1
+VERSION = 2
 BETAS = (0.0, 0.9)  # of Adam, for both players
 # of the maps that z becomes, coarsest first; Config, which is read without this line, repeats them
 NOISE_CHANNELS = (8, 4, 2)
@@ -227,6 +228,7 @@ class Dagan(TrainedFamily):
             rate,
             BETAS,
             monitor="wasserstein",
+            least=0.0,
         )
         generator = Player(
             "generator",

@@ -26,7 +26,7 @@ from oneshot.nn.set_model import SetModel
 from oneshot.nn.top_down import ALL_POSTERIOR, POSTERIOR, POSTERIOR_MEAN, REFINED, Sources
 from oneshot.sweep.settings import setting
 
-VERSION = 1
+VERSION = 2
 COLOUR = True
 # Batches in a row with a loss that is not finite before a training counts as diverged. Normalised
 # log-variances of an untrained map model have outliers whose exponential overflows; the published

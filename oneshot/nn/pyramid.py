@@ -287,6 +287,7 @@ class ObservationNet(nn.Module):
             Stage(n, width, r, "up" if i else "", last) for i, (r, n) in enumerate(reversed(layout))
         )
         self.last = Pointwise(width, outputs)
+        _scale_weights(self.last, last)
         for layer in (self.of_z, self.of_c, self.last):
             _zero_biases(layer)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oneshot.store.tables import IMPORTANCE, LIKELIHOODS, WHOLE
+from oneshot.store.tables import IMPORTANCE, LIKELIHOODS, PANEL, WHOLE
 
 # of the models' rows, in the order in which a table shows them
 METRICS = (
@@ -17,7 +17,7 @@ METRICS = (
 # axes that say how often something was tried, not what: means are over them
 NUISANCES = ("seed", "critic_seed")
 # of some families only, averaged over seeds where a table has them
-EXTRA_METRICS = (*LIKELIHOODS, *IMPORTANCE)
+EXTRA_METRICS = (*PANEL, *LIKELIHOODS, *IMPORTANCE)
 # whole numbers, also in tables that are made of others
 COUNTS = frozenset({*WHOLE, "seeds", "critics", "classes", "n", "trained_size"})
 
@@ -55,12 +55,15 @@ KEYS = frozenset({*WHOLE, "class_name", "dataset", "latent", "scorer"})
 # digits after the point in a printed table
 DECIMALS = {
     "diversity": 3,
-    "diversity_ratio": 3,
     "recognizability": 1,
     "originality": 3,
     "distance": 2,
     "generalization_area": 2,
     "generalization_coverage": 2,
     **{name: 1 if name.startswith("classified") else 2 for name in LIKELIHOODS},
+    "vendi": 1,
+    "vendi_classes": 2,
+    **{name: 3 for name in ("diversity_ratio", "fid", "kid", "nearest_train")},
+    **{name: 3 for name in ("sample_precision", "sample_recall", "density", "coverage")},
     **{name: 3 for name in (*IMPORTANCE, "sparsity", "spearman")},
 }

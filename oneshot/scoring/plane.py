@@ -82,6 +82,7 @@ def grade(
     protocol: str,
     human: Human | None = None,
     diversity_drawings: int = 20,
+    features: np.ndarray | None = None,
 ) -> Grades:
     """Score drawings by the critics.
 
@@ -97,12 +98,14 @@ def grade(
         protocol: of recognizability: "expected" (closed form) or "episodes" (as published).
         human: people's point; None if the drawings themselves are people's, who set the reference.
         diversity_drawings: how many drawings of each class count for diversity and originality.
+        features: of all drawings in SimCLR's space, float32 [N, D], if they are at hand.
 
     Returns:
         Metrics of the model, of each class and of each drawing.
 
     Raises:
-        ValueError: for fewer classes or drawings than that, and for features that are not finite.
+        ValueError: for fewer classes or drawings than that, for features that are not finite, and
+            where people's drawings do not differ, so that nothing can be measured against them.
     """
     label, classes = drawings.label, len(drawings.exemplars)
 
@@ -112,7 +115,9 @@ def grade(
     embedded = first | on_curve
 
     # ---- Features: SimCLR before its projection [n, 256], ProtoNet after its metric layer [N, 128]
-    features = embed_all(critics.simclr, drawings.images[embedded], critics.device)
+    if features is None:
+        features = embed_all(critics.simclr, drawings.images, critics.device)
+    features = features[embedded]
     sources = embed_all(critics.simclr, drawings.exemplars, critics.device)
     queries = embed_all(critics.protonet, drawings.images, critics.device)
     prototypes = embed_all(critics.protonet, drawings.exemplars, critics.device)
@@ -140,15 +145,12 @@ def grade(
         "recognizability": float(percent.mean()),
         "recognizability_se": recognizability.recognizability_se(recognized, label),
         "originality": float(original_of_class.mean()),
-        "originality_se": float(original[first].std(ddof=1) / np.sqrt(len(label_first))),
+        "originality_se": originality.originality_se(original[first], label_first),
     }
 
     # ---- Generalization curve (Boutin et al. 2023), and how far the model is from people
     curve = _curve(original[on_curve], recognized[on_curve], label[on_curve], classes)
-    if human is None:
-        human = Human(
-            totals["diversity"], totals["recognizability"], totals["originality"], scale, curve
-        )
+    human = human or _as_people(totals, scale, curve)
     totals |= _against_people(human, totals, curve)
 
     original[~first] = np.nan
@@ -156,6 +158,15 @@ def grade(
     by_class = {"diversity": spread, "recognizability": percent, "originality": original_of_class}
     of_classes = {name: values.tolist() for name, values in by_class.items()}
     return Grades(totals, of_classes, of_drawings, _curve_table(curve), human)
+
+
+def _as_people(totals: dict[str, float], scale: float, curve: list[list[float]]) -> Human:
+    """The reference that these drawings set; ValueError if they do not differ within classes."""
+    if not totals["diversity"] > 0:
+        raise ValueError("people's drawings of a class do not differ: they can be no reference")
+    return Human(
+        totals["diversity"], totals["recognizability"], totals["originality"], scale, curve
+    )
 
 
 def _against_people(
@@ -169,6 +180,7 @@ def _against_people(
         "human_diversity": human.diversity,
         "human_recognizability": human.recognizability,
         "human_originality": human.originality,
+        "diversity_ratio": totals["diversity"] / human.diversity,
         # Boutin et al. 2022, Fig. 5a
         "human_distance": distance.human_distance(
             totals["diversity"], totals["recognizability"], human.diversity, human.recognizability

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from oneshot.store.records import Record, uneven
+from oneshot.store.row_check import later_settings
 from oneshot.store.store import Store
 from oneshot.store.tables import (
     COST,
@@ -21,6 +22,7 @@ from oneshot.store.tables import (
     IMPORTANCE,
     LIKELIHOODS,
     METRICS,
+    PANEL,
     PROVENANCE,
     TABLES,
     column_type,
@@ -65,7 +67,15 @@ def point_fields(models: Iterable[str], axes: Sequence[str]) -> list[pa.Field]:
     own = {name: str(f.type) for name, f in COMMON.items()}
     for head in heads:
         own |= {name: str(f.type) for name, f in head.fields.items()}
-    names = ["point_id", "status", "model", *(a for a in axes if a in own), "seed", *METRICS]
+    names = [
+        "point_id",
+        "status",
+        "model",
+        *(a for a in axes if a in own),
+        "seed",
+        *METRICS,
+        *PANEL,
+    ]
     if any("likelihood" in head.fields for head in heads):
         names += LIKELIHOODS
     if any("importance_seeds" in head.fields for head in heads):
@@ -84,11 +94,14 @@ def points_table(records: Sequence[Record], schema: pa.Schema) -> pa.Table:
         schema: of the points table.
 
     Returns:
-        The table; a value that a row lacks is null.
+        The table; a value that a row lacks is null, or the default of a setting that its family got
+        later.
     """
     import pyarrow as pa
 
-    columns = {f.name: [r.row.get(f.name) for r in records] for f in schema}
+    later = {model: later_settings(model) for model in {r.row["model"] for r in records}}
+    rows = [{**later[r.row["model"]], **r.row} for r in records]
+    columns = {f.name: [row.get(f.name) for row in rows] for f in schema}
     if "finished_at" in columns:
         columns["finished_at"] = [
             datetime.datetime.fromisoformat(t) if t else None for t in columns["finished_at"]

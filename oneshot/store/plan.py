@@ -20,6 +20,7 @@ from oneshot.store.store import Store
 from oneshot.sweep import Sweep, families
 from oneshot.sweep import filter as where
 from oneshot.sweep.expansion import expand
+from oneshot.sweep.graders import need_weights
 from oneshot.sweep.point import Point
 from oneshot.sweep.settings import COMMON, SettingError
 from oneshot.types import Status
@@ -74,14 +75,27 @@ class Plan:
         )
 
     def trainings(self) -> tuple[set[str], set[str]]:
-        """The train_ids of finished trainings, and of those that left a checkpoint."""
-        ended, begun = set(), set()
+        """The train_ids of finished trainings, and of those that left a checkpoint.
+
+        One whose weights were dropped counts as finished where its drawings are all that is needed.
+        """
+        ended, begun, dropped = set(), set(), set()
         for key in self.store.keys("store/trainings"):
             train_id, _, name = key.removeprefix("store/trainings/").partition("/")
             if name == "training.pt":
                 ended.add(train_id)
+            elif name == "summary.pt":
+                dropped.add(train_id)
             elif name.startswith("checkpoint") and name.endswith(".pt"):
                 begun.add(train_id)
+        if dropped := dropped - ended:
+            drawn = {key.split("/")[2] for key in self.store.keys("store/drawings")}
+            lacking = {
+                p.train_id
+                for p in self.to_run
+                if p.sample_id not in drawn or need_weights(p.graders)
+            }
+            ended |= dropped - lacking
         return ended, begun
 
     def current_records(self) -> list[Record]:
@@ -133,7 +147,7 @@ class Plan:
 
     def critic_rows(self) -> list[dict[str, Any]]:
         """The quality of every critic of the sweep that is in the store, one row each."""
-        specs = {spec.id: spec for p in self.points for spec in (p.simclr, p.protonet) if spec.id}
+        specs = {spec.id: spec for p in self.points for spec in p.critics.values()}
         found = [
             row
             for s in specs.values()
@@ -285,7 +299,8 @@ def _difference(now: Mapping[str, Any], old: Mapping[str, Any]) -> str:
         return f"{now['model']} is version {now['family_version']}, theirs {theirs}: trained again"
     if now["metric_versions"] != old.get("metric_versions"):
         theirs = old.get("metric_versions")
-        return f"metrics are {now['metric_versions']}, theirs {theirs}: scored again"
+        again = "scored again, from stored drawings where these are there"
+        return f"metrics are {now['metric_versions']}, theirs {theirs}: {again}"
     changed = [
         n for n in now if n not in ("point_id", "train_id", "sample_id") and now[n] != old.get(n)
     ]

@@ -60,8 +60,9 @@ _METRICS = (
     Column(
         "human_distance",
         "float",
-        "distance to people in the plane of diversity / 0.775 and recognizability / 13.5",
+        "distance to people on the plane, in units of 0.603 times their diversity, 13.5 per cent",
     ),
+    Column("diversity_ratio", "float", "diversity over that of people's drawings"),
     Column(
         "generalization_area",
         "float",
@@ -71,6 +72,29 @@ _METRICS = (
         "generalization_coverage",
         "float",
         "share of people's range of originality that the model's curve covers, 0 to 1",
+    ),
+)
+_PANEL = (
+    Column("fid", "float", "Frechet distance to people's drawings in SimCLR features"),
+    Column("kid", "float", "kernel distance to people's drawings, unbiased, may be below 0"),
+    Column(
+        "sample_precision",
+        "float",
+        "share of drawings that lie among people's, 5 neighbours, 0 to 1",
+    ),
+    Column(
+        "sample_recall", "float", "share of people's drawings that lie among the model's, 0 to 1"
+    ),
+    Column(
+        "density", "float", "how densely people's drawings lie round a drawing; people's own: 1"
+    ),
+    Column("coverage", "float", "share of people's drawings with one of the model's near, 0 to 1"),
+    Column("vendi", "float", "Vendi score: effective number of different drawings, over all"),
+    Column("vendi_classes", "float", "Vendi score of the drawings of a class, mean of the classes"),
+    Column(
+        "nearest_train",
+        "float",
+        "distance of a drawing to the nearest training drawing, over the same of people's",
     ),
 )
 _LIKELIHOODS = (
@@ -138,6 +162,7 @@ TABLES = {
             (
                 *_IDENTITY,
                 *_METRICS,
+                *_PANEL,
                 *_LIKELIHOODS,
                 *_IMPORTANCE,
                 *_COUNTS,
@@ -296,6 +321,7 @@ def _names(columns: tuple[Column, ...]) -> tuple[str, ...]:
 
 
 METRICS = _names(_METRICS)
+PANEL = _names(_PANEL)  # of points whose drawings are scored
 LIKELIHOODS = _names(_LIKELIHOODS)  # of families of sets
 IMPORTANCE = _names(_IMPORTANCE)  # of families with importance maps
 COUNTS, COST, PROVENANCE = _names(_COUNTS), _names(_COST), _names(_PROVENANCE)

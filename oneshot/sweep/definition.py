@@ -47,7 +47,8 @@ class Sweep:
         references: families scored beside the models on the same data.
         variant: the named set of defaults of the family to start from.
         critics: settings of the critics, by critic.
-        critic_seed: the seed that critics are trained with.
+        critic_seed: the seed of the critic that chooses exemplars, and of those that score where
+            neither `fixed` nor an axis has a `critic_seed`.
         name: of the results folder; without it, the name of the sweep file.
         path: of the sweep file.
 

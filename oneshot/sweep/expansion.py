@@ -87,5 +87,7 @@ def _references(sweep: Sweep, maker: PointMaker, points: Sequence[Point]) -> lis
             if name != sweep.model:
                 family = families.declaration("models", name)
                 base = defaults(family) | dict(zip(shared, common))
+                if name == "human":
+                    base["file"] = base["human_file"]
                 references.append(maker.make(family, base, {}, sweep.seed_list()[0], (), ""))
     return references

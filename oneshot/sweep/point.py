@@ -15,10 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oneshot.sweep import families
-from oneshot.sweep.settings import COMMON, METRIC_VERSIONS, Common
-
-METRIC_VERSIONS_TEXT = " ".join(f"{name} {version}" for name, version in METRIC_VERSIONS.items())
+from oneshot.sweep import families, graders
+from oneshot.sweep.settings import COMMON, Common
 
 
 @dataclass(frozen=True)
@@ -41,9 +39,6 @@ class CriticSpec:
         return f"store/critics/{self.id}/quality.json"
 
 
-NO_CRITICS = (CriticSpec("simclr", {}, 0, ""), CriticSpec("protonet", {}, 0, ""))
-
-
 @dataclass(frozen=True)
 class Point:
     """One assignment of every hyperparameter and a seed; ends as exactly one row.
@@ -57,11 +52,13 @@ class Point:
         sample_id: hash of what the drawings depend on.
         point_id: hash of what the row depends on.
         stack_key: equal for trainings whose tensors have the same shapes.
-        simclr: the critic that measures diversity.
-        protonet: the critic that measures recognizability.
+        critics: by name: "simclr" measures diversity, "protonet" recognizability, and "chooser" is
+            the SimCLR in whose space exemplars are medoids; {} where drawings are not scored.
+        graders: the versions of the graders that score it, by name.
         data_fingerprint: what identifies the images.
         family_version: of the model's code.
         place: where the sweep file gives the point.
+        human_hash: of the content of `human_file`, if it is given.
     """
 
     model: str
@@ -72,16 +69,21 @@ class Point:
     sample_id: str
     point_id: str
     stack_key: str
-    simclr: CriticSpec
-    protonet: CriticSpec
+    critics: dict[str, CriticSpec]
+    graders: dict[str, int]
     data_fingerprint: str
     family_version: int = 1
     place: str = ""
+    human_hash: str = ""
 
     @property
     def scored(self) -> bool:
         """Whether critics score its drawings; in colour, or without any, only likelihoods are."""
-        return bool(self.simclr.id)
+        return bool(self.critics)
+
+    def critic_id(self, name: str) -> str:
+        """The id of one of its critics; "" where drawings are not scored."""
+        return self.critics[name].id if self.critics else ""
 
     def config(self) -> dict[str, Any]:
         """The settings of the family's own Config, without the common ones."""
@@ -100,11 +102,11 @@ class Point:
             **self.settings,
             train_id=self.train_id,
             sample_id=self.sample_id,
-            simclr_id=self.simclr.id,
-            protonet_id=self.protonet.id,
+            simclr_id=self.critic_id("simclr"),
+            protonet_id=self.critic_id("protonet"),
             data_fingerprint=self.data_fingerprint,
             family_version=self.family_version,
-            metric_versions=METRIC_VERSIONS_TEXT,
+            metric_versions=graders.in_words(self.graders),
         )
 
     def label(self, axes: Sequence[str]) -> str:

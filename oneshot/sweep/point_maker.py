@@ -11,10 +11,9 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from oneshot.sweep import families
+from oneshot.sweep import families, graders
 from oneshot.sweep.families import Declaration
 from oneshot.sweep.point import (
-    NO_CRITICS,
     CriticSpec,
     Point,
     canonical_json,
@@ -26,8 +25,6 @@ from oneshot.sweep.point import (
 )
 from oneshot.sweep.settings import (
     COMMON,
-    LIKELIHOOD_VERSION,
-    METRIC_VERSIONS,
     STAGES,
     default_of,
 )
@@ -38,7 +35,7 @@ class PointMaker:
 
     Args:
         critics: the full settings of each critic.
-        critic_seed: the seed that critics are trained with.
+        critic_seed: the seed of the critic that chooses exemplars.
     """
 
     def __init__(self, critics: Mapping[str, dict[str, Any]], critic_seed: int):
@@ -47,8 +44,9 @@ class PointMaker:
         self._file_hash = functools.cache(hash_file)
         self._critic_specs = functools.cache(self._make_critic_specs)
         self._templates: dict[tuple[str, int, tuple[str, ...]], _Template] = {}
-        self._data: dict[tuple[str, str, bool], tuple[str, CriticSpec, CriticSpec, str]] = {}
-        self._metrics = canonical_json(METRIC_VERSIONS)
+        self._data: dict[tuple[Any, ...], tuple[str, dict[str, CriticSpec], str]] = {}
+        self._graders: dict[tuple[Any, ...], tuple[dict[str, int], str]] = {}
+        self._first = canonical_json(graders.FIRST_TEXT)
 
     def make(
         self,
@@ -78,18 +76,20 @@ class PointMaker:
             template = _Template(family, base, given.keys(), self._setting_text)
             self._templates[key] = template
         text, settings = template.texts(given), {**base, **given}
-        shared = (family.name, text["data"], bool(settings["drawings_per_class"]))
+        drawn, critic_seed = bool(settings["drawings_per_class"]), settings["critic_seed"]
+        shared = (family.name, text["data"], drawn, critic_seed)
         if shared not in self._data:
             self._data[shared] = self._data_and_critics(settings, text["data"])
-        fingerprint, simclr, protonet, data = self._data[shared]
+        fingerprint, critics, data = self._data[shared]
+        versions, grading = self._graders_of(settings, bool(critics))
         # What `digest` would hash: [family, version, [data, fingerprint, exemplars], model, train
         # or shapes, seed], and so on.
         start = f"[{template.family},{data},{text['model']},"
         train_id = hash_text(f"{start}{text['train']},{seed}]")
         sample_id = hash_text(f'["{train_id}",{text["sample"]}]')
-        likelihood = f",{LIKELIHOOD_VERSION}" if "likelihood" in family.fields else ""
-        critics = f'"{simclr.id}","{protonet.id}"'
-        score = f"{text['score']},{self._metrics},{critics}{likelihood}"
+        likelihood = ",1" if "likelihood" in family.fields else ""  # as ids were published first
+        pair = ",".join(f'"{critics[n].id if critics else ""}"' for n in ("simclr", "protonet"))
+        score = f"{text['score']},{self._first},{pair}{likelihood}{grading}"
         point_id = hash_text(f'["{sample_id}",{score}]')
         return Point(
             model=family.name,
@@ -100,11 +100,12 @@ class PointMaker:
             sample_id=sample_id,
             point_id=point_id,
             stack_key=hash_text(f"{start}{text['shapes']},{seed}]"),
-            simclr=simclr,
-            protonet=protonet,
+            critics=critics,
+            graders=versions,
             data_fingerprint=fingerprint,
             family_version=family.version,
             place=place,
+            human_hash=self._file_hash(settings["human_file"]) if settings["human_file"] else "",
         )
 
     def _setting_text(self, value: Any, file: bool) -> str:
@@ -113,31 +114,48 @@ class PointMaker:
             return repr(value)
         return canonical_json(self._file_hash(value) if file and value else value)
 
+    def _graders_of(self, settings: Mapping[str, Any], scored: bool) -> tuple[dict[str, int], str]:
+        """The graders that apply, and what they mean for an id, as JSON behind a comma, or ""."""
+        key = (scored, *[settings.get(name) for name in graders.needed_settings()])
+        if (known := self._graders.get(key)) is None:
+            versions = graders.versions_of(settings, scored)
+            changed = graders.changed(versions)
+            known = (versions, f",{canonical_json(changed)}" if changed else "")
+            self._graders[key] = known
+        return known
+
     def _data_and_critics(
         self, settings: Mapping[str, Any], stage: str
-    ) -> tuple[str, CriticSpec, CriticSpec, str]:
+    ) -> tuple[str, dict[str, CriticSpec], str]:
         """The fingerprint of the images, the critics, and what both mean for an id, as JSON."""
         dataset, fingerprint = settings["dataset"], self._fingerprint(settings["dataset"])
-        simclr, protonet = NO_CRITICS
+        critics: dict[str, CriticSpec] = {}
         if channels(dataset) == 1 and settings["drawings_per_class"]:
-            simclr, protonet = self._critic_specs(
-                dataset, settings["split"], settings["image_size"]
+            critics = self._critic_specs(
+                dataset, settings["split"], settings["image_size"], settings["critic_seed"]
             )
-        exemplars = simclr.id if settings["exemplar"] == "medoid" else ""
+        medoids = critics and settings["exemplar"] == "medoid"
+        exemplars = critics["chooser"].id if medoids else ""
         text = f"[{stage},{canonical_json(fingerprint)},{canonical_json(exemplars)}]"
-        return fingerprint, simclr, protonet, text
+        return fingerprint, critics, text
 
     def _make_critic_specs(
-        self, dataset: str, split: str, size: int
-    ) -> tuple[CriticSpec, CriticSpec]:
-        """SimCLR, then ProtoNet, whose support images are the medoids of the former."""
+        self, dataset: str, split: str, size: int, seed: int
+    ) -> dict[str, CriticSpec]:
+        """The critics of one seed, and the one that chooses exemplars, which are the support images
+        of ProtoNet: they are the same whoever scores.
+        """
         data = [dataset, split, size, self._fingerprint(dataset)]
-        simclr = self._critic("simclr", data, [])
-        return simclr, self._critic("protonet", data, [simclr.id])
+        chooser = self._critic("simclr", data, [], self._critic_seed)
+        return {
+            "chooser": chooser,
+            "simclr": self._critic("simclr", data, [], seed),
+            "protonet": self._critic("protonet", data, [chooser.id], seed),
+        }
 
-    def _critic(self, kind: str, data: list[Any], after: list[str]) -> CriticSpec:
+    def _critic(self, kind: str, data: list[Any], after: list[str], seed: int) -> CriticSpec:
         """The critic that rests on these data, and on the critics of these ids."""
-        settings, seed = self._critics[kind], self._critic_seed
+        settings = self._critics[kind]
         published = settings.get("weights", "")
         content = self._file_hash(published) if published else settings
         version = families.declaration("critics", kind).version

@@ -143,7 +143,9 @@ class Resolver:
                 name: self.value(name, value, self._sweep.path)
                 for name, value in self.family.variants.get(variant, {}).items()
             }
-            values = defaults(self.family) | of_variant | self._fixed | {"variant": variant}
+            chosen = {"critic_seed": self._sweep.critic_seed, "variant": variant}
+            values = defaults(self.family) | chosen | of_variant | self._fixed
+            values["variant"] = variant
             self._bases[variant] = {name: values[name] for name in self._fields}
         return self._bases[variant]
 
@@ -192,6 +194,10 @@ class Resolver:
                     full[name]["weights"] = _find_file(published, self._folder)
                 except SettingError as error:
                     self.problems.setdefault(f"weights = {published!r} of {name}: {error}", place)
+        seeded = "critic_seed" in self.axes or "critic_seed" in self._fixed
+        if seeded and any(settings.get("weights") for settings in full.values()):
+            problem = "critic_seed changes nothing in critics that are read from `weights`"
+            self.problems.setdefault(problem, place)
         return full
 
 

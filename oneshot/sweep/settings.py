@@ -19,17 +19,6 @@ from oneshot.sweep.values import is_unicode, is_whole, shown
 STAGES = ("data", "model", "train", "sample", "score")
 NAME = "name"  # not a stage: a setting that only says where values come from, and enters no id
 
-# Raised whenever a change moves the numbers of a metric, so that rows scored by different code
-# never share an id.
-METRIC_VERSIONS = {
-    "standardise": 1,
-    "diversity": 1,
-    "recognizability": 1,
-    "originality": 1,
-    "generalization": 1,
-}
-LIKELIHOOD_VERSION = 1  # the same of the likelihoods of sets, for the families that have them
-
 Field = dataclasses.Field[Any]
 
 
@@ -142,6 +131,28 @@ class Common:
         "recognizability: its closed-form expectation, or the published 3,750 episodes",
         choices=("expected", "episodes"),
     )
+    critic_seed: int = setting(
+        0,
+        "score",
+        "seed of the critics that score; as an axis, stored drawings are scored by several pairs",
+        low=0,
+        high=2**63 - 1,
+        omit_default=True,
+    )
+    panel: bool = setting(
+        True,
+        "score",
+        "score drawings by fid, kid, precision, recall, density, coverage, vendi and nearest_train",
+        omit_default=True,
+    )
+    human_file: str = setting(
+        "",
+        "score",
+        "npz or Parquet file with drawings of people that take the place of the data set's as the"
+        " reference",
+        file=True,
+        omit_default=True,
+    )
 
 
 COMMON: dict[str, Field] = {field.name: field for field in dataclasses.fields(Common)}
@@ -154,7 +165,8 @@ def type_name(field: Field) -> str:
 
 def default_of(field: Field) -> Any:
     """The default of a setting in the form that points have: of a float setting, a float."""
-    return float(field.default) if type_name(field) == "float" else field.default
+    default: Any = field.default
+    return float(default) if type_name(field) == "float" else default
 
 
 def needs_file(field: Field) -> bool:

@@ -85,7 +85,7 @@ def batches_for(
     if model.trains_on is Pairs:
         return PairBatches.of(data, exemplars, classes, device, most)
     set_size, copies = model.config.set_size, model.config.augmented_copies
-    return SetBatches.of(data, set_size, copies, classes, device, greys)
+    return SetBatches.of(data, set_size, copies, classes, device, greys, most)
 
 
 def _split(data: DataSet, schedule_classes: str) -> tuple[np.ndarray, np.ndarray]:
@@ -210,6 +210,7 @@ class SetBatches(Batches):
         schedule_classes: str,
         device: torch.device,
         greys: np.ndarray | None = None,
+        most: int = 512,
     ) -> SetBatches:
         """The sets of a data set.
 
@@ -221,6 +222,8 @@ class SetBatches(Batches):
             schedule_classes: which drive the schedule, "validation" or "test".
             device: of training.
             greys: grey images, for stochastic binarisation.
+            most: images that are evaluated at a time; noise depends on the batch, so another number
+                gives other validation losses.
 
         Returns:
             The sets, on the device.
@@ -235,15 +238,11 @@ class SetBatches(Batches):
             (rows := data.rows(classes), data.label[rows])
             for classes in _split(data, schedule_classes)
         )
-        largest = 0
         for what, (_, label) in dict(training=train, validation=schedule).items():
             if (largest := int(np.bincount(label).max(initial=0))) < set_size:
                 raise ValueError(
                     f"set_size = {set_size}: no {what} class has more than {largest} images"
                 )
-        # Noise depends on the batch: with another `most`, validation losses would be others than
-        # those of all results there are.
-        most = largest
         copies = set_size - 1 if copies < 0 else copies
         images = images.unsqueeze(1) if images.ndim == 3 else images
         return SetBatches(images, scale, set_size, copies, train, schedule, most)

@@ -24,8 +24,9 @@ class Training:
 
     Args:
         end: weights after the last epoch.
-        best: weights after the epoch of the lowest `best_loss`.
-        best_epoch: that epoch, counted from 0; -1 before the first.
+        best: weights after the epoch of the lowest `best_loss`; at the end of a training in which
+            no epoch could be the best, those of `end`.
+        best_epoch: that epoch, counted from 0; -1 where there is none.
         best_loss: the validation loss, or what else the family monitors, of that epoch.
         epochs_done: finished epochs.
         seconds: its share of the time of its stack.

@@ -200,7 +200,8 @@ class _StackRun:
         # members whose best weights in `best` are newer than in their training
         self.new_best = torch.zeros(len(members), dtype=torch.bool)
         self.hyper_names = list(members[0].model.hyper(0))
-        self.monitor = f"validation_{self.stack.players[0].player.monitor}"
+        first = self.stack.players[0].player
+        self.monitor, self.least = f"validation_{first.monitor}", first.least
 
     def outdated(self, members: Sequence[_Member]) -> bool:
         """Whether a new stack of these members pays.
@@ -260,7 +261,7 @@ class _StackRun:
             training.curve.setdefault(name, before).append(row.get(name, math.nan))
         training.epochs_done, training.how = epoch + 1, self.how()
         training.seconds += seconds
-        if row[self.monitor] < training.best_loss:
+        if self.least <= row[self.monitor] < training.best_loss:
             training.best_loss, training.best_epoch = row[self.monitor], epoch
             return True
         return False
@@ -280,6 +281,8 @@ class _StackRun:
             one.training.end = self.end.weights(k)
             if self.new_best[k]:
                 one.training.best = self.best.weights(k)
+            elif last and one.training.best_epoch < 0:  # no epoch could be the best
+                one.training.best = one.training.end
             one.training.optimizer_state = {} if last else self.end.state(k)
 
     def save(self) -> None:

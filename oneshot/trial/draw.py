@@ -27,6 +27,11 @@ class Drawn:
     seconds: float
 
 
+def drawings_key(point: Point) -> str:
+    """Where the store keeps the drawings of a point."""
+    return f"store/drawings/{point.sample_id}/drawings.npz"
+
+
 def draw(point: Point, given: Inputs, trained: Trained, job: Job, tick: Tick) -> Drawn:
     """The stored drawings of a point's sample_id, or new ones, which are stored.
 
@@ -46,7 +51,7 @@ def draw(point: Point, given: Inputs, trained: Trained, job: Job, tick: Tick) ->
         Stopped: the run was asked to stop.
         Diverged: the model draws non-finite pixels.
     """
-    key = f"store/drawings/{point.sample_id}/drawings.npz"
+    key = drawings_key(point)
     start = time.monotonic()
     try:
         return Drawn(sample.from_bytes(job.store.read(key), job.store.path(key)), 0.0)

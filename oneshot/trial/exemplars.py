@@ -28,7 +28,8 @@ def exemplars_id(point: Point, kind: str) -> str:
         point.settings["image_size"],
         point.data_fingerprint,
     ]
-    chosen_by = {"medoid": point.simclr.id, "first": "", "random": str(point.seed)}[kind]
+    chooser = point.critic_id("chooser")
+    chosen_by = {"medoid": chooser, "first": "", "random": str(point.seed)}[kind]
     return digest("exemplars", 1, data, kind, chosen_by)
 
 

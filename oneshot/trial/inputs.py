@@ -16,17 +16,20 @@ import torch
 from torch import nn
 
 from oneshot import data as datasets
+from oneshot.models.human import Config as HumanConfig
+from oneshot.models.human import Human as HumanFamily
 from oneshot.paths import DataError
 from oneshot.scoring.plane import Critics, Human
+from oneshot.scoring.work import People
 from oneshot.store import notes
 from oneshot.store.node_cache import node_file
 from oneshot.store.store import MAGIC, Store
-from oneshot.sweep import settings
 from oneshot.sweep.point import CriticSpec, Point, digest
 from oneshot.trial.exemplars import choose_exemplars, exemplars_id, exemplars_key
-from oneshot.types import DataSet
+from oneshot.types import DataSet, Drawings
 
 KEPT_INPUTS = 4  # that a process keeps in memory
+FEATURES_VERSION = 1  # of which drawings are kept as features
 _cache: dict[tuple[str, ...], Inputs] = {}
 
 
@@ -43,12 +46,14 @@ class Inputs:
         exemplars: image index of each class's exemplar, int64 [classes].
         critics: SimCLR and ProtoNet; None for images in colour and for points without drawings.
         human: people's point; None where there are no critics.
+        people: features of people's and of training drawings; None where there are no critics.
     """
 
     data: DataSet
     exemplars: np.ndarray
     critics: Critics | None
     human: Human | None
+    people: People | None = None
 
     def greys(self, config: Any) -> np.ndarray | None:
         """The images in grey levels, uint8 [N, H, W], if this Config binarises at random.
@@ -66,21 +71,31 @@ def keys(point: Point) -> dict[str, str]:
     """
     if not point.scored:
         return {}
-    kind = point.settings["exemplar"]
+    kind, critics = point.settings["exemplar"], point.critics
+    simclr, protonet = critics["simclr"], critics["protonet"]
+    of_file = [point.human_hash] if point.human_hash else []
     human = digest(
         "human",
         exemplars_id(point, kind),
-        point.simclr.id,
-        point.protonet.id,
-        settings.METRIC_VERSIONS,
+        simclr.id,
+        protonet.id,
+        {"plane": point.graders["plane"]},
         score_settings(point),
+        *of_file,
     )
-    return {
-        "simclr": point.simclr.weights_key,
-        "protonet": point.protonet.weights_key,
+    names = {
+        "chooser": critics["chooser"].weights_key,
+        "simclr": simclr.weights_key,
+        "protonet": protonet.weights_key,
         "exemplars": exemplars_key(point, kind),
         "human": f"store/humans/{human}.json",
     }
+    if simclr == critics["chooser"]:
+        del names["chooser"]
+    if "panel" in point.graders:
+        features = digest("features", FEATURES_VERSION, simclr.id, *of_file)
+        names["features"] = f"store/features/{features}.npy"
+    return names
 
 
 def score_settings(point: Point) -> dict[str, Any]:
@@ -145,16 +160,38 @@ def _read(point: Point, store: Store, device: torch.device) -> Inputs:
         exemplars = np.load(file, mmap_mode="r", allow_pickle=False)
         human = read_human(key_of["human"], store)  # a kilobyte: no file of the node is needed
         critics = Critics(
-            read_critic(point.simclr, size, store, device),
-            read_critic(point.protonet, size, store, device),
+            read_critic(point.critics["simclr"], size, store, device),
+            read_critic(point.critics["protonet"], size, store, device),
             device,
         )
+        data, people = load_images(point), None
+        if "features" in key_of:
+            features = np.load(
+                node_file(store, key_of["features"]), mmap_mode="r", allow_pickle=False
+            )
+            label = people_drawings(point, data, exemplars).label
+            people = People(features[: len(label)], label, features[len(label) :])
     except FileNotFoundError as error:
         raise MissingInput(
             f"an input of this sweep is not in {store.root}: {error.filename or error}. Run the"
             " sweep again"
         ) from error
-    return Inputs(load_images(point), exemplars, critics, human)
+    return Inputs(data, exemplars, critics, human, people)
+
+
+def people_drawings(point: Point, data: DataSet, exemplars: np.ndarray) -> Drawings:
+    """The drawings that are the reference of a point: people's of the data set, or of a file.
+
+    Args:
+        point: its `human_file` says which.
+        data: images and classes.
+        exemplars: image index of each class's exemplar.
+
+    Returns:
+        The drawings, of the test classes.
+    """
+    config = HumanConfig(file=point.settings["human_file"])
+    return HumanFamily(config).draw(data, exemplars, 0, 0)
 
 
 def load_images(point: Point) -> DataSet:
@@ -233,6 +270,6 @@ def critic_checksums(point: Point, store: Store) -> list[str]:
     size = len(MAGIC) + 32  # a sealed file begins with MAGIC and the SHA-256 of its content
     heads = (
         store.read_with(spec.weights_key, lambda file: file.read(size))
-        for spec in (point.simclr, point.protonet)
+        for spec in (point.critics["simclr"], point.critics["protonet"])
     )
     return [bytes(head)[len(MAGIC) :].hex()[:16] for head in heads]

@@ -20,10 +20,9 @@ import torch
 from torch import nn
 
 from oneshot import data as datasets
+from oneshot.critics.encoder import embed_all, held_out_rows
 from oneshot.critics.importing import import_weights
 from oneshot.data import digits
-from oneshot.models.human import Config as HumanConfig
-from oneshot.models.human import Human as HumanFamily
 from oneshot.scoring.plane import Critics, Human, grade
 from oneshot.store import notes
 from oneshot.store.store import DamagedFile, Store, sealed
@@ -34,6 +33,7 @@ from oneshot.trial.inputs import (
     images_beside,
     keys,
     load_images,
+    people_drawings,
     read_critic,
     read_human,
     score_settings,
@@ -85,7 +85,7 @@ def missing(point: Point, store: Store) -> list[str]:
     Returns:
         Names as in `keys`, in the order in which they are made.
     """
-    quality_keys = {"simclr": point.simclr.quality_key, "protonet": point.protonet.quality_key}
+    quality_keys = {name: spec.quality_key for name, spec in point.critics.items()}
     names = []
     for name, key in keys(point).items():
         if name == "human":
@@ -138,14 +138,21 @@ class _InputMaker:
         return load_images(self.point)
 
     @functools.cached_property
+    def chooser(self) -> nn.Module:
+        """The SimCLR in whose space exemplars are medoids."""
+        return self._critic(self.point.critics["chooser"], lambda: None)
+
+    @functools.cached_property
     def simclr(self) -> nn.Module:
         """The critic of diversity and originality."""
-        return self._critic(self.point.simclr, lambda: None)
+        if self.point.critics["simclr"] == self.point.critics["chooser"]:
+            return self.chooser
+        return self._critic(self.point.critics["simclr"], lambda: None)
 
     @functools.cached_property
     def protonet(self) -> nn.Module:
         """The critic of recognizability."""
-        return self._critic(self.point.protonet, self._supports)
+        return self._critic(self.point.critics["protonet"], self._supports)
 
     @functools.cached_property
     def exemplars(self) -> np.ndarray:
@@ -160,7 +167,7 @@ class _InputMaker:
 
         def make() -> None:
             critics = Critics(self.simclr, self.protonet, self.device)
-            drawings = HumanFamily(HumanConfig()).draw(self.data, self.exemplars, 0, 0)
+            drawings = people_drawings(point, self.data, self.exemplars)
             human = grade(drawings, critics, **score_settings(point)).human
             scored_by = {"critics": critic_checksums(point, store)}
             store.create(key, notes.encode({**dataclasses.asdict(human), **scored_by}))
@@ -168,6 +175,27 @@ class _InputMaker:
         read = functools.partial(read_human, key, store, point)
         folder = key.removesuffix(".json")
         return make_once("people", key, folder, read, make, store, self.report)
+
+    @functools.cached_property
+    def features(self) -> np.ndarray:
+        """The features of people's drawings, then those of training drawings, [N + M, D]."""
+        point, store, key = self.point, self.store, keys(self.point)["features"]
+
+        def make() -> None:
+            people = people_drawings(point, self.data, self.exemplars).images
+            classes = np.sort(np.concatenate([self.data.train, self.data.validation]))
+            train = self.data.images[held_out_rows(self.data, classes)]
+            parts = [embed_all(self.simclr, images, self.device) for images in (people, train)]
+            buffer = io.BytesIO()
+            np.save(buffer, np.concatenate(parts))
+            _seal_once(store, key, buffer.getvalue())
+
+        def read() -> np.ndarray:
+            features: np.ndarray = np.load(io.BytesIO(store.unseal(key)), allow_pickle=False)
+            return features
+
+        name, folder = "the features of people's drawings", key.removesuffix(".npy")
+        return make_once(name, key, folder, read, make, store, self.report)
 
     def _critic(self, spec: CriticSpec, exemplars: Callable[[], np.ndarray | None]) -> nn.Module:
         return read_or_make_critic(
@@ -179,7 +207,7 @@ class _InputMaker:
         store, key = self.store, exemplars_key(self.point, kind)
 
         def make() -> None:
-            simclr = self.simclr if kind == "medoid" else None
+            simclr = self.chooser if kind == "medoid" else None
             buffer = io.BytesIO()
             np.save(buffer, choose_exemplars(self.data, kind, simclr, self.point.seed, self.device))
             _seal_once(store, key, buffer.getvalue())
@@ -197,14 +225,14 @@ class _InputMaker:
         An imported ProtoNet is not trained, so where no model needs all medoids, those of the test
         classes are enough to measure its quality.
         """
-        imported = bool(self.point.protonet.settings.get("weights"))
+        imported = bool(self.point.critics["protonet"].settings.get("weights"))
         if (
             imported
             and self.point.settings["exemplar"] != "medoid"
             and not is_whole(exemplars_key(self.point, "medoid"), self.store)
         ):
             test = self.data.test
-            return choose_exemplars(self.data, "medoid", self.simclr, 0, self.device, test)
+            return choose_exemplars(self.data, "medoid", self.chooser, 0, self.device, test)
         return self._exemplars("medoid")
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from oneshot.training.checkpoint import Checkpoint, Training
 from oneshot.training.loop import Diverged, Stopped, Tick, fit
 from oneshot.trial import machine
 from oneshot.trial.failure import traceback_text
-from oneshot.trial.inputs import Inputs
+from oneshot.trial.inputs import Inputs, MissingInput
 from oneshot.trial.job import Job
 
 
@@ -30,7 +31,8 @@ class Trained:
 
     Attributes:
         family: a TrainedFamily, or a ReferenceFamily, which learns nothing.
-        training: weights and curve; None of a reference.
+        training: weights and curve; None of a reference, and of a training of which only the
+            drawings are left.
     """
 
     family: Any
@@ -39,14 +41,20 @@ class Trained:
     @property
     def parameters(self) -> int:
         """How many parameters the family trained; 0 of a reference."""
-        return sum(p.numel() for p in self.family.parameters()) if self.training else 0
+        return sum(p.numel() for p in self.family.parameters()) if self.family.trained else 0
 
 
 Outcomes = dict[str, Trained | BaseException]  # by train_id
 Member = tuple[Point, TrainedFamily]  # of a stack: a point, and its family before the training
 
 
-def train(points: Sequence[Point], given: Inputs, job: Job, report: Tick) -> Outcomes:
+def train(
+    points: Sequence[Point],
+    given: Inputs,
+    job: Job,
+    report: Tick,
+    is_drawn: Callable[[str], bool] = lambda train_id: False,
+) -> Outcomes:
     """The stored training of each point, or a new one, continued from its checkpoint.
 
     New trainings are one stack, or as many stacks as the memory of the device asks for. A stack
@@ -58,6 +66,8 @@ def train(points: Sequence[Point], given: Inputs, job: Job, report: Tick) -> Out
         given: the inputs of the points.
         job: store and device.
         report: is called with ("epoch", epoch, epochs, loss=...) after each epoch.
+        is_drawn: whether what a training was for is drawn, so that it need not be had again where
+            its weights are gone.
 
     Returns:
         By train_id: the trained family, or what its training raised.
@@ -66,7 +76,7 @@ def train(points: Sequence[Point], given: Inputs, job: Job, report: Tick) -> Out
         Stopped: the run was asked to stop; checkpoints are written.
         Unavailable: the results cannot be reached.
     """
-    outcomes, untrained = _resolve(points, job)
+    outcomes, untrained = _resolve(points, job, is_drawn)
     peers = data_parallel.current_group()
     if peers.size > 1:  # the other workers wait for this word; what raises here ends the group
         new = (
@@ -96,13 +106,15 @@ def train(points: Sequence[Point], given: Inputs, job: Job, report: Tick) -> Out
         torch.cuda.empty_cache()  # outside the handler, whose traceback holds the tensors
         half = len(stack) // 2
         for part in (stack[half:], stack[:half]):  # the first half is next
-            stored, untrained = _resolve([point for point, _ in part], job)
+            stored, untrained = _resolve([point for point, _ in part], job, is_drawn)
             outcomes |= stored
             stacks += [untrained] if untrained else []
     return outcomes
 
 
-def _resolve(points: Sequence[Point], job: Job) -> tuple[Outcomes, list[Member]]:
+def _resolve(
+    points: Sequence[Point], job: Job, is_drawn: Callable[[str], bool]
+) -> tuple[Outcomes, list[Member]]:
     """References and stored trainings as outcomes; fresh families of points to be trained."""
     outcomes: Outcomes = {}
     untrained: list[Member] = []
@@ -112,6 +124,8 @@ def _resolve(points: Sequence[Point], job: Job) -> tuple[Outcomes, list[Member]]
             outcomes[point.train_id] = Trained(family, None)
         elif (training := stored_training(point, job)) is not None:
             outcomes[point.train_id] = Trained(family, training)
+        elif is_drawn(point.train_id):
+            outcomes[point.train_id] = Trained(family, _stored(summary_key(point), job))
         else:
             untrained.append((point, family))
     return outcomes, untrained
@@ -188,6 +202,24 @@ def training_key(point: Point) -> str:
     return f"store/trainings/{point.train_id}/training.pt"
 
 
+def summary_key(point: Point) -> str:
+    """Where the store keeps what is left of a training whose weights were dropped."""
+    return f"store/trainings/{point.train_id}/summary.pt"
+
+
+def drop_weights(point: Point, job: Job) -> None:
+    """Delete the finished training of a point; its curve and cost stay.
+
+    Args:
+        point: whose training.
+        job: its store.
+    """
+    if (training := stored_training(point, job)) is not None:
+        summary = dataclasses.replace(training, end={}, best={})
+        job.store.seal(summary_key(point), summary.to_bytes(weights_only=True))
+        job.store.delete(training_key(point))
+
+
 def stored_training(point: Point, job: Job) -> Training | None:
     """The finished training of a point.
 
@@ -198,7 +230,11 @@ def stored_training(point: Point, job: Job) -> Training | None:
     Returns:
         The training; None if there is none, or a damaged one, which is set aside.
     """
-    key = training_key(point)
+    return _stored(training_key(point), job)
+
+
+def _stored(key: str, job: Job) -> Training | None:
+    """The training under a key; None if there is none, or a damaged one, which is set aside."""
     try:
         return Training.from_bytes(job.store.unseal(key), job.store.path(key))
     except FileNotFoundError:
@@ -216,7 +252,11 @@ def load_weights(point: Point, trained: Trained, device: torch.device) -> None:
         trained: the family, which was built for the first point of its training.
         device: where the family goes.
     """
-    assert trained.training is not None
     family = trained.family
+    if trained.training is None or not trained.training.end:
+        raise MissingInput(
+            f"the weights of training {point.train_id} were dropped, and its drawings are no longer"
+            " whole. Run again with --retry-failed: it is trained again"
+        )
     family.config = type(family.config)(**point.config())
     family.to(device).load_state_dict(getattr(trained.training, point.settings["weights"]))

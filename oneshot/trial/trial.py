@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import io
 import itertools
 import time
@@ -20,18 +21,18 @@ from oneshot.nn import data_parallel
 from oneshot.store import records
 from oneshot.store.records import Record
 from oneshot.store.store import Unavailable
+from oneshot.sweep.graders import need_weights
 from oneshot.sweep.grouping import stacks
 from oneshot.sweep.point import Point
-from oneshot.training.checkpoint import Training
 from oneshot.training.loop import Stopped, Tick, unwatched, watch
 from oneshot.trial import inputs
-from oneshot.trial.draw import Drawn, draw
+from oneshot.trial.draw import Drawn, draw, drawings_key
 from oneshot.trial.failure import record_failure
 from oneshot.trial.grade import grade
 from oneshot.trial.job import Job
 from oneshot.trial.machine import peak_memory_mb
 from oneshot.trial.provenance import row_of
-from oneshot.trial.train import build, fit_stack, train, training_key
+from oneshot.trial.train import Trained, build, drop_weights, fit_stack, train
 from oneshot.types import Status
 
 
@@ -74,7 +75,8 @@ def run(points: Sequence[Point], job: Job, report: Tick = unwatched) -> dict[str
     try:
         with contextlib.redirect_stdout(output):
             given = inputs.load(points[0], job.store, device)
-            outcomes = train(list(trainings.values()), given, job, report)
+            is_drawn = functools.partial(_is_drawn, points, job)
+            outcomes = train(list(trainings.values()), given, job, report, is_drawn)
     except Stopped:
         return {}
     except Unavailable:
@@ -111,7 +113,7 @@ def run(points: Sequence[Point], job: Job, report: Tick = unwatched) -> dict[str
                         score_seconds=time.monotonic() - start,
                         peak_memory_mb=peak_memory_mb(job.device),
                     )
-                    row |= _cost(trained.training)
+                    row |= _cost(trained)
                     tables["curves"] = trained.training.curve if trained.training else {}
                     record = Record(row, **tables)
                     records.encode(record)  # what cannot be a record is this point's failure
@@ -135,14 +137,24 @@ def run(points: Sequence[Point], job: Job, report: Tick = unwatched) -> dict[str
             if all(
                 statuses.get(p.point_id) == Status.DONE for p in points if p.train_id == train_id
             ):
-                job.store.delete(training_key(point))
+                drop_weights(point, job)
     return statuses
 
 
-def _cost(training: Training | None) -> dict[str, Any]:
+def _is_drawn(points: Sequence[Point], job: Job, train_id: str) -> bool:
+    """Whether all points of a training have their drawings, and need no more of it."""
+    return all(
+        not need_weights(p.graders) and job.store.exists(drawings_key(p))
+        for p in points
+        if p.train_id == train_id
+    )
+
+
+def _cost(trained: Trained) -> dict[str, Any]:
     """The columns that say what a training took; none was taken for a reference."""
+    training = trained.training
     if training is None:
-        return dict(epochs_done=0, train_seconds=0.0)
+        return {} if trained.family.trained else dict(epochs_done=0, train_seconds=0.0)
     return dict(
         epochs_done=training.epochs_done, train_seconds=training.seconds, trained_as=training.how
     )

@@ -518,7 +518,7 @@ def test_rows_of_a_family_that_is_gone_are_passed_over(asked: list[str]) -> None
 def test_a_damaged_quality_of_a_critic_costs_its_row_alone(asked: list[str]) -> None:
     made = planned(asked)
     (simclr, protonet) = {
-        spec.id: spec for p in made.points for spec in (p.simclr, p.protonet)
+        spec.id: spec for p in made.points for spec in p.critics.values()
     }.values()
     made.store.write(simclr.quality_key, b'{"critic": "simclr"')
     made.store.write(protonet.quality_key, b'{"critic": "protonet"}')

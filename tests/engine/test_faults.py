@@ -36,7 +36,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 @pytest.fixture
 def folder(finished: Path, tmp_path: Path) -> Path:
     """A folder with the sweep's critics and a place for the witness's notes."""
-    for part in ("critics", "exemplars", "humans"):
+    for part in ("critics", "exemplars", "humans", "features"):
         shutil.copytree(finished / "results/store" / part, tmp_path / "results/store" / part)
     (tmp_path / "notes").mkdir()
     return tmp_path

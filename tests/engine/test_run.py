@@ -27,7 +27,7 @@ from oneshot.engine.options import Options
 from oneshot.engine.sweep_run import trial_label
 from oneshot.models import vae_stn
 from oneshot.scoring import sample
-from oneshot.store import estimate, plan
+from oneshot.store import estimate, plan, tables
 from oneshot.store.store import Store
 from oneshot.sweep.expansion import expand
 from oneshot.sweep.files import load_sweep
@@ -39,7 +39,7 @@ from oneshot.trial import inputs, trial
 @pytest.fixture
 def prepared(finished: Path, tmp_path: Path) -> Path:
     """A fresh folder where the critics are there already, and nothing else."""
-    for part in ("critics", "exemplars", "humans"):
+    for part in ("critics", "exemplars", "humans", "features"):
         shutil.copytree(finished / "results/store" / part, tmp_path / "results/store" / part)
     return tmp_path
 
@@ -71,7 +71,14 @@ def test_a_run_leaves_one_row_a_point_with_references_in_their_place(finished: P
     assert by_model.recognizability["noise"] == pytest.approx(5, abs=4)
     assert by_model.human_distance["human"] == 0 and by_model.recognizability["human"] > 10
     assert (frame.human_diversity == by_model.diversity["human"]).all()
-    expected = ((frame.diversity - frame.human_diversity) / 0.775) ** 2 + (
+    human, copy = by_model.loc["human"], by_model.loc["copy"]
+    assert human.fid < 1e-6 and human.nearest_train == pytest.approx(1, abs=1e-6)
+    assert human[["sample_precision", "sample_recall", "coverage"]].tolist() == [1, 1, 1]
+    assert human.density == pytest.approx(1, abs=0.01)  # less than 1 where distances tie
+    assert copy.vendi_classes == pytest.approx(1)
+    assert frame[list(tables.PANEL)].notna().all(axis=None)
+    assert (frame.fid[1:] > 0).all() and (frame.vendi > 1).all()
+    expected = ((frame.diversity_ratio - 1) * 1.286 / 0.775) ** 2 + (
         (frame.recognizability - frame.human_recognizability) / 13.5
     ) ** 2
     np.testing.assert_allclose(frame.human_distance, expected**0.5, rtol=1e-6)
@@ -369,7 +376,7 @@ def test_weights_are_dropped_when_asked_and_drawings_stay(prepared: Path) -> Non
     assert local(prepared, "--drop-weights") == 0
     store = prepared / "results" / "store"
     assert (
-        not list(store.glob("trainings/*/*.pt"))
+        not list(store.glob("trainings/*/training.pt"))
         and len(list(store.glob("drawings/*/drawings.npz"))) == 6
     )
 
@@ -427,7 +434,9 @@ def test_a_diverging_model_is_a_result(prepared: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", ["trainings", "drawings", "critics", "exemplars", "humans"])
+@pytest.mark.parametrize(
+    "part", ["trainings", "drawings", "critics", "exemplars", "humans", "features"]
+)
 @pytest.mark.filterwarnings("ignore:.*is damaged")
 def test_damaged_artefacts_are_made_again(part: str, prepared: Path, finished: Path) -> None:
     assert local(prepared, "--limit", "1") == 0
@@ -461,7 +470,9 @@ def test_killed_twice_and_run_again_every_point_has_one_row_and_none_is_rerun(
     """kill -9 of the driver in the middle of a sweep on Ray, whose trainings run one by one, so
     that some are done and some under way.
     """
-    sweep, results = small.write_sweep(prepared, epochs=16, batch=256), prepared / "results"
+    sweep, results = small.write_sweep(prepared, epochs=16), prepared / "results"
+    # a third of the work an epoch
+    sweep.write_text(sweep.read_text().replace("epochs=16", "time_steps=1, epochs=16"))
     records = results / "small/records"
     arguments = (
         sweep,

@@ -55,7 +55,7 @@ def head() -> Iterator[ray_head.Head]:
 @pytest.fixture
 def prepared(finished: Path, tmp_path: Path) -> Path:
     """A fresh folder where the critics are there already, and nothing else."""
-    for part in ("critics", "exemplars", "humans"):
+    for part in ("critics", "exemplars", "humans", "features"):
         shutil.copytree(finished / "results/store" / part, tmp_path / "results/store" / part)
     return tmp_path
 

@@ -79,7 +79,7 @@ def test_a_group_that_loses_a_worker_starts_again_from_its_checkpoint(
     """Two points on Ray Train, two workers each; kill -9 of one worker in mid training costs its
     group an epoch at most.
     """
-    for part in ("critics", "exemplars", "humans"):
+    for part in ("critics", "exemplars", "humans", "features"):
         shutil.copytree(finished / "results/store" / part, tmp_path / "results/store" / part)
     notes, epochs = tmp_path / "notes", 6
     notes.mkdir()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gaussian_drawings import clusters
 
-from oneshot.metrics.originality import normaliser, originality
+from oneshot.metrics.originality import normaliser, originality, originality_se
 
 
 def test_originality_equals_a_loop_and_its_scale_the_statistics_module():
@@ -25,6 +25,21 @@ def test_originality_equals_a_loop_and_its_scale_the_statistics_module():
     assert originality(
         7 * features, label, 7 * prototypes, normaliser(7 * features)
     ) == pytest.approx(values)
+
+
+def test_the_standard_error_leaves_out_what_classes_differ_in():
+    """It is the spread of the model's mean over repeated drawings from the same classes."""
+    rng = np.random.default_rng(0)
+    label, means = np.repeat(np.arange(15), 8), rng.uniform(0, 9, 15)  # classes far apart
+    drawn = means[label] + rng.normal(0, 0.7, (4000, len(label)))
+    spread = drawn.mean(1).std(ddof=1)
+    errors = [originality_se(row, label) for row in drawn[:400]]
+    assert np.mean(errors) == pytest.approx(spread, rel=0.05)
+    assert spread == pytest.approx(0.7 / math.sqrt(len(label)), rel=0.05)
+    unequal = originality_se([0.0, 2.0, 5.0, 6.0, 7.0], [0, 0, 1, 1, 1])
+    assert unequal == pytest.approx(math.sqrt(2 / 2 + 1 / 3) / 2)
+    with pytest.raises(ValueError, match="at least 2 drawings"):
+        originality_se([1.0, 2.0, 3.0], [0, 0, 1])
 
 
 def test_originality_refuses():

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from glyphs import glyphs
 from PIL import Image
 
+from oneshot.data.images import binarise_omniglot
 from oneshot.metrics.images import standardise
 
 
@@ -28,14 +30,19 @@ def test_standardise_resizes_as_pillow_does_before_it_stretches():
     images = rng.random((6, 20, 24)).astype(np.float32) ** 2
     bits, _ = standardise(images, 13)
     for image, result in zip(images, bits):
-        small = np.asarray(
-            Image.fromarray(image, mode="F").resize((13, 13), Image.Resampling.BILINEAR), np.float64
-        )
-        again = [
-            [int((v - small.min()) / (small.max() - small.min()) > 0.5) for v in row]
-            for row in small
-        ]
-        assert result.tolist() == again
+        paper = Image.fromarray(np.rint(255 * (1 - image)).astype(np.uint8))
+        small = np.asarray(paper.resize((13, 13), Image.Resampling.BILINEAR), int)
+        # ink is what is strictly darker than the middle between the brightest and the darkest
+        assert result.tolist() == (2 * small < int(small.min()) + int(small.max())).tolist()
+
+
+@pytest.mark.parametrize("size", [16, 28, 50, 64])
+def test_standardise_prepares_drawings_as_the_data_set_is_prepared(size: int):
+    """A drawing of Omniglot that comes from a file has the bits that people's drawing has."""
+    bits = glyphs(9, 12, 105).images
+    again, constant = standardise(bits, size)
+    assert np.array_equal(again, binarise_omniglot(bits, size)) and not constant.any()
+    assert np.array_equal(standardise(bits.astype(np.float64), size)[0], again)
 
 
 def test_standardise_leaves_binary_images_as_they_are_in_every_type():

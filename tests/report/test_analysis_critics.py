@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,9 @@ from figure_checks import analyze, foot, overlaps
 from made_critics import score_again
 from synthetic_results import grid, write_results
 
+from oneshot.metrics.agreement import kendall_tau
 from oneshot.metrics.distance import human_distance
-from oneshot.report.analysis.critics import agreement_text, critic_agreement, kendall
+from oneshot.report.analysis.critics import agreement_text, critic_agreement
 from oneshot.report.averages import over_seeds
 from oneshot.report.figures import all_figures, effects, plane, trajectory
 from oneshot.report.results import Results, join, load, several_critics
@@ -33,34 +33,6 @@ def scored(folder: Path) -> Results:
     return load(folder)
 
 
-def by_pairs(one: np.ndarray, other: np.ndarray) -> float:
-    """Kendall's tau-b, counted pair by pair."""
-    agree = ties_one = ties_other = 0
-    pairs = list(itertools.combinations(range(len(one)), 2))
-    for i, j in pairs:
-        a, b = one[i] - one[j], other[i] - other[j]
-        ties_one, ties_other = ties_one + (a == 0), ties_other + (b == 0)
-        agree += int(a * b > 0) - int(a * b < 0)
-    return agree / float(np.sqrt((len(pairs) - ties_one) * (len(pairs) - ties_other)))
-
-
-def test_kendall_is_that_of_pairs_with_ties_and_at_its_ends() -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        one, other = rng.integers(0, 5, (2, 12)).astype(float)
-        assert kendall(one, other) == pytest.approx(by_pairs(one, other))
-    up = np.arange(5.0)
-    assert kendall(up, 10 * up) == 1 and kendall(up, -up) == -1
-    assert kendall(up, np.array([0.0, 2, 1, 4, 3])) == pytest.approx(0.6)
-    assert np.isnan(kendall(up, np.ones(5)))
-
-
-def test_kendall_is_that_of_scipy() -> None:
-    stats = pytest.importorskip("scipy.stats", reason="scipy is not installed")
-    one, other = np.random.default_rng(1).integers(0, 9, (2, 40)).astype(float)
-    assert kendall(one, other) == pytest.approx(stats.kendalltau(one, other).statistic)
-
-
 def test_each_two_critics_are_compared_on_the_settings_of_both(scored: Results) -> None:
     table = critic_agreement(scored)
     assert table[["one", "other"]].to_numpy().tolist() == [
@@ -72,7 +44,7 @@ def test_each_two_critics_are_compared_on_the_settings_of_both(scored: Results) 
     wide = scored.models.pivot_table(
         index=["beta", "time_steps"], columns="critic_seed", values="human_distance"
     )
-    assert table["tau"][0] == pytest.approx(by_pairs(wide[0].to_numpy(), wide[1].to_numpy()))
+    assert table["tau"][0] == pytest.approx(kendall_tau(wide[0].to_numpy(), wide[1].to_numpy()))
     low, high = table["tau"].min(), table["tau"].max()
     assert agreement_text(table) == (
         f"rank correlation between critics: Kendall's tau-b {low:.2f} to {high:.2f}"

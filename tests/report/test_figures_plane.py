@@ -26,7 +26,7 @@ def test_plane_keeps_its_limits_marks_people_and_says_who_is_nearest(small: Resu
     assert {"people", "copies", "noise", "nearest", "chance 5 %"} <= {
         t.get_text() for t in axes.texts
     }
-    radii = sorted(patch.width / 2 / 0.775 for patch in axes.patches)
+    radii = sorted(patch.width / 2 / (0.775 / 1.286 * HUMAN[0]) for patch in axes.patches)
     assert radii == pytest.approx([0.5, 1, 2, 3, 4]) and all(
         patch.center == pytest.approx(HUMAN) for patch in axes.patches
     )

@@ -1,4 +1,4 @@
-"""Student's t, Holm's correction, trends and bootstrap weights: known answers."""
+"""Student's t, Holm's correction and bootstrap weights: known answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from oneshot.report.analysis.resampling import (
     class_weights,
     freedom,
     holm,
-    last_trend,
     seed_weights,
     stretch,
     t_limit,
@@ -66,17 +65,3 @@ def test_weights_are_fixed_and_draw_each_as_often() -> None:
         assert (weights.sum(axis=1) == count).all()
         assert weights.mean(axis=0) == pytest.approx(1, abs=0.15)
     assert (class_weights(50) == class_weights.__wrapped__(50)).all()
-
-
-def test_a_trend_is_the_line_of_least_squares_through_the_last_third() -> None:
-    rng = np.random.default_rng(0)
-    curve = rng.normal(size=31).cumsum()
-    (slope, _), covariance = np.polyfit(np.arange(11), curve[-11:], 1, cov="unscaled")
-    rest = curve[-11:] - np.polyval(np.polyfit(np.arange(11), curve[-11:], 1), np.arange(11))
-    error = math.sqrt(covariance[0, 0] * (rest @ rest) / 9)
-    assert last_trend(curve) == pytest.approx((slope, error))
-    holes = curve.copy()
-    holes[:20] = np.nan
-    assert last_trend(holes) == last_trend(curve)
-    assert last_trend(np.full(30, 0.1)) == (0.0, 0.0)
-    assert np.isnan(last_trend(curve[:9])).all(), "three values"

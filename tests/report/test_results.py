@@ -166,9 +166,13 @@ def test_sweeps_of_different_critics_are_joined_in_multiples_of_people_s_diversi
         join([first, other])
 
 
-def test_the_ratio_is_made_where_tables_lack_it(folder: Path, loaded: Results) -> None:
-    assert "diversity_ratio" not in pd.read_parquet(folder / "points.parquet")
-    rows = loaded.models
+def test_the_ratio_is_made_where_tables_lack_it(tmp_path: Path) -> None:
+    folder = write_results(tmp_path, grid(beta=[0.5, 1.0]))
+    file = folder / "points.parquet"
+    table = pyarrow.parquet.read_table(file)
+    pyarrow.parquet.write_table(table.drop_columns(["diversity_ratio"]), file)
+    assert "diversity_ratio" not in pd.read_parquet(file)
+    rows = load(folder).models
     assert rows["diversity_ratio"].tolist() == pytest.approx((rows["diversity"] / 1.29).tolist())
 
 

@@ -17,10 +17,11 @@ from torch import Tensor
 from oneshot.contracts import ExplainedFamily, Player
 from oneshot.metrics.importance import sparsity
 from oneshot.scoring import importance_maps as maps
+from oneshot.scoring import sample
 from oneshot.scoring.importance import explain
 from oneshot.store.store import Store
 from oneshot.training.loop import Diverged, Stopped, unwatched, watch
-from oneshot.trial.grade import grade_importance
+from oneshot.trial.grade import grade
 from oneshot.trial.inputs import Inputs
 from oneshot.trial.job import Job
 from oneshot.trial.train import Trained
@@ -157,18 +158,23 @@ def test_a_trial_stores_maps_and_keeps_their_table(tmp_path: Path) -> None:
     data, exemplars = made()
     family = Scaled(8)
     family.config = SimpleNamespace()
-    training: Any = SimpleNamespace(best={}, last={})
+    training: Any = SimpleNamespace(best={}, end={"weights": 0})
+    family.load_state_dict = lambda state: None  # type: ignore
     point: Any = SimpleNamespace(
-        point_id="abcd", settings={"importance_seeds": 3, "weights": "best"}, config=dict
+        point_id="abcd",
+        settings={"importance_seeds": 3, "weights": "best"},
+        config=dict,
+        graders={"importance": 1},
     )
     job = Job(Store(tmp_path), "made")
     trained = Trained(family, training)
-    table = grade_importance(point, Inputs(data, exemplars, None, None), trained, job, unwatched)
+    given, drawings = Inputs(data, exemplars, None, None), sample.none(data)
+    columns, tables = grade(point, given, trained, drawings, job, unwatched)
+    table = tables["importance"]
+    assert columns["importance_sparsity"] == pytest.approx(np.mean(table["sparsity"]))
     kept = maps.from_bytes((tmp_path / "store" / "importance" / "abcd.npz").read_bytes())
     assert table["class_name"] == ["d", "e", "f"] and table["sparsity"] == pytest.approx(
         sparsity(kept.maps).tolist(), abs=1e-3
     )
     with pytest.raises(Stopped):
-        grade_importance(
-            point, Inputs(data, exemplars, None, None), trained, job, watch(unwatched, lambda: True)
-        )
+        grade(point, given, trained, drawings, job, watch(unwatched, lambda: True))

@@ -60,12 +60,21 @@ def test_copies_have_no_diversity_and_are_always_recognised(critics: Critics) ->
         ),
         critics,
         "expected",
+        grade(made, critics, "expected").human,
     )
+    assert got.totals["diversity_ratio"] == 0 and got.totals["human_distance"] > 1.65
     assert (got.totals["diversity"], got.totals["recognizability"], got.totals["originality"]) == (
         0,
         100,
         0,
     )
+
+
+def test_people_who_all_draw_alike_are_no_reference(critics: Critics) -> None:
+    made = drawings()
+    copies = dataclasses.replace(made, images=made.exemplars[made.label])
+    with pytest.raises(ValueError, match="do not differ"):
+        grade(copies, critics, "expected")
 
 
 def test_people_are_at_distance_zero_and_set_the_scale(critics: Critics) -> None:
@@ -74,7 +83,7 @@ def test_people_are_at_distance_zero_and_set_the_scale(critics: Critics) -> None
     again = grade(drawings(), critics, "expected", got.human)
     assert again.totals == pytest.approx(got.totals, nan_ok=True)
     half = Human(
-        got.human.diversity - 0.775,
+        got.human.diversity / (1 + 0.775 / 1.286),
         got.human.recognizability,
         got.human.originality,
         got.human.scale / 2,

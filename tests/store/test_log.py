@@ -8,10 +8,12 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_records import record
 
 from oneshot.store import records
+from oneshot.store.compaction import compact
 from oneshot.store.log import Log
 from oneshot.store.records import NewerFormat
 from oneshot.store.store import Store
@@ -88,3 +90,17 @@ def test_no_warning_for_whole_records(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Log(Store(tmp_path), "q").update()
+
+
+def test_rows_from_before_a_setting_was_added_have_its_default(tmp_path: Path) -> None:
+    """In the log, so that they count as rows of the sweep, and in the table."""
+    store = Store(tmp_path)
+    old = record("0" * 16)
+    assert "critic_seed" not in old.row and "panel" not in old.row
+    records.commit(store, "q", old)
+    log = Log(store, "q")
+    log.update()
+    assert log.records["0" * 16].row["critic_seed"] == 0 and log.records["0" * 16].row["panel"]
+    compact(store, "q", [old], ["beta"], {})
+    frame = pd.read_parquet(tmp_path / "q/points.parquet")
+    assert (frame.critic_seed[0], frame.panel[0], frame.human_file[0]) == (0, True, "")

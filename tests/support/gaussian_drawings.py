@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -17,3 +19,18 @@ def clusters(
         label,
         prototypes,
     )
+
+
+def gaussian(
+    rows: int, mean: Sequence[float], deviations: Sequence[float], seed: int = 0
+) -> np.ndarray:
+    """Rows whose mean is exactly that, and whose axes are uncorrelated with these deviations."""
+    drawn = np.random.default_rng(seed).standard_normal((rows, len(mean)))
+    axes, _ = np.linalg.qr(drawn - drawn.mean(axis=0))
+    return axes * np.sqrt(rows - 1) * np.asarray(deviations) + np.asarray(mean)
+
+
+def rotation(dimensions: int, seed: int = 0) -> np.ndarray:
+    """A random orthogonal matrix."""
+    square = np.random.default_rng(seed).standard_normal((dimensions, dimensions))
+    return np.linalg.qr(square)[0]

@@ -17,7 +17,7 @@ from oneshot.metrics.generalization import compare
 from oneshot.store.records import FORMAT
 
 HUMAN = (1.29, 97.6)
-SCALE = (0.775, 13.5)
+SCALE = (0.775 / 1.286 * HUMAN[0], 13.5)
 LANDMARKS = {"human": HUMAN, "copy": (0.0, 100.0), "noise": (0.62, 5.1)}
 CLASSES = 20
 FULL = {"beta": np.arange(17) / 4, "time_steps": range(20, 100, 10), "z": range(10, 400, 25)}
@@ -160,6 +160,7 @@ def _row(
         human_diversity=HUMAN[0],
         human_recognizability=HUMAN[1],
         human_distance=distance,
+        diversity_ratio=at[0] / HUMAN[0],
         constant_drawings=0,
         generalization_area=area,
         generalization_coverage=coverage,

@@ -129,9 +129,9 @@ def test_numbers_of_numpy_are_taken_wherever_values_enter() -> None:
     changed = definition.override(
         plain, {"beta": np.float64(2), "simclr.epochs": np.int64(5)}, seeds=np.int64(1)
     )  # type: ignore[arg-type]
-    assert [(p.settings["beta"], p.simclr.settings["epochs"]) for p in expand(changed)[1:]] == [
-        (2.0, 5)
-    ]
+    assert [
+        (p.settings["beta"], p.critics["simclr"].settings["epochs"]) for p in expand(changed)[1:]
+    ] == [(2.0, 5)]
 
 
 def test_set_reaches_settings_and_critics_but_not_axes() -> None:
@@ -139,8 +139,8 @@ def test_set_reaches_settings_and_critics_but_not_axes() -> None:
     changed = expand(definition.override(base, {"epochs": 20, "simclr.epochs": 3}, seeds=2))
     assert [p.settings["epochs"] for p in changed] == [20, 20]
     assert (
-        changed[0].simclr.settings["epochs"] == 3
-        and changed[0].simclr.id != expand(base)[0].simclr.id
+        changed[0].critics["simclr"].settings["epochs"] == 3
+        and changed[0].critics["simclr"].id != expand(base)[0].critics["simclr"].id
     )
     with pytest.raises(SweepError, match="beta is an axis"):
         definition.override(base, {"beta": 2})

@@ -19,6 +19,7 @@ from made_sweeps import ROOT, make
 from oneshot.sweep import (
     SweepError,
     families,
+    graders,
     grid,
     points,
     settings,
@@ -67,6 +68,19 @@ def test_ids_are_the_same_in_another_process() -> None:
         assert out.stdout.strip() == expand(make(grid(beta=[0.25])))[0].point_id, out.stderr
 
 
+def test_a_point_without_critics_has_the_id_that_it_had_before_graders_had_versions() -> None:
+    """Its graders are as ids were first published with: nothing of later graders enters."""
+    fixed = dict(variant="tiny", drawings_per_class=0, likelihood="elbo", **QUICKDRAW)
+    point = expand(make(grid(beta=[1.0]), model="set_vae", fixed=fixed))[0]
+    fields = families.declaration("models", "set_vae").fields
+    of_score = [n for n, f in {**COMMON, **fields}.items() if f.metadata["stage"] == "score"]
+    later = ("critic_seed", "panel", "human_file")
+    score = {n: point.settings[n] for n in of_score if n not in later}
+    assert point.graders == {"likelihood": 1} and not point.critics
+    assert point.point_id == digest(point.sample_id, score, graders.FIRST_TEXT, "", "", 1)
+    assert point.row()["metric_versions"].startswith("standardise 1 diversity 1")
+
+
 def test_digest_is_golden() -> None:
     """The hash itself must never change: every stored result is found by it."""
     assert digest("a", {"b": 1, "a": [0.25, None]}) == "f9ffabbcc1fb811b"
@@ -93,17 +107,19 @@ def ids_by_definition(point: Point) -> tuple[str, str, str, str]:
     data = [
         stage["data"],
         point.data_fingerprint,
-        point.simclr.id if point.settings["exemplar"] == "medoid" else "",
+        point.critic_id("chooser") if point.settings["exemplar"] == "medoid" else "",
     ]
     train_id = digest(point.model, family.version, data, stage["model"], stage["train"], point.seed)
     sample_id = digest(train_id, stage["sample"])
-    likelihood = [settings.LIKELIHOOD_VERSION] if "likelihood" in family.fields else []
+    likelihood = [1] if "likelihood" in family.fields else []
+    changed = graders.changed(point.graders)
     scored = (
         stage["score"],
-        settings.METRIC_VERSIONS,
-        point.simclr.id,
-        point.protonet.id,
+        graders.FIRST_TEXT,
+        point.critic_id("simclr"),
+        point.critic_id("protonet"),
         *likelihood,
+        *([changed] if changed else []),
     )
     shapes = {n: v for n, v in stage["train"].items() if fields[n].metadata["shapes"]}
     return (
@@ -136,19 +152,25 @@ def test_a_later_setting_leaves_the_ids_of_points_that_do_without_it(
 ) -> None:
     before = expand(make(grid(beta=[0.5, 1.0])))
     later(monkeypatch, omit_default=True)
-    for same in (expand(make(grid(beta=[0.5, 1.0]))), expand(make(grid(beta=[0.5, 1.0], later=[1])))):
+    for same in (
+        expand(make(grid(beta=[0.5, 1.0]))),
+        expand(make(grid(beta=[0.5, 1.0], later=[1]))),
+    ):
         assert [p.point_id for p in same] == [p.point_id for p in before]
         assert [p.stack_key for p in same] == [p.stack_key for p in before]
     other = expand(make(grid(beta=[0.5, 1.0], later=[2])))
     assert not {p.train_id for p in other} & {p.train_id for p in before}
 
 
-def test_a_later_setting_without_that_mark_changes_every_id(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_later_setting_without_that_mark_changes_every_id(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     before = expand(make(grid(beta=[0.5])))[0]
     later(monkeypatch, omit_default=False)
     assert expand(make(grid(beta=[0.5])))[0].train_id != before.train_id
 
 
+QUICKDRAW = dict(dataset="quickdraw", split="fixed", image_size=28)
 VALUES = {
     "beta": st.one_of(st.floats(0, 100), st.sampled_from([0.0, -0.0, 1, 1.0, 1e-7, 1e-22])),
     "z": st.integers(1, 1000),

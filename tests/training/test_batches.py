@@ -9,9 +9,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from tiny_families import build
 
 from oneshot.contracts import Sets
-from oneshot.training.batches import SetBatches, cut_sets, transform_sets
+from oneshot.training.batches import SetBatches, batches_for, cut_sets, transform_sets
 from oneshot.types import DataSet
 
 CPU = torch.device("cpu")
@@ -153,3 +154,17 @@ def test_with_test_classes_driving_the_schedule_validation_classes_train() -> No
 def test_a_set_larger_than_every_class_is_refused() -> None:
     with pytest.raises(ValueError, match="set_size = 8: no training class has more than 7 images"):
         SetBatches.of(made(), 8, 0, "validation", CPU)
+
+
+def test_sets_are_evaluated_as_many_at_a_time_as_the_family_allows() -> None:
+    data = made(each=30)
+    family = build("set_vae:tiny", set_size=5)
+    material = batches_for(family, data, np.zeros(0, np.int64), CPU)
+    assert isinstance(material, SetBatches) and material.most == family.evaluation_batch
+    sizes = {}
+    for most in (5, 12, 512):
+        sets = SetBatches.of(data, 5, 0, "validation", CPU, None, most)
+        sizes[most] = [len(spec["index"]) for spec in sets.validation()]
+    total = sum(sizes[512])
+    assert total > 2 and sizes[512] == [total]
+    assert sizes[5] == [1] * total and sizes[12][0] == 2 and sum(sizes[12]) == total

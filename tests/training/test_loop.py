@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from oneshot.contracts import Player
 from oneshot.models.vae_stn import VARIANTS, Config, VaeStn
 from oneshot.store.store import Store
 from oneshot.training.batches import PairBatches
@@ -72,6 +74,32 @@ def test_a_resumed_training_equals_an_unbroken_one_to_the_bit(tmp_path: Path) ->
             train(model(), store, key, every=1e9, stop_after=stop_after)
         resumed = train(model(), store, key, every=1e9)
         assert same(resumed, whole), stop_after
+
+
+@pytest.mark.parametrize("floor", ["below all", "in between", "above all"])
+def test_no_epoch_below_the_least_value_of_its_monitor_is_the_best(
+    floor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = train(model(), Store(str(tmp_path / "free")), "c.pt")
+    losses = free.curve["validation_loss"]
+    falling = sorted(losses, reverse=True)
+    least = {"below all": falling[-1] - 1, "in between": falling[-2], "above all": falling[0] + 1}
+    players = VaeStn.players
+
+    def with_floor(self: VaeStn) -> list[Player]:
+        return [dataclasses.replace(player, least=least[floor]) for player in players(self)]
+
+    monkeypatch.setattr(VaeStn, "players", with_floor)
+    held = train(model(), Store(str(tmp_path / "held")), "c.pt")
+    assert held.curve["validation_loss"] == losses  # it trains as ever
+    expected = {
+        "below all": free.best_epoch,
+        "in between": losses.index(falling[-2]),
+        "above all": -1,
+    }
+    assert held.best_epoch == expected[floor]
+    if floor == "above all":
+        assert all(torch.equal(held.best[name], held.end[name]) for name in held.end)
 
 
 def test_the_schedule_and_the_best_epoch_survive_a_resume(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_what_another_one_has_stored_is_used_and_not_replaced(
     def late(*given: Any) -> Any:
         buffer = io.BytesIO()
         torch.save(other.state_dict(), buffer)
-        store.seal(point.simclr.weights_key, buffer.getvalue())
+        store.seal(point.critics["simclr"].weights_key, buffer.getvalue())
         return real(*given)
 
     monkeypatch.setattr(simclr, "train", late)
@@ -102,7 +102,7 @@ def test_what_another_one_has_stored_is_used_and_not_replaced(
     assert used is not None
     for name, value in used.simclr.state_dict().items():
         assert torch.equal(value, other.state_dict()[name])
-    quality = notes.stored(store, point.simclr.quality_key)
+    quality = notes.stored(store, point.critics["simclr"].quality_key)
     assert (
         quality is not None
         and quality["test_loss"] == simclr.quality(other.eval(), made(), None, 0, CPU)["test_loss"]
@@ -114,15 +114,13 @@ def test_weights_without_their_quality_are_judged_and_not_trained_again(
 ) -> None:
     (point,) = some_points(tmp_path)
     prepare.prepare(point, store, CPU)
-    before = {
-        spec.id: notes.stored(store, spec.quality_key) for spec in (point.simclr, point.protonet)
-    }
-    for spec in (point.simclr, point.protonet):
+    before = {spec.id: notes.stored(store, spec.quality_key) for spec in point.critics.values()}
+    for spec in point.critics.values():
         store.delete(spec.quality_key)
     assert prepare.missing(point, store) == ["simclr", "protonet"]
     trained.clear()
     prepare.prepare(point, store, CPU)
-    for spec in (point.simclr, point.protonet):
+    for spec in point.critics.values():
         old, new = before[spec.id], notes.stored(store, spec.quality_key)
         assert (
             old is not None
@@ -146,6 +144,10 @@ def test_a_quality_is_not_written_before_its_weights(
     monkeypatch.setattr(Store, "create", create)
     prepare.prepare(point, store, CPU)
     keys = [key for key in created if "/driver" not in key]
-    assert keys.index(point.simclr.weights_key) < keys.index(point.simclr.quality_key)
-    assert keys.index(point.protonet.weights_key) < keys.index(point.protonet.quality_key)
-    assert len(keys) == len(set(keys)) == 6
+    assert keys.index(point.critics["simclr"].weights_key) < keys.index(
+        point.critics["simclr"].quality_key
+    )
+    assert keys.index(point.critics["protonet"].weights_key) < keys.index(
+        point.critics["protonet"].quality_key
+    )
+    assert len(keys) == len(set(keys)) == 7

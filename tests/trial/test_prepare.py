@@ -36,7 +36,7 @@ def test_medoids_are_computed_once_for_all_exemplars_and_protocols(
         assert prepare.missing(point, store) == []
     assert embedded == [CLASSES * EACH] and trained == ["simclr", "protonet"]
     medoids = inputs.load(chosen[-1], store, CPU).exemplars
-    simclr_of = read_critic(chosen[0].simclr, SIZE, store, CPU)
+    simclr_of = read_critic(chosen[0].critics["simclr"], SIZE, store, CPU)
     assert np.array_equal(medoids, choose_exemplars(made(), "medoid", simclr_of, 0, CPU))
     assert inputs.load(chosen[0], store, CPU).exemplars.tolist() == list(
         range(0, CLASSES * EACH, EACH)
@@ -87,10 +87,10 @@ def test_imported_critics_embed_the_test_classes_only_unless_models_need_all(
     (point,) = some_points(tmp_path, f'exemplar=["{exemplar}"]', size=50, **published)
     prepare.prepare(point, store, CPU)
     assert embedded == [images]
-    quality = notes.stored(store, point.protonet.quality_key)
-    simclr_of = read_critic(point.simclr, 50, store, CPU)
+    quality = notes.stored(store, point.critics["protonet"].quality_key)
+    simclr_of = read_critic(point.critics["simclr"], 50, store, CPU)
     medoids = choose_exemplars(made(size=50), "medoid", simclr_of, 0, CPU)
-    module = read_critic(point.protonet, 50, store, CPU)
+    module = read_critic(point.critics["protonet"], 50, store, CPU)
     same = protonet.quality(module, made(size=50), medoids, 0, CPU)  # type: ignore[arg-type]
     assert quality is not None and quality["test_recognizability"] == same["test_recognizability"]
 
@@ -111,7 +111,11 @@ def test_any_flipped_bit_is_noticed(tmp_path: Path, store: Store) -> None:
     (point,) = some_points(tmp_path)
     prepare.prepare(point, store, CPU)
     rng = random.Random(0)
-    keys = [*inputs.keys(point).values(), point.simclr.quality_key, point.protonet.quality_key]
+    keys = [
+        *inputs.keys(point).values(),
+        point.critics["simclr"].quality_key,
+        point.critics["protonet"].quality_key,
+    ]
     for key in keys:
         path = Path(store.path(key))
         whole = path.read_bytes()
@@ -132,7 +136,7 @@ def test_what_is_damaged_is_set_aside_and_made_again(
     (point,) = some_points(tmp_path)
     prepare.prepare(point, store, CPU)
     before = inputs.load(point, store, CPU)
-    key = point.simclr.quality_key if part == "quality" else inputs.keys(point)[part]
+    key = point.critics["simclr"].quality_key if part == "quality" else inputs.keys(point)[part]
     path = Path(store.path(key))
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     trained.clear()
@@ -153,7 +157,7 @@ def test_people_are_scored_again_when_other_weights_took_the_place_of_damaged_on
     (point,) = some_points(tmp_path)
     prepare.prepare(point, store, CPU)
     before = inputs.load(point, store, CPU).human
-    path = Path(store.path(point.simclr.weights_key))
+    path = Path(store.path(point.critics["simclr"].weights_key))
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     real = simclr.train
     monkeypatch.setattr(

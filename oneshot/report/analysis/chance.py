@@ -209,7 +209,7 @@ def _errors_of_drawing(rows: pd.DataFrame, keys: list[str]) -> np.ndarray:
         return np.full(len(groups), np.nan)
     squares = np.full(len(rows), np.nan)
     for i, (x, y, *people, dx, dy) in enumerate(rows[needed].to_numpy(float)):
-        if np.isfinite([*people, dx, dy]).all():
+        if np.isfinite([*people, dx, dy]).all() and people[0] > 0:
             moved = human_distance(
                 np.array([x + dx, x - dx, x, x]), np.array([y, y, y + dy, y - dy]), *people
             )

@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import math
 
-import numpy as np
 import pandas as pd
 
+from oneshot.metrics.agreement import kendall_tau
 from oneshot.report.analysis.intervals import DISTANCE
 from oneshot.report.averages import setting_keys
 from oneshot.report.results import Results
 
 LEAST = 3  # settings that a rank correlation takes
-
-
-def kendall(one: np.ndarray, other: np.ndarray) -> float:
-    """Kendall's tau-b of two rankings of the same things (Kendall 1945, Biometrika 33).
-
-    Args:
-        one: A value a thing.
-        other: Another value of each.
-
-    Returns:
-        Between -1 and 1; NaN where one ranking holds ties alone.
-    """
-    pairs = np.triu_indices(len(one), 1)
-    first, second = (np.sign(np.subtract.outer(v, v)[pairs]) for v in (one, other))
-    scale = math.sqrt(float(np.abs(first).sum() * np.abs(second).sum()))
-    return float(first @ second) / scale if scale else float("nan")
 
 
 def critic_names(rows: pd.DataFrame) -> pd.Series:
@@ -80,7 +63,7 @@ def critic_agreement(results: Results) -> pd.DataFrame:
         for one, other in itertools.combinations(sorted(map(str, table)), 2):
             both = table[[one, other]].dropna().to_numpy()
             if len(both) >= LEAST:
-                found.append((one, other, len(both), kendall(both[:, 0], both[:, 1])))
+                found.append((one, other, len(both), kendall_tau(both[:, 0], both[:, 1])))
     return pd.DataFrame(found, columns=["one", "other", "settings", "tau"])
 
 

@@ -17,14 +17,16 @@ from oneshot.report.analysis.resampling import DRAWS, class_weights, seed_weight
 from oneshot.report.averages import measured_rows, over_seeds, setting_keys
 from oneshot.report.columns import EXTRA_METRICS, METRICS
 from oneshot.report.results import Results
+from oneshot.store.tables import PANEL
 
 BY_CLASS = ("diversity", "recognizability", "originality")  # of the table of classes
 RATIO, DISTANCE = "diversity_ratio", "human_distance"
 # what a metric can be, where an interval that is made longer must not go beyond
 LIMITS = {
-    **{name: (0.0, np.inf) for name in (*METRICS, RATIO)},
+    **{name: (0.0, np.inf) for name in (*METRICS, *PANEL) if name != "kid"},
     "recognizability": (0.0, 100.0),
-    "generalization_coverage": (0.0, 1.0),
+    **{name: (0.0, 1.0) for name in ("generalization_coverage", "coverage")},
+    **{name: (0.0, 1.0) for name in ("sample_precision", "sample_recall")},
 }
 
 
@@ -162,7 +164,7 @@ class Scores:
         """
         stored = self._numbers(metric)[places]
         people = [self._numbers(f"human_{name}")[places] for name in BY_CLASS[:2]]
-        if metric == DISTANCE and np.isfinite(people).all():
+        if metric == DISTANCE and np.isfinite(people).all() and (people[0] > 0).all():
             across, classes = self._drawn(BY_CLASS[0], places)
             up, others = self._drawn(BY_CLASS[1], places)
             if min(classes, others) > 1:

@@ -55,7 +55,8 @@ def plane_units(results: Results) -> tuple[float, float]:
     names = ["human_diversity", "human_recognizability"]
     if not set(names) <= set(results.points):
         return float("nan"), float("nan")
-    people = results.points[names].dropna().drop_duplicates().to_numpy(float)
+    rows = results.points.query("human_diversity > 0")[names].dropna()
+    people = rows.drop_duplicates().to_numpy(float)
     ratio = across(results) == RATIO
     wide = [1 / human_distance(x + 1, y, x, y) / (x if ratio else 1) for x, y in people]
     high = [1 / human_distance(x, y + 1, x, y) for x, y in people]

@@ -1,4 +1,4 @@
-"""What chance may do: bootstrap weights, Student's t, Holm's correction, trends.
+"""What chance may do: bootstrap weights, Student's t, Holm's correction.
 
 Pure functions of arrays. The bootstrap is the pigeonhole bootstrap (Owen 2007,
 https://arxiv.org/abs/0712.1111): classes and seeds are drawn again independently of each other, so
@@ -14,10 +14,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from oneshot.metrics.bootstrap import student
+
 DRAWS = 2000
 Z = 1.959964  # within so many standard errors lie 95 % of a normal distribution
 CHANCE = 0.05  # what happens by luck more often than this is no finding
-TREND_POINTS = 4  # epochs of the last third that a slope needs
 NORMAL_FROM = 200  # degrees of freedom from which t is taken as normal
 
 
@@ -80,14 +81,8 @@ def t_tail(t: float, df: int) -> float:
 
 @functools.lru_cache(maxsize=512)
 def t_limit(df: int) -> float:
-    """The t that is exceeded by chance in 5 % (either sign), by bisection; NaN without freedom."""
-    if df < 1:
-        return float("nan")
-    low, high = 1.9, 13.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if t_tail(middle, df) > CHANCE else (low, middle)
-    return high
+    """The t that is exceeded by chance in 5 % (either sign); NaN without freedom."""
+    return student(float(df)) if df >= 1 else float("nan")
 
 
 def freedom(parts: Sequence[tuple[float, int]]) -> int:
@@ -145,25 +140,3 @@ def holm(p: np.ndarray) -> np.ndarray:
     steps = p[order] * np.arange(len(order), 0, -1)
     out[order] = np.minimum(1.0, np.maximum.accumulate(steps))
     return out
-
-
-def last_trend(values: np.ndarray) -> tuple[float, float]:
-    """The slope of the last third of a curve by least squares, and its standard error.
-
-    Args:
-        values: A value an epoch; those that are not finite are left out.
-
-    Returns:
-        Both per epoch; NaN where fewer than four values are left.
-    """
-    values = np.asarray(values, float)
-    tail = values[len(values) - -(-len(values) // 3) :]
-    at = np.flatnonzero(np.isfinite(tail))
-    if len(at) < TREND_POINTS:
-        return float("nan"), float("nan")
-    if np.ptp(tail[at]) == 0:  # else the slope would be rounding
-        return 0.0, 0.0
-    x, y = at - at.mean(), tail[at] - tail[at].mean()
-    slope = float(x @ y / (x @ x))
-    rest = y - slope * x
-    return slope, float(np.sqrt(rest @ rest / (len(at) - 2) / (x @ x)))

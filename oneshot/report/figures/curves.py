@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from oneshot.report.analysis.resampling import last_trend
+from oneshot.metrics.trend import ERRORS, last_third
 from oneshot.report.analysis.trajectory import default_axis
 from oneshot.report.errors import AnalysisError
 from oneshot.report.figures import colours, style
@@ -192,7 +192,7 @@ def trend_at_end(loss: np.ndarray) -> int | None:
         -1 or 1 if the slope lies more than two of its standard errors below or above 0, else 0;
         None if fewer than four epochs are left to tell.
     """
-    slope, error = last_trend(loss)
-    if np.isnan(slope):
+    trend = last_third(loss)
+    if np.isnan(trend.slope):
         return None
-    return int(np.sign(slope)) if abs(slope) > 2 * error else 0
+    return int(np.sign(trend.slope)) if abs(trend.slope) > ERRORS * trend.se else 0

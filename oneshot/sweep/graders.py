@@ -1,0 +1,110 @@
+"""Which graders score a point, and their versions: what of scoring enters an id.
+
+A grader is a file of `oneshot/scoring/graders`. It says its VERSION, raised whenever a change moves
+its numbers, and what it NEEDS: "critics", or the name of a setting that the family has and that is
+neither False nor 0. Both are read without importing the file.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from oneshot.sweep import families
+
+FOLDER = "scoring/graders"
+# What stands for the graders in the ids that were published first. It never changes: a grader with
+# another version enters an id besides, so that points which it does not score keep theirs.
+FIRST_TEXT = {
+    "standardise": 1,
+    "diversity": 1,
+    "recognizability": 1,
+    "originality": 1,
+    "generalization": 1,
+}
+FIRST_VERSIONS = {"plane": 1, "likelihood": 1, "importance": 1}
+
+
+@dataclass(frozen=True)
+class GraderSpec:
+    """A grader by its declarations.
+
+    Args:
+        name: of its file.
+        version: of its numbers.
+        needs: what a point must have, all of it.
+    """
+
+    name: str
+    version: int
+    needs: tuple[str, ...]
+
+    @property
+    def from_drawings(self) -> bool:
+        """Whether drawings are all that it scores, and no weights are needed."""
+        return "critics" in self.needs
+
+    def applies(self, settings: Mapping[str, Any], scored: bool) -> bool:
+        """Whether it scores a point.
+
+        Args:
+            settings: of the point.
+            scored: whether critics see its drawings.
+
+        Returns:
+            True if the point has all that the grader needs.
+        """
+        return all(scored if need == "critics" else settings.get(need) for need in self.needs)
+
+
+@functools.cache
+def all_graders() -> tuple[GraderSpec, ...]:
+    """All graders, sorted by name."""
+    names = sorted(path.stem for path in Path(families.PACKAGE, FOLDER).glob("[!_]*.py"))
+    return tuple(
+        GraderSpec(
+            name,
+            families.constant(FOLDER, name, "VERSION"),
+            families.constant(FOLDER, name, "NEEDS"),
+        )
+        for name in names
+    )
+
+
+@functools.cache
+def needed_settings() -> tuple[str, ...]:
+    """The settings that decide which graders apply, sorted."""
+    needs = {need for grader in all_graders() for need in grader.needs}
+    return tuple(sorted(needs - {"critics"}))
+
+
+def versions_of(settings: Mapping[str, Any], scored: bool) -> dict[str, int]:
+    """The versions of the graders that score a point, by name.
+
+    Args:
+        settings: of the point.
+        scored: whether critics see its drawings.
+
+    Returns:
+        In the order of names.
+    """
+    return {g.name: g.version for g in all_graders() if g.applies(settings, scored)}
+
+
+def need_weights(versions: Mapping[str, int]) -> bool:
+    """Whether one of these graders needs the weights of the point, and not its drawings alone."""
+    return any(g.name in versions and not g.from_drawings for g in all_graders())
+
+
+def changed(versions: Mapping[str, int]) -> dict[str, int]:
+    """Those of the versions that are not what ids were first published with."""
+    return {name: v for name, v in versions.items() if FIRST_VERSIONS.get(name) != v}
+
+
+def in_words(versions: Mapping[str, int]) -> str:
+    """The versions as a row has them, as in `panel 1 plane 2`."""
+    shown = versions if changed(versions) else FIRST_TEXT
+    return " ".join(f"{name} {version}" for name, version in shown.items())
