@@ -110,6 +110,8 @@ def _check_flags(args: argparse.Namespace) -> None:
     if len(special) > 1:
         raise AnalysisError(f"{' and '.join(special)} are two tables; ask for one at a time")
     names = ("sort", "descending", "columns", "top", "over_seeds")
+    if args.diff and (args.figures or args.color_by):
+        raise AnalysisError("--diff draws no figures; leave out --figures and --color-by")
     given = [f"--{name.replace('_', '-')}" for name in names if getattr(args, name)]
     if special and given:
         raise AnalysisError(

@@ -159,5 +159,7 @@ def test_the_command_prints_the_differences_and_writes_them(tmp_path: Path) -> N
     assert refused.returncode == 2 and "ask for one at a time" in refused.stderr
     refused = analyze(first, second, "--diff", "--top", 3)
     assert refused.returncode == 2 and "--diff has its own columns" in refused.stderr
+    refused = analyze(first, second, "--diff", "--figures", tmp_path / "f")
+    assert refused.returncode == 2 and "--diff draws no figures" in refused.stderr
     refused = analyze(first, "--diff")
     assert refused.returncode == 2 and "compares two results, given 1" in refused.stderr

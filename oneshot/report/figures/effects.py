@@ -19,7 +19,7 @@ from oneshot.report.analysis.effects import (
     main_effects,
 )
 from oneshot.report.analysis.plane import across, human_point, require_scores
-from oneshot.report.analysis.resampling import CHANCE
+from oneshot.report.analysis.resampling import CHANCE, holm
 from oneshot.report.errors import AnalysisError
 from oneshot.report.figures import colours, style
 from oneshot.report.figures.labels import halo
@@ -100,14 +100,14 @@ def _title(
     effects: dict[tuple[str, str], pd.DataFrame],
     metric: str,
 ) -> str:
-    """Which axis explains most, if it moves the metric beyond chance and was varied by itself."""
+    """Which axis explains most, of those that move the metric beyond chance (Holm's correction)."""
     what = "distance to people" if metric == "human_distance" else metric.replace("_", " ")
-    top = table.iloc[0]
-    p = effect_p(results, top["axis"], metric)
-    if np.isnan(p):
+    p = holm(np.array([effect_p(results, axis, metric) for axis in table["axis"]]))
+    if np.isnan(p).all():
         return f"No telling what moves the {what}: there is one seed, and no score by class"
-    if not p < CHANCE:
+    if not (p < CHANCE).any():
         return f"No axis moves the {what} beyond chance"
+    top, rest = table[p < CHANCE].iloc[0], table.drop(index=table.index[p < CHANCE][0])
     if top["confounded_with"]:
         together = f"{top['axis']} and {top['confounded_with']}"
         return (
@@ -122,14 +122,12 @@ def _title(
             for i, end in zip((0, -1), ends)
         ]
         return f"{what[0].upper()}{what[1:]}: {places[0]}, {places[1]}"
-    others = zip(table["axis"][1:4], table["share"][1:4])
-    rest = ", ".join(
+    others = ", ".join(
         f"{axis} confounded" if np.isnan(share) else f"{axis} {100 * share:.0f} %"
-        for axis, share in others
+        for axis, share in zip(rest["axis"][:3], rest["share"][:3])
     )
-    return (
-        f"{top['axis']} explains {100 * top['share']:.0f} % of the variance of the {what} ({rest})"
-    )
+    share = f"{100 * top['share']:.0f} %"
+    return f"{top['axis']} explains {share} of the variance of the {what} ({others})"
 
 
 def _seeds_note(results: Results) -> str:
