@@ -9,6 +9,7 @@ import pytest
 from figure_checks import analyze
 from scored_classes import HUMAN, scored_classes
 
+from oneshot.metrics.bootstrap import interval
 from oneshot.metrics.distance import human_distance
 from oneshot.report.analysis.intervals import Mean, Scores, setting_means, with_intervals
 from oneshot.report.analysis.resampling import class_weights, seed_weights
@@ -136,3 +137,15 @@ def test_the_table_over_seeds_has_intervals_beside_means_and_errors(loaded: Resu
     row = dict(zip(header, done.stdout.splitlines()[1].split()))
     assert float(row["diversity_low"]) < float(row["diversity"]) < float(row["diversity_high"])
     assert len(row["diversity_low"].split(".")[1]) == 3
+
+
+@pytest.mark.parametrize(("seeds", "classes"), [(1, 60), (3, 40), (6, 20), (4, 1)])
+def test_intervals_agree_with_those_of_the_metric(seeds: int, classes: int) -> None:
+    rng = np.random.default_rng(seeds)
+    table = made_table(rng, seeds, classes, seed=2.0, of_class=5.0, both=2.0)
+    low, high = mean_of(table).bounds("recognizability")
+    other = interval(table)
+    width = other.high - other.low
+    assert width > 1
+    assert low == pytest.approx(other.low, abs=0.12 * width)
+    assert high == pytest.approx(other.high, abs=0.12 * width)

@@ -135,7 +135,7 @@ def main_effects(results: Results, metric: str = DISTANCE) -> pd.DataFrame:
     rows = []
     for group in plan.groups:
         for axis in group:
-            means = main_effect(results, axis, metric)[metric]
+            means = comparable_points(results, axis).groupby(axis)[metric].mean()
             rows.append(
                 {
                     "axis": axis,
