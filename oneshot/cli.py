@@ -128,6 +128,7 @@ def _dispatch(options: argparse.Namespace) -> int:
         return _watch(options)
     made = _make_plan(options)
     _check_data(made, options)
+    _check_weight_files(made, options)
     if not (options.status or options.list):
         _count_costs(made)
     if options.check:
@@ -182,6 +183,20 @@ def _check_data(made: Plan, options: argparse.Namespace) -> None:
         if not isinstance(error, data.WillBeDownloaded):
             raise error
         tell(f"note: {error}", sys.stderr)
+
+
+def _check_weight_files(made: Plan, options: argparse.Namespace) -> None:
+    """Raise SweepError if files of weights that a run would read do not fit."""
+    if options.status or options.list:
+        return
+    files = [p.settings.get("weights_file") for p in made.to_run]
+    files += [given.get("weights") for given in made.sweep.critics.values()]
+    if not any(files):
+        return
+    from oneshot.trial import weight_files  # imports torch
+
+    if problems := weight_files.problems(made.to_run):
+        raise SweepError(problems)
 
 
 def _make_plan(options: argparse.Namespace) -> Plan:

@@ -150,6 +150,20 @@ class TrainedFamily(nn.Module, ABC):
         """Shape of the standard normal noise that one drawing needs."""
         return self.noise_shape
 
+    def published_state(self, path: str) -> dict[str, Tensor]:
+        """Read published weights; of families with the setting `weights_file`, which names them.
+
+        Args:
+            path: the file.
+
+        Returns:
+            A whole state dict of this model.
+
+        Raises:
+            StateFileError: the file does not fit (`nn/state_file.py`).
+        """
+        raise NotImplementedError(f"{type(self).__name__} reads no published weights")
+
     def accelerate(self, compiled: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
         """Replace the family's hot functions, if it has any, by what `compiled` makes of them."""
         return None

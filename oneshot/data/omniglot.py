@@ -27,6 +27,7 @@ RANDOM_TEST, RANDOM_VALIDATION = 423, 200  # classes; the remaining 1,000 are fo
 DRAWINGS_PER_CLASS = 20
 # read without importing this file, for estimates of cost
 TRAIN_IMAGES = {"weak": 26_520, "strong": 17_360, "random": 20_000}
+TEST_CLASSES = {"weak": 150, "strong": 659, "random": 423}  # likewise, for checks
 FINGERPRINT = "75a36f7ce605"
 
 # where it lies below a place

@@ -20,7 +20,7 @@ from oneshot.store.estimate import trial_work
 from oneshot.store.lease import Lease
 from oneshot.store.plan import Plan, critic_text
 from oneshot.store.store import Unavailable
-from oneshot.trial import trial
+from oneshot.trial import trial, weight_files
 from oneshot.trial.job import Job
 from oneshot.types import Status
 
@@ -64,6 +64,7 @@ def run(
         try:
             if manifest:
                 plan.store.write(f"{plan.sweep.name}/sweep.json", manifest)
+            weight_files.store_files(plan.to_run, plan.store)
             with make_engine(sweep_run) as engine:
                 stop.preparing = True
                 engine.prepare(plan.points)

@@ -42,6 +42,7 @@ from oneshot.nn.dense_blocks import (
     image_norm,
     map_sizes,
 )
+from oneshot.nn.published.dagan import file_format
 from oneshot.sweep.settings import setting
 
 VERSION = 2
@@ -68,6 +69,13 @@ class Config:
         low=1,
         high=1024,
     )
+    weights_file: str = setting(
+        "",
+        "model",
+        "published weights to start from, a state dict; empty: random ones",
+        file=True,
+        omit_default=True,
+    )
     dropout: float = setting(
         0.5,
         "train",
@@ -92,7 +100,12 @@ class Config:
         5, "train", "moves of the critic to one of the generator", low=1, high=1000, shapes=True
     )
     epochs: int = setting(
-        30, "train", "passes over the training images", low=1, high=100000, shapes=True
+        30,
+        "train",
+        "passes over the training images; 0 with a weights_file",
+        low=0,
+        high=100000,
+        shapes=True,
     )
     batch_size: int = setting(32, "train", "images a step", low=1, high=8192, shapes=True)
     plateau: int = setting(
@@ -239,6 +252,10 @@ class Dagan(TrainedFamily):
             every=rounds,
         )
         return [critic, generator]
+
+    def published_state(self, path: str) -> dict[str, Tensor]:
+        """As the contract says; published files hold the generator, so the critic stays new."""
+        return file_format(self.config, NOISE_CHANNELS).read(path, self.state_dict())
 
     def sample(self, exemplars: Tensor, noise: Tensor) -> Tensor:
         """As the contract says, in evaluation mode: drawings take no masks."""

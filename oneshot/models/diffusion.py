@@ -11,7 +11,8 @@ sampling alone, so that one training serves every gamma.
 Corrected, with `published_process` for the published form, see `nn/diffusion_process.py`: the time
 that enters the network, the betas at T steps, the scale of the pixels and the clipping of x0_hat,
 the times that are trained. Corrected always: an exemplar that is kept is not multiplied by -1 where
-others are dropped; the best epoch is that of validation classes.
+others are dropped (`exemplar_sign` is for networks that have learned it so); the best epoch is that
+of validation classes.
 
 Contexts of several exemplars are left-out sets as in FSDM: each image of a set is drawn from the
 others, all at one time. A drawing is made from one exemplar whatever the training saw. FSDM's own
@@ -31,6 +32,7 @@ from torch.special import ndtr
 
 from oneshot.contracts import ExplainedFamily, Hyper, Losses, Pairs, Player, Sets
 from oneshot.nn.diffusion_process import DiffusionProcess
+from oneshot.nn.published.diffusion import FILE_FORMAT
 from oneshot.nn.set_encoder import SetEncoder, leave_one_out
 from oneshot.nn.unet import UNet
 from oneshot.sweep.settings import setting
@@ -81,6 +83,20 @@ class Config:
         "time in 0 .. 1, noise not rescaled with T, pixels 0 and 1 and unbounded, the last time"
         " untrained, as published",
     )
+    weights_file: str = setting(
+        "",
+        "model",
+        "published weights to start from, a state dict; empty: random ones",
+        file=True,
+        omit_default=True,
+    )
+    exemplar_sign: float = setting(
+        1.0,
+        "model",
+        "factor of exemplars; published networks with guidance have learned them times -1",
+        choices=(1.0, -1.0),
+        omit_default=True,
+    )
     exemplars: int = setting(
         1,
         "train",
@@ -101,7 +117,12 @@ class Config:
         True, "train", "the step size falls linearly to 0 over the epochs", shapes=True
     )
     epochs: int = setting(
-        300, "train", "passes over the training images", low=1, high=100000, shapes=True
+        300,
+        "train",
+        "passes over the training images; 0 with a weights_file",
+        low=0,
+        high=100000,
+        shapes=True,
     )
     batch_size: int = setting(
         128,
@@ -168,38 +189,9 @@ class Config:
         Returns:
             One message for each mistake.
         """
-        several, undropped = self.exemplars > 1, self.drop_probability == 0
-        rules = [
-            (
-                self.n_feat % 2,
-                f"n_feat = {self.n_feat} is odd: half of it are sines of the time, half cosines",
-            ),
-            (
-                several and self.conditioning == "stack",
-                f"conditioning = 'stack' takes one exemplar, not {self.exemplars}: film and"
-                " cross_attention take more",
-            ),
-            (
-                several and self.set_size > drawings_per_class,
-                f"exemplars = {self.exemplars} needs classes of {self.set_size} images; these have"
-                f" {drawings_per_class}",
-            ),
-            (
-                self.gamma > 0 and undropped,
-                f"gamma = {self.gamma:g} needs drop_probability > 0, or the network has never drawn"
-                " without an exemplar",
-            ),
-            (
-                self.ddim_steps > self.time_steps,
-                f"ddim_steps = {self.ddim_steps} is more than time_steps = {self.time_steps}",
-            ),
-            (
-                self.importance_seeds > 0 and undropped,
-                f"importance_seeds = {self.importance_seeds} needs drop_probability > 0: maps"
-                " compare drawing with and without exemplar",
-            ),
-        ]
-        return [message for broken, message in rules if broken]
+        from oneshot.nn import diffusion_rules  # Config is read without the top of this file
+
+        return diffusion_rules.problems(self, drawings_per_class)
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -309,6 +301,10 @@ class Diffusion(ExplainedFamily):
         rate, fades = self.config.learning_rate, self.config.fading
         return [Player("network", lambda: [*self.parameters()], self._loss, rate, fades=fades)]
 
+    def published_state(self, path: str) -> dict[str, Tensor]:
+        """As the contract says; only networks with a stacked exemplar were published."""
+        return FILE_FORMAT[self.config.conditioning].read(path, self.state_dict())
+
     def _loss(self, items: Pairs | Sets, noise: Tensor, hyper: Hyper) -> Losses:
         """L_simple of each item, mean over pixels and members of a set (DDPM, equation 14)."""
         targets, exemplars = self._task(items)
@@ -339,7 +335,7 @@ class Diffusion(ExplainedFamily):
 
     def _context(self, exemplars: Tensor) -> Tensor:
         """What the network sees of exemplars [B, K, 1, H, W]: the image, a vector or tokens."""
-        scaled = self.process.from_pixels(exemplars)
+        scaled = self.config.exemplar_sign * self.process.from_pixels(exemplars)
         if self.config.conditioning == "stack":
             return scaled[:, 0]
         vector, tokens = self.encoder(scaled)

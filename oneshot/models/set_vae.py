@@ -20,10 +20,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from oneshot.contracts import Features, Hyper, Losses, Player, SetFamily, Sets, SetTerms
+from oneshot.contracts import Hyper, Losses, Player, SetFamily, Sets
 from oneshot.nn import set_shapes
+from oneshot.nn.published.set_vae import file_format
 from oneshot.nn.set_model import SetModel
-from oneshot.nn.top_down import ALL_POSTERIOR, POSTERIOR, POSTERIOR_MEAN, REFINED, Sources
+from oneshot.nn.top_down import ALL_POSTERIOR, REFINED
 from oneshot.sweep.settings import setting
 
 VERSION = 2
@@ -106,6 +107,13 @@ class Config:
         "model",
         "a pyramid's decoder sees only the upper left position of the context, as published",
     )
+    weights_file: str = setting(
+        "",
+        "model",
+        "published weights to start from, a state dict; empty: random ones",
+        file=True,
+        omit_default=True,
+    )
     binarisation: str = setting(
         "threshold",
         "data",
@@ -134,7 +142,12 @@ class Config:
         high=1e6,
     )
     epochs: int = setting(
-        400, "train", "passes over the training images", low=1, high=100000, shapes=True
+        400,
+        "train",
+        "passes over the training images; 0 with a weights_file",
+        low=0,
+        high=100000,
+        shapes=True,
     )
     batch_size: int = setting(100, "train", "sets a step", low=1, high=8192, shapes=True)
     augmented_copies: int = setting(
@@ -360,30 +373,10 @@ class SetVae(SetModel, SetFamily):
         kl_c = sum((step.kl for step in path.c), zeros) / items.images.shape[1]
         return {"reconstruction": reconstruction, "kl": kl_c + kl_z, "kl_c": kl_c, "kl_z": kl_z}
 
-    def terms(self, images: Tensor, noise: Tensor, features: Features | None = None) -> SetTerms:
-        features = self.encode(images) if features is None else features
-        path = self.top_down(noise, ALL_POSTERIOR, features)
-        log_likelihood = self.log_likelihood(path, images)
-        kl_c = (
-            torch.stack([step.kl for step in path.c], 1)
-            if path.c
-            else log_likelihood.new_zeros(len(images), 0)
-        )
-        kl_z = torch.stack([step.kl for step in path.z], 2)
-        # log p(c, z) - log q(c, z | X), of importance weights (Burda et al. 2016, section 3)
-        log_ratio = torch.zeros_like(log_likelihood[:, 0])
-        log_ratio = sum((step.log_ratio.sum(1) for step in path.z), log_ratio)
-        log_ratio = sum((step.log_ratio for step in path.c), log_ratio)
-        return SetTerms(log_likelihood, kl_c, kl_z, log_ratio)
-
-    def context(self, images: Tensor, noise: Tensor) -> list[tuple[Tensor, Tensor]]:
-        sources = Sources(POSTERIOR_MEAN, POSTERIOR_MEAN, POSTERIOR)
-        path = self.top_down(noise, sources, self.encode(images))
-        posteriors = [step.posterior for step in path.c if step.posterior is not None]
-        return [(q.mu.flatten(1), q.log_var.flatten(1)) for q in posteriors]
-
-    def attention(self, images: Tensor, noise: Tensor) -> dict[str, Tensor]:
-        return self.top_down(noise, ALL_POSTERIOR, self.encode(images)).attention
+    def published_state(self, path: str) -> dict[str, Tensor]:
+        c = self.config
+        form = file_format(c.latents, c.context, c.pooling, c.layers)
+        return form.read(path, self.state_dict())
 
     def sample(self, exemplars: Tensor, noise: Tensor) -> Tensor:
         """As the contract says: each exemplar is a set of one, drawn from in the Config's mode."""

@@ -30,6 +30,7 @@ from oneshot.contracts import (
     gaussian_kl,
 )
 from oneshot.nn import spatial, stn_stack
+from oneshot.nn.published.vae_stn import FORMAT
 from oneshot.sweep.settings import setting
 
 VERSION = 2
@@ -63,6 +64,13 @@ class Config:
         "model",
         "cross-entropy after the sigmoid, log clamped at -100, as published (saturates in float32)",
     )
+    weights_file: str = setting(
+        "",
+        "model",
+        "published weights to start from, a state dict; empty: random ones",
+        file=True,
+        omit_default=True,
+    )
     beta: float = setting(1.0, "train", "weight of the KL term", low=0, high=100)
     annealing_epochs: int = setting(
         0, "train", "epochs over which beta rises linearly from 0.2", low=0, high=10000
@@ -72,7 +80,12 @@ class Config:
         5.0, "train", "largest L2 norm of the gradient; 0 for none", low=0, high=1e6
     )
     epochs: int = setting(
-        500, "train", "passes over the training images", low=1, high=100000, shapes=True
+        500,
+        "train",
+        "passes over the training images; 0 with a weights_file",
+        low=0,
+        high=100000,
+        shapes=True,
     )
     batch_size: int = setting(128, "train", "images a step", low=1, high=8192, shapes=True)
     plateau: int = setting(
@@ -163,6 +176,9 @@ class VaeStn(LikelihoodFamily):
                 stacked=self._stacked_loss,
             )
         ]
+
+    def published_state(self, path: str) -> dict[str, Tensor]:
+        return FORMAT.read(path, self.state_dict())
 
     def accelerate(self, compiled: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
         # of one time step: compiling the unrolled recurrence takes minutes

@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from oneshot.contracts import Features, bernoulli_nll
+from oneshot.contracts import Features, SetTerms, bernoulli_nll
 from oneshot.nn import set_levels
 from oneshot.nn.likelihoods import logistic_mixture_log_prob, logistic_mixture_mean
 from oneshot.nn.pyramid import ObservationNet, PyramidEncoder, Streams, stream_levels
@@ -18,6 +18,7 @@ from oneshot.nn.set_shapes import encoder_sizes, parse_layout, recomputes
 from oneshot.nn.top_down import (
     ALL_POSTERIOR,
     POSTERIOR,
+    POSTERIOR_MEAN,
     REFINED,
     Level,
     Path,
@@ -137,6 +138,31 @@ class SetModel(nn.Module):
         if self.config.pixels == "bernoulli":
             return -bernoulli_nll(parameters, images)
         return logistic_mixture_log_prob(parameters, images)
+
+    def terms(self, images: Tensor, noise: Tensor, features: Features | None = None) -> SetTerms:
+        features = self.encode(images) if features is None else features
+        path = self.top_down(noise, ALL_POSTERIOR, features)
+        log_likelihood = self.log_likelihood(path, images)
+        kl_c = (
+            torch.stack([step.kl for step in path.c], 1)
+            if path.c
+            else log_likelihood.new_zeros(len(images), 0)
+        )
+        kl_z = torch.stack([step.kl for step in path.z], 2)
+        # log p(c, z) - log q(c, z | X), of importance weights (Burda et al. 2016, section 3)
+        log_ratio = torch.zeros_like(log_likelihood[:, 0])
+        log_ratio = sum((step.log_ratio.sum(1) for step in path.z), log_ratio)
+        log_ratio = sum((step.log_ratio for step in path.c), log_ratio)
+        return SetTerms(log_likelihood, kl_c, kl_z, log_ratio)
+
+    def context(self, images: Tensor, noise: Tensor) -> list[tuple[Tensor, Tensor]]:
+        sources = Sources(POSTERIOR_MEAN, POSTERIOR_MEAN, POSTERIOR)
+        path = self.top_down(noise, sources, self.encode(images))
+        posteriors = [step.posterior for step in path.c if step.posterior is not None]
+        return [(q.mu.flatten(1), q.log_var.flatten(1)) for q in posteriors]
+
+    def attention(self, images: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        return self.top_down(noise, ALL_POSTERIOR, self.encode(images)).attention
 
     def mean_images(self, path: Path) -> Tensor:
         """E[x | all z, all c] of each image of a pass, [B, S, C, H, W]."""

@@ -86,7 +86,7 @@ def _shaping(head: families.Declaration, values: Mapping[str, Any]) -> tuple[tup
     for name, one in head.fields.items():
         meta = one.metadata
         in_step = meta["stage"] == "train" and meta["shapes"] and name not in OF_TRAINING
-        if meta["stage"] == "model" or in_step:
+        if (meta["stage"] == "model" or in_step) and not meta["file"]:
             value = values.get(name)
             found.append((name, one.default if value is None else value))
     return tuple(found)

@@ -59,6 +59,7 @@ class Point:
         family_version: of the model's code.
         place: where the sweep file gives the point.
         human_hash: of the content of `human_file`, if it is given.
+        weights_hash: likewise of `weights_file`.
     """
 
     model: str
@@ -75,6 +76,12 @@ class Point:
     family_version: int = 1
     place: str = ""
     human_hash: str = ""
+    weights_hash: str = ""
+
+    @property
+    def weights_key(self) -> str:
+        """Where the store keeps the content of `weights_file`, for all machines of a run."""
+        return f"store/weights/{self.weights_hash[:16]}.pt"
 
     @property
     def scored(self) -> bool:

@@ -105,8 +105,13 @@ class PointMaker:
             data_fingerprint=fingerprint,
             family_version=family.version,
             place=place,
-            human_hash=self._file_hash(settings["human_file"]) if settings["human_file"] else "",
+            human_hash=self._hash_of(settings["human_file"]),
+            weights_hash=self._hash_of(settings.get("weights_file")),
         )
+
+    def _hash_of(self, file: str | None) -> str:
+        """The hash of the content of a file; "" where a setting names none."""
+        return self._file_hash(file) if file else ""
 
     def _setting_text(self, value: Any, file: bool) -> str:
         """A value of a setting as it enters an id; a file counts by its content."""

@@ -26,6 +26,7 @@ from oneshot.sweep.settings import (
 from oneshot.sweep.values import PLAIN
 
 CRITICS = ("simclr", "protonet")
+WAYS = 20  # classes among which a drawing is recognised
 
 
 class Row(NamedTuple):
@@ -245,9 +246,17 @@ def _excluded_together(family: Declaration, values: Mapping[str, Any]) -> list[s
         return [f"drawings_per_class = 1 of {family.name}: diversity needs 2"]
     if drawn == 0 and values.get("likelihood", "none") == "none":
         return [f"drawings_per_class = 0 of {family.name}: nothing would be scored"]
+    if values.get("epochs") == 0 and not values.get("weights_file"):
+        return [f"epochs = 0 of {family.name} trains nothing: give a weights_file to draw from"]
     planes = channels(dataset)
     if planes != 1 and not families.constant("models", family.name, "COLOUR", False):
         return [f"{family.name} models binary images, {dataset} holds colour ones"]
+    classes = families.constant("data", dataset, "TEST_CLASSES", {}).get(values["split"], WAYS)
+    if planes == 1 and drawn and classes < WAYS:
+        return [
+            f"{dataset} has {classes} test classes in its split {values['split']!r}:"
+            f" recognizability needs {WAYS}; drawings_per_class = 0 scores likelihoods alone"
+        ]
     if not hasattr(family.config, "problems"):
         return []
     config = family.config(**{name: values[name] for name in family.fields})

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from oneshot.contracts import Losses, Pairs, Player, Sets, TrainedFamily
 from oneshot.nn import data_parallel
 from oneshot.training.optimizer import ClippedAdam, Plateau
+from oneshot.training.owners import check_owners
 
 ALIGNMENT = 64  # numbers: parameters start at multiples of it, where products are fastest
 State = dict[str, Any]
@@ -104,11 +105,15 @@ class Stack:
             ones that keep all shapes; their weights are copied.
         device: of the training.
         accelerated: compile the family's hot functions.
+
+    Raises:
+        ValueError: a parameter belongs to no player, or to two.
     """
 
     def __init__(
         self, models: Sequence[TrainedFamily], device: torch.device, accelerated: bool = False
     ):
+        check_owners(models[0])
         self.size = len(models)
         self.template = models[0].to(device)
         if accelerated:

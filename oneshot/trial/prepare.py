@@ -23,7 +23,8 @@ from oneshot import data as datasets
 from oneshot.critics.encoder import embed_all, held_out_rows
 from oneshot.critics.importing import import_weights
 from oneshot.data import digits
-from oneshot.scoring.plane import Critics, Human, grade
+from oneshot.paths import DataError
+from oneshot.scoring.plane import WAYS, Critics, Human, grade
 from oneshot.store import notes
 from oneshot.store.store import DamagedFile, Store, sealed
 from oneshot.sweep.point import CriticSpec, Point
@@ -134,8 +135,15 @@ class _InputMaker:
 
     @functools.cached_property
     def data(self) -> DataSet:
-        """The images."""
-        return load_images(self.point)
+        """The images; DataError if they have too few test classes for the critics."""
+        data = load_images(self.point)
+        if len(data.test) < WAYS:
+            raise DataError(
+                f"{data.name} has {len(data.test)} test classes in its split {data.split!r}:"
+                f" recognizability needs {WAYS}\n  help: drawings_per_class = 0 scores"
+                " likelihoods alone"
+            )
+        return data
 
     @functools.cached_property
     def chooser(self) -> nn.Module:

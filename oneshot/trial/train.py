@@ -14,7 +14,8 @@ import torch
 from oneshot import rng
 from oneshot.contracts import TrainedFamily
 from oneshot.nn import data_parallel
-from oneshot.store.store import DamagedFile, Unavailable
+from oneshot.store.node_cache import node_file
+from oneshot.store.store import DamagedFile, Store, Unavailable
 from oneshot.sweep.point import Point
 from oneshot.training.batches import batches_for
 from oneshot.training.checkpoint import Checkpoint, Training
@@ -151,6 +152,8 @@ def fit_stack(members: Sequence[Member], given: Inputs, job: Job, report: Tick) 
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     points, families = [p for p, _ in members], [f for _, f in members]
+    for point, family in members:
+        start_from_file(point, family, job.store)
     greys = given.greys(families[0].config)
     checkpoints = [
         Checkpoint(
@@ -195,6 +198,29 @@ def build(point: Point) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(rng.key(point.seed, "weights"))
         return module.FAMILY(config, point.settings["image_size"])
+
+
+def start_from_file(point: Point, family: TrainedFamily, store: Store) -> None:
+    """Put the weights of the point's weights_file, if it names one, into its untrained family.
+
+    Args:
+        point: whose family.
+        family: as `build` makes it.
+        store: holds the content of the file.
+
+    Raises:
+        MissingInput: the store does not have it.
+        StateFileError: it does not fit.
+    """
+    if not point.weights_hash:
+        return
+    try:
+        file = node_file(store, point.weights_key)
+    except FileNotFoundError as error:
+        raise MissingInput(
+            f"{point.settings.get('weights_file')} is not in {store.root}: run the sweep again"
+        ) from error
+    family.load_state_dict(family.published_state(str(file)))
 
 
 def training_key(point: Point) -> str:

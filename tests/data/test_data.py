@@ -190,3 +190,14 @@ def test_without_a_home_folder_the_command_says_what_to_set(
         " to a folder with room\n"
     )
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("split", ["weak", "strong", "random"])
+def test_omniglot_says_how_many_test_classes_it_has(split: str) -> None:
+    assert omniglot.TEST_CLASSES[split] == len(omniglot.class_split(split)[2])
+
+
+def test_quickdraw_says_how_many_test_classes_it_has() -> None:
+    assert {
+        "fixed": len(quickdraw.class_split(quickdraw.class_names())[2])
+    } == quickdraw.TEST_CLASSES

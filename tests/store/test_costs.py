@@ -46,6 +46,7 @@ def test_what_shapes_tensors_makes_another_shape_and_nothing_else_does() -> None
     assert shape(beta=1.0, epochs=7, learning_rate=0.1, weights="best") == shape(beta=2.0)
     others = [dict(z=7), dict(time_steps=3), dict(batch_size=3), dict(image_size=50)]
     assert len({shape(**changed) for changed in [{}, *others]}) == 5
+    assert shape(weights_file="published.model") == shape()
     assert shape("set_vae", augmented_copies=3) == shape("set_vae", binarisation="threshold")
     assert shape("set_vae", dataset="celeba").channels == 3
     assert shape(z=None) == shape(), "a row that is older than a setting has its default"

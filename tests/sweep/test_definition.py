@@ -164,7 +164,7 @@ def test_results_made_from_another_file_that_asks_something_else_are_told() -> N
     [
         ("epoch=3", "vae_stn has no setting 'epoch'. Did you mean 'epochs'?"),
         ("epochs=many", "epochs = 'many' is not a whole number"),
-        ("epochs=0", "epochs = 0 is outside"),
+        ("epochs=-1", "epochs = -1 is outside"),
         ("variant=huge", "variant = 'huge': vae_stn has tiny, small"),
         ("simclr.epoch=1", "simclr has no setting 'epoch'"),
         ("simclr.epochs=0", "epochs = 0 is outside"),

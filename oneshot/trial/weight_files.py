@@ -1,0 +1,97 @@
+"""Files of weights that points start from, and of imported critics: read before anything runs."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from oneshot.critics.encoder import CriticError
+from oneshot.critics.importing import import_weights
+from oneshot.nn.state_file import StateFileError
+from oneshot.store.store import DamagedFile, Store, sealed
+from oneshot.sweep import families
+from oneshot.sweep.point import Point
+from oneshot.sweep.settings import SettingError
+
+
+def problems(points: Sequence[Point]) -> list[tuple[str, str]]:
+    """Why files of these points cannot be used, each reason once.
+
+    Args:
+        points: of a sweep.
+
+    Returns:
+        Messages, and where the sweep file gives what they are about.
+    """
+    found: dict[str, str] = {}
+    for read, place in {**_of_models(points), **_of_critics(points)}.values():
+        try:
+            read()
+        except (StateFileError, CriticError, NotImplementedError) as error:
+            found.setdefault(str(error), place)
+    return list(found.items())
+
+
+def store_files(points: Sequence[Point], store: Store) -> None:
+    """Bring the files that points start from into the store, where every worker finds them.
+
+    Args:
+        points: of a run.
+        store: of its results.
+
+    Raises:
+        SettingError: a file is no longer what the ids of its points were made from.
+    """
+    for point in {p.weights_hash: p for p in points if p.weights_hash}.values():
+        path, key = point.settings.get("weights_file", ""), point.weights_key
+        try:
+            store.unseal(key)
+            continue
+        except FileNotFoundError:
+            pass
+        except DamagedFile:
+            store.set_aside(key)
+        content = Path(path).read_bytes()
+        if hashlib.sha256(content).hexdigest() != point.weights_hash:
+            raise SettingError([f"{path} has changed since this run began: run it again"])
+        store.create(key, sealed(content))
+
+
+Readings = dict[tuple[object, ...], tuple[Callable[[], object], str]]
+
+
+def _of_models(points: Sequence[Point]) -> Readings:
+    """What reads the file of each different network, and where it is given."""
+    readings: Readings = {}
+    for point in points:
+        if path := point.settings.get("weights_file"):
+            fields = families.declaration("models", point.model).fields.items()
+            network = [point.settings[n] for n, f in fields if f.metadata["stage"] == "model"]
+            key = (point.model, point.settings["image_size"], *network)
+            readings.setdefault(key, (partial(_read, point, path), point.place))
+    return readings
+
+
+def _read(point: Point, path: str) -> None:
+    """Hold a file against the network of a point, which takes no memory for it."""
+    module = importlib.import_module(f"oneshot.models.{point.model}")
+    with torch.device("meta"):
+        family = module.FAMILY(module.Config(**point.config()), point.settings["image_size"])
+    family.published_state(path)
+
+
+def _of_critics(points: Sequence[Point]) -> Readings:
+    """What reads the file of each different critic, and where it is given."""
+    readings: Readings = {}
+    for point in points:
+        for spec in point.critics.values():
+            if path := spec.settings.get("weights"):
+                kind, size = spec.kind, point.settings["image_size"]
+                key = (kind, size, path)
+                readings.setdefault(key, (partial(import_weights, path, kind, size), point.place))
+    return readings

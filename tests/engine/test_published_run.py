@@ -1,0 +1,30 @@
+"""Workers of Ray, which have folders of their own, start from the file that a sweep names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import published_files
+import pytest
+import small
+import torch
+
+from oneshot.models.vae_stn import VARIANTS, Config, VaeStn
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_worker_finds_the_weights_whatever_its_folder_is(prepared: Path) -> None:
+    torch.manual_seed(1)
+    model = VaeStn(Config(**VARIANTS["tiny"]), 16)
+    torch.save(published_files.vae_stn(model), prepared / "tiny.model")
+    sweep = small.write_sweep(prepared, epochs=0)
+    sweep.write_text(sweep.read_text().replace("epochs=0", "epochs=0, weights_file='tiny.model'"))
+    done = small.main("small.py", "--results", "results", cwd=prepared)
+    assert done.returncode == 0, done.stdout + done.stderr
+    points = pd.read_parquet(prepared / "results/small/points.parquet")
+    models = points[points.model == "vae_stn"]
+    assert len(models) == 3 and (models.epochs_done == 0).all()
+    # beta weighs a loss that nobody computes: what is drawn depends on the seed's noise alone
+    assert models.diversity.nunique() == 1
+    assert (models.weights_file == "tiny.model").all()
