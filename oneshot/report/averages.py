@@ -8,10 +8,38 @@ from oneshot.report.columns import EXTRA_METRICS, METRICS
 from oneshot.report.results import Results, bounded, scored
 
 
+def measured_rows(results: Results, frame: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The rows with a place on the plane or a bound on the likelihood.
+
+    Args:
+        results: The results.
+        frame: Rows of points; all by default.
+
+    Returns:
+        Those of them that were measured.
+    """
+    frame = results.points if frame is None else frame
+    return frame[scored(frame) | bounded(frame)]
+
+
+def setting_keys(results: Results, frame: pd.DataFrame) -> list[str]:
+    """The columns that say of which setting a row is.
+
+    Args:
+        results: The results.
+        frame: Rows of points.
+
+    Returns:
+        The model and the axes.
+    """
+    return list(dict.fromkeys(["model", *(axis for axis in results.axes if axis in frame)]))
+
+
 def over_seeds(results: Results, frame: pd.DataFrame | None = None) -> pd.DataFrame:
     """Means over the seeds: one row per model and assignment of the axes.
 
-    Rows with neither a place on the plane nor a bound on the likelihood are left out.
+    Rows with neither a place on the plane nor a bound on the likelihood are left out. Where several
+    critics scored the same drawings, means are over these too.
 
     Args:
         results: The results.
@@ -19,13 +47,17 @@ def over_seeds(results: Results, frame: pd.DataFrame | None = None) -> pd.DataFr
 
     Returns:
         The model, the axes, `seeds` (how many), and each metric with `<metric>_se`: the standard
-        error of the mean over seeds, not the one within a point; empty for one seed.
+        error of the mean over seeds, not the one within a point; empty for one seed. With several
+        critics, `critics` (how many) and `<metric>_critics`: the standard deviation over critics.
     """
-    frame = results.points if frame is None else frame
-    frame = frame[scored(frame) | bounded(frame)]
-    keys = list(dict.fromkeys(["model", *(axis for axis in results.axes if axis in frame)]))
+    frame = measured_rows(results, frame)
+    keys = setting_keys(results, frame)
     groups = frame.groupby(keys, dropna=False, sort=False)
-    out = groups.size().rename("seeds").to_frame()
+    number = groups.ngroup()
+    out = groups["seed"].nunique().rename("seeds").to_frame()
+    critics = frame.get("critic_seed")
+    if critics is not None and critics.nunique() > 1:
+        out["critics"] = groups["critic_seed"].nunique()
     measured = [
         *METRICS,
         "human_diversity",
@@ -36,7 +68,11 @@ def over_seeds(results: Results, frame: pd.DataFrame | None = None) -> pd.DataFr
         if metric in frame:
             out[metric] = groups[metric].mean()
             if metric in (*METRICS, *EXTRA_METRICS):
-                out[f"{metric}_se"] = groups[metric].sem()
+                by_seed = frame[metric].groupby([number, frame["seed"]]).mean()
+                out[f"{metric}_se"] = by_seed.groupby(level=0).sem().to_numpy()
+                if "critics" in out:
+                    by_critic = frame[metric].groupby([number, critics]).mean()
+                    out[f"{metric}_critics"] = by_critic.groupby(level=0).std().to_numpy()
     return out.reset_index()
 
 

@@ -12,11 +12,14 @@ METRICS = (
     "originality",
     "generalization_area",
     "generalization_coverage",
+    "diversity_ratio",
 )
+# axes that say how often something was tried, not what: means are over them
+NUISANCES = ("seed", "critic_seed")
 # of some families only, averaged over seeds where a table has them
-EXTRA_METRICS = ("diversity_ratio", *PANEL, *LIKELIHOODS, *IMPORTANCE)
+EXTRA_METRICS = (*PANEL, *LIKELIHOODS, *IMPORTANCE)
 # whole numbers, also in tables that are made of others
-COUNTS = frozenset({*WHOLE, "seeds", "classes", "n", "trained_size"})
+COUNTS = frozenset({*WHOLE, "seeds", "critics", "classes", "n", "trained_size"})
 
 # every row of the points has these
 POINT_TEXTS = ("point_id", "status", "model")

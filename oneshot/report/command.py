@@ -1,4 +1,4 @@
-"""The command analyze.py: parse, select, print the table, write files, draw the figures.
+"""The command analyze.py: select, print the table, write files, draw the figures.
 
 Imports neither pandas nor matplotlib before the arguments are understood.
 """
@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import difflib
-import functools
 import os
 import shutil
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 from oneshot.console.terminal import ReaderLeft, plain_warnings, tell, tell_error
 from oneshot.paths import NoHomeError, user_path
+from oneshot.report.arguments import TOP, parser
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,136 +24,6 @@ if TYPE_CHECKING:
     from oneshot.report.results import Results
 
 PATH_FLAGS = ("csv", "parquet", "figures", "importance")
-TOP = 30  # rows on a terminal, unless --top says otherwise
-EXAMPLES = """\
-examples:
-  python analyze.py results/quickstart
-  python analyze.py results/vae_stn --where "beta <= 1 and z in (10, 35)"
-  python analyze.py results/vae_stn --over-seeds --sort diversity --top 10
-  python analyze.py results/vae_stn --where "status == 'failed'" --columns error
-  python analyze.py results/vae_stn --no-figures --json > points.json
-  python analyze.py results/set_vae_small --likelihood --no-figures
-  python analyze.py results/cfgdm_gamma --importance people.npz
-  python analyze.py results/ns_small results/vae_stn_beta --figures both
-"""
-
-
-class _Parser(argparse.ArgumentParser):
-    """An argument parser whose errors look like all others of the program."""
-
-    def error(self, message: str) -> NoReturn:
-        tell_error(f"error: {message}\n  help: python analyze.py --help")
-        sys.exit(2)
-
-    def print_help(self, file: Any = None) -> None:
-        with contextlib.suppress(ReaderLeft):
-            tell(self.format_help().rstrip("\n"), file)
-
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse the arguments; names the nearest flag for a misspelt one."""
-        parsed, unknown = self.parse_known_args(args, namespace)
-        if unknown:
-            flag = unknown[0].split("=")[0]
-            flags = [name for action in self._actions for name in action.option_strings]
-            near = difflib.get_close_matches(flag, flags, 1)
-            self.error(f"there is no flag {flag}" + (f"; did you mean {near[0]}?" if near else ""))
-        return parsed
-
-
-def parser() -> argparse.ArgumentParser:
-    """The arguments of analyze.py."""
-    layout = functools.partial(argparse.RawDescriptionHelpFormatter, width=79, max_help_position=22)
-    p = _Parser(
-        "analyze.py",
-        description="The table (on stdout) and the figures of a sweep's results.",
-        epilog=EXAMPLES,
-        formatter_class=layout,
-        allow_abbrev=False,
-        add_help=False,
-    )
-    p.add_argument(
-        "results",
-        metavar="RESULTS",
-        nargs="+",
-        help="folder of a sweep, or of results with one sweep in it; several: together",
-    )
-    _add_table_flags(p.add_argument_group("table"))
-    _add_figure_flags(p.add_argument_group("figures"))
-    p.add_argument_group("other").add_argument("-h", "--help", action="help", help="show this help")
-    return p
-
-
-def _add_table_flags(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--where",
-        metavar="EXPR",
-        default="",
-        help="only these rows: names, numbers, 'texts', comparisons, in, and, or, not; people,"
-        " copies and noise stay unless it names a column that they have",
-    )
-    group.add_argument(
-        "--sort", metavar="COL", default="", help="sort by this column [human_distance, else nelbo]"
-    )
-    group.add_argument("--descending", action="store_true", help="largest first")
-    group.add_argument(
-        "--columns", metavar="A,B", default="", help="these columns [what varies, and metrics]"
-    )
-    group.add_argument(
-        "--top",
-        metavar="N",
-        type=_row_count,
-        help=f"so many rows, 0 for all [{TOP} on a terminal, else all]",
-    )
-    group.add_argument(
-        "--over-seeds",
-        action="store_true",
-        help="mean and standard error over seeds, one row a setting",
-    )
-    group.add_argument(
-        "--likelihood",
-        action="store_true",
-        help="models of sets: their bounds on the likelihood, by data set",
-    )
-    group.add_argument(
-        "--importance",
-        metavar="MAPS",
-        nargs="?",
-        const="",
-        help="models that explain themselves: the share of pixels that holds half of their maps;"
-        " MAPS: how those of people agree (.npz: maps [N,H,W], class_names [N])",
-    )
-    group.add_argument(
-        "--csv",
-        metavar="FILE",
-        help="write the rows there too, with all columns unless --columns is given",
-    )
-    group.add_argument("--parquet", metavar="FILE", help="the same, as Parquet")
-    group.add_argument(
-        "--json", action="store_true", help="print the rows as JSON, with all columns likewise"
-    )
-
-
-def _add_figure_flags(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--figures",
-        metavar="DIR",
-        default="",
-        help="where figures go (png, svg, csv) [RESULTS/figures]",
-    )
-    group.add_argument(
-        "--color-by",
-        metavar="AXIS",
-        default="",
-        help="axis or metric that colours the plane [first that varies]",
-    )
-    group.add_argument("--no-figures", action="store_true", help="the table only")
-
-
-def _row_count(text: str) -> int:
-    """A number of rows; an error of the argument where the text is none."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of rows, 0 or more")
-    return int(text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -198,7 +67,10 @@ def _run(args: argparse.Namespace) -> int:
     from oneshot.report.table import exact_types
 
     _check_flags(args)
-    results = join([load(folder) for folder in args.results])
+    parts = [load(folder) for folder in args.results]
+    if args.diff:
+        return _diff(args, parts)
+    results = join(parts)
     for warning in results.warnings:
         tell_error(f"warning: {warning}")
     if len(args.results) > 1 and not (args.figures or args.no_figures):
@@ -220,11 +92,9 @@ def _run(args: argparse.Namespace) -> int:
         table = _print_likelihood(args, selected)
     else:
         table = _print_points(args, selected)
-    written = exact_types(results, table)
-    if args.csv:
-        written.to_csv(args.csv, index=False, lineterminator="\n")
-    if args.parquet:
-        written.to_parquet(args.parquet, index=False)
+    _write_table(args, exact_types(results, table))
+    if not (args.json or args.likelihood or args.importance is not None):
+        _print_notes(selected)
     if args.no_figures or table.empty:
         return 0
     drawn = select(results, args.where, keep_references=True) if args.where else results
@@ -236,9 +106,12 @@ def _check_flags(args: argparse.Namespace) -> None:
     from oneshot.report.errors import AnalysisError
 
     special = ["--likelihood"] * args.likelihood + ["--importance"] * (args.importance is not None)
+    special += ["--diff"] * args.diff
     if len(special) > 1:
-        raise AnalysisError("--likelihood and --importance are two tables; ask for one at a time")
+        raise AnalysisError(f"{' and '.join(special)} are two tables; ask for one at a time")
     names = ("sort", "descending", "columns", "top", "over_seeds")
+    if args.diff and (args.figures or args.color_by):
+        raise AnalysisError("--diff draws no figures; leave out --figures and --color-by")
     given = [f"--{name.replace('_', '-')}" for name in names if getattr(args, name)]
     if special and given:
         raise AnalysisError(
@@ -249,11 +122,11 @@ def _check_flags(args: argparse.Namespace) -> None:
 
 def _print_points(args: argparse.Namespace, selected: Results) -> pd.DataFrame:
     """Print the table of the points; returns it with all columns that may be written."""
-    from oneshot.report.averages import over_seeds
+    from oneshot.report.analysis.intervals import with_intervals
     from oneshot.report.table import default_columns, exact_types, points_table
 
     names = [name.strip() for name in args.columns.split(",") if name.strip()]
-    averaged = over_seeds(selected) if args.over_seeds else selected.points
+    averaged = with_intervals(selected) if args.over_seeds else selected.points
     table = points_table(
         selected,
         names or list(averaged),
@@ -273,6 +146,41 @@ def _print_points(args: argparse.Namespace, selected: Results) -> pd.DataFrame:
     if table.empty:
         tell_error(f"no row fulfils {args.where}" if args.where else "the table has no rows")
     return table
+
+
+def _diff(args: argparse.Namespace, parts: list[Results]) -> int:
+    """Print and write what differs between two results; returns the exit status."""
+    from oneshot.report.diff import diff_table, printed, summary
+    from oneshot.report.select import select
+    from oneshot.report.table import exact_types
+
+    for warning in [warning for part in parts for warning in part.warnings]:
+        tell_error(f"warning: {warning}")
+    parts = [select(part, args.where) if args.where else part for part in parts]
+    table = exact_types(parts[0], diff_table(parts))
+    _print_table(table if args.json else printed(parts, table), as_json=args.json)
+    for line in summary(parts, table):
+        tell_error(line)
+    _write_table(args, table)
+    return 0
+
+
+def _write_table(args: argparse.Namespace, table: pd.DataFrame) -> None:
+    """Write a table to the files that were asked for."""
+    if args.csv:
+        table.to_csv(args.csv, index=False, lineterminator="\n")
+    if args.parquet:
+        table.to_parquet(args.parquet, index=False)
+
+
+def _print_notes(selected: Results) -> None:
+    """Say under the table of the points whether critics agree, and what luck would do."""
+    from oneshot.report.notes import critics_note, luck_note
+
+    if agreement := critics_note(selected):
+        _print(agreement)
+    if note := luck_note(selected):
+        tell_error(note)
 
 
 def _print_likelihood(args: argparse.Namespace, selected: Results) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pyarrow
 
+from oneshot.report.columns import NUISANCES
 from oneshot.report.errors import AnalysisError
 from oneshot.report.read_tables import (
     REMAKE,
@@ -43,7 +44,7 @@ class Results:
         points: One row a point.
         classes: One row a point and class.
         curves: One row a point and epoch, with its losses.
-        axes: The sweep's axes in its order, without the seed.
+        axes: The sweep's axes in its order, without the seeds of models and critics.
         name: The sweep's name.
         question: What the sweep asks.
         folder: RESULTS/<sweep>.
@@ -121,7 +122,12 @@ def load(path: str | Path) -> Results:
     warnings: list[str] = []
     points = checked_points(table, folder / "points.parquet", warnings)
     details = {name: read_detail_table(folder / f"{name}.parquet", warnings) for name in DETAILS}
-    axes = [axis for axis in about["axes"] if axis != "seed"]
+    if "human_diversity" in points:  # tables of earlier versions have no ratio
+        people = points["human_diversity"]
+        ratio = points["diversity"] / people.where(people > 0)
+        known = points.get("diversity_ratio", ratio).astype(float)
+        points["diversity_ratio"] = known.fillna(ratio)
+    axes = [axis for axis in about["axes"] if axis not in NUISANCES]
     for axis in [axis for axis in axes if axis not in points]:
         warnings.append(f"{folder}/points.parquet has no column of the axis {axis}")
         axes.remove(axis)
@@ -180,7 +186,7 @@ def join(parts: Sequence[Results]) -> Results:
         The results of all; the folder is that of the first.
 
     Raises:
-        AnalysisError: The critics differ, so that places on the plane do not compare.
+        AnalysisError: The critics differ, and people's diversity is not known by each.
     """
     if len(parts) == 1:
         return parts[0]
@@ -191,7 +197,7 @@ def join(parts: Sequence[Results]) -> Results:
         ],
         ignore_index=True,
     )
-    _check_same_critics(rows)
+    _check_comparable(rows)
     details = {
         name: pd.concat([getattr(part, name) for part in parts], ignore_index=True)
         for name in DETAILS
@@ -212,19 +218,31 @@ def join(parts: Sequence[Results]) -> Results:
     )
 
 
-def _check_same_critics(rows: pd.DataFrame) -> None:
-    """Raise AnalysisError if the sweeps of these points were scored by different critics."""
+def several_critics(results: Results) -> bool:
+    """Whether critics that differ scored these points, so that raw diversities do not compare."""
+    return len(_critics_used(results.points)) > 0
+
+
+def _critics_used(rows: pd.DataFrame) -> dict[str, list[str]]:
+    """The ids of each kind of critic of which there are several."""
     rows = rows[scored(rows)]
-    for critic in rows.columns.intersection(["simclr_id", "protonet_id"]):
-        used = rows.dropna(subset=critic).groupby("sweep")[critic].unique()
-        if len({name for names in used for name in names}) > 1:
-            by_sweep = "; ".join(
-                f"{sweep} by {', '.join(sorted(names))}" for sweep, names in used.items()
-            )
-            raise AnalysisError(
-                f"these sweeps were scored by different critics ({critic[:-3]}): {by_sweep}",
-                "Give each the same `critics`.",
-            )
+    names = rows.columns.intersection(["simclr_id", "protonet_id"])
+    used = {name: sorted(map(str, rows[name].dropna().unique())) for name in names}
+    return {name: ids for name, ids in used.items() if len(ids) > 1}
+
+
+def _check_comparable(rows: pd.DataFrame) -> None:
+    """Raise AnalysisError if critics differ and people's diversity by one of them is not known."""
+    if not _critics_used(rows):
+        return
+    rows = rows[scored(rows)]
+    lacking = rows.loc[rows["diversity_ratio"].isna(), "sweep"].unique()
+    if len(lacking):
+        raise AnalysisError(
+            "these sweeps were scored by different critics, and people's diversity, in multiples of"
+            f" which they compare, is not known in {', '.join(map(str, lacking))}",
+            "Give each the same `critics`, or score people in each.",
+        )
 
 
 def _sweep_folder(path: Path) -> Path:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from oneshot.report.averages import over_seeds, ranking_metric
+from oneshot.report.analysis.intervals import with_intervals
+from oneshot.report.averages import ranking_metric
 from oneshot.report.columns import COUNTS, METRICS
-from oneshot.report.results import Results
+from oneshot.report.results import Results, several_critics
 from oneshot.report.select import known_column, varying_axes
 from oneshot.store.tables import IMPORTANCE
 
@@ -26,12 +27,11 @@ def points_table(
 
     Args:
         results: The results.
-        columns: Which columns; by default what varies, then metrics and their standard errors,
-            then the id.
+        columns: Which columns; see `default_columns`.
         sort: The column to sort by; empty cells come last. Default: see `ranking_metric`.
         top: So many rows; 0 for all.
         descending: Largest first.
-        seeds_averaged: One row a setting, see `over_seeds`.
+        seeds_averaged: One row a setting, see `with_intervals`.
 
     Returns:
         The table.
@@ -39,7 +39,7 @@ def points_table(
     Raises:
         AnalysisError: A column does not exist.
     """
-    frame = over_seeds(results) if seeds_averaged else results.points
+    frame = with_intervals(results) if seeds_averaged else results.points
     by = known_column(frame, sort) if sort else ranking_metric(frame)
     chosen = [known_column(frame, name) for name in dict.fromkeys(columns)]
     chosen = chosen or default_columns(results, frame)
@@ -58,7 +58,8 @@ def default_columns(results: Results, frame: pd.DataFrame) -> list[str]:
         frame: Their points, or their means over seeds.
 
     Returns:
-        What varies, then metrics and their standard errors, then the id.
+        What varies, then metrics, the ends of their intervals and their standard errors, then the
+        id. With several critics the ratio of diversity stands for diversity.
     """
 
     def varies(name: str) -> bool:
@@ -66,10 +67,17 @@ def default_columns(results: Results, frame: pd.DataFrame) -> list[str]:
 
     wanted = [name for name in ("status", "model") if varies(name)]
     wanted += [axis for axis in varying_axes(results) if axis != "model"]
-    wanted += ["seeds"] if "seeds" in frame else ["seed"] * varies("seed")
+    wanted += ["seeds", "critics"] if "seeds" in frame else ["seed"] * varies("seed")
+    wanted += ["critic_seed"] * varies("critic_seed")
     candidates = (*METRICS, "nelbo", "nll", *IMPORTANCE)
     metrics = [m for m in candidates if m in frame and frame[m].notna().any()] or list(METRICS)
-    wanted += metrics + [f"{metric}_se" for metric in metrics]
+    if several_critics(results) and "diversity_ratio" in metrics:
+        ratio = [m for m in metrics if m == "diversity_ratio"]
+        rest = [m for m in metrics if m not in ("diversity", "diversity_ratio")]
+        metrics = rest[:1] + ratio + rest[1:]
+    wanted += metrics
+    wanted += [f"{metric}_{end}" for metric in metrics for end in ("low", "high")]
+    wanted += [f"{metric}_{end}" for end in ("se", "critics") for metric in metrics]
     if "constant_drawings" in frame and frame["constant_drawings"].gt(0).any():
         wanted.append("constant_drawings")
     wanted.append("point_id")

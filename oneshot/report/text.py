@@ -12,6 +12,8 @@ from oneshot.report.columns import DECIMALS
 from oneshot.report.results import Results
 from oneshot.report.select import varying_axes
 
+ENDINGS = ("_se", "_low", "_high", "_critics")  # of what is said of a metric
+
 
 def value_text(value: Any) -> str:
     """A setting's value as people write it: 60, 0.25, weak; an empty one is `-`."""
@@ -40,6 +42,38 @@ def plus_minus(value: float, error: float, sign: str = "±") -> str:
         return f"{value:.2f}"
     decimals = max(2, 1 - math.floor(math.log10(error))) if error > 0 else 2
     return f"{value:.{decimals}f} {sign} {error:.{decimals}f}"
+
+
+def with_interval(value: float, bounds: tuple[float, float]) -> str:
+    """A number and its 95 % interval, as `0.61 [0.55, 0.70]`.
+
+    Args:
+        value: The number.
+        bounds: The ends of the interval; the number stands alone if they are not known.
+
+    Returns:
+        The text, with at least two digits after the point and two of the interval's width.
+    """
+    width = bounds[1] - bounds[0]
+    if not math.isfinite(width):
+        return f"{value:.2f}"
+    decimals = max(2, 1 - math.floor(math.log10(width))) if width > 0 else 2
+    return f"{value:.{decimals}f} [{bounds[0]:.{decimals}f}, {bounds[1]:.{decimals}f}]"
+
+
+def two_numbers(one: float, other: float) -> tuple[str, str]:
+    """Two numbers as texts that differ, with two digits after the point or as many as it takes.
+
+    Args:
+        one: A number.
+        other: Another.
+
+    Returns:
+        Both texts, with the same number of digits, at most six; two where these do not tell them
+        apart.
+    """
+    pairs = [(f"{one:.{digits}f}", f"{other:.{digits}f}") for digits in range(2, 7)]
+    return next((pair for pair in pairs if pair[0] != pair[1]), pairs[0])
 
 
 def setting_text(results: Results, row: pd.Series) -> str:
@@ -81,9 +115,11 @@ def fit_terminal(frame: pd.DataFrame, width: int | None) -> tuple[str, list[str]
 
 def _aligned(name: str, values: pd.Series) -> list[str]:
     """A column as text: its header and cells, padded to one width, numbers to the right."""
-    metric = name.removesuffix("_se").removeprefix("human_")
+    metric = name.removeprefix("human_")
+    for ending in ENDINGS:
+        metric = metric.removesuffix(ending)
     decimals = DECIMALS.get(metric)
-    if decimals is not None and name.endswith("_se"):
+    if decimals is not None and name.endswith(("_se", "_critics")):
         decimals += 1
     if decimals is None or not pd.api.types.is_numeric_dtype(values):
         cells = [value_text(value).split("\n")[0][:60] for value in values]

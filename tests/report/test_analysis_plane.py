@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from synthetic_results import HUMAN, grid, write_results
 
-from oneshot.report.analysis.plane import extremes, human_point, seed_noise
+from oneshot.report.analysis.chance import seed_noise
+from oneshot.report.analysis.plane import extremes, human_point
 from oneshot.report.results import Results, load
 
 SMALL = grid(beta=[0.0, 0.5, 1.0, 2.0, 4.0], time_steps=[20, 60, 90], z=[10, 85])
@@ -42,7 +42,8 @@ def test_human_point_is_known_even_without_human_rows(tmp_path: Path) -> None:
 
 def test_seed_noise_is_pooled_over_settings(tmp_path: Path) -> None:
     one = load(write_results(tmp_path, SMALL, name="one"))
-    assert np.isnan(seed_noise(one))
+    assert seed_noise(one).df == 0
     many = load(write_results(tmp_path, SMALL, seeds=8, name="many"))
     wild = load(write_results(tmp_path, SMALL, seeds=8, name="wild", noise=4.0))
-    assert 0 < seed_noise(many) < 0.05 and seed_noise(wild) > 2 * seed_noise(many)
+    assert seed_noise(many).df == len(SMALL) * 7
+    assert 0 < seed_noise(many).sd < 0.1 and seed_noise(wild).sd > 2 * seed_noise(many).sd

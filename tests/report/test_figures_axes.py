@@ -107,7 +107,33 @@ def test_curves_of_unknown_points_are_no_curves(small: Results) -> None:
         curves.draw(strange)
 
 
-def test_a_loss_is_still_falling_if_its_last_tenth_lies_lower() -> None:
-    assert curves.still_falling(np.linspace(200, 100, 100)) and not curves.still_falling(
-        np.r_[np.linspace(200, 100, 80), np.full(20, 100.0)]
+def test_a_loss_falls_or_rises_by_its_slope_over_the_last_third_of_epochs() -> None:
+    rng, fall = np.random.default_rng(0), np.linspace(200, 100, 90)
+    assert curves.trend_at_end(fall) == -1 and curves.trend_at_end(fall[::-1]) == 1
+    settled = np.r_[np.linspace(200, 100, 60), 100 + rng.normal(size=30)]
+    assert curves.trend_at_end(settled) == 0
+    # half a per cent in 30 epochs is little, and still beyond its error
+    slowly = np.r_[np.linspace(200, 100, 60), np.linspace(100, 99.5, 30)]
+    assert curves.trend_at_end(slowly + 0.05 * rng.normal(size=90)) == -1
+    assert curves.trend_at_end(np.full(30, 7.0)) == 0
+    assert curves.trend_at_end(fall[:9]) is None, "three epochs are too few"
+
+
+def test_of_few_epochs_no_trend_is_claimed(small: Results) -> None:
+    short = dataclasses.replace(small, curves=small.curves[small.curves["epoch"] < 9])
+    assert curves.draw(short).title == (
+        "Too few epochs to tell whether validation loss still fell at the end (21 points);"
+        " 2 diverged"
     )
+
+
+def test_the_title_counts_every_loss_that_still_fell(small: Results) -> None:
+    rng, epoch = np.random.default_rng(0), np.arange(60)
+    points = small.models.drop_duplicates(["beta", "time_steps"]).head(6)
+    parts = []
+    for i, point in enumerate(points["point_id"]):
+        slope = 0.0 if i == 5 else -0.02  # a fifth of a per cent an epoch is still a fall
+        loss = 10 + slope * epoch + 0.01 * rng.normal(size=60)
+        parts.append(pd.DataFrame({"point_id": point, "epoch": epoch, "validation_loss": loss}))
+    kept = dataclasses.replace(small, points=points, curves=pd.concat(parts))
+    assert curves.draw(kept).title == "Validation loss still fell at the end in 5 of 6 points"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -34,53 +36,47 @@ def test_plane_keeps_its_limits_marks_people_and_says_who_is_nearest(small: Resu
     )
 
 
-def test_plane_has_the_errors_of_points_and_of_people(tmp_path: Path) -> None:
-    results = load(write_results(tmp_path, SMALL))
-    results.points["diversity_se"] = np.linspace(0.01, 0.2, len(results.points))
-    plot = plane.draw(results)
-    across, up = error_bars(plot)
-    assert sorted(across) == pytest.approx(
-        np.linspace(0.01, 0.2, len(results.points))
-    ) and up == pytest.approx(0.31)
-    assert len(across) == len(SMALL) + 3 and "bars: standard errors" in foot(plot)
-    # also in the table beside the figure
-    assert sorted(plot.numbers["diversity_se"]) == pytest.approx(sorted(across))
-
-
-def test_plane_has_errors_over_seeds_where_there_are_several(small: Results) -> None:
+def test_plane_has_the_intervals_of_settings_and_of_people(small: Results, tmp_path: Path) -> None:
     plot = plane.draw(small)
-    across, _ = error_bars(plot)
-    several = plot.numbers[plot.numbers["seeds"] > 1]
-    pairs = small.models.groupby(["beta", "time_steps"])["diversity"]
-    expected = (pairs.sem() * 1).dropna()
-    assert sorted(several["diversity_se"]) == pytest.approx(sorted(expected)) and len(
-        across
-    ) == len(plot.numbers)
-    assert "over seeds where there are several" in foot(plot)
-    alone = plot.numbers[plot.numbers["seeds"] == 1]
-    # a setting of which one seed failed: the point's own
-    assert len(alone) == 1 and alone["diversity_se"].tolist() == [0.012]
+    across, up = error_bars(plot)
+    table = plot.numbers
+    for half, name in ((across, "diversity"), (up, "recognizability")):
+        expected = (table[f"{name}_high"] - table[f"{name}_low"]) / 2
+        assert sorted(half) == pytest.approx(sorted(expected)) and (expected > 0).sum() > 10
+        assert (table[f"{name}_low"] <= table[name]).all()
+    assert len(across) == len(table) == small.models.groupby(["beta", "time_steps"]).ngroups + 3
+    assert "bars: 95 % intervals, bootstrap over classes and seeds" in foot(plot)
+    one = plane.draw(load(write_results(tmp_path, SMALL)))
+    assert "bars: 95 % intervals, bootstrap over classes;" in foot(one)
 
 
-def test_trajectory_has_errors_over_seeds_or_those_of_its_points(
-    small: Results, tmp_path: Path
-) -> None:
-    path = trajectory.draw(small).numbers.set_index("beta")
-    rows = small.models.query("beta == 1")
-    assert path.loc[1.0, "diversity_se"] == pytest.approx(
-        rows.groupby("seed")["diversity"].mean().sem()
-    )
-    one = trajectory.draw(load(write_results(tmp_path, SMALL)))
-    # means of two points
-    assert one.numbers["diversity_se"].tolist() == pytest.approx([0.012 / np.sqrt(2)] * 6)
-    assert error_bars(one)[0].tolist() == pytest.approx([*one.numbers["diversity_se"], 0.012])
-
-
-def test_results_without_errors_have_no_bars(tmp_path: Path) -> None:
-    results = load(write_results(tmp_path, SMALL))
-    for name in ("diversity_se", "recognizability_se"):
-        del results.points[name]
+def test_plane_of_many_settings_has_no_bars_and_says_so(tmp_path: Path) -> None:
+    results = load(write_results(tmp_path, grid(beta=np.arange(61) / 15)))
     plot = plane.draw(results)
+    assert "not drawn, in the CSV: 95 % intervals" in foot(plot) and not any(
+        isinstance(c, LineCollection) for c in plot.figure.axes[0].collections
+    )
+    assert plot.numbers["diversity_low"].notna().all()
+
+
+def test_trajectory_has_intervals_of_its_means(small: Results) -> None:
+    plot = trajectory.draw(small)
+    path = plot.numbers.set_index("beta")
+    rows = small.models.query("beta == 1")
+    by_seed = rows.groupby("seed")["diversity"].mean()
+    assert path.loc[1.0, "diversity_se"] == pytest.approx(by_seed.sem())
+    assert (path["diversity_low"] < path["diversity"]).all()
+    assert (path["diversity"] < path["diversity_high"]).all()
+    people = error_bars(plot)[0][-1]
+    assert error_bars(plot)[0].tolist() == pytest.approx(
+        [*(path["diversity_high"] - path["diversity_low"]) / 2, people]
+    )
+
+
+def test_results_without_classes_and_seeds_have_no_bars(tmp_path: Path) -> None:
+    folder = write_results(tmp_path, SMALL)
+    (folder / "classes.parquet").unlink()
+    plot = plane.draw(load(folder))
     assert "bars" not in foot(plot) and not [
         c for c in plot.figure.axes[0].collections if isinstance(c, LineCollection)
     ]
@@ -109,7 +105,63 @@ def test_plane_title_is_neutral_when_seeds_differ_more_than_settings(tmp_path: P
     results = load(
         write_results(tmp_path, SMALL, seeds=3, noise=5, where_is=lambda **_: (2.0, 60.0))
     )
-    assert plane.draw(results).title == "No setting is nearer to people than seed noise allows"
+    assert plane.draw(results).title == (
+        "Not distinguishable: the nearest to people of 12 settings is no nearer than luck allows"
+    )
+
+
+def near_noise(results: Results, distance: float) -> Results:
+    """Results whose noise lies at some distance to people."""
+    points = results.points.copy()
+    points.loc[points["model"] == "noise", "human_distance"] = distance
+    return dataclasses.replace(results, points=points)
+
+
+def test_no_model_is_crowned_that_does_not_beat_noise(tmp_path: Path) -> None:
+    results = load(
+        write_results(tmp_path, SMALL, seeds=3, where_is=lambda beta, **_: (2.7 + beta, 97.6))
+    )
+    nearest = ranking(results)["human_distance"].iloc[0]
+    assert nearest == pytest.approx(1.82, abs=0.03)
+    assert plane.draw(near_noise(results, 1.78)).title == (
+        f"No model beats noise: the nearest to people is at distance {nearest:.2f}, noise at 1.78"
+    )
+    crowned = plane.draw(near_noise(results, 9.0)).title
+    assert crowned.startswith("Nearest to people: beta 0, time_steps ")
+    assert crowned.endswith("1 of 11 others not distinguishable from it")
+
+
+def test_where_none_is_clearly_farther_no_setting_is_crowned(tmp_path: Path) -> None:
+    settings = grid(beta=[0.0, 0.5, 1.0, 2.0, 4.0])
+    results = load(
+        write_results(tmp_path, settings, seeds=3, noise=8, where_is=lambda **_: (2.0, 60.0))
+    )
+    assert plane.draw(results).title.startswith("Not distinguishable: ")
+    path = trajectory.draw(results)
+    assert "no effect on the distance to people beyond chance" in path.title
+    assert not any("nearest" in text.get_text() for text in path.figure.axes[0].texts)
+
+
+def test_plane_says_how_near_the_best_of_equal_models_would_come(small: Results) -> None:
+    note = foot(plane.draw(small))
+    assert "nearest of 11 at " in note and "by luck, in 1 of 20 cases below" in note
+    assert "(noise of seeds): nearer than luck" in note
+
+
+def test_trajectory_that_does_not_change_is_not_said_to_rise(tmp_path: Path) -> None:
+    def flat(beta: float, **_: float) -> tuple[float, float]:
+        return 0.18 + 0.0004 * beta, 40 + 10 * beta
+
+    plot = trajectory.draw(load(write_results(tmp_path, SMALL, seeds=3, where_is=flat)))
+    assert "diversity does not clearly change, from 0.1" in plot.title and "rises" not in plot.title
+    first, last = re.search(r"from ([\d.]+) to ([\d.]+)", plot.title).groups()
+    assert first != last
+
+
+def test_trajectory_names_what_its_axis_was_never_varied_apart_from(tmp_path: Path) -> None:
+    settings = [{"beta": b, "z": 10 + int(20 * b)} for b in (0.0, 1.0, 2.0, 4.0)]
+    results = load(write_results(tmp_path, settings, seeds=2))
+    assert "beta was never varied apart from z" in foot(trajectory.draw(results))
 
 
 def test_plane_without_people_or_models(tmp_path: Path) -> None:

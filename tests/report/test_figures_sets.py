@@ -149,9 +149,29 @@ def test_likelihood_shows_both_bounds_and_who_is_lowest(sweep: Results) -> None:
     assert not len(panels[1].containers[1].lines[0].get_xdata())  # no NLL of transfer sets
 
 
+def test_likelihood_title_names_who_cannot_be_told_from_the_lowest() -> None:
+    def title(*nelbo: float) -> str:
+        rows = [
+            dict(dataset="test", model=f"m{i}", nelbo=v, nelbo_se=0.1, seeds=1, sets=400)
+            for i, v in enumerate(nelbo)
+        ]
+        return likelihood._title(pd.DataFrame(rows))
+
+    # a difference of 0.3 is 2.12 errors: beyond chance alone (p 0.034), not as one of three
+    assert title(90.0, 90.3) == "Lowest NELBO: m0, 90.00 nats per image, 0.30 below m1"
+    assert title(90.0, 90.3, 90.31, 95.0) == (
+        "Lowest NELBO: m0, 90.00 nats per image, not distinguishable from m1 and m2"
+    )
+    assert title(90.0, 90.1, 90.1) == (
+        "No model has a clearly lower NELBO than the others (lowest: 90.00 nats per image)"
+    )
+
+
 def test_likelihood_title_is_neutral_within_the_errors(sweep: Results) -> None:
     close = select(sweep, "latents == 'map'")
-    assert "are within their standard errors (93.00 nats per image)" in likelihood.draw(close).title
+    assert likelihood.draw(close).title == (
+        "Lowest NELBO: attention, 93.00 nats per image, not distinguishable from mean"
+    )
     alone = select(sweep, "latents == 'pyramid' and pooling == 'mean'")
     assert likelihood.draw(alone).title == "NELBO of set_vae: 89.60 ± 0.12 nats per image"
 

@@ -8,7 +8,13 @@ import pytest
 
 from oneshot.report.results import Results
 from oneshot.report.table import points_table
-from oneshot.report.text import fit_terminal, plus_minus, value_text
+from oneshot.report.text import (
+    fit_terminal,
+    plus_minus,
+    two_numbers,
+    value_text,
+    with_interval,
+)
 
 
 def test_fit_terminal_drops_whole_columns_from_the_right_and_says_which(
@@ -74,3 +80,24 @@ def test_whole_numbers_are_written_whole_and_large_ones_in_full() -> None:
 )
 def test_an_error_has_two_digits_of_its_own(value: float, error: float, text: str) -> None:
     assert plus_minus(value, error) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "bounds", "text"),
+    [
+        (0.612, (0.551, 0.703), "0.61 [0.55, 0.70]"),
+        (0.34, (0.3353, 0.3447), "0.3400 [0.3353, 0.3447]"),
+        (12.0, (2.0, 31.0), "12.00 [2.00, 31.00]"),
+        (1.0, (1.0, 1.0), "1.00 [1.00, 1.00]"),
+        (1.0, (float("nan"), float("nan")), "1.00"),
+    ],
+)
+def test_an_interval_has_two_digits_of_its_width(
+    value: float, bounds: tuple[float, float], text: str
+) -> None:
+    assert with_interval(value, bounds) == text
+
+
+def test_two_numbers_that_differ_are_written_so_that_they_do() -> None:
+    assert two_numbers(0.1812, 0.1846) == ("0.181", "0.185")
+    assert two_numbers(2.7, 1.8) == ("2.70", "1.80") and two_numbers(1.0, 1.0) == ("1.00", "1.00")

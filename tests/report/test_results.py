@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet
 import pytest
@@ -14,9 +15,10 @@ from figure_checks import analyze
 from synthetic_results import grid, write_results
 
 from oneshot.report import analysis
+from oneshot.report.analysis.plane import across, human_point
 from oneshot.report.errors import AnalysisError
 from oneshot.report.figures import all_figures, plane
-from oneshot.report.results import Results, join, load
+from oneshot.report.results import Results, join, load, several_critics
 from oneshot.report.select import select
 
 ANALYSIS = Path(analysis.__file__).parent
@@ -134,14 +136,44 @@ def test_sweeps_of_the_same_critics_lie_on_one_plane(
         len(mixed.generalization) == 70
         and mixed.generalization["bin"].tolist() == [*range(1, 11)] * 7
     )
-    third = other_sweep(folder, "c", "c2")
-    with pytest.raises(AnalysisError, match="different critics"):
-        join([load(first), load(third)])
     monkeypatch.setattr(all_figures, "FIGURES", {"plane": plane.draw})
     done = analyze(first, second, "--figures", tmp_path / "figures")
     assert done.returncode == 0 and (tmp_path / "figures" / "plane.png").exists(), done.stderr
     refused = analyze(first, second)
     assert refused.returncode == 2 and "--figures DIR" in refused.stderr
+
+
+def test_sweeps_of_different_critics_are_joined_in_multiples_of_people_s_diversity(
+    tmp_path: Path,
+) -> None:
+    folder = write_results(tmp_path, grid(beta=[0.5, 1.0], z=[10, 20]), name="first")
+    first, other = load(other_sweep(folder, "a", "c1")), load(other_sweep(folder, "b", "c2"))
+    assert across(first) == "diversity"
+    other.points["point_id"] = "y" + other.points["point_id"]
+    for name in ("diversity", "human_diversity", "diversity_se"):  # a critic of small features
+        other.points[name] *= 0.25
+    together = join([first, other])
+    assert several_critics(together) and across(together) == "diversity_ratio"
+    assert human_point(together) == (1.0, pytest.approx(97.6))
+    ratios = together.models.groupby("sweep")["diversity_ratio"].mean()
+    assert ratios["a"] == pytest.approx(ratios["b"])
+    plot = plane.draw(together)
+    assert plot.figure.axes[0].get_xlabel() == "diversity / people's"
+    assert plot.figure.axes[0].get_xlim() == (0, 2.4)
+    other.points.loc[other.points["model"] != "human", "human_diversity"] = np.nan
+    other.points["diversity_ratio"] = np.nan
+    with pytest.raises(AnalysisError, match=r"different critics.* is not known in b"):
+        join([first, other])
+
+
+def test_the_ratio_is_made_where_tables_lack_it(tmp_path: Path) -> None:
+    folder = write_results(tmp_path, grid(beta=[0.5, 1.0]))
+    file = folder / "points.parquet"
+    table = pyarrow.parquet.read_table(file)
+    pyarrow.parquet.write_table(table.drop_columns(["diversity_ratio"]), file)
+    assert "diversity_ratio" not in pd.read_parquet(file)
+    rows = load(folder).models
+    assert rows["diversity_ratio"].tolist() == pytest.approx((rows["diversity"] / 1.29).tolist())
 
 
 def test_plain_pandas_queries_answer_questions(folder: Path) -> None:

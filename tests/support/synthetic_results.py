@@ -19,6 +19,7 @@ from oneshot.store.records import FORMAT
 HUMAN = (1.29, 97.6)
 SCALE = (0.775 / 1.286 * HUMAN[0], 13.5)
 LANDMARKS = {"human": HUMAN, "copy": (0.0, 100.0), "noise": (0.62, 5.1)}
+CLASSES = 20
 FULL = {"beta": np.arange(17) / 4, "time_steps": range(20, 100, 10), "z": range(10, 400, 25)}
 
 
@@ -219,15 +220,23 @@ def _generalization(points: pd.DataFrame) -> pd.DataFrame:
 
 
 def _classes(points: pd.DataFrame) -> pd.DataFrame:
-    done = points[points["status"] == "done"]
-    rows = [
-        (p, f"class{c:02d}", d, r - c, 0.5)
-        for p, d, r in zip(done.point_id, done.diversity, done.recognizability)
-        for c in range(3)
-    ]
-    return pd.DataFrame(
-        rows, columns=["point_id", "class_name", "diversity", "recognizability", "originality"]
-    )
+    """Twenty classes, of which the third is the hardest; their mean is the point's."""
+    done = points[points["status"] == "done"].astype({"diversity": float, "recognizability": float})
+    rng = np.random.default_rng(1)
+    easy = rng.normal(size=CLASSES)
+    easy[2] = -3.0
+    own = 0.3 * rng.normal(size=(len(done), CLASSES))
+    effect = easy - easy.mean() + own - own.mean(axis=1, keepdims=True)
+    d, r = (done[name].to_numpy()[:, None] for name in ("diversity", "recognizability"))
+    scale = np.minimum(4.0, np.minimum(r, 100 - r) / 6)
+    columns = {
+        "point_id": np.repeat(done["point_id"].to_numpy(), CLASSES),
+        "class_name": np.tile([f"class{c:02d}" for c in range(CLASSES)], len(done)),
+        "diversity": (d * (1 - 0.05 * effect)).ravel(),
+        "recognizability": (r + scale * effect).ravel(),
+        "originality": (originality(1.0) * d * (1 + 0.03 * effect) / np.maximum(d, 1e-9)).ravel(),
+    }
+    return pd.DataFrame(columns)
 
 
 def _curves(points: pd.DataFrame) -> pd.DataFrame:

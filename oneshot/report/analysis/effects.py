@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from oneshot.report.analysis.chance import contrast_p, seed_noise
+from oneshot.report.analysis.design import design, design_of, shares, sum_of_squares
+from oneshot.report.analysis.intervals import (
+    DISTANCE,
+    Mean,
+    Scores,
+    columns_of_bounds,
+    group_places,
+)
 from oneshot.report.results import Results
 from oneshot.report.select import varying_axes
 
@@ -51,6 +60,23 @@ def comparable_points(results: Results, axis: str) -> pd.DataFrame:
     return rows[counts >= max(1, ENOUGH * counts.max())]
 
 
+def value_means(results: Results, axis: str, metric: str) -> tuple[list[Any], list[Mean]]:
+    """The mean of a metric over the rest at each value of an axis.
+
+    Args:
+        results: The results.
+        axis: The axis.
+        metric: The metric.
+
+    Returns:
+        The values in order, and the means.
+    """
+    rows = comparable_points(results, axis).dropna(subset=metric).sort_values(axis, kind="stable")
+    scores = Scores(results, rows)
+    places = group_places(rows, [axis])
+    return [rows[axis].iloc[at[0]] for at in places], [scores.mean(metric, at) for at in places]
+
+
 def main_effect(results: Results, axis: str, metric: str) -> pd.DataFrame:
     """The main effect of an axis: the mean over the rest at each of its values.
 
@@ -60,55 +86,38 @@ def main_effect(results: Results, axis: str, metric: str) -> pd.DataFrame:
         metric: The metric.
 
     Returns:
-        One row a value: the axis, the metric, `<metric>_se` (over seeds) and `n` (points).
+        One row a value: the axis, the metric, `<metric>_se` (over seeds), `<metric>_low` and
+        `<metric>_high` (95 % interval over classes and seeds) and `n` (points).
     """
     rows = comparable_points(results, axis).dropna(subset=metric)
     by_seed = rows.groupby([axis, "seed"])[metric].mean().groupby(axis)
+    ends = [mean.bounds(metric) for mean in value_means(results, axis, metric)[1]]
     out = pd.DataFrame(
         {
             metric: rows.groupby(axis)[metric].mean(),
             f"{metric}_se": by_seed.sem(),
+            **columns_of_bounds(metric, ends),
             "n": rows.groupby(axis).size(),
         }
     )
     return out.reset_index()
 
 
-def variance_share(results: Results, keys: Sequence[str], metric: str = "human_distance") -> float:
-    """The share of a metric's variance that lies between the values of axes.
+def effect_p(results: Results, axis: str, metric: str) -> float:
+    """The p value of an axis's main effect, see `chance.contrast_p`.
 
     Args:
         results: The results.
-        keys: One axis, or several, whose cells are compared.
+        axis: The axis.
         metric: The metric.
 
     Returns:
-        Between 0 and 1, of the variance over all points.
+        p; NaN where neither classes nor seeds tell of an error.
     """
-    rows = comparable_points(results, keys[0]) if len(keys) == 1 else results.models
-    rows = rows.dropna(subset=[*keys, metric])
-    spread = results.models[metric].var(ddof=0)
-    if rows.empty or not spread > 0:
-        return 0.0
-    between = rows.groupby(list(keys))[metric].transform("mean").var(ddof=0)
-    return float(min(1.0, between * len(rows) / (spread * results.models[metric].count())))
+    return contrast_p(value_means(results, axis, metric)[1], seed_noise(results, metric))
 
 
-def exceeds_noise(means: pd.DataFrame, metric: str) -> bool:
-    """Whether an effect's range exceeds twice the standard error over seeds.
-
-    Args:
-        means: The table of `main_effect`.
-        metric: Its metric.
-
-    Returns:
-        Whether it does; True with one seed, as there is no noise to compare with.
-    """
-    noise = float(np.sqrt((means[f"{metric}_se"] ** 2).mean()))
-    return not (means[metric].max() - means[metric].min() < 2 * noise)
-
-
-def main_effects(results: Results, metric: str = "human_distance") -> pd.DataFrame:
+def main_effects(results: Results, metric: str = DISTANCE) -> pd.DataFrame:
     """How strongly each axis that varies acts on a metric.
 
     Args:
@@ -116,27 +125,33 @@ def main_effects(results: Results, metric: str = "human_distance") -> pd.DataFra
         metric: The metric.
 
     Returns:
-        One row an axis, the strongest first: `axis`, `share` of the metric's variance (0 to 1) and
-        `range` of its means.
+        One row an axis, the strongest first: `axis`, `share` of the metric's variance (0 to 1; see
+        `design.shares`) and `range` of its means. Axes that were never varied apart have no share
+        of their own; `confounded_with` names the others, `joint_share` is that of all of them.
     """
+    values = results.models[metric].dropna().to_numpy(float)
+    plan = design_of(results, metric)
+    by_group = shares(plan, values)
     rows = []
-    for axis in varying_axes(results):
-        means = main_effect(results, axis, metric)[metric]
-        rows.append(
-            {
-                "axis": axis,
-                "share": variance_share(results, [axis], metric),
-                "range": means.max() - means.min(),
-            }
-        )
-    return pd.DataFrame(rows, columns=["axis", "share", "range"]).sort_values(
-        "share", ascending=False, kind="stable", ignore_index=True
+    for group in plan.groups:
+        for axis in group:
+            means = comparable_points(results, axis).groupby(axis)[metric].mean()
+            rows.append(
+                {
+                    "axis": axis,
+                    "share": by_group[group] if len(group) == 1 else np.nan,
+                    "range": means.max() - means.min(),
+                    "confounded_with": ", ".join(plan.confounded_with(axis)),
+                    "joint_share": by_group[group],
+                }
+            )
+    columns = ["axis", "share", "range", "confounded_with", "joint_share"]
+    return pd.DataFrame(rows, columns=columns).sort_values(
+        "joint_share", ascending=False, kind="stable", ignore_index=True
     )
 
 
-def strongest_pair(
-    results: Results, metric: str = "human_distance"
-) -> tuple[str, str, float] | None:
+def strongest_pair(results: Results, metric: str = DISTANCE) -> tuple[str, str, float] | None:
     """The two crossed axes whose cells explain most variance.
 
     Two axes are crossed if, of the a x b cells that were asked for (with a score or without),
@@ -160,16 +175,16 @@ def strongest_pair(
         crossed = beyond_lines >= ENOUGH * (wide - 1) * (high - 1) or filled >= wide * high - 1
         scored = results.models.dropna(subset=[a, b, metric])
         if crossed and min(scored[a].nunique(), scored[b].nunique()) > 1:
-            joint = variance_share(results, [a, b], metric)
+            joint = sum(_cells_and_sum(results, a, b, metric))
             if best is None or joint > best[0]:
                 best = (joint, a, b)
     if best is None:
         return None
-    joint, a, b = best
+    _, a, b = best
     return a, b, interaction(results, a, b, metric)
 
 
-def interaction(results: Results, a: str, b: str, metric: str = "human_distance") -> float:
+def interaction(results: Results, a: str, b: str, metric: str = DISTANCE) -> float:
     """The share of a metric's variance that two axes explain together beyond the sum of the two.
 
     Args:
@@ -181,12 +196,70 @@ def interaction(results: Results, a: str, b: str, metric: str = "human_distance"
     Returns:
         Between 0 and 1.
     """
-    joint = variance_share(results, [a, b], metric)
-    alone = variance_share(results, [a], metric), variance_share(results, [b], metric)
-    return max(0.0, joint - alone[0] - alone[1])
+    return _cells_and_sum(results, a, b, metric)[1]
 
 
-def cell_means(results: Results, a: str, b: str, metric: str = "human_distance") -> pd.DataFrame:
+def _cells_and_sum(results: Results, a: str, b: str, metric: str) -> tuple[float, float]:
+    """Shares of the variance: of the sum of two axes, and what their cells add to it."""
+    rows = results.models.dropna(subset=[a, b, metric])
+    every = results.models[metric].dropna()
+    total = float(((every - every.mean()) ** 2).sum())
+    if rows.empty or not total > 1e-18 * len(every) * float(every.abs().max()) ** 2:
+        return 0.0, 0.0
+    centred = (rows[metric] - rows[metric].mean()).to_numpy(float)
+    cells = (
+        pd.Series(centred, index=rows.index).groupby([rows[a], rows[b]]).transform("mean")
+    ).to_numpy()
+    plan = design(rows, [a, b])
+    additive = sum_of_squares(plan.stacked(plan.columns), centred) if plan.columns else 0.0
+    return additive / total, max(0.0, float(cells @ cells) - additive) / total
+
+
+def interaction_p(results: Results, a: str, b: str, metric: str = DISTANCE) -> float:
+    """The p value of an interaction: the largest deviation of a cell from the sum of two axes.
+
+    Args:
+        results: The results.
+        a: An axis.
+        b: Another axis.
+        metric: The metric.
+
+    Returns:
+        p, see `chance.contrast_p`; NaN where no cell can deviate.
+    """
+    rows = results.models.dropna(subset=[a, b, metric])
+    cells, means = cell_scores(results, a, b, metric)
+    plan = design(cells, [a, b])
+    if len(plan.columns) < 2 or rows.empty:
+        return float("nan")
+    additive = np.concatenate([np.ones((len(cells), 1)), plan.stacked(plan.columns)], axis=1)
+    project = np.eye(len(cells)) - additive @ np.linalg.pinv(additive)
+    if np.abs(project).max() < 1e-9:
+        return float("nan")
+    return contrast_p(means, seed_noise(results, metric), project)
+
+
+def cell_scores(
+    results: Results, a: str, b: str, metric: str = DISTANCE
+) -> tuple[pd.DataFrame, list[Mean]]:
+    """The cells of two axes that hold a score, with their means.
+
+    Args:
+        results: The results.
+        a: An axis.
+        b: Another axis.
+        metric: The metric.
+
+    Returns:
+        The values of the two axes, one row a cell, and the mean of each.
+    """
+    rows = results.models.dropna(subset=[a, b, metric])
+    places, scores = group_places(rows, [a, b]), Scores(results, rows)
+    cells = rows.iloc[[at[0] for at in places]][[a, b]].reset_index(drop=True)
+    return cells, [scores.mean(metric, at) for at in places]
+
+
+def cell_means(results: Results, a: str, b: str, metric: str = DISTANCE) -> pd.DataFrame:
     """The mean of a metric in each cell of two axes.
 
     Args:

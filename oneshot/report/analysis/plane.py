@@ -1,4 +1,4 @@
-"""Settings on the plane of diversity and recognizability: places, distance to people, seed noise.
+"""Settings on the plane of diversity and recognizability: places, people, units, extremes.
 
 Pure functions of results, without torch and without figures. Reference rows (people, copies,
 noise) are landmarks: means and extremes are those of the models alone. Distances are
@@ -10,9 +10,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from oneshot.metrics.distance import human_distance
+from oneshot.report.analysis.intervals import RATIO, with_intervals
 from oneshot.report.averages import over_seeds, ranking_metric
 from oneshot.report.errors import AnalysisError
-from oneshot.report.results import Results
+from oneshot.report.results import Results, several_critics
+
+
+def across(results: Results) -> str:
+    """The column that lies across: diversity, or its multiple of people's with several critics."""
+    return RATIO if several_critics(results) and RATIO in results.points else "diversity"
 
 
 def human_point(results: Results) -> tuple[float, float] | None:
@@ -22,16 +29,38 @@ def human_point(results: Results) -> tuple[float, float] | None:
         results: The results.
 
     Returns:
-        Diversity and recognizability (per cent) of the human rows, else those that the models were
-        compared with; None if neither is known.
+        Diversity (a multiple of people's with several critics) and recognizability (per cent) of
+        the human rows, else those that the models were compared with; None if neither is known.
     """
     rows = results.references.query("model == 'human'")
-    x, y = "diversity", "recognizability"
-    if rows.empty:
-        rows, x, y = results.points, "human_diversity", "human_recognizability"
+    x, y = across(results), "recognizability"
+    if rows.empty and "human_diversity" in results.points:
+        rows = results.points.assign(**{RATIO: results.points["human_diversity"].notna() * 1.0})
+        x, y = (x if x == RATIO else "human_diversity"), "human_recognizability"
     if not {x, y} <= set(rows) or not rows[[x, y]].notna().all(axis=1).any():
         return None
     return float(rows[x].mean()), float(rows[y].mean())
+
+
+def plane_units(results: Results) -> tuple[float, float]:
+    """How long a distance to people of 1 is on the plane, across and up.
+
+    Args:
+        results: The results, with people's point.
+
+    Returns:
+        In units of the two axes of the plane, the mean over critics; NaN if people's point is not
+        known.
+    """
+    names = ["human_diversity", "human_recognizability"]
+    if not set(names) <= set(results.points):
+        return float("nan"), float("nan")
+    rows = results.points.query("human_diversity > 0")[names].dropna()
+    people = rows.drop_duplicates().to_numpy(float)
+    ratio = across(results) == RATIO
+    wide = [1 / human_distance(x + 1, y, x, y) / (x if ratio else 1) for x, y in people]
+    high = [1 / human_distance(x, y + 1, x, y) for x, y in people]
+    return (float(np.mean(wide)), float(np.mean(high))) if wide else (float("nan"),) * 2
 
 
 def settings_on_plane(results: Results) -> pd.DataFrame:
@@ -41,18 +70,9 @@ def settings_on_plane(results: Results) -> pd.DataFrame:
         results: The results.
 
     Returns:
-        The table of `over_seeds`. `diversity_se` and `recognizability_se` are those over seeds;
-        where a setting has one seed, those of the point over classes and drawings, if known.
+        The table of `over_seeds` with the intervals of `with_intervals`.
     """
-    frame = over_seeds(results, results.models)
-    keys = [name for name in frame.columns[: list(frame).index("seeds")] if name in results.models]
-    for name in ("diversity_se", "recognizability_se"):
-        if name in results.models:
-            own = (
-                results.models.groupby(keys, dropna=False, sort=False)[name].mean().to_numpy(float)
-            )
-            frame[name] = frame[name].where(frame["seeds"] > 1, own)
-    return frame
+    return with_intervals(results, results.models)
 
 
 def require_scores(results: Results) -> None:
@@ -112,18 +132,3 @@ def _points_of(results: Results, setting: pd.Series) -> pd.DataFrame:
         (rows[key] == setting[key]) | (rows[key].isna() & pd.isna(setting[key])) for key in keys
     ]
     return rows[np.logical_and.reduce(same)]
-
-
-def seed_noise(results: Results) -> float:
-    """The standard error of a setting's mean human distance due to its seeds.
-
-    Args:
-        results: The results.
-
-    Returns:
-        The error, pooled over settings; NaN with one seed each.
-    """
-    means = over_seeds(results, results.models)
-    if "human_distance_se" not in means:
-        return float("nan")
-    return float(np.sqrt((means["human_distance_se"] ** 2).mean()))

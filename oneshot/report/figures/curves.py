@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
+from oneshot.metrics.trend import ERRORS, last_third
 from oneshot.report.analysis.trajectory import default_axis
 from oneshot.report.errors import AnalysisError
 from oneshot.report.figures import colours, style
@@ -22,7 +23,6 @@ from oneshot.types import Status
 
 PANELS = 16
 LINES = 5  # more points in a panel become a median and a band
-SETTLED = 0.01  # a loss that fell by a larger share in its last tenth was still falling
 COLOURS = (colours.BLUE, colours.PURPLE)  # of training and validation
 
 
@@ -161,21 +161,38 @@ def _title(frame: pd.DataFrame, loss: str) -> str:
     """How many points were still learning when they stopped, and how many diverged."""
     diverged = frame.loc[frame["status"] == Status.DIVERGED, "point_id"].nunique()
     whole = frame[(frame["status"] != Status.DIVERGED) & frame[loss].notna()]
-    falling = sum(still_falling(part[loss].to_numpy()) for _, part in whole.groupby("point_id"))
-    total, what = whole["point_id"].nunique(), loss.replace("_", " ")
-    points = style.plural(total, "point")
-    finding = (
-        f"{what} still fell at the end in {falling:,} of {points}"
-        if falling
-        else f"{what} had settled at the end in {'all ' * (total > 1)}{points}"
-    )
+    ways = [trend_at_end(part[loss].to_numpy()) for _, part in whole.groupby("point_id")]
+    total, what = len(ways), loss.replace("_", " ")
+    points, few = style.plural(total, "point"), ways.count(None)
+    found = [
+        f"{word} at the end in {'all ' * (count == total > 1)}{style.plural(count, 'point')}"
+        if count == total
+        else f"{word} at the end in {count:,} of {points}"
+        for word, count in (("still fell", ways.count(-1)), ("rose", ways.count(1)))
+        if count
+    ]
+    if not found and few < total:
+        found = [f"had settled at the end in {'all ' * (total - few > 1)}{total - few:,}"]
+        found[0] += f" {'points' if total - few > 1 else 'point'}"
+    if few:
+        found.append(f"too few epochs to tell in {few:,} of {points}")
+    finding = f"{what} {', '.join(found)}" if total else f"no {what}"
+    if few == total > 0:
+        finding = f"too few epochs to tell whether {what} still fell at the end ({points})"
     return finding[0].upper() + finding[1:] + (f"; {diverged} diverged" if diverged else "")
 
 
-def still_falling(loss: np.ndarray) -> bool:
-    """Whether a loss by epoch was clearly lower in its last tenth than in the tenth before."""
-    tenth = max(len(loss) // 10, 1)
-    if len(loss) < 2:
-        return False
-    before, after = loss[-2 * tenth : -tenth].mean(), loss[-tenth:].mean()
-    return bool(before - after > SETTLED * abs(before))
+def trend_at_end(loss: np.ndarray) -> int | None:
+    """Whether a loss by epoch still fell or rose over the last third of its epochs.
+
+    Args:
+        loss: The loss of each epoch.
+
+    Returns:
+        -1 or 1 if the slope lies more than two of its standard errors below or above 0, else 0;
+        None if fewer than four epochs are left to tell.
+    """
+    trend = last_third(loss)
+    if np.isnan(trend.slope):
+        return None
+    return int(np.sign(trend.slope)) if abs(trend.slope) > ERRORS * trend.se else 0

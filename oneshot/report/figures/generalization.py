@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 
+from oneshot.report.analysis.chance import alike_to_first, seed_noise
 from oneshot.report.analysis.generalization import (
     FIT,
     generalization_curves,
@@ -17,14 +18,17 @@ from oneshot.report.analysis.generalization import (
     people_lie_above,
     settings_to_show,
 )
+from oneshot.report.analysis.intervals import setting_means
+from oneshot.report.averages import over_seeds
 from oneshot.report.figures import colours, style
 from oneshot.report.figures.labels import spread_labels
 from oneshot.report.figures.style import Plot, styled
 from oneshot.report.results import Results
+from oneshot.report.text import setting_text
 
 DASHES = ["-", (0, (4, 1.5)), (0, (1.5, 1.2))]  # of curves that share a colour
 LETTERS = 30  # of a line of a label
-ENOUGH = 0.5  # of the widest coverage, for the area of a curve to be compared
+ENOUGH = 0.5  # of people's range must be covered for the area of a curve to be compared
 NO_BREAK = "\u00a0"  # a space at which lines do not break
 
 
@@ -46,7 +50,7 @@ def draw(results: Results) -> Plot:
     people = list(dict.fromkeys(table.loc[table["model"] == "human", "setting"]))
     curves = {setting: table[table["setting"] == setting] for setting in [*people, *chosen]}
     shown = pd.concat(list(curves.values()), ignore_index=True)
-    title = _title(shown)
+    title = _title(results, shown)
     dots = "dots: ten bins of equal count" + ", means over seeds" * bool(table["seeds"].max() > 1)
     labels = (
         "labels: area to people's curve (% x originality) over the share of people's range of"
@@ -147,11 +151,18 @@ def _nearness(row: pd.Series) -> str:
     return f"{row['generalization_area']:.2f} over {coverage:.0f} %"
 
 
-def _title(shown: pd.DataFrame) -> str:
-    """Whose curve is nearest to people's, and whether people's lies above it.
+def _title(results: Results, shown: pd.DataFrame) -> str:
+    """Whose curve is nearest to people's, as far as seeds tell, and whether people's lies above it.
 
-    Neutral if seeds differ as much as settings. The area is compared among curves that cover at
-    least half as much of people's range as the widest does: over little, it is small.
+    The area is compared among curves that cover at least half of people's range: over little, it is
+    small.
+
+    Args:
+        results: The results.
+        shown: The rows of `generalization_curves` that are drawn.
+
+    Returns:
+        The title.
     """
     settings = shown[shown["model"] != "human"].drop_duplicates("setting")
     ranked = settings.dropna(subset="generalization_area").sort_values(
@@ -164,13 +175,35 @@ def _title(shown: pd.DataFrame) -> str:
             if apart
             else "Recognizability by originality; there is no curve of people"
         )
-    wide = ranked["generalization_coverage"] >= ENOUGH * ranked["generalization_coverage"].max()
-    ranked = ranked[wide]
-    best, areas = ranked.iloc[0], ranked["generalization_area"]
-    noise = float(np.sqrt((ranked["generalization_area_se"] ** 2).mean()))
-    if len(ranked) > 2 and areas.median() - best["generalization_area"] < 2 * noise:
-        return "No curve is nearer to people's than seed noise allows"
+    wide = ranked[ranked["generalization_coverage"] >= ENOUGH]
+    if wide.empty:
+        widest = 100 * ranked["generalization_coverage"].max()
+        return f"No curve covers half of people's range of originality (the widest {widest:.0f} %)"
+    best = wide.iloc[0]
     above = [people_lie_above(shown, setting) for setting in settings["setting"]]
     above_note = "; people's lies above" + " all" * (len(above) > 1) if all(above) else ""
-    what = "Nearest to people's curve" if len(settings) > 1 else "Distance to people's curve"
-    return f"{what}: {best['setting']}, area {_nearness(best)} of its range{above_note}"
+    if len(wide) == 1:
+        only = "the only one that covers half of people's range" * (len(settings) > 1)
+        name = f"Distance to people's curve: {best['setting']}" + f" ({only})" * bool(only)
+        return f"{name}, area {_nearness(best)} of its range{above_note}"
+    alike = _alike(results, wide)
+    if alike is None:
+        name = f"Smallest area to people's curve, untested with one seed: {best['setting']}"
+        return f"{name}, {_nearness(best)} of its range{above_note}"
+    if alike == len(wide) - 1:
+        return f"No curve is nearer to people's beyond chance{above_note}"
+    others = f"; {alike} of {len(wide) - 1} others not distinguishable" * (alike > 0)
+    name = f"Nearest to people's curve: {best['setting']}"
+    return f"{name}, area {_nearness(best)} of its range{others}{above_note}"
+
+
+def _alike(results: Results, ranked: pd.DataFrame) -> int | None:
+    """How many of some settings cannot be told from the first by their areas; None: one seed."""
+    metric = "generalization_area"
+    noise = seed_noise(results, metric)
+    if not noise.df:
+        return None
+    frame = over_seeds(results, results.models)
+    means = setting_means(results, metric, results.models)
+    by_name = {setting_text(results, row): m for (_, row), m in zip(frame.iterrows(), means)}
+    return alike_to_first([by_name[name] for name in ranked["setting"]], noise)

@@ -11,8 +11,17 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.patches import Rectangle
 
-from oneshot.report.analysis.effects import cell_means, interaction, strongest_pair
+from oneshot.report.analysis.chance import alike_to_first, seed_noise
+from oneshot.report.analysis.design import design_of
+from oneshot.report.analysis.effects import (
+    cell_means,
+    cell_scores,
+    interaction,
+    interaction_p,
+    strongest_pair,
+)
 from oneshot.report.analysis.plane import require_scores
+from oneshot.report.analysis.resampling import CHANCE
 from oneshot.report.errors import AnalysisError
 from oneshot.report.figures import colours, style
 from oneshot.report.figures.style import Plot, styled
@@ -50,7 +59,8 @@ def draw(results: Results, pair: tuple[str, str] | None = None) -> Plot:
         raise AnalysisError(f"no cell of {a} and {b} has a distance to people")
     title = _title(results, cells, a, b)
     note = "each cell is a mean over the rest; darker is nearer to people"
-    figure = style.canvas(title, style.foot(results, note, _empty_note(values)))
+    notes = [note, _empty_note(values), *_confounded_notes(results, a, b)]
+    figure = style.canvas(title, style.foot(results, *notes))
     axes = figure.subplots()
     norm = colours.value_norm(pd.Series(values.ravel()))
     image = axes.imshow(
@@ -101,6 +111,17 @@ def _empty_note(values: np.ndarray) -> str:
     return f"{empty} of {style.plural(values.size, 'cell')} {verb} empty (hatched): no score"
 
 
+def _confounded_notes(results: Results, *axes: str) -> list[str]:
+    """Which axes each of the two was never varied apart from."""
+    plan = design_of(results, "human_distance")
+    others = {axis: plan.confounded_with(axis) for axis in axes}
+    return [
+        f"{axis} was never varied apart from {', '.join(names)}"
+        for axis, names in others.items()
+        if names
+    ]
+
+
 def _write_numbers(axes: Axes, values: np.ndarray, norm: Normalize) -> None:
     """Write the number of each cell, light on dark and dark on light."""
     for (row, col), value in np.ndenumerate(values):
@@ -110,14 +131,27 @@ def _write_numbers(axes: Axes, values: np.ndarray, norm: Normalize) -> None:
 
 
 def _title(results: Results, cells: pd.DataFrame, a: str, b: str) -> str:
-    """Whether the axes interact, and which cell is nearest to people."""
+    """Whether the axes interact, and which cell is nearest to people, as far as tests tell."""
     row, col = _nearest(cells.to_numpy())
     nearest = f"{a} {value_text(cells.columns[col])}, {b} {value_text(cells.index[row])}"
-    best = f"nearest cell {nearest}: {cells.to_numpy()[row, col]:.2f}"
+    _, means = cell_scores(results, a, b)
+    noise = seed_noise(results)
+    ranked = sorted(means, key=lambda mean: mean.value)
+    alike = alike_to_first(ranked, noise)
+    if len(ranked) > 1 and alike == len(ranked) - 1:
+        best = "no cell is clearly the nearest to people"
+    else:
+        others = f" ({style.plural(alike, 'other')} not distinguishable)" * (alike > 0)
+        best = f"nearest cell {nearest}: {cells.to_numpy()[row, col]:.2f}{others}"
     pairs_of_rows = itertools.combinations(range(len(cells)), 2)
     if not any((cells.iloc[i] + cells.iloc[j]).count() > 1 for i, j in pairs_of_rows):
         # no two rows share two columns
         return f"{a} and {b}: too few cells to say whether they interact; {best}"
+    p = interaction_p(results, a, b)
+    if np.isnan(p):
+        return f"{a} and {b}: no test of their interaction, one seed and no score by class; {best}"
+    if not p < CHANCE:
+        return f"{a} and {b} do not interact beyond chance; {best}"
     share = interaction(results, a, b)
     word = "hardly interact" if share < 0.02 else "interact"
     return f"{a} and {b} {word} ({100 * share:.0f} % of the variance); {best}"

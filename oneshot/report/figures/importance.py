@@ -17,6 +17,7 @@ from oneshot.report.analysis.importance import (
     no_maps_kept,
 )
 from oneshot.report.analysis.people_maps import PeopleMaps
+from oneshot.report.analysis.resampling import CHANCE, t_tail
 from oneshot.report.errors import AnalysisError
 from oneshot.report.figures import colours, style
 from oneshot.report.figures.images import on_paper
@@ -215,7 +216,7 @@ def _notes(settings: int, rows: int, kept: int) -> list[str]:
 def _title(results: Results, classes: pd.DataFrame, models: pd.DataFrame) -> str:
     """On how few pixels half of the maps lies, or how well they agree with people's.
 
-    Neutral within two standard errors over classes.
+    Neutral unless the two ends differ over classes beyond chance, as the ends of all pairs.
 
     Args:
         results: The results.
@@ -234,9 +235,12 @@ def _title(results: Results, classes: pd.DataFrame, models: pd.DataFrame) -> str
             else "No map has any mass"
         )
     low, high = ordered.iloc[0], ordered.iloc[-1]
-    clear = high[measure] - low[measure] > 2 * difference_error(
-        results, classes, low, high, measure
-    )
+    gap = high[measure] - low[measure]
+    error = difference_error(results, classes, low, high, measure)
+    pairs = len(ordered) * (len(ordered) - 1) // 2  # of which these two lie farthest apart
+    freedom = classes["class_name"].nunique() - 1
+    p = t_tail(gap / error, freedom) if error > 0 else float(not gap > 0 or freedom < 1)
+    clear = pairs > 0 and p * pairs < CHANCE
     names = setting_text(results, low), setting_text(results, high)
     if measure == "spearman":
         return _agreement_title(low["spearman"], high["spearman"], names, clear)

@@ -14,6 +14,7 @@ from oneshot.report.analysis.bounds import (
     likelihood_bounds,
     models_by_nelbo,
 )
+from oneshot.report.analysis.resampling import CHANCE, holm, t_tail
 from oneshot.report.figures import colours, style
 from oneshot.report.figures.set_models import NATS, models_to_show
 from oneshot.report.figures.style import Plot, styled
@@ -109,7 +110,7 @@ def _sizes_note(table: pd.DataFrame) -> str:
 
 
 def _title(table: pd.DataFrame) -> str:
-    """Who has the lowest NELBO of test sets; neutral if two are within two standard errors."""
+    """Who has the lowest NELBO of test sets; and who cannot be told from that one."""
     tests = (
         table[table["dataset"] == "test"].dropna(subset="nelbo").sort_values("nelbo", kind="stable")
     )
@@ -118,15 +119,25 @@ def _title(table: pd.DataFrame) -> str:
     best = tests.iloc[0]
     if len(tests) == 1:
         return f"NELBO of {best['model']}: {plus_minus(best['nelbo'], best['nelbo_se'])} {NATS}"
+    p = holm(np.array([_difference_p(best, other) for _, other in tests.iloc[1:].iterrows()]))
+    alike = tests.iloc[1:][~(p < CHANCE)]
+    value = f"{best['nelbo']:.2f} {NATS}"
+    if len(alike) == len(tests) - 1 > 1:
+        return f"No model has a clearly lower NELBO than the others (lowest: {value})"
+    if len(alike):
+        names = " and ".join(alike["model"]) if len(alike) < 3 else f"{len(alike)} others"
+        return f"Lowest NELBO: {best['model']}, {value}, not distinguishable from {names}"
     second = tests.iloc[1]
     gap = second["nelbo"] - best["nelbo"]
-    noise = float(np.hypot(best["nelbo_se"], second["nelbo_se"]))
-    if gap < 2 * noise:
-        return (
-            f"Lowest NELBO: {best['model']} and {second['model']} are within their standard errors"
-            f" ({best['nelbo']:.2f} {NATS})"
-        )
-    return (
-        f"Lowest NELBO: {best['model']}, {best['nelbo']:.2f} {NATS}, {gap:.2f} below"
-        f" {second['model']}"
-    )
+    return f"Lowest NELBO: {best['model']}, {value}, {gap:.2f} below {second['model']}"
+
+
+def _difference_p(one: pd.Series, other: pd.Series) -> float:
+    """The p value of a difference of two NELBO by their errors, over seeds or else over sets.
+
+    All models are asked about the same sets, so that errors over sets make it cautious.
+    """
+    error = float(np.hypot(one["nelbo_se"], other["nelbo_se"]))
+    counts = [row["seeds"] if row["seeds"] > 1 else row["sets"] for row in (one, other)]
+    gap = float(other["nelbo"] - one["nelbo"])
+    return t_tail(gap / error, int(sum(counts)) - 2) if error > 0 else float("nan")

@@ -9,11 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
+from oneshot.report.analysis.critics import agreement_text, critic_agreement
+from oneshot.report.analysis.intervals import RATIO, with_intervals
+from oneshot.report.analysis.nearest import Nearest, luck_text, nearest
 from oneshot.report.analysis.plane import (
+    across,
     human_point,
-    ranking,
     require_scores,
-    seed_noise,
     settings_on_plane,
 )
 from oneshot.report.figures import colours, plane_marks, style
@@ -21,10 +23,12 @@ from oneshot.report.figures.labels import Labels, halo
 from oneshot.report.figures.style import Plot, styled
 from oneshot.report.results import Results
 from oneshot.report.select import known_column, varying_axes
-from oneshot.report.text import plus_minus, setting_text, value_text
+from oneshot.report.text import setting_text, value_text, with_interval
 
-X_LIMIT = 3.2  # of diversity, fixed, so that figures compare
+# where the axis across ends, fixed, so that figures compare
+X_LIMITS = {"diversity": 3.2, RATIO: 2.4}
 CHANCE = 5.0  # per cent: one of the 20 classes of an episode
+MOST_BARS = 60  # settings; the intervals of more would hide their dots
 
 
 @styled
@@ -43,85 +47,98 @@ def draw(results: Results, color_by: str = "") -> Plot:
     """
     if results.references.empty:
         require_scores(results)
-    frame = settings_on_plane(results)
+    frame, x = settings_on_plane(results), across(results)
     axis = (
         known_column(frame, color_by)
         if color_by
         else next((a for a in varying_axes(results) if a != "model"), "model")
     )
-    figure = style.canvas(
-        _title(results), style.foot(results, *_notes(results, frame)), style.SINGLE
-    )
+    references = with_intervals(results, results.references)
+    shown = pd.concat([frame, references], ignore_index=True)
+    found = nearest(results)
+    title, x_limit = _title(results, found), _x_limit(shown, x)
+    notes = _notes(results, frame, found)
+    figure = style.canvas(title, style.foot(results, *notes), style.SINGLE)
     axes = figure.subplots()
-    x_limit = _diversity_limit(results, frame)
     axes.set(
         xlim=(0, x_limit),
         ylim=(0, plane_marks.Y_LIMIT),
-        xlabel="diversity",
+        xlabel=style.with_unit(x),
         ylabel=style.with_unit("recognizability"),
     )
-    plane_marks.error_bars(axes, pd.concat([frame, results.references]))
+    if len(frame) <= MOST_BARS:
+        plane_marks.error_bars(axes, shown, x)
     families = _cloud(figure, axes, results, frame, axis)
     style.settle(figure)
-    labels = Labels(axes, frame[["diversity", "recognizability"]].to_numpy())
-    plane_marks.landmarks(axes, results.references, labels)
+    labels = Labels(axes, frame[[x, "recognizability"]].to_numpy())
+    plane_marks.landmarks(axes, results.references, labels, x)
     chance = axes.axhline(CHANCE, color=colours.GREY, lw=0.7, ls=(0, (4, 3)), zorder=0)
     looks = dict(ha="right", fontsize=7, color=chance.get_color(), path_effects=halo())
     note = axes.text(x_limit * 0.995, CHANCE + 0.8, f"chance {CHANCE:g} %", **looks)  # type: ignore[arg-type]
     labels.taken.append(note.get_window_extent())
-    for name, x, y, colour in families:
-        labels.add(x, y, name, color=colour, bold=True)
-    _mark_nearest(axes, labels, ranking(results))
+    for name, at, y, colour in families:
+        labels.add(at, y, name, color=colour, bold=True)
+    if found and found.settings > 1:
+        _mark_nearest(axes, labels, found.setting[x], found.setting["recognizability"])
     plane_marks.distance_rings(axes, results, labels)
-    shown = pd.concat([frame, results.references], ignore_index=True).reindex(
-        columns=list(frame.columns)
-    )
-    return Plot(figure, shown, _title(results))
+    return Plot(figure, shown.reindex(columns=list(frame.columns)), title)
 
 
-def _title(results: Results) -> str:
-    """The nearest setting; neutral if it is within seed noise of the median one."""
-    ranked = ranking(results)
-    if ranked.empty:
+def _title(results: Results, found: Nearest | None) -> str:
+    """The nearest setting, as far as tests tell it from noise, from luck and from the others."""
+    if found is None:
         points = style.plural(len(results.models), "point")
         return f"{results.name}: {points}; no distance to people was scored"
-    best, noise = ranked.iloc[0], seed_noise(results)
-    if len(ranked) > 2 and ranked["human_distance"].median() - best["human_distance"] < 2 * noise:
-        return "No setting is nearer to people than seed noise allows"
-    return (
-        f"Nearest to people: {setting_text(results, best)}, distance"
-        f" {plus_minus(best['human_distance'], best['human_distance_se'])}"
-    )
+    if not found.beats_noise:
+        return (
+            f"No model beats noise: the nearest to people is at distance {found.distance:.2f},"
+            f" noise at {found.noise:.2f}"
+        )
+    distance = f"distance {with_interval(found.distance, found.bounds)}"
+    best = setting_text(results, found.setting)
+    if found.settings == 1:
+        return f"{best}: {distance} to people"
+    if found.luck is not None and not found.luck.beaten:
+        return (
+            f"Not distinguishable: the nearest to people of {found.settings} settings is no nearer"
+            " than luck allows"
+        )
+    if found.alike == found.settings - 1:
+        return f"Not distinguishable: {best} is nearest to people, but no other is clearly farther"
+    others = f"; {found.alike} of {found.settings - 1} others not distinguishable from it"
+    return f"Nearest to people: {best}, {distance}" + others * (found.alike > 0)
 
 
-def _notes(results: Results, frame: pd.DataFrame) -> list[str]:
-    """What the foot line says of ellipses, dots, bars and the diversity axis."""
+def _notes(results: Results, frame: pd.DataFrame, found: Nearest | None) -> list[str]:
+    """What the foot line says of ellipses, dots, bars, luck, critics and the axis across."""
     notes = []
     if human_point(results):
         rings = ", ".join(f"{radius:g}" for radius in plane_marks.RINGS)
         notes.append(f"ellipses: distance to people {rings}")
     several_seeds = bool(len(frame) and frame["seeds"].max() > 1)
-    if several_seeds:
-        notes.append("dots are means over seeds")
-    shown = (frame, results.references)
-    if any(part.get("diversity_se", pd.Series(dtype=float)).notna().any() for part in shown):
-        over_seeds = ", over seeds where there are several" * several_seeds
-        notes.append(f"bars: standard errors{over_seeds}, where wider than their dots")
-    limit = _diversity_limit(results, frame)
-    if limit != X_LIMIT:
-        changed = "extended" if limit > X_LIMIT else "cut"
-        notes.append(f"diversity axis {changed} from {X_LIMIT} to {limit:.2g}")
+    over = "seeds" * several_seeds
+    over += (" and " * bool(over) + "critics") * ("critics" in frame)
+    if over:
+        notes.append(f"dots are means over {over}")
+    x = across(results)
+    if f"{x}_low" in frame and frame[f"{x}_low"].notna().any():
+        drawn = "bars" if len(frame) <= MOST_BARS else "not drawn, in the CSV"
+        notes.append(f"{drawn}: {style.intervals_text(results)}")
+    notes += [luck_text(found.luck) if found else "", agreement_text(critic_agreement(results))]
+    fixed, limit = X_LIMITS[x], _x_limit(pd.concat([frame, results.references]), x)
+    if limit != fixed:
+        changed = "extended" if limit > fixed else "cut"
+        notes.append(f"{x.replace('_', ' ')} axis {changed} from {fixed} to {limit:.2g}")
     return notes
 
 
-def _diversity_limit(results: Results, frame: pd.DataFrame) -> float:
-    """Where the diversity axis ends: 3.2, so that figures compare; further if a point lies beyond.
+def _x_limit(shown: pd.DataFrame, x: str) -> float:
+    """Where the axis across ends: fixed, so that figures compare; further if a point lies beyond.
 
-    It is 1.6, 0.8, 0.4 ... where the features of briefly trained critics are so small that all
+    It is a half, a quarter ... where the features of briefly trained critics are so small that all
     points would lie in a corner.
     """
-    high = pd.concat([frame, results.references])["diversity"].max()
-    limit = X_LIMIT
+    high, limit = shown[x].max(), X_LIMITS[x]
     while 0 < high * 1.1 < limit / 2:
         limit /= 2
     return float(max(limit, 1.05 * high)) if high > 0 else limit
@@ -131,6 +148,7 @@ def _cloud(
     figure: Figure, axes: Axes, results: Results, frame: pd.DataFrame, axis: str
 ) -> list[tuple[str, float, float, str]]:
     """Draw the dots; returns labels (text, x, y, colour) that name families or unordered values."""
+    x = across(results)
     # the nearest on top
     frame = frame.sort_values("human_distance", ascending=False, kind="stable")
     ordered = axis in frame and pd.api.types.is_numeric_dtype(frame[axis]) and axis != "model"
@@ -150,7 +168,7 @@ def _cloud(
             else dict(c=part[axis], cmap=colours.ordered_colours(), norm=norm)
         )
         axes.scatter(
-            part["diversity"],
+            part[x],
             part["recognizability"],
             marker=marker,
             zorder=3,
@@ -161,7 +179,7 @@ def _cloud(
         labels.append(
             (
                 name,
-                part["diversity"].median(),
+                part[x].median(),
                 part["recognizability"].median(),
                 colour if plain else colours.BLACK,
             )
@@ -181,11 +199,8 @@ def _cloud(
     return labels if len(labels) > 1 else []
 
 
-def _mark_nearest(axes: Axes, labels: Labels, ranked: pd.DataFrame) -> None:
+def _mark_nearest(axes: Axes, labels: Labels, x: float, y: float) -> None:
     """Draw a ring around the setting nearest to people."""
-    if len(ranked) > 1:
-        x, y = ranked.iloc[0][["diversity", "recognizability"]]
-        axes.scatter(
-            [x], [y], s=95, facecolors="none", edgecolors=colours.BLACK, linewidths=1.1, zorder=5
-        )
-        labels.add(x, y, "nearest")
+    looks: dict[str, Any] = dict(facecolors="none", edgecolors=colours.BLACK, linewidths=1.1)
+    axes.scatter([x], [y], s=95, zorder=5, **looks)
+    labels.add(x, y, "nearest")

@@ -9,8 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Ellipse
 
-from oneshot.metrics.distance import UNIT_DIVERSITY, UNIT_RECOGNIZABILITY
-from oneshot.report.analysis.plane import human_point
+from oneshot.report.analysis.plane import human_point, plane_units
 from oneshot.report.figures import colours
 from oneshot.report.figures.labels import BAD, Labels, halo
 from oneshot.report.results import Results
@@ -30,20 +29,21 @@ LANDMARKS = {
 NAMES = {"human": "people", "copy": "copies", "noise": "noise"}
 
 
-def landmarks(axes: Axes, references: pd.DataFrame, labels: Labels) -> None:
+def landmarks(axes: Axes, references: pd.DataFrame, labels: Labels, x: str) -> None:
     """Draw people, copies and noise, the same sign everywhere, each labelled where it is.
 
     Args:
         axes: The plot.
         references: Their rows.
         labels: The labels of the plot.
+        x: The column that lies across.
     """
     for model, looks in LANDMARKS.items():
         rows = references[references["model"] == model]
-        axes.scatter(rows["diversity"], rows["recognizability"], clip_on=False, **looks)  # type: ignore[arg-type]
+        axes.scatter(rows[x], rows["recognizability"], clip_on=False, **looks)  # type: ignore[arg-type]
         for _, row in rows.head(1).iterrows():
             labels.add(
-                row["diversity"],
+                row[x],
                 row["recognizability"],
                 NAMES[model],
                 color=colours.VERMILLION if model == "human" else colours.BLACK,
@@ -65,33 +65,30 @@ def dot_style(count: int) -> dict[str, Any]:
     return dict(s=15 if count <= 500 else 7, linewidths=0, alpha=0.85, rasterized=count > MANY)
 
 
-def error_bars(axes: Axes, frame: pd.DataFrame) -> None:
-    """Draw the standard errors of places on the plane, thin and light, under the dots.
+def error_bars(axes: Axes, frame: pd.DataFrame, x: str) -> bool:
+    """Draw the 95 % intervals of places on the plane, thin and light, under the dots.
 
     Args:
         axes: The plot.
-        frame: The places; those without errors get no bars.
+        frame: The places with their intervals; those without get no bars.
+        x: The column that lies across.
+
+    Returns:
+        Whether there are any.
     """
-    errors = [
-        frame[f"{name}_se"].astype(float)
-        for name in ("recognizability", "diversity")
-        if f"{name}_se" in frame
-    ]
-    known = [error.notna() for error in errors]
-    if len(errors) == 2 and (rows := known[0] & known[1]).any():
-        up, across = (error[rows] for error in errors)
-        bars = axes.errorbar(
-            frame.loc[rows, "diversity"],
-            frame.loc[rows, "recognizability"],
-            up,
-            across,
-            fmt="none",
-            ecolor=colours.LIGHT,
-            elinewidth=0.6,
-            zorder=1,
-        )
-        for lines in bars[2]:
-            lines.set_rasterized(len(frame) > MANY)
+    ends = [f"{name}_{end}" for name in (x, "recognizability") for end in ("low", "high")]
+    if not set(ends) <= set(frame):
+        return False
+    rows = frame.dropna(subset=ends)
+    if rows.empty:
+        return False
+    across, up = (
+        np.abs(rows[[f"{name}_low", f"{name}_high"]].sub(rows[name], axis=0).to_numpy(float).T)
+        for name in (x, "recognizability")
+    )
+    looks: dict[str, Any] = dict(fmt="none", ecolor=colours.LIGHT, elinewidth=0.6, zorder=1)
+    axes.errorbar(rows[x], rows["recognizability"], up, across, **looks)
+    return True
 
 
 def distance_rings(axes: Axes, results: Results, labels: Labels) -> None:
@@ -105,23 +102,21 @@ def distance_rings(axes: Axes, results: Results, labels: Labels) -> None:
     human = human_point(results)
     if human is None:
         return
+    units = plane_units(results)
+    if not np.isfinite(units).all():
+        return
     for radius in RINGS:
-        across, up = _ring_units(human)
-        size = (2 * radius * across, 2 * radius * up)
+        size = (2 * radius * units[0], 2 * radius * units[1])
         axes.add_patch(Ellipse(human, *size, fill=False, ec=colours.PALE, lw=0.7, zorder=0))
-        _ring_label(axes, labels, human, radius)
+        _ring_label(axes, labels, human, radius, np.array(units))
 
 
-def _ring_units(human: tuple[float, float]) -> tuple[float, float]:
-    """The units of human_distance in diversity and recognizability, about people's point."""
-    return UNIT_DIVERSITY * human[0], UNIT_RECOGNIZABILITY
-
-
-def _ring_label(axes: Axes, labels: Labels, human: tuple[float, float], radius: float) -> None:
+def _ring_label(
+    axes: Axes, labels: Labels, human: tuple[float, float], radius: float, units: np.ndarray
+) -> None:
     """Write the number of a ring on it, where it covers least; none if it is out of sight."""
     angles = np.radians([-125, -140, -110, -90, -70, -55, -40, -155, -25, -170, -10])
-    directions = np.stack([np.cos(angles), np.sin(angles)], 1)
-    spots = np.array(human) + radius * np.array(_ring_units(human)) * directions
+    spots = np.array(human) + radius * units * np.stack([np.cos(angles), np.sin(angles)], 1)
     text = axes.text(
         *human,
         f"{radius:g}",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import io
+import re
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,7 @@ from oneshot.types import Status
 P = ParamSpec("P")
 
 UNITS = {
+    "diversity_ratio": "diversity / people's",
     "recognizability": "recognizability (%)",
     "human_distance": "human_distance (sd)",
     "train_seconds": "train_seconds (s)",
@@ -97,7 +99,8 @@ def canvas(title: str, foot: str, size: tuple[float, float] = SINGLE) -> Figure:
     """
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
-    heading = "\n".join(textwrap.wrap(title, int(size[0] * 13)))
+    whole = re.sub(r"\[[^\]]*\]", lambda part: part[0].replace(" ", "\u00a0"), title)
+    heading = "\n".join(textwrap.wrap(whole, int(size[0] * 13))).replace("\u00a0", " ")
     figure.suptitle(heading, x=0.012, ha="left", fontweight="bold", fontsize=9.5)
     lines = textwrap.wrap(foot, int(size[0] * 22))
     figure.text(
@@ -133,6 +136,14 @@ def foot(results: Results, *notes: str) -> str:
         f"revision {results.revision[:8] or 'unknown'}",
     ]
     return ", ".join([*parts, *missing]) + "".join(f"; {note}" for note in notes if note)
+
+
+def intervals_text(results: Results) -> str:
+    """What intervals are, for a foot line: over classes, and over seeds where there are several."""
+    by_class = "classes" if len(results.classes) else ""
+    seeds = "seeds" if results.evaluated["seed"].nunique() > 1 else ""
+    over = " and ".join(part for part in (by_class, seeds) if part)
+    return f"95 % intervals, bootstrap over {over}"
 
 
 def count_text(counts: pd.Series) -> str:

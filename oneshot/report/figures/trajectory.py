@@ -6,15 +6,24 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from oneshot.report.analysis.effects import exceeds_noise, main_effect
-from oneshot.report.analysis.plane import require_scores
-from oneshot.report.analysis.trajectory import default_axis, fitted_curve, trajectory
+from oneshot.report.analysis.chance import alike_to_first, beats, noise_reference, seed_noise
+from oneshot.report.analysis.design import design_of
+from oneshot.report.analysis.effects import effect_p, value_means
+from oneshot.report.analysis.intervals import DISTANCE, with_intervals
+from oneshot.report.analysis.plane import across, require_scores
+from oneshot.report.analysis.resampling import CHANCE
+from oneshot.report.analysis.trajectory import (
+    default_axis,
+    direction,
+    fitted_curve,
+    trajectory,
+)
 from oneshot.report.errors import AnalysisError
 from oneshot.report.figures import colours, plane_marks, style
 from oneshot.report.figures.labels import Labels
 from oneshot.report.figures.style import Plot, styled
 from oneshot.report.results import Results
-from oneshot.report.text import value_text
+from oneshot.report.text import two_numbers, value_text
 
 
 @styled
@@ -39,71 +48,71 @@ def draw(results: Results, axis: str = "", degree: int = 0) -> Plot:
     path = trajectory(results, axis)
     if len(path) < 2:
         raise AnalysisError(f"{axis} has one value with a score")
-    title = _title(results, path, axis)
-    bars = (
-        "bars: standard errors, where wider than their dots"
-        if path["diversity_se"].notna().any()
-        else ""
-    )
-    means = f"each dot is a mean over {style.count_text(path['n'])}; thin line: parametric fit"
-    figure = style.canvas(title, style.foot(results, means, bars))
+    title, x = _title(results, path, axis), across(results)
+    people = with_intervals(results, results.references.query("model == 'human'"))
+    confounded = design_of(results, x).confounded_with(axis)
+    notes = [
+        f"each dot is a mean over {style.count_text(path['n'])}; thin line: parametric fit",
+        f"bars: {style.intervals_text(results)}" * bool(path[f"{x}_low"].notna().any()),
+        f"{axis} was never varied apart from {', '.join(confounded)}" * bool(confounded),
+    ]
+    figure = style.canvas(title, style.foot(results, *notes))
     axes = figure.subplots()
     norm = colours.axis_norm(path[axis])
-    plane_marks.error_bars(axes, pd.concat([path, results.references.query("model == 'human'")]))
+    plane_marks.error_bars(axes, pd.concat([path, people]), x)
     for (_, marker), (_, part) in zip(colours.series(), path.groupby("model")):
-        axes.plot(part["diversity"], part["recognizability"], color=colours.PALE, lw=1.6, zorder=1)
+        axes.plot(part[x], part["recognizability"], color=colours.PALE, lw=1.6, zorder=1)
         looks = dict(marker=marker, s=38, linewidths=0.4, edgecolors="#222222", zorder=3)
         axes.scatter(
-            part["diversity"],
+            part[x],
             part["recognizability"],
             c=part[axis],
             cmap=colours.ordered_colours(),
             norm=norm,
             **looks,  # type: ignore[arg-type]
         )
-        if (curve := fitted_curve(part, axis, degree or (3 if axis == "beta" else 1))) is not None:
-            axes.plot(
-                curve["diversity"], curve["recognizability"], color=colours.BLACK, lw=0.7, zorder=2
-            )
-    _set_limits(axes, path, results)
+        curve = fitted_curve(part, axis, degree or (3 if axis == "beta" else 1), x)
+        if curve is not None:
+            axes.plot(curve[x], curve["recognizability"], color=colours.BLACK, lw=0.7, zorder=2)
+    clear = effect_p(results, axis, DISTANCE) < CHANCE
+    _set_limits(axes, pd.concat([path, people]), x)
     style.settle(figure)
-    labels = Labels(axes, np.concatenate([_along(part) for _, part in path.groupby("model")]))
-    plane_marks.landmarks(axes, results.references.query("model == 'human'"), labels)
+    labels = Labels(axes, np.concatenate([_along(part, x) for _, part in path.groupby("model")]))
+    plane_marks.landmarks(axes, results.references.query("model == 'human'"), labels, x)
     for _, part in path.groupby("model"):
-        _label_path(labels, part, axis, several=path["model"].nunique() > 1)
+        _label_path(labels, part, axis, x, several=path["model"].nunique() > 1, clear=clear)
     plane_marks.distance_rings(axes, results, labels)
     return Plot(figure, path, title)
 
 
-def _along(path: pd.DataFrame, steps: int = 20) -> np.ndarray:
+def _along(path: pd.DataFrame, x: str, steps: int = 20) -> np.ndarray:
     """Places along the joined dots, for labels to keep off: [N, 2]."""
     at = np.linspace(0, len(path) - 1, steps * len(path))
     return np.stack(
-        [
-            np.interp(at, np.arange(len(path)), path[name])
-            for name in ("diversity", "recognizability")
-        ],
+        [np.interp(at, np.arange(len(path)), path[name]) for name in (x, "recognizability")],
         axis=1,
     )
 
 
-def _set_limits(axes: Axes, path: pd.DataFrame, results: Results) -> None:
+def _set_limits(axes: Axes, seen: pd.DataFrame, x: str) -> None:
     """Limits round the path and people, with a margin."""
-    seen = pd.concat([path, results.references.query("model == 'human'")])
-    (x0, x1), (y0, y1) = (
-        (seen[name].min(), seen[name].max()) for name in ("diversity", "recognizability")
-    )
+    (x0, x1), (y0, y1) = ((seen[name].min(), seen[name].max()) for name in (x, "recognizability"))
     dx, dy = max(0.12 * (x1 - x0), 0.1), max(0.12 * (y1 - y0), 2.0)
     axes.set(
         xlim=(max(0, x0 - dx), x1 + dx), ylim=(max(0, y0 - dy), min(plane_marks.Y_LIMIT, y1 + dy))
     )
-    axes.set(xlabel="diversity", ylabel=style.with_unit("recognizability"))
+    axes.set(xlabel=style.with_unit(x), ylabel=style.with_unit("recognizability"))
 
 
-def _label_path(labels: Labels, path: pd.DataFrame, axis: str, several: bool) -> None:
-    """Label first, last and nearest always, and whole numbers of beta where there is room."""
+def _label_path(
+    labels: Labels, path: pd.DataFrame, axis: str, x: str, several: bool, clear: bool
+) -> None:
+    """Label first and last always, the nearest if distances clearly differ, and whole numbers of
+    beta where there is room.
+    """
     path = path.reset_index(drop=True)
-    nearest = int(path["human_distance"].argmin()) if path["human_distance"].notna().any() else -1
+    known = clear and path["human_distance"].notna().any()
+    nearest = int(path["human_distance"].argmin()) if known else -1
     ends = (0, len(path) - 1)
     whole = [
         i for i, value in enumerate(path[axis]) if axis == "beta" and float(value).is_integer()
@@ -113,7 +122,7 @@ def _label_path(labels: Labels, path: pd.DataFrame, axis: str, several: bool) ->
         text = f"{axis} " * (i in ends) + value_text(row[axis]) + " (nearest)" * (i == nearest)
         text = f"{row['model']}: {text}" if several and i == 0 else text
         labels.add(
-            row["diversity"],
+            row[x],
             row["recognizability"],
             text,
             optional=i not in (*ends, nearest),
@@ -122,17 +131,44 @@ def _label_path(labels: Labels, path: pd.DataFrame, axis: str, several: bool) ->
 
 
 def _title(results: Results, path: pd.DataFrame, axis: str) -> str:
-    """Which way the axis moves diversity, and where it is nearest to people."""
-    first, last = path.iloc[0], path.iloc[-1]
+    """Which way the axis moves diversity, and where it is nearest to people, as far as tests tell.
+
+    Args:
+        results: The results.
+        path: The table of `trajectory`.
+        axis: The axis.
+
+    Returns:
+        The title.
+    """
     span = f"{axis} {value_text(path[axis].min())} to {value_text(path[axis].max())}"
-    if path["human_distance"].isna().all() or path["model"].nunique() > 1:
+    if path[DISTANCE].isna().all() or path["model"].nunique() > 1:
         return f"{span}: the path of {' and '.join(path['model'].unique())}"
-    if not exceeds_noise(main_effect(results, axis, "human_distance"), "human_distance"):
-        return f"{span}: no effect on the distance to people beyond seed noise"
-    best = path.iloc[int(path["human_distance"].argmin())]
-    verb = "rises" if last["diversity"] > first["diversity"] else "falls"
-    moves = f"diversity {verb} from {first['diversity']:.2f} to {last['diversity']:.2f}"
+    x, p = across(results), effect_p(results, axis, DISTANCE)
+    if np.isnan(p):
+        return f"{span}: no test of its effect, with one seed and no score by class"
+    first, last = two_numbers(path[x].iloc[0], path[x].iloc[-1])
+    way = direction(results, axis, x)
+    verb = {1: "rises", -1: "falls", 0: "does not clearly change,"}[way]
+    moves = f"diversity {verb} from {first} to {last}"
+    if not p < CHANCE:
+        return f"{span}: {moves}; no effect on the distance to people beyond chance"
+    return f"{span}: {moves}; {_nearest_value(results, axis)}"
+
+
+def _nearest_value(results: Results, axis: str) -> str:
+    """At which value people are nearest, unless noise is as near; and what else may be."""
+    values, means = value_means(results, axis, DISTANCE)
+    order = sorted(range(len(means)), key=lambda i: means[i].value)
+    best, noise, reference = means[order[0]], seed_noise(results), noise_reference(results)
+    if reference is not None and not beats(best, reference, noise):
+        return (
+            f"nowhere nearer to people than noise ({best.value:.2f} at"
+            f" {value_text(values[order[0]])}, noise {reference.value:.2f})"
+        )
+    alike = alike_to_first([means[i] for i in order], noise)
+    others = f", {alike} other {'values' if alike > 1 else 'value'} not distinguishable"
     return (
-        f"{span}: {moves}, nearest to people at {value_text(best[axis])} (distance"
-        f" {best['human_distance']:.2f})"
+        f"nearest to people at {value_text(values[order[0]])} (distance {best.value:.2f}"
+        f"{others * (alike > 0)})"
     )
