@@ -232,10 +232,23 @@ def _critics_used(rows: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def _check_comparable(rows: pd.DataFrame) -> None:
-    """Raise AnalysisError if critics differ and people's diversity by one of them is not known."""
+    """Raise AnalysisError where places on the plane do not compare.
+
+    That is so if they were scored by different versions of the code, or if critics differ and
+    people's diversity by one of them is not known.
+    """
+    rows = rows[scored(rows)]
+    if "metric_versions" in rows:
+        found = rows["metric_versions"].astype(str).str.extract(r"\bplane (\d+)", expand=False)
+        versions = found.fillna("1").astype(int).groupby(rows["sweep"]).unique()
+        if versions.explode().nunique() > 1:
+            shown = ", ".join(f"{sweep} by {max(n)}" for sweep, n in versions.items())
+            raise AnalysisError(
+                f"these sweeps were scored by different versions of the plane: {shown}",
+                "Run each again: stored drawings are scored anew.",
+            )
     if not _critics_used(rows):
         return
-    rows = rows[scored(rows)]
     lacking = rows.loc[rows["diversity_ratio"].isna(), "sweep"].unique()
     if len(lacking):
         raise AnalysisError(

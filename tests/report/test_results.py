@@ -143,6 +143,19 @@ def test_sweeps_of_the_same_critics_lie_on_one_plane(
     assert refused.returncode == 2 and "--figures DIR" in refused.stderr
 
 
+def test_sweeps_scored_by_different_versions_are_not_joined(tmp_path: Path) -> None:
+    folder = write_results(tmp_path, grid(beta=[0.5, 1.0], z=[10, 20]), name="first")
+    old, new = load(other_sweep(folder, "a", "c1")), load(other_sweep(folder, "b", "c1"))
+    new.points["point_id"] = "y" + new.points["point_id"]
+    old.points["metric_versions"] = "standardise 1 diversity 1 recognizability 1"
+    new.points["metric_versions"] = "panel 1 plane 2"
+    with pytest.raises(AnalysisError, match=r"versions of the plane: a by 1, b by 2") as caught:
+        join([old, new])
+    assert "stored drawings" in str(caught.value.help)
+    old.points["metric_versions"] = "importance 1 plane 2"  # other graders are no matter
+    assert len(join([old, new]).points) > len(new.points)
+
+
 def test_sweeps_of_different_critics_are_joined_in_multiples_of_people_s_diversity(
     tmp_path: Path,
 ) -> None:
