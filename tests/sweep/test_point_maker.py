@@ -136,14 +136,19 @@ def test_a_later_setting_leaves_the_ids_of_points_that_do_without_it(
 ) -> None:
     before = expand(make(grid(beta=[0.5, 1.0])))
     later(monkeypatch, omit_default=True)
-    for same in (expand(make(grid(beta=[0.5, 1.0]))), expand(make(grid(beta=[0.5, 1.0], later=[1])))):
+    for same in (
+        expand(make(grid(beta=[0.5, 1.0]))),
+        expand(make(grid(beta=[0.5, 1.0], later=[1]))),
+    ):
         assert [p.point_id for p in same] == [p.point_id for p in before]
         assert [p.stack_key for p in same] == [p.stack_key for p in before]
     other = expand(make(grid(beta=[0.5, 1.0], later=[2])))
     assert not {p.train_id for p in other} & {p.train_id for p in before}
 
 
-def test_a_later_setting_without_that_mark_changes_every_id(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_later_setting_without_that_mark_changes_every_id(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     before = expand(make(grid(beta=[0.5])))[0]
     later(monkeypatch, omit_default=False)
     assert expand(make(grid(beta=[0.5])))[0].train_id != before.train_id
