@@ -7,27 +7,27 @@ from __future__ import annotations
 
 import numpy as np
 
-KERNEL = (1, 4, 6, 4, 1)  # binomial, of a standard deviation of one pixel
+WIDTH, PASSES = 5, 3  # of the running sum that blurs: a standard deviation of 2.4 pixels
 FAR = 1 << 50  # above every sum of distances
 
 
 def blurred(images: np.ndarray) -> np.ndarray:
     """Blur images, so that a line beside a line is near to it.
 
+    A running sum over WIDTH pixels, along and across, PASSES times.
+
     Args:
         images: uint8 [N, H, W] of 0 and 1.
 
     Returns:
-        int64 [N, H, W], 256 times as large as an average would be; paper lies around the images.
+        int64 [N, H, W], 25^3 times as large as an average; paper lies around the images.
     """
-    reach = len(KERNEL) // 2
-    blurry = images.astype(np.int64)
-    for axis in (1, 2):
+    blurry, reach = images.astype(np.int64), WIDTH // 2
+    for axis in (1, 2) * PASSES:
+        padded = np.pad(blurry, [(reach, reach) if a == axis else (0, 0) for a in range(3)])
         length = blurry.shape[axis]
-        sides = [(reach, reach) if a == axis else (0, 0) for a in range(3)]
-        padded = np.pad(blurry, sides)
-        shifts = [np.take(padded, np.arange(s, s + length), axis) for s in range(len(KERNEL))]
-        blurry = np.tensordot(np.array(KERNEL), np.stack(shifts), 1)
+        shifts = [np.take(padded, np.arange(s, s + length), axis) for s in range(WIDTH)]
+        blurry = np.sum(shifts, axis=0)
     return blurry
 
 

@@ -15,13 +15,15 @@ def random_drawings(seed: int, count: int, side: int = 6) -> np.ndarray:
     return (rng.random((count, side, side)) < 0.3).astype(np.uint8)
 
 
-def test_a_pixel_is_blurred_by_the_binomial_kernel_and_paper_lies_around_the_image() -> None:
-    image = np.zeros((2, 7, 7), np.uint8)
-    image[0, 3, 3] = image[1, 0, 6] = 1
-    kernel = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1])
+def test_a_pixel_is_blurred_by_three_running_sums_and_paper_lies_around_the_image() -> None:
+    image = np.zeros((2, 15, 15), np.uint8)
+    image[0, 7, 7] = image[1, 0, 14] = 1
+    line = np.array([1, 3, 6, 10, 15, 18, 19, 18, 15, 10, 6, 3, 1])  # (1 + x + .. + x^4)^3
     blurred = drawing_clusters.blurred(image)
-    assert np.array_equal(blurred[0, 1:6, 1:6], kernel) and blurred[0].sum() == 256
-    assert np.array_equal(blurred[1, :3, 4:], kernel[2:, :3])
+    assert np.array_equal(blurred[0, 1:14, 1:14], np.outer(line, line))
+    assert blurred[0].sum() == 5**6
+    # what a sum carries out of the image does not come back
+    assert blurred[1, :7, 14].tolist() == [9 * n for n in (9, 11, 12, 9, 6, 3, 1)]
 
 
 def test_distances_are_whole_numbers_and_those_of_a_plain_loop() -> None:

@@ -71,7 +71,7 @@ def test_drawings_of_a_cluster_are_far_more_alike_than_those_of_a_category() -> 
     clusters = nearest_exemplar(data.load("quickdraw_clusters", "fixed", 28))
     categories = nearest_exemplar(data.load("quickdraw", "fixed", 28))
     assert categories < 40 and clusters > 2 * categories
-    assert clusters == pytest.approx(80.8, abs=0.2)
+    assert clusters == pytest.approx(85.3, abs=0.2)
 
 
 def test_the_clusters_of_embedded_drawings_are_the_same_on_every_machine() -> None:
@@ -81,7 +81,7 @@ def test_the_clusters_of_embedded_drawings_are_the_same_on_every_machine() -> No
         for drawings in packed
         for cluster in two_clusters(np.unpackbits(drawings, axis=1).reshape(80, 28, 28), 20)
     ]
-    assert content_hash(np.stack(found), [])[:12] == "b6713ad403e8"
+    assert content_hash(np.stack(found), [])[:12] == "0a59ec7a410e"
 
 
 def test_the_file_has_the_clusters_of_the_original_drawings(shared_data: Path) -> None:
