@@ -17,12 +17,12 @@ sweep = Sweep(
         z=24,
         lstm_size=128,
         hidden=96,
-        epochs=6,
+        epochs=5,
         batch_size=32,
         learning_rate=2e-3,
     ),
     critics=dict(
-        simclr=dict(epochs=3, batch_size=128, batches_per_epoch=30, strength="light"),
-        protonet=dict(epochs=4, episodes_per_epoch=90, train_queries=1, halve_every=1),
+        simclr=dict(epochs=3, batch_size=64, batches_per_epoch=50, strength="light"),
+        protonet=dict(epochs=4, episodes_per_epoch=60, train_queries=1, halve_every=1),
     ),
 )
