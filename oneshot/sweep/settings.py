@@ -92,7 +92,10 @@ class Common:
 
     variant: str = setting("", NAME, "named set of the family's defaults that a point starts from")
     dataset: str = setting(
-        "omniglot", "data", "data set", choices=("omniglot", "quickdraw", "celeba", "cifar10")
+        "omniglot",
+        "data",
+        "data set",
+        choices=("omniglot", "quickdraw", "quickdraw_clusters", "celeba", "cifar10"),
     )
     split: str = setting(
         "weak",
