@@ -22,6 +22,7 @@ def test_no_part_of_the_split_has_a_category_of_another() -> None:
     names = quickdraw_clusters.EMBEDDED.class_names()
     parts = quickdraw_clusters.class_split(names)
     assert tuple(map(len, parts)) == (484, 68, 138)
+    assert quickdraw_clusters.TEST_CLASSES == {"fixed": 138}
     assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(690))
     whole = quickdraw.EMBEDDED.class_names()
     for mine, theirs in zip(parts, quickdraw.class_split(whole)):
