@@ -1,4 +1,4 @@
-"""A dozen rounds of the campaign: a small sweep that is killed, cut, filled, flipped and started
+"""Rounds of the campaign: a small sweep that is killed, cut, filled, flipped and started
 twice loses nothing.
 """
 
@@ -16,7 +16,7 @@ import chaos
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("engine, rounds", [("local", 8), ("s3", 2), ("ray", 2)])
+@pytest.mark.parametrize("engine, rounds", [("local", 5), ("s3", 2), ("ray", 1)])
 def test_a_sweep_survives_what_is_done_to_it(
     engine: str, rounds: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -458,91 +457,6 @@ def test_damaged_artefacts_are_made_again(part: str, prepared: Path, finished: P
         assert len(list((prepared / "results/store/critics").rglob("*.damaged-*"))) == 2
     else:
         np.testing.assert_allclose(mine.diversity, theirs.diversity[mine.index], rtol=1e-4)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)  # it waits for three runs
-def test_killed_twice_and_run_again_every_point_has_one_row_and_none_is_rerun(
-    prepared: Path,
-) -> None:
-    """kill -9 of the driver in the middle of a sweep on Ray, whose trainings run one by one, so
-    that some are done and some under way.
-    """
-    sweep, results = small.write_sweep(prepared, epochs=16), prepared / "results"
-    # a third of the work an epoch
-    sweep.write_text(sweep.read_text().replace("epochs=16", "time_steps=1, epochs=16"))
-    records = results / "small/records"
-    arguments = (
-        sweep,
-        "--results",
-        results,
-        "--checkpoint-seconds",
-        "0",
-        "--seeds",
-        "2",
-        "--max-stack",
-        "1",
-    )
-    mark = f"mark-{os.getpid()}-{time.time_ns()}"
-    kept: dict[str, tuple[int, float]] = {}
-    open_trainings = results / "store/trainings"
-
-    def checkpoints_since(begun: float) -> bool:
-        return any(
-            os.path.exists(p) and os.path.getmtime(p) > begun
-            for p in open_trainings.rglob("checkpoint.pt")
-        )
-
-    for wanted in (4, 6):
-        begun, process = time.time(), small.start(*arguments, mark=mark)
-        ready = lambda: len(list(records.glob("*.json"))) >= wanted and checkpoints_since(begun)  # noqa: B023, E731
-        small.wait_for(ready, 400, process)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        # orphaned workers may end their point before they notice
-        small.wait_until(lambda: not small.workers(mark), 60)
-        kept = files(records)
-        assert len(kept) < 9, "killed too late for this test to mean anything"
-        assert len(points(prepared)) >= 3, "the tables are written while the sweep runs"
-    checkpoints = list(open_trainings.rglob("checkpoint.pt"))
-    assert checkpoints, "an interrupted training must have left a checkpoint"
-    epochs = {
-        p: Training.from_bytes(Store(p.parent).unseal(p.name)).epochs_done for p in checkpoints
-    }
-    assert max(epochs.values()) >= 1
-    final = small.run(*arguments)
-    assert final.returncode == 0, final.stderr
-    assert kept.items() <= files(records).items(), "finished points were computed again"
-    frame = points(prepared)
-    assert len(frame) == 9 and frame.point_id.is_unique and set(frame.status) == {"done"}
-    curves = pd.read_parquet(results / "small/curves.parquet")
-    assert (curves.groupby("point_id").epoch.apply(list).map(lambda e: e == list(range(16)))).all()
-
-
-@pytest.mark.slow
-@pytest.mark.alone  # beside another test it takes several times as long
-def test_a_killed_worker_costs_no_point_and_its_training_continues(prepared: Path) -> None:
-    sweep, results = small.write_sweep(prepared, epochs=8), prepared / "results"
-    mark = f"mark-{os.getpid()}-{time.time_ns()}"
-    process = small.start(sweep, "--results", results, "--checkpoint-seconds", "0", mark=mark)
-    victims: list[int] = []
-
-    def at_work() -> bool:
-        victims[:] = (
-            small.workers(mark)
-            if list((results / "store/trainings").rglob("checkpoint.pt"))
-            else []
-        )
-        return bool(victims)
-
-    small.wait_for(at_work, 300, process)
-    os.kill(victims[0], signal.SIGKILL)
-    text, _ = process.communicate(timeout=250)
-    assert process.returncode == 0, text
-    frame = points(prepared)
-    assert len(frame) == 6 and frame.point_id.is_unique and set(frame.status) == {"done"}
-    curves = pd.read_parquet(results / "small/curves.parquet")
-    assert (curves.groupby("point_id").epoch.apply(list).map(lambda e: e == list(range(8)))).all()
 
 
 @pytest.mark.slow

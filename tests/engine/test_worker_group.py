@@ -81,7 +81,7 @@ def test_a_group_that_loses_a_worker_starts_again_from_its_checkpoint(
     """
     for part in ("critics", "exemplars", "humans", "features"):
         shutil.copytree(finished / "results/store" / part, tmp_path / "results/store" / part)
-    notes, epochs = tmp_path / "notes", 6
+    notes, epochs = tmp_path / "notes", 4
     notes.mkdir()
     text = small.SWEEP.format(epochs=epochs, batch=512).replace(
         "beta=[0.0, 1.0, 2.0]", "beta=[1.0, 2.0]"
