@@ -1,6 +1,6 @@
 PYTHON ?= python3
 BIN = .venv/bin
-THREE = -n 3 --dist loadgroup --no-loadscope-reorder -rs
+TWO = -n 2 --dist loadgroup --no-loadscope-reorder -rs
 
 .PHONY: sweep test test-fast bench docs clean
 
@@ -9,14 +9,14 @@ sweep: .venv/installed
 	$(BIN)/python run_sweep.py quickstart
 	$(BIN)/python analyze.py results/quickstart
 
-## all tests and checks: three files at a time, as many tests wait for processes more than they compute, then the tests that need the machine for themselves; what was skipped, and why, stands at the end
+## all tests and checks: two files at a time, then the tests that need the machine for themselves; what was skipped, and why, stands at the end
 test: .venv/installed-test
-	$(BIN)/python -m pytest -m "not alone" $(THREE)
+	$(BIN)/python -m pytest -m "not alone" $(TWO)
 	$(BIN)/python -m pytest -m alone -rs
 
 ## without the slow ones
 test-fast: .venv/installed-test
-	$(BIN)/python -m pytest -m "not slow and not alone" $(THREE)
+	$(BIN)/python -m pytest -m "not slow and not alone" $(TWO)
 
 ## every benchmark beside its baseline: one table, written to benchmarks/RESULTS.md
 bench: .venv/installed

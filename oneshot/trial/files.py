@@ -66,7 +66,7 @@ def local_file(path: str, content: str, store: Store) -> str:
 
     Args:
         path: as the setting gives it.
-        content: the SHA-256 of it, in hexadecimal.
+        content: the SHA-256 of it, in hexadecimal; "" for the file itself.
         store: holds the content.
 
     Returns:
@@ -75,6 +75,8 @@ def local_file(path: str, content: str, store: Store) -> str:
     Raises:
         MissingInput: the store does not have it.
     """
+    if not content:
+        return path
     try:
         return str(node_file(store, file_key(path, content)))
     except FileNotFoundError as error:

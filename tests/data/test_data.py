@@ -199,5 +199,5 @@ def test_omniglot_says_how_many_test_classes_it_has(split: str) -> None:
 
 def test_quickdraw_says_how_many_test_classes_it_has() -> None:
     assert {
-        "fixed": len(quickdraw.class_split(quickdraw.class_names())[2])
+        "fixed": len(quickdraw.class_split(quickdraw.EMBEDDED.class_names())[2])
     } == quickdraw.TEST_CLASSES

@@ -98,7 +98,8 @@ def check(
     the rows.
     """
     frame, rows = pd.read_parquet(folder / "results/small/points.parquet"), points + 3
-    assert len(frame) == rows and frame.point_id.is_unique and len(records(folder)) == rows
+    assert len(frame) == rows, frame[["point_id", "status", "error"]].to_string()
+    assert frame.point_id.is_unique and len(records(folder)) == rows
     assert Counter(frame.status) == {"done": rows - failed} | ({"failed": failed} if failed else {})
     curves = pd.read_parquet(folder / "results/small/curves.parquet").merge(
         frame[["point_id", "status"]]
@@ -334,7 +335,7 @@ def test_a_full_disk_and_then_a_read_only_one(folder: Path) -> None:
     on.
     """
     arguments, notes, results = write_sweep(folder, epochs=2), folder / "notes", folder / "results"
-    with disk(results, "12m"), clusters.cluster(notes) as nodes:
+    with disk(results, "24m"), clusters.cluster(notes) as nodes:
         run = clusters.start(nodes, *arguments)
         clusters.wait_for(lambda: len(records(folder)) >= 5, 300, run)
         with (results / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):

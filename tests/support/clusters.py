@@ -154,9 +154,11 @@ def start(nodes: Nodes, *arguments: object) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str], seconds: float = 300) -> str:
-    """Wait for the end of a run; returns what it printed."""
+    """Wait for the end of a run; returns what it printed, which a failed test shows."""
     try:
-        return process.communicate(timeout=seconds)[0]
+        text = process.communicate(timeout=seconds)[0]
+        print(text)
+        return text
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         raise AssertionError(

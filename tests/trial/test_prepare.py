@@ -16,6 +16,7 @@ from oneshot.store import notes
 from oneshot.store.store import Store
 from oneshot.trial import inputs, prepare
 from oneshot.trial.exemplars import choose_exemplars
+from oneshot.trial.files import store_files
 from oneshot.trial.inputs import read_critic
 
 # --- only what is missing
@@ -85,6 +86,7 @@ def test_imported_critics_embed_the_test_classes_only_unless_models_need_all(
     published: dict[str, str],
 ) -> None:
     (point,) = some_points(tmp_path, f'exemplar=["{exemplar}"]', size=50, **published)
+    store_files([point], store)
     prepare.prepare(point, store, CPU)
     assert embedded == [images]
     quality = notes.stored(store, point.critics["protonet"].quality_key)
