@@ -169,8 +169,15 @@ class RayEngine(Engine):
         self.sweep_run.hosts.clear()
 
     def _requests(self, trials: Iterable[Sequence[Point]], attempt: int) -> list[Request]:
-        """What each trial asks for; the machines are asked once for trials of the same models."""
+        """What each trial asks for; the machines are asked once for trials of the same models.
+
+        References ask for what the sweep's own model does: Tune gives a warm worker only to a trial
+        of the same request, and takes seconds to start another.
+        """
         models = [tuple(dict.fromkeys(p.model for p in points)) for points in trials]
+        own = (self.sweep_run.plan.sweep.model,)
+        if own in models and self.sweep_run.options.workers_per_trial == 1:
+            models = [own] * len(models)
         known = {names: self.resources.request(names, attempt) for names in dict.fromkeys(models)}
         return [known[names] for names in models]
 

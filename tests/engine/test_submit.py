@@ -155,7 +155,10 @@ def test_without_the_token_or_with_another_nobody_submits_or_asks(
         )
         assert done.returncode != 0 and words in done.stdout, done.stdout
     assert head.status_of_all().keys().isdisjoint({"stranger"}) and not (tmp_path / "been").exists()
-    assert "Resources" in head.cli("status", "--address", head.address).stdout
+    # a young cluster has no status yet
+    small.wait_until(
+        lambda: "Resources" in head.cli("status", "--address", head.address).stdout, 60
+    )
     with pytest.raises(OSError, match="401"):
         urllib.request.urlopen(f"{head.url}/api/jobs/", timeout=30)
 

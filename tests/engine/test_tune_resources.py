@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from oneshot.engine.demand import Impossible
 from oneshot.engine.tune import RayEngine
 from oneshot.engine.tune_dispatch import Dispatcher
 from oneshot.engine.tune_resources import Request
+from oneshot.sweep.expansion import expand
+from oneshot.sweep.files import load_sweep
 from oneshot.sweep.point import Point
 from oneshot.trial.job import Job
 
@@ -94,3 +97,21 @@ def test_each_round_asks_for_twice_as_much_as_a_machine_has(
         rounds = [engine.resources.request(["vae_stn"], attempt) for attempt in range(4)]
     assert [request.cpus for request in rounds] == [1.0, 2.0, 4.0, 4.0]
     assert [request.gpus for request in rounds] == [0.25, 0.5, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("workers, alike", [(1, True), (2, False)])
+def test_references_ask_for_what_models_do_so_that_warm_workers_go_on(
+    workers: int, alike: bool, sweep_folder: Path
+) -> None:
+    """Tune reuses a worker for trials of the same request only."""
+    everything = expand(load_sweep(sweep_folder / "small.py"))
+    engine: Any = object.__new__(RayEngine)
+    engine.resources = SimpleNamespace(request=lambda names, attempt: names)
+    engine.sweep_run = SimpleNamespace(
+        options=SimpleNamespace(workers_per_trial=workers),
+        plan=SimpleNamespace(sweep=SimpleNamespace(model="vae_stn")),
+    )
+    asked = engine._requests([[p] for p in everything], 0)
+    assert len(asked) == 6 and (set(asked) == {("vae_stn",)}) == alike
+    references = [[p] for p in everything if p.model != "vae_stn"]
+    assert set(engine._requests(references, 0)) == {("human",), ("copy",), ("noise",)}

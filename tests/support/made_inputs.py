@@ -22,7 +22,7 @@ from oneshot.types import DataSet
 
 SIZE, CLASSES, EACH, TEST = 16, 36, 6, 22  # of the made images
 CPU = torch.device("cpu")
-PARTS = ("simclr", "protonet", "exemplars", "human")
+PARTS = ("simclr", "protonet", "exemplars", "human", "features")
 
 
 def made(name: str = "quickdraw", split: str = "fixed", size: int = SIZE) -> DataSet:
