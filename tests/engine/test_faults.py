@@ -1,5 +1,5 @@
 """What a sweep on a cluster survives: each fault is caused, with real processes, on a cluster of
-several nodes and 16 points or more.
+several nodes and 16 points.
 
 After each: one row a point, finished points never computed again, interrupted trainings continued,
 and words that a person understands.
@@ -27,8 +27,8 @@ from oneshot.store.store import DamagedFile, Store
 from oneshot.training.checkpoint import Training
 
 POINTS = 16
-MANY = 24  # for what has to go on while a machine starts
-BETAS = [i / 12 for i in range(MANY)]
+ROWS = POINTS + 3  # people, copies and noise
+BETAS = [i / 12 for i in range(POINTS)]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -42,12 +42,12 @@ def folder(finished: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def write_sweep(folder: Path, epochs: int, points: int = POINTS) -> tuple[object, ...]:
-    """The sweep of these betas, each trained on its own with a checkpoint every epoch; returns the
+def write_sweep(folder: Path, epochs: int) -> tuple[object, ...]:
+    """The sweep of 16 betas, each trained on its own with a checkpoint every epoch; returns the
     arguments that run it.
     """
     text = small.SWEEP.format(epochs=epochs, batch=512).replace(
-        "beta=[0.0, 1.0, 2.0]", f"beta=[i / 12 for i in range({points})]"
+        "beta=[0.0, 1.0, 2.0]", f"beta=[i / 12 for i in range({POINTS})]"
     )
     text = text.replace("epochs=", "time_steps=1, epochs=", 1)  # a third of the work
     (folder / "small.py").write_text(text)
@@ -91,21 +91,19 @@ def interrupted(folder: Path) -> dict[str, int]:
     return found
 
 
-def check(
-    folder: Path, epochs: int, most_again: int, failed: int = 0, points: int = POINTS
-) -> pd.DataFrame:
+def check(folder: Path, epochs: int, most_again: int, failed: int = 0) -> pd.DataFrame:
     """One row a point, whole curves, every epoch trained once but for at most `most_again`; returns
     the rows.
     """
-    frame, rows = pd.read_parquet(folder / "results/small/points.parquet"), points + 3
-    assert len(frame) == rows, frame[["point_id", "status", "error"]].to_string()
-    assert frame.point_id.is_unique and len(records(folder)) == rows
-    assert Counter(frame.status) == {"done": rows - failed} | ({"failed": failed} if failed else {})
+    frame = pd.read_parquet(folder / "results/small/points.parquet")
+    assert len(frame) == ROWS, frame[["point_id", "status", "error"]].to_string()
+    assert frame.point_id.is_unique and len(records(folder)) == ROWS
+    assert Counter(frame.status) == {"done": ROWS - failed} | ({"failed": failed} if failed else {})
     curves = pd.read_parquet(folder / "results/small/curves.parquet").merge(
         frame[["point_id", "status"]]
     )
     whole = curves[curves.status == "done"].groupby("point_id").epoch.apply(list)
-    assert len(whole) == points - failed and (whole.map(lambda e: e == list(range(epochs)))).all()
+    assert len(whole) == POINTS - failed and (whole.map(lambda e: e == list(range(epochs)))).all()
     trained = clusters.epochs(folder / "notes")
     again = {key: times for key, times in trained.items() if times > 1}
     print(
@@ -194,21 +192,25 @@ def test_a_machine_that_comes_late_and_one_that_dies(folder: Path) -> None:
     """A node added in mid sweep takes its part; kill -9 of the raylet of another then: its trials
     run on elsewhere, without a try being counted.
     """
-    arguments, notes = write_sweep(folder, epochs=3, points=MANY), folder / "notes"
+    arguments, notes = write_sweep(folder, epochs=3), folder / "notes"
+    # each worker trains an epoch and waits in the next, so that there is work while a node starts
+    (notes / "faults.json").write_text(json.dumps([{"where": {"epochs": 3}, "do": "wait"}]))
+
+    def at_work() -> set[str]:
+        return {line["node"] for line in clusters.told(notes) if line["what"] == "epoch"}
+
     with clusters.cluster(notes) as nodes:
         run = clusters.start(nodes, *arguments)
-        clusters.wait_for(lambda: len(records(folder)) >= 4, 300, run)
+        clusters.wait_for(lambda: at_work() == {"n1", "n2"}, 300, run)
         nodes.add("n3")
-
-        def all_at_work() -> bool:
-            return all(nodes.workers(name) for name in ("n1", "n3")) and bool(interrupted(folder))
-
-        clusters.wait_for(all_at_work, 300, run)
+        clusters.wait_for(lambda: "n3" in at_work() and bool(nodes.workers("n1")), 300, run)
+        assert interrupted(folder)
         before = records(folder)
         nodes.kill_raylet("n1")
+        (notes / "faults.json").unlink()
         text = clusters.finish(run)
     assert run.returncode == 0, text
-    check(folder, 3, most_again=2 * nodes.slots, points=MANY)
+    check(folder, 3, most_again=2 * nodes.slots)
     assert before.items() <= records(folder).items(), "finished points were computed again"
     by_node = Counter(line["node"] for line in clusters.told(notes) if line["what"] == "epoch")
     assert by_node["n3"] > 0, f"the late node did nothing: {by_node}"
