@@ -179,12 +179,16 @@ def s3_server() -> Iterator[Any]:
         server.stop()
 
 
-def reference(folder: Path) -> tuple[dict[str, dict[str, Any]], float]:
-    """A run to which nothing is done: the row of each point, and the seconds of a run with prepared
-    critics.
+Reference = tuple[Path, dict[str, dict[str, Any]], float]
+
+
+def reference(folder: Path) -> Reference:
+    """A run to which nothing is done: its folder, the row of each point, and the seconds of a run
+    with prepared critics.
     """
     from oneshot.store import records
 
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "chaos.py").write_text(SWEEP)
     arguments = [
         str(folder / "chaos.py"),
@@ -212,11 +216,28 @@ def reference(folder: Path) -> tuple[dict[str, dict[str, Any]], float]:
     found = {p.stem: records.decode(p.read_bytes()).row for p in files}
     for part in ("trainings", "drawings", "scores"):
         shutil.rmtree(folder / "results/store" / part)
-    return found, seconds
+    return folder, found, seconds
 
 
-def campaign(rounds: int, seed: int, engines: list[str], keep: Path | None = None) -> list[Round]:
-    """Play this many rounds; each prints a line."""
+def campaign(
+    rounds: int,
+    seed: int,
+    engines: list[str],
+    keep: Path | None = None,
+    prepared: Reference | None = None,
+) -> list[Round]:
+    """Play this many rounds; each prints a line.
+
+    Args:
+        rounds: how many.
+        seed: the same seed does the same things, as far as moments allow.
+        engines: of local, s3, ray.
+        keep: an empty folder, in which rounds stay in which something was wrong.
+        prepared: the run to which nothing is done, if it was made before.
+
+    Returns:
+        The rounds.
+    """
     import torch
 
     for name in ("cli", "engine.driver", "trial.inputs", "trial.trial"):  # what a fork has then
@@ -225,9 +246,9 @@ def campaign(rounds: int, seed: int, engines: list[str], keep: Path | None = Non
     torch.set_num_threads(1)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     folder = Path(keep or tempfile.mkdtemp(prefix="oneshot-chaos-"))
-    (folder / "reference").mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     played: list[Round] = []
-    expected, seconds = reference(folder / "reference")
+    made, expected, seconds = prepared or reference(folder / "reference")
     print(
         f"{len(expected)} points in {seconds:.1f} s when nothing happens; in {folder}", flush=True
     )
@@ -238,7 +259,7 @@ def campaign(rounds: int, seed: int, engines: list[str], keep: Path | None = Non
             engine = rng.choices(engines, [{"local": 6, "s3": 2, "ray": 2}[e] for e in engines])[0]
             where = folder / f"{number:03d}"
             round, began = (
-                Round(number, engine, where, folder / "reference/results", rng, server),
+                Round(number, engine, where, made / "results", rng, server),
                 time.monotonic(),
             )
             try:

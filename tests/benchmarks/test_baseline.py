@@ -22,7 +22,7 @@ from oneshot.data.images import binarise_omniglot
 from oneshot.metrics import diversity, recognizability
 from oneshot.metrics.images import standardise
 from oneshot.models.vae_stn import Config, VaeStn
-from oneshot.training.batches import PairBatches
+from oneshot.training.pair_batches import PairBatches
 
 SIZE, CLASSES, STEPS, Z = 20, 24, 4, 5
 SHAPE = dict(time_steps=STEPS, z=Z, lstm_size=24, glimpse=7, hidden=32)

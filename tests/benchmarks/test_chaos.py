@@ -14,13 +14,24 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import chaos
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> chaos.Reference:
+    """The run to which nothing is done, once for all engines."""
+    return chaos.reference(tmp_path_factory.mktemp("reference"))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
+@pytest.mark.xdist_group("chaos")
 @pytest.mark.parametrize("engine, rounds", [("local", 5), ("s3", 2), ("ray", 1)])
 def test_a_sweep_survives_what_is_done_to_it(
-    engine: str, rounds: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    engine: str,
+    rounds: int,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    prepared: chaos.Reference,
 ) -> None:
-    played = chaos.campaign(rounds, seed=7, engines=[engine], keep=tmp_path / "rounds")
+    played = chaos.campaign(rounds, 7, [engine], tmp_path / "rounds", prepared)
     assert len(played) == rounds and any(one.did for one in played)
     assert not [wrong for one in played for wrong in one.wrong], capsys.readouterr().out
 

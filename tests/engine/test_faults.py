@@ -1,5 +1,5 @@
-"""What a sweep on a cluster survives: each fault is caused, with real processes, on a cluster of
-several nodes and 16 points.
+"""What a sweep on a cluster survives: each fault is caused, with real processes, on a cluster with
+16 points; of several nodes where the fault is one of a machine.
 
 After each: one row a point, finished points never computed again, interrupted trainings continued,
 and words that a person understands.
@@ -131,7 +131,7 @@ def test_two_drivers_at_once_a_raising_trial_a_full_gpu_and_killed_workers(folde
         dict(where={"beta": BETAS[14]}, do="odd", message="the text is odd"),
     ]
     (notes / "faults.json").write_text(json.dumps(faults))
-    with clusters.cluster(notes) as nodes:
+    with clusters.cluster(notes, nodes=1) as nodes:
         both = [clusters.start(nodes, *arguments) for _ in range(2)]
         clusters.wait_for(
             lambda: any(p.poll() is not None for p in both),
@@ -199,7 +199,7 @@ def test_a_machine_that_comes_late_and_one_that_dies(folder: Path) -> None:
     def at_work() -> set[str]:
         return {line["node"] for line in clusters.told(notes) if line["what"] == "epoch"}
 
-    with clusters.cluster(notes) as nodes:
+    with clusters.cluster(notes, slots=1) as nodes:
         run = clusters.start(nodes, *arguments)
         clusters.wait_for(lambda: at_work() == {"n1", "n2"}, 300, run)
         nodes.add("n3")
@@ -225,7 +225,7 @@ def test_a_driver_killed_twice_a_truncated_checkpoint_and_a_torn_record(folder: 
     """
     arguments, notes = write_sweep(folder, epochs=3), folder / "notes"
     finished: set[str] = set()
-    with clusters.cluster(notes) as nodes:
+    with clusters.cluster(notes, nodes=1) as nodes:
         for least in (5, 8):
             run = clusters.start(nodes, *arguments)
             clusters.wait_for(
@@ -254,8 +254,8 @@ def test_a_driver_killed_twice_a_truncated_checkpoint_and_a_torn_record(folder: 
         text = clusters.finish(run)
     assert run.returncode == 0, text
     lost = open_trainings[truncated]
-    # four trainings under way at each kill, and the truncated one from its beginning
-    check(folder, 3, most_again=4 * nodes.slots + lost)
+    # a training under way in each slot at each kill, and the truncated one from its beginning
+    check(folder, 3, most_again=2 * nodes.slots + lost)
     assert before.items() <= records(folder).items(), "finished points were computed again"
     later = clusters.epochs(notes) - counted
     assert not {train_id for train_id, _ in later} & (finished | {torn_training}), (
@@ -337,7 +337,7 @@ def test_a_full_disk_and_then_a_read_only_one(folder: Path) -> None:
     on.
     """
     arguments, notes, results = write_sweep(folder, epochs=2), folder / "notes", folder / "results"
-    with disk(results, "24m"), clusters.cluster(notes) as nodes:
+    with disk(results, "24m"), clusters.cluster(notes, nodes=1) as nodes:
         run = clusters.start(nodes, *arguments)
         clusters.wait_for(lambda: len(records(folder)) >= 5, 300, run)
         with (results / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
@@ -370,5 +370,5 @@ def test_a_full_disk_and_then_a_read_only_one(folder: Path) -> None:
         run = clusters.start(nodes, *arguments)
         text = clusters.finish(run)
         assert run.returncode == 0, text
-        check(folder, 2, most_again=4 * nodes.slots)
+        check(folder, 2, most_again=2 * nodes.slots)
         assert before.items() <= records(folder).items(), "finished points were computed again"

@@ -76,15 +76,15 @@ def test_the_more_groups_there_are_the_less_often_each_polls(
 def test_a_group_that_loses_a_worker_starts_again_from_its_checkpoint(
     finished: Path, tmp_path: Path
 ) -> None:
-    """Two points on Ray Train, two workers each; kill -9 of one worker in mid training costs its
-    group an epoch at most.
+    """A point on Ray Train, by two workers; kill -9 of one of them in mid training costs the group
+    an epoch at most.
     """
     for part in ("critics", "exemplars", "humans", "features"):
         shutil.copytree(finished / "results/store" / part, tmp_path / "results/store" / part)
     notes, epochs = tmp_path / "notes", 4
     notes.mkdir()
     text = small.SWEEP.format(epochs=epochs, batch=512).replace(
-        "beta=[0.0, 1.0, 2.0]", "beta=[1.0, 2.0]"
+        "beta=[0.0, 1.0, 2.0]", "beta=[1.0]"
     )
     (tmp_path / "small.py").write_text(text.replace("question=", "references=[], question="))
     arguments = (
@@ -105,7 +105,7 @@ def test_a_group_that_loses_a_worker_starts_again_from_its_checkpoint(
     assert run.returncode == 0, out
     frame = pd.read_parquet(tmp_path / "results/small/points.parquet")
     assert (
-        len(frame) == 2
+        len(frame) == 1
         and set(frame.status) == {"done"}
         and set(frame.trained_as) == {"2 workers, eager"}
     )
@@ -117,4 +117,4 @@ def test_a_group_that_loses_a_worker_starts_again_from_its_checkpoint(
     assert set(trained) == {
         (train_id, epoch) for train_id in frame.train_id for epoch in range(epochs)
     }
-    assert 4 * epochs - 1 <= sum(trained.values()) <= 4 * epochs + 2, trained
+    assert 2 * epochs - 1 <= sum(trained.values()) <= 2 * epochs + 2, trained
