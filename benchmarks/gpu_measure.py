@@ -26,8 +26,8 @@ from benchmarks import harness, made
 from benchmarks.gpu_stage import Result
 from oneshot.models.vae_stn import Config, VaeStn
 from oneshot.training import loop
-from oneshot.training.batches import PairBatches
 from oneshot.training.cuda_graph import StepRunner
+from oneshot.training.pair_batches import PairBatches
 from oneshot.training.stack import Stack, matrix_products
 
 Work = Callable[[], Any]

@@ -29,7 +29,7 @@ from oneshot.nn import spatial
 from oneshot.scoring import sample
 from oneshot.store.store import Store
 from oneshot.training import loop
-from oneshot.training.batches import PairBatches
+from oneshot.training.pair_batches import PairBatches
 from oneshot.training.stack import matrix_products
 
 EPOCHS = 500  # of a point

@@ -27,9 +27,9 @@ from benchmarks.gpu_grid import BETAS, EPOCHS, LATENTS, POINTS, TIMES, line
 from benchmarks.harness import Row, Table, parser, seconds
 from oneshot.models.vae_stn import Config, VaeStn
 from oneshot.store.store import Store
-from oneshot.training.batches import PairBatches
 from oneshot.training.checkpoint import Checkpoint, Training
 from oneshot.training.loop import fit
+from oneshot.training.pair_batches import PairBatches
 
 IMAGES = 29_460  # of training, as published
 BATCH = 128

@@ -17,9 +17,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks import baseline, made
 from oneshot.models.vae_stn import Config, VaeStn
-from oneshot.training.batches import PairBatches
 from oneshot.training.cuda_graph import StepRunner
 from oneshot.training.loop import noise
+from oneshot.training.pair_batches import PairBatches
 from oneshot.training.stack import Stack, matrix_products
 
 CLASSES = 60  # of made data: 1,200 images

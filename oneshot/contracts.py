@@ -2,7 +2,8 @@
 
 A family file in models/ holds a `Config`, a `VERSION`, `VARIANTS` with a `tiny` one, and one
 `FAMILY`. A Config whose settings depend on each other has a method `problems`, which names every
-combination that cannot be; a family of colour images says `COLOUR = True`.
+combination that cannot be. A family that models more than bits, or other things, says which
+`KINDS` of data it models.
 
 A trained family obeys five rules, so that one loop trains them all and many points train as one
 stack (`training/stack.py`):
@@ -27,7 +28,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from oneshot.types import DataSet, Drawings
@@ -61,6 +61,23 @@ class Sets:
 
 
 @dataclass(frozen=True)
+class Labelled:
+    """A batch of images, or points of the plane, with their classes.
+
+    Args:
+        images: float32 [B, C, H, W] in [0, 1], or points, [B, 2].
+        label: one-hot, float32 [B, classes], over all classes of the data set.
+    """
+
+    images: Tensor
+    label: Tensor
+
+
+Items = Pairs | Sets | Labelled
+Weights = dict[str, Tensor]  # parameters and buffers by name
+
+
+@dataclass(frozen=True)
 class Player:
     """One optimised part of a model: what it minimises, with which parameters and how.
 
@@ -68,8 +85,8 @@ class Player:
         name: in the columns of its losses, unless it is the first.
         parameters: returns those it moves.
         loss: (items, noise, hyper) -> losses by name, each [B], in nats where they are of a
-            likelihood; "loss" is minimised, the others are reported. Items are Pairs or Sets, as
-            the family `trains_on`.
+            likelihood; "loss" is minimised, the others are reported. Items are Pairs, Sets or
+            Labelled, as the family `trains_on`.
         learning_rate: step size of Adam.
         betas: of Adam.
         clip: largest L2 norm of the gradient; 0: any.
@@ -110,7 +127,8 @@ class TrainedFamily(nn.Module, ABC):
     """A model that learns.
 
     Args:
-        trains_on: what a batch of training items is, Pairs or Sets.
+        trains_on: what a batch of training items is: Pairs, Sets or Labelled.
+        asks: what a drawing is asked by: "exemplar", "class" or "nothing".
         cannot_stack: why models of this family cannot train as one stack; "" if they can, as they
             should.
         gpu_share: how much of a GPU a trial of this family asks for.
@@ -124,6 +142,7 @@ class TrainedFamily(nn.Module, ABC):
 
     trained: ClassVar[bool] = True
     trains_on: type = Pairs
+    asks: ClassVar[str] = "exemplar"
     cannot_stack: ClassVar[str] = ""
     gpu_share: ClassVar[float] = 1.0
     evaluation_batch: ClassVar[int] = 512
@@ -170,15 +189,38 @@ class TrainedFamily(nn.Module, ABC):
 
     @abstractmethod
     def sample(self, exemplars: Tensor, noise: Tensor) -> Tensor:
-        """Draw one image for each exemplar.
+        """Draw one image for each exemplar, or for what else the family `asks`.
 
         Args:
-            exemplars: [B, C, H, W].
+            exemplars: [B, C, H, W]; weights over the classes, [B, classes], of a family that is
+                asked by a class, one-hot unless classes are mixed; [B, 0] of one that is asked by
+                nothing.
             noise: standard normal, [B, *drawing_noise_shape].
 
         Returns:
-            Pixel values in [0, 1], [B, C, H, W].
+            Pixel values in [0, 1], [B, C, H, W], or points, [B, 2].
         """
+
+
+class ShotFamily(TrainedFamily):
+    """A trained family that adapts its weights to a few examples of a class before it draws."""
+
+    @abstractmethod
+    def adapted(self, supports: Tensor, noise: Tensor) -> Weights:
+        """The weights that draw one class, after the steps that the sample settings ask for.
+
+        Args:
+            supports: images of one class, [k, C, H, W].
+            noise: standard normal, [*adapting_noise_shape].
+
+        Returns:
+            Parameters and buffers by name, all of those that `sample` reads.
+        """
+
+    @property
+    @abstractmethod
+    def adapting_noise_shape(self) -> tuple[int, ...]:
+        """Shape of the standard normal noise that adapting to one class needs."""
 
 
 class ExplainedFamily(TrainedFamily):
@@ -355,36 +397,3 @@ class ReferenceFamily(ABC):
         Returns:
             The drawings; of fewer than n a class where there are no more.
         """
-
-
-def bernoulli_nll(logits: Tensor, target: Tensor, published: bool = False) -> Tensor:
-    """-log p(target) of independent Bernoulli pixels.
-
-    Args:
-        logits: [..., C, H, W].
-        target: of 0 and 1, [..., C, H, W]; broadcast to the logits.
-        published: go through the sigmoid first, with log clamped at -100, as published code does;
-            it saturates in float32.
-
-    Returns:
-        In nats, summed over the last three dimensions, [...].
-    """
-    target = target.expand_as(logits)
-    if published:
-        loss = nn.functional.binary_cross_entropy(torch.sigmoid(logits), target, reduction="none")
-    else:
-        loss = nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    return loss.sum((-3, -2, -1))
-
-
-def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(mean, exp(log_variance)) || N(0, 1)); Kingma and Welling (2014), appendix B.
-
-    Args:
-        mean: [..., T, Z].
-        log_variance: [..., T, Z].
-
-    Returns:
-        In nats, summed over the last two dimensions, [...].
-    """
-    return -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum((-2, -1))

@@ -3,8 +3,9 @@
 The file of a data set defines `FINGERPRINT` (the first 12 hex digits of the hash of its content;
 "folder" for data of the user's, of which `FINGERPRINT_FILES` name what is looked for), `SPLITS`
 (the splits it has), `TRAIN_IMAGES` and `DRAWINGS_PER_CLASS` (for estimates and checks),
-`TEST_CLASSES` (how many each split has, so that too few are told at once), `CHANNELS`
-if it is in colour, and `load(split, image_size) -> DataSet`; `greys(image_size)` if it has levels
+`TEST_CLASSES` (how many each split has, so that too few are told at once) or `CLASSES` (how many
+there are in all, for families that must know), `CHANNELS` if it is in colour, `KIND` if it is of
+greys or points, and `load(split, image_size) -> DataSet`; `greys(image_size)` if it has levels
 of ink. Importing it reads no image. Two functions are optional: `check(image_size, greys)` raises
 DataError where its images are not here, and reads none; `contents(found)` says which files and
 class lists make data of the user's what they are (`content.Contents`): without it, every file below

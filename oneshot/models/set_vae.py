@@ -28,7 +28,7 @@ from oneshot.nn.top_down import ALL_POSTERIOR, REFINED
 from oneshot.sweep.settings import setting
 
 VERSION = 2
-COLOUR = True
+KINDS = ("bits", "colour")
 # Batches in a row with a loss that is not finite before a training counts as diverged. Normalised
 # log-variances of an untrained map model have outliers whose exponential overflows; the published
 # code passes over such batches without a limit.

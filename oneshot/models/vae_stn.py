@@ -26,10 +26,9 @@ from oneshot.contracts import (
     Losses,
     Pairs,
     Player,
-    bernoulli_nll,
-    gaussian_kl,
 )
 from oneshot.nn import spatial, stn_stack
+from oneshot.nn.bernoulli import bernoulli_nll, gaussian_kl
 from oneshot.nn.published.vae_stn import FORMAT
 from oneshot.sweep.settings import setting
 

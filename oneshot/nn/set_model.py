@@ -9,8 +9,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from oneshot.contracts import Features, SetTerms, bernoulli_nll
+from oneshot.contracts import Features, SetTerms
 from oneshot.nn import set_levels
+from oneshot.nn.bernoulli import bernoulli_nll
 from oneshot.nn.likelihoods import logistic_mixture_log_prob, logistic_mixture_mean
 from oneshot.nn.pyramid import ObservationNet, PyramidEncoder, Streams, stream_levels
 from oneshot.nn.set_convolutions import ConvDecoder, ConvEncoder

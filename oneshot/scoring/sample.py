@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from oneshot import rng
 from oneshot.contracts import TrainedFamily
 from oneshot.store.store import DamagedFile, with_checksum, without_checksum
 from oneshot.training.loop import Diverged, Tick, unwatched
-from oneshot.types import DataSet, Drawings
+from oneshot.types import DataSet, Drawings, Kind
 
 
 @torch.inference_mode()
@@ -27,23 +29,27 @@ def draw(
     batch: int = 0,
     tick: Tick = unwatched,
 ) -> Drawings:
-    """Draw `n` images for the exemplar of each test class.
+    """Draw `n` images for the exemplar of each test class, or for what else the family `asks`.
 
     The noise of a drawing depends on (seed, class, its number) alone, so it is the same drawing at
-    any batch size. Images are standardised to bits, or bytes where they are in colour.
+    any batch size. Images are standardised to bits, or bytes where they are grey or in colour;
+    points stay as they are.
 
     Args:
         model: a trained family, on the device.
         data: the images.
         exemplars: image index of each class's exemplar, int64 [classes].
-        n: drawings a class.
+        n: drawings a class; a family that is asked by nothing draws as many in all as if it were
+            asked by each class.
         seed: of the noise.
         device: where the model draws.
         batch: most drawings at a time; 0 for as many as suit device and family.
         tick: is called with ("drawing", done, total) before each batch; it may raise.
 
     Returns:
-        Drawings of the test classes, class after class.
+        Drawings of the test classes, class after class; of a family that is asked by a class, of
+        all classes; of one that is asked by nothing, of a single class without a name, whose
+        exemplar is blank.
 
     Raises:
         Diverged: the model draws non-finite pixels.
@@ -51,11 +57,14 @@ def draw(
     """
     model.eval()
     size = batch or (model.cached_batch if device.type == "cpu" else model.drawing_batch)
-    classes, numbers = data.test.repeat(n), np.tile(np.arange(n), len(data.test))
-    sources = np.asarray(data.images[exemplars[data.test]])
-    side = data.image_size
-    on_device = torch.from_numpy(sources).to(device).view(len(sources), -1, side, side)
-    images = np.empty((len(classes), *sources.shape[1:]), np.uint8)
+    asked = _asked(model, data, exemplars, n)
+    classes, numbers = (
+        asked.classes.repeat(asked.each),
+        np.tile(np.arange(asked.each), len(asked.classes)),
+    )
+    form = _FORMS[data.kind]
+    given = torch.from_numpy(asked.given).to(device)
+    images = np.empty((len(classes), *data.images.shape[1:]), data.images.dtype)
     constant = broken = 0
     for start in range(0, len(classes), size):
         tick("drawing", start, len(classes))
@@ -63,20 +72,58 @@ def draw(
         noise = torch.from_numpy(
             rng.normal_per_drawing(seed, classes[rows], numbers[rows], model.drawing_noise_shape)
         ).to(device)
-        source = on_device[torch.from_numpy(rows // n).to(device)].float()
-        if data.colour:
-            pixels, flat, finite = _as_bytes(model.sample(source / 255, noise))
-        else:
-            pixels, flat, finite = _standardised(model.sample(source, noise).squeeze(1))
+        source = given[torch.from_numpy(rows // asked.each).to(device)].float()
+        pixels, flat, finite = form(model.sample(source / asked.scale, noise))
         images[rows] = pixels.cpu().numpy()
         constant += int(flat.sum())
         broken += int((~finite).sum())
     if broken:
-        raise Diverged(f"{broken} of {len(classes)} drawings hold non-finite pixels")
-    names = tuple(data.class_names[c] for c in data.test)
-    if data.colour:  # channels last, as in image files
+        what = "points" if data.kind == Kind.POINTS else "pixels"
+        raise Diverged(f"{broken} of {len(classes)} drawings hold non-finite {what}")
+    sources = asked.sources
+    if images.ndim == 4:  # channels last, as in image files
         images, sources = np.moveaxis(images, 1, -1), np.moveaxis(sources, 1, -1)
-    return Drawings(images, np.arange(len(data.test)).repeat(n), sources, names, constant)
+    label = np.arange(len(asked.classes)).repeat(asked.each)
+    return Drawings(images, label, sources, asked.names, constant)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What drawings are asked by.
+
+    Args:
+        classes: of which noise depends, int64 [C].
+        names: of the classes.
+        each: drawings of a class.
+        given: what the family is given for each class, [C, ...].
+        scale: that `given` is divided by.
+        sources: what stands as the exemplar of each class, as in the data set, [C, ...].
+    """
+
+    classes: np.ndarray
+    names: tuple[str, ...]
+    each: int
+    given: np.ndarray
+    scale: float
+    sources: np.ndarray
+
+
+def _asked(model: TrainedFamily, data: DataSet, exemplars: np.ndarray, n: int) -> _Asked:
+    """What `draw` asks the family by; n: drawings a class."""
+    everything = np.arange(len(data.class_names))
+    if model.asks == "nothing":
+        blank = np.zeros((1, *data.images.shape[1:]), data.images.dtype)
+        none, each = np.empty((1, 0), np.float32), n * len(everything)
+        return _Asked(np.zeros(1, np.int64), ("",), each, none, 1.0, blank)
+    classes = everything if model.asks == "class" else data.test
+    names = tuple(data.class_names[c] for c in classes)
+    sources = np.asarray(data.images[exemplars[classes]])
+    if model.asks == "class":
+        one_hot = np.eye(len(classes), dtype=np.float32)
+        return _Asked(classes, names, n, one_hot, 1.0, sources)
+    scale = 255.0 if sources.ndim == 4 else 1.0
+    given = sources[:, None] if sources.ndim == 3 else sources
+    return _Asked(classes, names, n, given, scale, sources)
 
 
 def none(data: DataSet) -> Drawings:
@@ -84,11 +131,22 @@ def none(data: DataSet) -> Drawings:
     return Drawings(data.images[:0], np.empty(0, np.int64), data.images[:0], ())
 
 
+def _as_bits(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Images [B, 1, S, S] in [0, 1] as `_standardised`."""
+    return _standardised(images.squeeze(1))
+
+
 def _as_bytes(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Colour images [B, 3, S, S] in [0, 1] as uint8 0 .. 255; which are constant, which finite."""
+    """Images [B, C, S, S] in [0, 1] as uint8 0 .. 255; which are constant, which finite."""
     flat = images.flatten(1)
     finite, constant = torch.isfinite(flat).all(1), (flat == flat[:, :1]).all(1)
     return (images.nan_to_num().clamp(0, 1) * 255).round().to(torch.uint8), constant, finite
+
+
+def _as_points(points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Points [B, 2] as they are; none is constant; which are finite."""
+    finite = torch.isfinite(points).all(1)
+    return points, torch.zeros_like(finite), finite
 
 
 def _standardised(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -106,14 +164,22 @@ def _standardised(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return ink.view_as(images).to(torch.uint8), constant[:, 0], finite[:, 0]
 
 
+_FORMS: dict[Kind, Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]] = {
+    Kind.BITS: _as_bits,
+    Kind.GREYS: _as_bytes,
+    Kind.COLOUR: _as_bytes,
+    Kind.POINTS: _as_points,
+}
+
+
 def to_bytes(drawings: Drawings) -> bytes:
     """The file of drawings: an npz with a checksum behind it, which readers of npz pass over.
 
     Arrays: `packed` and `exemplars` (np.packbits of each image), `label`, `shape`, `class_names`,
-    `constant`. Colour is not packed: `images` and `exemplars` as they are.
+    `constant`. What are no bits is not packed: `images` and `exemplars` as they are.
     """
     buffer = io.BytesIO()
-    if drawings.images.ndim == 4:  # colour
+    if drawings.images.ndim != 3:  # no bits
         images: dict[str, Any] = dict(images=drawings.images, exemplars=drawings.exemplars)
     else:
         images = dict(

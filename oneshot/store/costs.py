@@ -26,7 +26,10 @@ from oneshot.sweep.settings import SettingError
 
 COUNTING = 1  # raised whenever what is counted changes
 # Settings of shape that say how many steps a training has, not what a step costs.
-OF_TRAINING = ("epochs", "schedule_classes", "augmented_copies")
+OF_TRAINING = (
+    *("epochs", "epoch_steps", "schedule_classes", "augmented_copies"),
+    *("shots", "shot_seed", "images_per_class"),
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Shape:
         family: of the model.
         version: of the family.
         image_size: pixels a side.
-        channels: 1, or 3 in colour.
+        channels: 1, or 3 in colour; 0 of points of the plane.
         settings: names and values of the settings that shape tensors.
     """
 
@@ -62,6 +65,8 @@ class Shape:
         try:
             head = families.declaration("models", family)
             channels = int(families.constant("data", values["dataset"], "CHANNELS", 1))
+            if families.constant("data", values["dataset"], "KIND", "") == "points":
+                channels = 0
             size = int(values["image_size"])
         except (SettingError, KeyError, TypeError, ValueError, OSError):
             return None

@@ -79,6 +79,11 @@ def _work(model: str, values: Mapping[str, Any]) -> float | None:
         copies = value("augmented_copies") or 0
         copies = value("set_size") - 1 if copies < 0 else copies
         images = families.constant("data", values["dataset"], "TRAIN_IMAGES")[values["split"]]
+        if most := value("images_per_class"):
+            classes = families.constant("data", values["dataset"], "CLASSES")
+            images = min(images, most * classes)
+        if steps := value("epoch_steps"):
+            images = steps * value("batch_size")
         return value("epochs") * images * (1.0 + copies) * cost.products + REFERENCE_WORK
     except (KeyError, TypeError, FileNotFoundError):
         # an old row, perhaps of a data set that is gone

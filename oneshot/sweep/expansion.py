@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from oneshot.sweep import families
 from oneshot.sweep.definition import Sweep
+from oneshot.sweep.graders import any_from_drawings
 from oneshot.sweep.parts import SweepError
-from oneshot.sweep.point import Point
+from oneshot.sweep.point import Point, kind_of
 from oneshot.sweep.point_maker import PointMaker
 from oneshot.sweep.resolver import Resolver, defaults
 from oneshot.sweep.settings import COMMON
@@ -79,12 +80,15 @@ def _references(sweep: Sweep, maker: PointMaker, points: Sequence[Point]) -> lis
     """The points of the reference families, one for each data on which models are scored."""
     shared = [name for name in COMMON if name != "variant"]
     commons = dict.fromkeys(
-        tuple(point.settings[name] for name in shared) for point in points if point.scored
+        tuple(point.settings[name] for name in shared)
+        for point in points
+        if any_from_drawings(point.graders)
     )
     references = []
     for common in commons:
+        kind = kind_of(common[shared.index("dataset")])
         for name in sweep.references:
-            if name != sweep.model:
+            if name != sweep.model and kind in families.kinds(name):
                 family = families.declaration("models", name)
                 base = defaults(family) | dict(zip(shared, common))
                 if name == "human":

@@ -28,6 +28,7 @@ from oneshot.sweep.settings import (
     unknown_setting,
 )
 from oneshot.sweep.values import shown
+from oneshot.types import Kind
 
 PACKAGE = Path(__file__).parents[1]
 TYPES = ("int", "float", "bool", "str")
@@ -118,6 +119,11 @@ def constant(kind: str, name: str, variable: str, default: Any = _REQUIRED) -> A
     if default is not _REQUIRED:
         return default
     raise KeyError(f"{kind}/{name}.py defines no {variable}")
+
+
+def kinds(name: str) -> tuple[Kind, ...]:
+    """The kinds of data that a family models: what its file says as KINDS, else bits."""
+    return tuple(map(Kind, constant("models", name, "KINDS", (Kind.BITS,))))
 
 
 # What is read of the package's own files stays in memory. Keys are texts, as making a Path takes

@@ -1,14 +1,15 @@
 """Which graders score a point, and their versions: what of scoring enters an id.
 
 A grader is a file of `oneshot/scoring/graders`. It says its VERSION, raised whenever a change moves
-its numbers, and what it NEEDS: "critics", or the name of a setting that the family has and that is
-neither False nor 0. Both are read without importing the file.
+its numbers, and what it NEEDS: things at hand that drawings are scored by, of AT_HAND, or the name
+of a setting that the family has and that is neither False nor 0. Both are read without importing
+the file.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from typing import Any
 from oneshot.sweep import families
 
 FOLDER = "scoring/graders"
+# What drawings are scored by: the critics of the plane (of bits), the classifier (of greys), the
+# modes of data that are points.
+AT_HAND = ("critics", "classifier", "points")
 # What stands for the graders in the ids that were published first. It never changes: a grader with
 # another version enters an id besides, so that points which it does not score keep theirs.
 FIRST_TEXT = {
@@ -45,19 +49,21 @@ class GraderSpec:
     @property
     def from_drawings(self) -> bool:
         """Whether drawings are all that it scores, and no weights are needed."""
-        return "critics" in self.needs
+        return any(need in AT_HAND for need in self.needs)
 
-    def applies(self, settings: Mapping[str, Any], scored: bool) -> bool:
+    def applies(self, settings: Mapping[str, Any], at_hand: Collection[str]) -> bool:
         """Whether it scores a point.
 
         Args:
             settings: of the point.
-            scored: whether critics see its drawings.
+            at_hand: what its drawings are scored by, of AT_HAND; nothing where there are none.
 
         Returns:
             True if the point has all that the grader needs.
         """
-        return all(scored if need == "critics" else settings.get(need) for need in self.needs)
+        return all(
+            need in at_hand if need in AT_HAND else settings.get(need) for need in self.needs
+        )
 
 
 @functools.cache
@@ -78,25 +84,30 @@ def all_graders() -> tuple[GraderSpec, ...]:
 def needed_settings() -> tuple[str, ...]:
     """The settings that decide which graders apply, sorted."""
     needs = {need for grader in all_graders() for need in grader.needs}
-    return tuple(sorted(needs - {"critics"}))
+    return tuple(sorted(needs - {*AT_HAND}))
 
 
-def versions_of(settings: Mapping[str, Any], scored: bool) -> dict[str, int]:
+def versions_of(settings: Mapping[str, Any], at_hand: Collection[str]) -> dict[str, int]:
     """The versions of the graders that score a point, by name.
 
     Args:
         settings: of the point.
-        scored: whether critics see its drawings.
+        at_hand: what its drawings are scored by, of AT_HAND.
 
     Returns:
         In the order of names.
     """
-    return {g.name: g.version for g in all_graders() if g.applies(settings, scored)}
+    return {g.name: g.version for g in all_graders() if g.applies(settings, at_hand)}
 
 
 def need_weights(versions: Mapping[str, int]) -> bool:
     """Whether one of these graders needs the weights of the point, and not its drawings alone."""
     return any(g.name in versions and not g.from_drawings for g in all_graders())
+
+
+def any_from_drawings(versions: Mapping[str, int]) -> bool:
+    """Whether one of these graders scores drawings."""
+    return any(g.name in versions and g.from_drawings for g in all_graders())
 
 
 def changed(versions: Mapping[str, int]) -> dict[str, int]:

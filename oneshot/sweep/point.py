@@ -17,6 +17,7 @@ from typing import Any
 
 from oneshot.sweep import families, graders
 from oneshot.sweep.settings import COMMON, Common
+from oneshot.types import Kind
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,9 @@ class Point:
         sample_id: hash of what the drawings depend on.
         point_id: hash of what the row depends on.
         stack_key: equal for trainings whose tensors have the same shapes.
-        critics: by name: "simclr" measures diversity, "protonet" recognizability, and "chooser" is
-            the SimCLR in whose space exemplars are medoids; {} where drawings are not scored.
+        critics: by name: of bits, "simclr" measures diversity, "protonet" recognizability, and
+            "chooser" is the SimCLR in whose space exemplars are medoids; of greys, "classifier"
+            says which class a drawing is of; {} where no network scores drawings.
         graders: the versions of the graders that score it, by name.
         data_fingerprint: what identifies the images.
         family_version: of the model's code.
@@ -81,12 +83,12 @@ class Point:
 
     @property
     def scored(self) -> bool:
-        """Whether critics score its drawings; in colour, or without any, only likelihoods are."""
-        return bool(self.critics)
+        """Whether the plane's critics score its drawings, which they do of bits alone."""
+        return "simclr" in self.critics
 
     def critic_id(self, name: str) -> str:
-        """The id of one of its critics; "" where drawings are not scored."""
-        return self.critics[name].id if self.critics else ""
+        """The id of one of its critics; "" where it has none of this name."""
+        return self.critics[name].id if name in self.critics else ""
 
     def config(self) -> dict[str, Any]:
         """The settings of the family's own Config, without the common ones."""
@@ -158,5 +160,11 @@ def data_fingerprint(dataset: str) -> str:
 
 
 def channels(dataset: str) -> int:
-    """1 for binary images, which critics score; 3 for colour, which only likelihoods do."""
+    """The channels of the images of a data set: 3 in colour, else 1."""
     return int(families.constant("data", dataset, "CHANNELS", 1))
+
+
+def kind_of(dataset: str) -> Kind:
+    """What the items of a data set are, read without importing its file."""
+    default = Kind.COLOUR if channels(dataset) == 3 else Kind.BITS
+    return Kind(families.constant("data", dataset, "KIND", default))

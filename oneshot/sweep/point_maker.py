@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from oneshot.sweep import families, graders
 from oneshot.sweep.families import Declaration
@@ -17,17 +17,31 @@ from oneshot.sweep.point import (
     CriticSpec,
     Point,
     canonical_json,
-    channels,
     data_fingerprint,
     digest,
     hash_file,
     hash_text,
+    kind_of,
 )
 from oneshot.sweep.settings import (
     COMMON,
     STAGES,
     default_of,
 )
+from oneshot.types import Kind
+
+ALL_CLASSES = "all"  # the split that leaves no class out
+
+
+class _Shared(NamedTuple):
+    """What points of the same images share: the fingerprint of the images, the critics, what both
+    mean for an id, as JSON, and what drawings are scored by, of `graders.AT_HAND`.
+    """
+
+    fingerprint: str
+    critics: dict[str, CriticSpec]
+    text: str
+    at_hand: tuple[str, ...]
 
 
 class PointMaker:
@@ -44,7 +58,7 @@ class PointMaker:
         self._file_hash = functools.cache(hash_file)
         self._critic_specs = functools.cache(self._make_critic_specs)
         self._templates: dict[tuple[str, int, tuple[str, ...]], _Template] = {}
-        self._data: dict[tuple[Any, ...], tuple[str, dict[str, CriticSpec], str]] = {}
+        self._data: dict[tuple[Any, ...], _Shared] = {}
         self._graders: dict[tuple[Any, ...], tuple[dict[str, int], str]] = {}
         self._first = canonical_json(graders.FIRST_TEXT)
 
@@ -80,15 +94,19 @@ class PointMaker:
         shared = (family.name, text["data"], drawn, critic_seed)
         if shared not in self._data:
             self._data[shared] = self._data_and_critics(settings, text["data"])
-        fingerprint, critics, data = self._data[shared]
-        versions, grading = self._graders_of(settings, bool(critics))
+        fingerprint, critics, data, at_hand = self._data[shared]
+        versions, grading = self._graders_of(settings, at_hand)
         # What `digest` would hash: [family, version, [data, fingerprint, exemplars], model, train
         # or shapes, seed], and so on.
         start = f"[{template.family},{data},{text['model']},"
         train_id = hash_text(f"{start}{text['train']},{seed}]")
         sample_id = hash_text(f'["{train_id}",{text["sample"]}]')
         likelihood = ",1" if "likelihood" in family.fields else ""  # as ids were published first
-        pair = ",".join(f'"{critics[n].id if critics else ""}"' for n in ("simclr", "protonet"))
+        pair = ",".join(
+            f'"{critics[name].id if name in critics else ""}"' for name in ("simclr", "protonet")
+        )
+        if "classifier" in critics:
+            pair += f',"{critics["classifier"].id}"'
         score = f"{text['score']},{self._first},{pair}{likelihood}{grading}"
         point_id = hash_text(f'["{sample_id}",{score}]')
         return Point(
@@ -114,37 +132,40 @@ class PointMaker:
             return repr(value)
         return canonical_json(self._file_hash(value) if file and value else value)
 
-    def _graders_of(self, settings: Mapping[str, Any], scored: bool) -> tuple[dict[str, int], str]:
+    def _graders_of(
+        self, settings: Mapping[str, Any], at_hand: tuple[str, ...]
+    ) -> tuple[dict[str, int], str]:
         """The graders that apply, and what they mean for an id, as JSON behind a comma, or ""."""
-        key = (scored, *[settings.get(name) for name in graders.needed_settings()])
+        key = (at_hand, *[settings.get(name) for name in graders.needed_settings()])
         if (known := self._graders.get(key)) is None:
-            versions = graders.versions_of(settings, scored)
+            versions = graders.versions_of(settings, at_hand)
             changed = graders.changed(versions)
             known = (versions, f",{canonical_json(changed)}" if changed else "")
             self._graders[key] = known
         return known
 
-    def _data_and_critics(
-        self, settings: Mapping[str, Any], stage: str
-    ) -> tuple[str, dict[str, CriticSpec], str]:
-        """The fingerprint of the images, the critics, and what both mean for an id, as JSON."""
+    def _data_and_critics(self, settings: Mapping[str, Any], stage: str) -> _Shared:
+        """What points share that have these images; stage: their data settings, as JSON."""
         dataset, fingerprint = settings["dataset"], self._fingerprint(settings["dataset"])
         critics: dict[str, CriticSpec] = {}
-        if channels(dataset) == 1 and settings["drawings_per_class"]:
-            critics = self._critic_specs(
-                dataset, settings["split"], settings["image_size"], settings["critic_seed"]
-            )
-        medoids = critics and settings["exemplar"] == "medoid"
+        kind, size = kind_of(dataset), settings["image_size"]
+        if kind in (Kind.BITS, Kind.GREYS) and settings["drawings_per_class"]:
+            critics = self._critic_specs(dataset, settings["split"], size, settings["critic_seed"])
+        medoids = "chooser" in critics and settings["exemplar"] == "medoid"
         exemplars = critics["chooser"].id if medoids else ""
         text = f"[{stage},{canonical_json(fingerprint)},{canonical_json(exemplars)}]"
-        return fingerprint, critics, text
+        return _Shared(fingerprint, critics, text, _at_hand(settings, critics))
 
     def _make_critic_specs(
         self, dataset: str, split: str, size: int, seed: int
     ) -> dict[str, CriticSpec]:
         """The critics of one seed, and the one that chooses exemplars, which are the support images
-        of ProtoNet: they are the same whoever scores.
+        of ProtoNet: they are the same whoever scores. Of greys, the classifier of all classes,
+        whichever of them a split leaves out.
         """
+        if kind_of(dataset) == Kind.GREYS:
+            data = [dataset, ALL_CLASSES, size, self._fingerprint(dataset)]
+            return {"classifier": self._critic("classifier", data, [], seed)}
         data = [dataset, split, size, self._fingerprint(dataset)]
         chooser = self._critic("simclr", data, [], self._critic_seed)
         return {
@@ -161,6 +182,15 @@ class PointMaker:
         version = families.declaration("critics", kind).version
         critic_id = digest(kind, version, data, file_hash or settings, seed, after)
         return CriticSpec(kind, settings, seed, critic_id, file_hash)
+
+
+def _at_hand(settings: Mapping[str, Any], critics: Mapping[str, CriticSpec]) -> tuple[str, ...]:
+    """What the drawings of a point are scored by, of `graders.AT_HAND`."""
+    if not settings["drawings_per_class"]:
+        return ()
+    if kind_of(settings["dataset"]) == Kind.POINTS:
+        return ("points",)
+    return ("critics",) if "simclr" in critics else tuple(critics)
 
 
 class _Template:

@@ -61,6 +61,7 @@ NEEDED: dict[str, dict[str, Needed]] = {
             "classes whose loss drives schedule and best epoch",
             ("validation", "test"),
             alike=True,
+            property=True,
         ),
         "weights": Needed("str", "sample", "draw from the last or the best epoch", ("end", "best")),
     },
@@ -90,6 +91,7 @@ NEEDED: dict[str, dict[str, Needed]] = {
 DERIVED = {
     "TrainedFamily": ("TrainedFamily",),
     "ExplainedFamily": ("TrainedFamily", "ExplainedFamily"),
+    "ShotFamily": ("TrainedFamily",),
     "LikelihoodFamily": ("TrainedFamily",),
     "SetFamily": ("TrainedFamily", "SetFamily"),
 }
@@ -97,7 +99,10 @@ DERIVED = {
 # depends on it.
 RANKS = {"data": 0, "model": 0, "train": 0, "sample": 1, "score": 2, NAME: 3}
 # Settings that a family may have, and which a stack takes from its first member.
-OPTIONAL_ALIKE = ("precision", "set_size", "augmented_copies")
+OPTIONAL_ALIKE = (
+    *("precision", "set_size", "augmented_copies"),
+    *("shots", "shot_seed", "images_per_class", "epoch_steps"),
+)
 
 
 def needed_settings(tree: ast.Module, family: ast.expr | None) -> dict[str, Needed]:

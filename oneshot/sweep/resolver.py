@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from oneshot.sweep import families
-from oneshot.sweep.definition import Sweep
+from oneshot.sweep.definition import REFERENCES, Sweep
 from oneshot.sweep.families import Declaration
 from oneshot.sweep.parts import Part, SweepError
-from oneshot.sweep.point import channels
+from oneshot.sweep.point import channels, kind_of
 from oneshot.sweep.settings import (
     COMMON,
     SettingError,
@@ -24,8 +24,15 @@ from oneshot.sweep.settings import (
     type_name,
 )
 from oneshot.sweep.values import PLAIN
+from oneshot.types import Kind
 
 CRITICS = ("simclr", "protonet")
+ITEMS = {
+    Kind.BITS: "binary images",
+    Kind.GREYS: "grey images",
+    Kind.COLOUR: "colour images",
+    Kind.POINTS: "points of the plane",
+}
 WAYS = 20  # classes among which a drawing is recognised
 
 
@@ -159,7 +166,7 @@ class Resolver:
                 self.problems.setdefault(problem, row.place)
 
     def _check_splits(self, rows: Sequence[Row]) -> None:
-        """Note class splits that a data set does not have."""
+        """Note class splits that a data set does not have, and references of other data."""
         pairs: dict[tuple[Any, Any], None] = {}
         for row in rows:
             dataset = row.given.get("dataset", row.base["dataset"])
@@ -173,6 +180,12 @@ class Resolver:
             if split not in allowed:
                 problem = f"split = {split!r} is not a split of {dataset}: {', '.join(allowed)}"
                 self.problems.setdefault(problem, self._sweep.path)
+            if self._sweep.references == REFERENCES:
+                continue  # nobody asked for these: they are left out where they do not fit
+            for name in self._sweep.references:
+                if (kind := kind_of(dataset)) not in families.kinds(name):
+                    problem = f"{name} cannot be a reference on {dataset}, which is {ITEMS[kind]}"
+                    self.problems.setdefault(problem, self._sweep.path)
 
     def _resolve_critics(self) -> dict[str, dict[str, Any]]:
         """The full settings of both critics."""
@@ -248,11 +261,16 @@ def _excluded_together(family: Declaration, values: Mapping[str, Any]) -> list[s
         return [f"drawings_per_class = 0 of {family.name}: nothing would be scored"]
     if values.get("epochs") == 0 and not values.get("weights_file"):
         return [f"epochs = 0 of {family.name} trains nothing: give a weights_file to draw from"]
-    planes = channels(dataset)
-    if planes != 1 and not families.constant("models", family.name, "COLOUR", False):
-        return [f"{family.name} models binary images, {dataset} holds colour ones"]
+    kind, planes = kind_of(dataset), channels(dataset)
+    if kind not in families.kinds(family.name):
+        modelled = " and ".join(ITEMS[k] for k in families.kinds(family.name))
+        return [f"{family.name} models {modelled}, {dataset} holds {ITEMS[kind]}"]
+    if "classes" in family.fields:
+        classes = families.constant("data", dataset, "CLASSES")
+        if values["classes"] != classes:
+            return [f"classes = {values['classes']} of {family.name}: {dataset} has {classes}"]
     classes = families.constant("data", dataset, "TEST_CLASSES", {}).get(values["split"], WAYS)
-    if planes == 1 and drawn and classes < WAYS:
+    if kind == Kind.BITS and drawn and classes < WAYS:
         return [
             f"{dataset} has {classes} test classes in its split {values['split']!r}:"
             f" recognizability needs {WAYS}; drawings_per_class = 0 scores likelihoods alone"

@@ -95,13 +95,21 @@ class Common:
         "omniglot",
         "data",
         "data set",
-        choices=("omniglot", "quickdraw", "quickdraw_clusters", "celeba", "cifar10"),
+        choices=(
+            *("omniglot", "quickdraw", "quickdraw_clusters", "celeba", "cifar10"),
+            *("gaussians", "gaussians_uneven", "gaussians_grid", "swiss_roll"),
+            *("mnist", "fashion_mnist"),
+        ),
     )
     split: str = setting(
         "weak",
         "data",
-        "class split: weak, strong or random (omniglot), identities (celeba), fixed (others)",
-        choices=("weak", "strong", "random", "fixed", "identities"),
+        "class split: weak, strong or random (omniglot), identities (celeba), all or without_0 ..."
+        " (points and digits), fixed (others)",
+        choices=(
+            *("weak", "strong", "random", "fixed", "identities", "all"),
+            *(f"without_{i}" for i in range(25)),
+        ),
     )
     image_size: int = setting(
         50, "data", "height and width of the images", low=16, high=105, unit="pixels"

@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import flop_registry
 
-from oneshot.contracts import Pairs, Sets
+from oneshot.contracts import Items, Labelled, Pairs, Sets
 from oneshot.store import costs
 from oneshot.store.costs import Cost, Shape
 from oneshot.training.stack import Stack
@@ -69,7 +69,7 @@ def count(stack: Stack, channels: int = 1) -> Cost:
 
     Args:
         stack: on any device, which makes no difference to what is counted.
-        channels: of its images.
+        channels: of its images; 0: it models points of the plane.
 
     Returns:
         The cost of one model.
@@ -77,8 +77,14 @@ def count(stack: Stack, channels: int = 1) -> Cost:
     model, device = stack.template, stack.players[0].flat.device
     config, side = model.config, model.image_size
     images = config.set_size if model.trains_on is Sets else 1
-    batch = torch.zeros(config.batch_size, images, channels, side, side, device=device)
-    items = Sets(batch) if model.trains_on is Sets else Pairs(batch[:, 0], batch[:, 0])
+    shape = (2,) if channels == 0 else (channels, side, side)
+    batch = torch.zeros(config.batch_size, images, *shape, device=device)
+    items: Items = Pairs(batch[:, 0], batch[:, 0])
+    if model.trains_on is Sets:
+        items = Sets(batch)
+    elif model.trains_on is Labelled:
+        label = torch.zeros(config.batch_size, getattr(config, "classes", 10), device=device)
+        items = Labelled(batch[:, 0], label)
     noise = torch.zeros(config.batch_size, *model.noise_shape, device=device)
     hyper = {name: torch.ones(stack.size, device=device) for name in model.hyper(0)}
     weights = [*(player.flat for player in stack.players), *stack.buffers.values()]

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from oneshot.training.batches import BatchSpec
+from oneshot.training.batch_source import BatchSpec
 from oneshot.training.stack import Stack
 
 WARMUPS = 3

@@ -18,7 +18,7 @@ from torch import Tensor
 from oneshot import rng
 from oneshot.contracts import TrainedFamily
 from oneshot.nn import data_parallel
-from oneshot.training.batches import Batches
+from oneshot.training.batch_source import Batches
 from oneshot.training.checkpoint import Checkpoint, Training
 from oneshot.training.cuda_graph import StepRunner
 from oneshot.training.stack import Stack, matrix_products

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from oneshot.contracts import Losses, Pairs, Player, Sets, TrainedFamily
+from oneshot.contracts import Items, Losses, Player, TrainedFamily
 from oneshot.nn import data_parallel
 from oneshot.training.optimizer import ClippedAdam, Plateau
 from oneshot.training.owners import check_owners
@@ -137,7 +137,7 @@ class Stack:
 
     def train_step(
         self,
-        items: Pairs | Sets,
+        items: Items,
         noise: Tensor,
         hyper: Mapping[str, Tensor],
         moving: Sequence[int],
@@ -178,7 +178,7 @@ class Stack:
         return means
 
     @torch.no_grad()
-    def losses(self, items: Pairs | Sets, noise: Tensor, hyper: Mapping[str, Tensor]) -> Losses:
+    def losses(self, items: Items, noise: Tensor, hyper: Mapping[str, Tensor]) -> Losses:
         """The first player's losses in evaluation mode.
 
         Args:
@@ -193,7 +193,7 @@ class Stack:
         return self.losses_of(0, items, noise, hyper)
 
     def losses_of(
-        self, turn: int, items: Pairs | Sets, noise: Tensor, hyper: Mapping[str, Tensor]
+        self, turn: int, items: Items, noise: Tensor, hyper: Mapping[str, Tensor]
     ) -> Losses:
         """The losses of a player, to be differentiated by its own parameters alone.
 
@@ -321,7 +321,7 @@ def by_vmap(
     template: TrainedFamily,
     turn: int,
     state: Mapping[str, Tensor],
-    items: Pairs | Sets,
+    items: Items,
     noise: Tensor,
     hyper: Mapping[str, Tensor],
 ) -> Losses:

@@ -349,6 +349,7 @@ BASES = [
     ("TrainedFamily", TRAINING),
     ("contracts.TrainedFamily", TRAINING),
     ("LikelihoodFamily", TRAINING),
+    ("ShotFamily", TRAINING),
     ("ExplainedFamily", TRAINING | EXPLAINED),
     ("SetFamily", TRAINING | OF_SETS),
 ]

@@ -16,9 +16,9 @@ from oneshot.contracts import Pairs
 from oneshot.models.dagan import VARIANTS, Config, Dagan
 from oneshot.nn.dense_blocks import NoiseStream, map_sizes
 from oneshot.store.store import Store
-from oneshot.training.batches import PairBatches
 from oneshot.training.checkpoint import Checkpoint, Training
 from oneshot.training.loop import fit
+from oneshot.training.pair_batches import PairBatches
 from oneshot.training.stack import Stack
 
 CPU = torch.device("cpu")

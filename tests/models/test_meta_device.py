@@ -20,7 +20,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from oneshot.contracts import ExplainedFamily, SetFamily, Sets, TrainedFamily
-from oneshot.training.batches import Batches, BatchSpec, PairBatches, SetBatches
+from oneshot.training.batch_source import Batches, BatchSpec
+from oneshot.training.pair_batches import PairBatches
+from oneshot.training.set_batches import SetBatches
 from oneshot.training.stack import Stack
 
 META = torch.device("meta")

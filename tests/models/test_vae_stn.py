@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from oneshot.contracts import Pairs, bernoulli_nll, gaussian_kl
+from oneshot.contracts import Pairs
 from oneshot.models.vae_stn import Config, VaeStn
+from oneshot.nn.bernoulli import bernoulli_nll, gaussian_kl
 
 
 @pytest.mark.parametrize(

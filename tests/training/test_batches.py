@@ -12,7 +12,8 @@ import torch
 from tiny_families import build
 
 from oneshot.contracts import Sets
-from oneshot.training.batches import SetBatches, batches_for, cut_sets, transform_sets
+from oneshot.training.batches import batches_for
+from oneshot.training.set_batches import SetBatches, cut_sets, transform_sets
 from oneshot.types import DataSet
 
 CPU = torch.device("cpu")

@@ -14,9 +14,11 @@ from oneshot.critics.encoder import embed_all
 from oneshot.critics.simclr import SimCLR
 from oneshot.models import set_vae
 from oneshot.models.vae_stn import VARIANTS, Config, VaeStn
-from oneshot.training.batches import Batches, BatchSpec, PairBatches, SetBatches
+from oneshot.training.batch_source import Batches, BatchSpec
 from oneshot.training.cuda_graph import StepRunner
 from oneshot.training.loop import noise
+from oneshot.training.pair_batches import PairBatches
+from oneshot.training.set_batches import SetBatches
 from oneshot.training.stack import Stack, matrix_products
 
 pytestmark = [

@@ -13,9 +13,9 @@ import torch
 from oneshot.contracts import Player
 from oneshot.models.vae_stn import VARIANTS, Config, VaeStn
 from oneshot.store.store import Store
-from oneshot.training.batches import PairBatches
 from oneshot.training.checkpoint import Checkpoint, Training
 from oneshot.training.loop import Diverged, Stopped, fit
+from oneshot.training.pair_batches import PairBatches
 
 SIZE = 20
 

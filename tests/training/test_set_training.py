@@ -14,10 +14,11 @@ from bars import SIZE, bars
 
 from oneshot.models.set_vae import VARIANTS, Config, SetVae
 from oneshot.store.store import Store
-from oneshot.training.batches import SetBatches, batches_for
+from oneshot.training.batches import batches_for
 from oneshot.training.checkpoint import Checkpoint, Training
 from oneshot.training.loop import Stopped, fit
 from oneshot.training.optimizer import Plateau
+from oneshot.training.set_batches import SetBatches
 
 CPU = torch.device("cpu")
 

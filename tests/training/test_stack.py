@@ -20,10 +20,10 @@ from oneshot.contracts import Hyper, Losses, Pairs, Player, TrainedFamily
 from oneshot.models.vae_stn import VARIANTS, Config, VaeStn
 from oneshot.nn.deferred import DeferredLinear, linear_step
 from oneshot.store.store import Store
-from oneshot.training.batches import PairBatches
 from oneshot.training.checkpoint import Checkpoint, Training
 from oneshot.training.loop import Diverged, Stopped, fit, noise
 from oneshot.training.optimizer import ClippedAdam, Plateau
+from oneshot.training.pair_batches import PairBatches
 from oneshot.training.stack import Stack, by_vmap
 from oneshot.trial import train as steps
 
