@@ -27,6 +27,7 @@ signal.signal(
 )  # a shell's background job ignores it, and so would every run that a test interrupts
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups when its own turn comes
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The tests of a file run on one worker of pytest-xdist, in order, as they share fixtures;
     files with slow tests come first.
