@@ -188,6 +188,24 @@ def test_cardinality_finds_the_largest_gain(sweep: Results) -> None:
     assert all(t.get_window_extent().x0 > plot.figure.axes[0].bbox.x1 - 20 for t in labels)
 
 
+def test_cardinality_claims_a_gain_only_beyond_the_errors() -> None:
+    def title(gain: float, error: float) -> str:
+        rows = [
+            dict(dataset="test", model="m", set_size=size, nelbo=nelbo, nelbo_se=error)
+            for size, nelbo in ((1, 90.0), (2, 90.0 - gain))
+        ]
+        return cardinality._title(pd.DataFrame(rows))
+
+    # the error of a difference of two errors of 0.1 is 0.141
+    assert title(0.3, 0.1) == "Most is gained from 1 to 2 members: 0.30 nats per image"
+    assert title(0.27, 0.1) == (
+        "No step between sizes of test sets lowers the NELBO beyond chance (best step: 0.27 +- 0.14"
+        " nats per image)"
+    )
+    assert title(-0.2, 0.1).startswith("Larger test sets do not lower the NELBO")
+    assert "beyond chance" in title(0.3, float("nan"))
+
+
 def test_cardinality_of_several_trained_sizes_has_a_panel_per_kind(colour: Results) -> None:
     plot = cardinality.draw(colour)
     shown = [panel for panel in plot.figure.axes if panel.axison]

@@ -110,16 +110,23 @@ def gains_by_size(table: pd.DataFrame) -> pd.DataFrame:
         table: The table of `likelihood_bounds`.
 
     Returns:
-        `smaller`, `larger` (set sizes) and `gain` (nats, mean over models).
+        `smaller`, `larger` (set sizes), `gain` (nats, mean over models) and `gain_se`, its standard
+        error, as if the sets of both sizes were different ones, which makes it rather too large;
+        missing where a bound has none.
     """
-    wide = (
-        table.query("dataset == 'test'")
-        .pivot_table(index="model", columns="set_size", values="nelbo")
-        .dropna(axis="columns", how="all")
+    tests = table.query("dataset == 'test'")
+    wide, error = (
+        tests.pivot_table(index="model", columns="set_size", values=column, dropna=False)
+        for column in ("nelbo", "nelbo_se")
     )
-    sizes = list(wide.columns)
-    rows = [(a, b, (wide[a] - wide[b]).mean()) for a, b in itertools.pairwise(sizes)]
-    return pd.DataFrame(rows, columns=["smaller", "larger", "gain"]).dropna()
+    wide = wide.dropna(axis="columns", how="all")
+    rows = []
+    for a, b in itertools.pairwise(wide.columns):
+        gains = (wide[a] - wide[b]).dropna()
+        variance = (error[a] ** 2 + error[b] ** 2).loc[gains.index]
+        rows.append((a, b, gains.mean(), variance.sum(skipna=False) ** 0.5 / max(len(gains), 1)))
+    steps = pd.DataFrame(rows, columns=["smaller", "larger", "gain", "gain_se"])
+    return steps.dropna(subset="gain")
 
 
 def likelihood_text(table: pd.DataFrame, width: int = 80) -> str:

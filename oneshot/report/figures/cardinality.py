@@ -25,6 +25,7 @@ from oneshot.report.results import Results
 from oneshot.report.select import varying_axes
 
 LINES = 8  # models shown at most
+BEYOND_CHANCE = 2.0  # standard errors
 
 
 @styled
@@ -126,7 +127,7 @@ def _draw_panel(panel: Axes, lines: dict[str, pd.DataFrame]) -> list[tuple[Annot
 
 
 def _title(table: pd.DataFrame) -> str:
-    """From which size to which most is gained."""
+    """From which size to which most is gained, if that is more than the sets' own spread."""
     steps = gains_by_size(table)
     if steps.empty:
         return "NELBO by the size of the test sets"
@@ -134,6 +135,12 @@ def _title(table: pd.DataFrame) -> str:
     mean = (
         ", mean over models" if table.loc[table["dataset"] == "test", "model"].nunique() > 1 else ""
     )
+    if most["gain"] > 0 and not most["gain"] > BEYOND_CHANCE * most["gain_se"]:
+        error = f" +- {most['gain_se']:.2f}" if pd.notna(most["gain_se"]) else ""
+        return (
+            "No step between sizes of test sets lowers the NELBO beyond chance (best step:"
+            f" {most['gain']:.2f}{error} {NATS}{mean})"
+        )
     if most["gain"] <= 0:
         return (
             f"Larger test sets do not lower the NELBO (best step: {most['gain']:.2f} {NATS}{mean})"
