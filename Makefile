@@ -1,6 +1,6 @@
 PYTHON ?= python3
 BIN = .venv/bin
-TWO = -n 2 --dist loadgroup --no-loadscope-reorder -rs
+TWO = -n 2 --dist loadfile --no-loadscope-reorder -rs
 
 .PHONY: sweep test test-fast bench docs clean
 

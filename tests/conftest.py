@@ -27,19 +27,14 @@ signal.signal(
 )  # a shell's background job ignores it, and so would every run that a test interrupts
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups when its own turn comes
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file run on one worker of pytest-xdist, in order, as they share fixtures;
-    files with slow tests come first.
+    """Files with slow tests come first: `make test` gives a file to one worker of pytest-xdist.
 
     What begins last ends last: a long file that begins at the end would leave the other processor
     idle.
     """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT))))
 
 
 @pytest.fixture(scope="session")

@@ -96,9 +96,17 @@ class Common:
         "data",
         "data set",
         choices=(
-            *("omniglot", "quickdraw", "quickdraw_clusters", "celeba", "cifar10"),
-            *("gaussians", "gaussians_uneven", "gaussians_grid", "swiss_roll"),
-            *("mnist", "fashion_mnist"),
+            "omniglot",
+            "quickdraw",
+            "quickdraw_clusters",
+            "celeba",
+            "cifar10",
+            "gaussians",
+            "gaussians_uneven",
+            "gaussians_grid",
+            "swiss_roll",
+            "mnist",
+            "fashion_mnist",
         ),
     )
     split: str = setting(

@@ -22,7 +22,6 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> chaos.Reference:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.xdist_group("chaos")
 @pytest.mark.parametrize("engine, rounds", [("local", 5), ("s3", 2), ("ray", 1)])
 def test_a_sweep_survives_what_is_done_to_it(
     engine: str,

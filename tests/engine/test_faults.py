@@ -147,12 +147,16 @@ def test_two_drivers_at_once_a_raising_trial_a_full_gpu_and_killed_workers(folde
         killed = 0
         for least in (5, 8):
             clusters.wait_for(
-                lambda: len(records(folder)) >= least and bool(nodes.workers()),  # noqa: B023
+                lambda: (
+                    len(records(folder)) >= least  # noqa: B023
+                    and bool(clusters.in_training(notes, epochs=2))
+                ),
                 300,
                 first,
             )
             before = records(folder)
-            os.kill(nodes.workers()[0], signal.SIGKILL)
+            # one that is idle between two trials would be no loss
+            os.kill(clusters.in_training(notes, epochs=2)[0], signal.SIGKILL)
             killed += 1
         text = clusters.finish(first)
     assert first.returncode == 1, text
@@ -228,13 +232,15 @@ def test_a_driver_killed_twice_a_truncated_checkpoint_and_a_torn_record(folder: 
     with clusters.cluster(notes, nodes=1) as nodes:
         for least in (5, 8):
             run = clusters.start(nodes, *arguments)
-            clusters.wait_for(
-                lambda: len(records(folder)) >= least and bool(interrupted(folder)),  # noqa: B023
-                300,
-                run,
+            clusters.wait_for(lambda: len(records(folder)) >= least, 300, run)  # noqa: B023
+            # trainings that have an epoch behind them wait, so that the kill finds some
+            (notes / "faults.json").write_text(
+                json.dumps([{"where": {"epochs": 3}, "do": "wait", "after": 1}])
             )
+            clusters.wait_for(lambda: bool(interrupted(folder)), 300, run)
             run.send_signal(signal.SIGKILL)
             run.wait()
+            (notes / "faults.json").unlink()
             # Ray ends them with it
             clusters.wait_for(
                 lambda: not nodes.workers(), 60, subprocess.Popen(["sleep", "90"], text=True)

@@ -435,8 +435,9 @@ def test_a_diverging_model_is_a_result(prepared: Path, monkeypatch: pytest.Monke
     "part", ["trainings", "drawings", "critics", "exemplars", "humans", "features"]
 )
 @pytest.mark.filterwarnings("ignore:.*is damaged")
-def test_damaged_artefacts_are_made_again(part: str, prepared: Path, finished: Path) -> None:
-    assert local(prepared, "--limit", "1") == 0
+def test_damaged_artefacts_are_made_again(part: str, finished: Path, tmp_path: Path) -> None:
+    prepared = tmp_path / "prepared"
+    shutil.copytree(finished, prepared)
     for path in (prepared / "results/store" / part).rglob("*"):
         if path.suffix in (".pt", ".npz", ".npy") or (
             part == "humans" and path.suffix == ".json" and path.parent.name == part

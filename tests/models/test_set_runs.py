@@ -329,7 +329,9 @@ def test_combinations_that_cannot_be_are_refused_with_what_is_allowed() -> None:
     assert "3" in problems(dataset="cifar10", image_size=32) and "'bernoulli'" in problems(
         dataset="cifar10", image_size=32
     )
-    with pytest.raises(SweepError, match="vae_stn models binary images, cifar10 holds colour ones"):
+    with pytest.raises(
+        SweepError, match="vae_stn models binary images, cifar10 holds colour images"
+    ):
         expand(
             Sweep(
                 "?",

@@ -183,6 +183,19 @@ def epochs(notes: Path) -> Counter[tuple[str, int]]:
     )
 
 
+def in_training(notes: Path, epochs: int) -> list[int]:
+    """The processes that have trained some epochs of a training and not all, and are alive."""
+    last: dict[int, int] = {}
+    for line in told(notes):
+        if line["what"] == "epoch":
+            last[line["pid"]] = line["epoch"]
+    return [pid for pid, epoch in last.items() if epoch < epochs - 1 and _lives(pid)]
+
+
+def _lives(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
 def wait_for(
     condition: Any, seconds: float, process: subprocess.Popen[str], pause: float = 0.05
 ) -> None:

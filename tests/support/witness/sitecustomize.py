@@ -56,7 +56,7 @@ def faults() -> list[dict[str, Any]]:
     return json.loads(path.read_text()) if path.is_file() else []
 
 
-def cause(settings: dict[str, Any]) -> None:
+def cause(settings: dict[str, Any], epochs_done: int) -> None:
     """The fault that fits a training of these settings, if there is one."""
     for fault in faults():
         if all(settings.get(name) == value for name, value in fault["where"].items()):
@@ -81,8 +81,10 @@ def cause(settings: dict[str, Any]) -> None:
                 note("oom", settings=fault["where"], share=share)
                 if share < fault["below"]:
                     raise torch.OutOfMemoryError(fault["message"])
-            # a worker that has trained; until the test takes the fault away
-            while fault["do"] == "wait" and trained and fault in faults():
+            # a worker that has trained, or a training that has so many epochs behind it; until the
+            # test takes the fault away
+            due = epochs_done >= fault["after"] if "after" in fault else bool(trained)
+            while fault["do"] == "wait" and due and fault in faults():
                 time.sleep(0.05)
 
 
@@ -91,7 +93,7 @@ def watch_train(module: ModuleType) -> None:
 
     def epoch(self: Any, stop: Any) -> Any:
         for one in self.members:
-            cause(vars(one.model.config))
+            cause(vars(one.model.config), one.training.epochs_done)
         row = whole(self, stop)
         if row is not None:
             trained.update(one.checkpoint.key for one in self.members)
