@@ -185,7 +185,7 @@ def test_what_it_cannot_learn_from_is_named() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "least"), [("mnist", 97.0), ("fashion_mnist", 86.0)])
+@pytest.mark.parametrize(("name", "least"), [("mnist", 97.0), ("fashion_mnist", 87.0)])
 def test_it_knows_real_images(
     name: str, least: float, shared_data: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
