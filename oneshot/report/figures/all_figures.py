@@ -3,8 +3,8 @@
 Each figure is a file of this folder with a function `draw`, decorated with `styled`, that takes the
 results and returns a Plot (figure, numbers, finding). It raises AnalysisError with the reason if it
 cannot be drawn from these results (no axis varies, no drawings are kept). To add one: a new file,
-and its line in FIGURES; or in SET_FIGURES or MAP_FIGURES if it shows what only sweeps of models of
-sets, or of models that explain themselves, leave.
+and its line in FIGURES; or in SET_FIGURES, REMOVED_FIGURES or MAP_FIGURES if it shows what only
+sweeps of models of sets, of greys, or of models that explain themselves, leave.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from oneshot.report.figures import (
     layers,
     likelihood,
     plane,
+    removed,
     sheet,
     trajectory,
 )
@@ -50,6 +51,7 @@ SET_FIGURES: dict[str, Callable[..., Plot]] = {
     "attention": attention.draw,
     "confusion": confusion.draw,
 }
+REMOVED_FIGURES: dict[str, Callable[..., Plot]] = {"removed": removed.draw}
 MAP_FIGURES: dict[str, Callable[..., Plot]] = {"importance": importance.draw}
 # how the reason begins where a figure broke, though these results should have one
 BROKEN = "an error while it was drawn"
@@ -58,12 +60,14 @@ BROKEN = "an error while it was drawn"
 def figures_of(results: Results) -> dict[str, Callable[..., Plot]]:
     """The figures that these results may have.
 
-    Those of models of sets are left out where no such model was evaluated, that of importance maps
-    where none were made.
+    Those of models of sets are left out where no such model was evaluated, that of classes left out
+    of training where no classifier saw drawings, that of importance maps where none were made.
     """
     figures = dict(FIGURES)
     if not (results.likelihood.empty and results.confusion.empty):
         figures |= SET_FIGURES
+    if not results.predicted.empty:
+        figures |= REMOVED_FIGURES
     if not results.importance.empty:
         figures |= MAP_FIGURES
     return figures
