@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 from oneshot.contracts import Hyper, Labelled, LikelihoodFamily, Losses, Player, SheetFamily
-from oneshot.nn.bernoulli import bernoulli_nll, gaussian_kl
+from oneshot.nn.bernoulli import gaussian_kl
 from oneshot.sweep.settings import setting
 
 VERSION = 1
@@ -114,8 +115,12 @@ class MlpVae(LikelihoodFamily, SheetFamily):
     def elbo(self, items: Labelled, noise: Tensor) -> Losses:
         mean, log_variance = self._posterior(items.images)
         z = mean + torch.exp(0.5 * log_variance) * noise
+        x, logits = items.images, self._logits(z)
+        # -x log p - (1 - x) log(1 - p) with p = sigmoid(logits); the library's function keeps a
+        # copy of x, which all models of a stack have in common
+        cross_entropy = softplus(logits) - x * logits
         return {
-            "reconstruction": bernoulli_nll(self._logits(z), items.images),
+            "reconstruction": cross_entropy.sum((1, 2, 3)),
             "kl": gaussian_kl(mean.unsqueeze(1), log_variance.unsqueeze(1)),
         }
 

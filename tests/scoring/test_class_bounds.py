@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 
 def model(seed: int = 0) -> MlpVae:
     torch.manual_seed(seed)
-    return MlpVae(Config(**VARIANTS["tiny"]), SIDE)
+    return MlpVae(Config(**VARIANTS["tiny"]), SIDE).requires_grad_(False)
 
 
 class Known:
