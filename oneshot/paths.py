@@ -10,6 +10,10 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+# Where packages of Debian put data sets. `find` looks there last, and no message asks to put
+# anything there.
+SYSTEM_FOLDER = Path("/usr/share/datasets")
+
 
 class DataError(RuntimeError):
     """A data set is absent, damaged, not the published one, or asked for in a form it does not
@@ -108,7 +112,7 @@ def user_folders(dataset: str) -> dict[str, Path | None]:
 def find(
     dataset: str, names: Sequence[str], is_there: Callable[[Path], bool] = Path.exists
 ) -> Path | None:
-    """The first of these files or folders that is in the user's folders.
+    """The first of these files or folders that is in the user's folders, or in the system's.
 
     Args:
         dataset: the name of the data set.
@@ -121,7 +125,7 @@ def find(
     Raises:
         DataError: a place cannot be looked into.
     """
-    for folder in filter(None, user_folders(dataset).values()):
+    for folder in filter(None, [*user_folders(dataset).values(), SYSTEM_FOLDER]):
         for name in names:
             path = folder / name
             try:

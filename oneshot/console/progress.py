@@ -16,6 +16,7 @@ from typing import Any, TextIO
 from oneshot.console.painter import Painter, is_terminal, window_size
 from oneshot.console.terminal import drop, nowhere, reader_left
 from oneshot.console.text import bar, duration
+from oneshot.store.tables import LARGEST_FIRST
 from oneshot.types import Status
 
 REPAINT_SECONDS = 0.25
@@ -69,6 +70,15 @@ class Running:
         return f"{self.label} {self.text()}{f' loss {self.loss:.4g}' if has_loss else ''}"
 
 
+# What the best point is called, by what points are compared by: in a terminal, in a log; and the
+# digits of its value.
+BEST_BY = {
+    "human_distance": ("nearest to people", "nearest", 2),
+    "nelbo": ("lowest NELBO", "nelbo", 2),
+    "hits_missing": ("most hits of what was left out", "hits_missing", 4),
+}
+
+
 @dataclass
 class State:
     """The counts of a run.
@@ -81,8 +91,8 @@ class State:
         counts: points that ended, by status.
         running: trials at work, by their names.
         nearest: the best point so far, in words.
-        nearest_distance: its distance to people, or its NELBO.
-        by_likelihood: whether it is the NELBO.
+        nearest_distance: its distance to people, or what else points are compared by.
+        measure: what that is, as of `Plan.measure`.
         folded_at: when the tables were written last, by the monotonic clock; 0 for never.
         phase: what is prepared or waited for, in words.
         work_done: of trials that ended, in multiply-adds.
@@ -102,7 +112,7 @@ class State:
     running: dict[str, Running] = field(default_factory=dict)
     nearest: str = ""
     nearest_distance: float = float("inf")
-    by_likelihood: bool = False
+    measure: str = "human_distance"
     folded_at: float = 0.0
     phase: str = ""
     work_done: float = 0.0
@@ -132,12 +142,22 @@ class State:
             self.work_done += running.work
             self.trials_ended += 1
 
+    def improve(self, value: float, text: str) -> None:
+        """Take a point as the best one, if it is.
+
+        Args:
+            value: what points are compared by.
+            text: its settings in words; "" for no point.
+        """
+        sign = -1 if self.measure in LARGEST_FIRST else 1
+        if text and (not self.nearest or sign * value < sign * self.nearest_distance):
+            self.nearest_distance, self.nearest = value, text
+
     def best_text(self) -> str:
         """The best point so far in words."""
-        name = "lowest NELBO" if self.by_likelihood else "nearest to people"
-        return (
-            f"{name} {self.nearest_distance:.2f}: {self.nearest}" if self.nearest else f"{name}: -"
-        )
+        name, _, digits = BEST_BY[self.measure]
+        value = f"{self.nearest_distance:.{digits}f}"
+        return f"{name} {value}: {self.nearest}" if self.nearest else f"{name}: -"
 
     def per_minute(self) -> float:
         """Points a minute over the last ten minutes."""
@@ -191,8 +211,8 @@ def lines(state: State, width: int = 80) -> list[str]:
 
 def summary(state: State) -> str:
     """The one line of a log."""
-    name = "nelbo" if state.by_likelihood else "nearest"
-    nearest = f" {name}={state.nearest_distance:.2f}" if state.nearest else ""
+    _, name, digits = BEST_BY[state.measure]
+    nearest = f" {name}={state.nearest_distance:.{digits}f}" if state.nearest else ""
     running = sum(trial.points for trial in list(state.running.values()))
     return (
         f"{state.name} {state.ended}/{state.total} {state.ended / max(state.total, 1):.0%}"

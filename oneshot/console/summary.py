@@ -16,7 +16,7 @@ from oneshot.types import Status
 if TYPE_CHECKING:
     from oneshot.console.outcome import Outcome
 
-BEST = 3  # points of a table of likelihoods
+BEST = 3  # points of a table of likelihoods or hits
 
 
 def finished(plan: Plan, outcome: Outcome, retry: str) -> str:
@@ -30,11 +30,11 @@ def finished(plan: Plan, outcome: Outcome, retry: str) -> str:
     Returns:
         Several lines.
     """
-    counts, scored = outcome.counts, plan.measure() == "human_distance"
+    counts, tables = outcome.counts, {"human_distance": _nearest_table, "nelbo": _likelihood_table}
     lines = [
         f"Finished: {counts['done']:,} done, {counts['diverged']} diverged,"
         f" {counts['failed']} failed in {duration(outcome.seconds)}.",
-        *(_nearest_table(plan) if scored else _likelihood_table(plan)),
+        *tables.get(plan.measure(), _hits_table)(plan),
         *failure_lines(plan),
         *_written_lines(plan),
         f"next        {analysis_command(plan)}",
@@ -109,3 +109,26 @@ def _likelihood_table(plan: Plan) -> list[str]:
         values = [short_text(row.get(axis, "")) for axis in axes]
         cells.append(["" if place else "lowest", *values, f"{row['nelbo']:.2f}", nll])
     return table(columns, cells)
+
+
+def _hits_table(plan: Plan) -> list[str]:
+    """The three points with the most hits of what was left out, and the references.
+
+    Beside the hits stand those that real images of the kept classes have.
+    """
+    model, axes = plan.sweep.model, [*plan.sweep.axes, "seed"]
+    done = [record.row for record in plan.current_records() if record.row["status"] == Status.DONE]
+    rows = [row for row in done if row.get("hits_missing") is not None]
+    own = sorted((r for r in rows if r["model"] == model), key=lambda r: -r["hits_missing"])
+    if not own:
+        return []
+    columns = [Column("", 12), *(Column(axis, 6, right=True) for axis in axes)]
+    columns += [Column("hits", 7, right=True), Column("false hits", 10, right=True)]
+
+    def cells(name: str, row: Mapping[str, Any]) -> list[str]:
+        numbers = [measured(row.get(n), None, 4) for n in ("hits_missing", "false_hits")]
+        return [name, *(short_text(row.get(axis, "")) for axis in axes), *numbers]
+
+    best = [cells("" if place else "most hits", row) for place, row in enumerate(own[:BEST])]
+    references = [cells(row["model"], row) for row in rows if row["model"] != model]
+    return table(columns, [*best, *references])

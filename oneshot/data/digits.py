@@ -8,9 +8,6 @@ digits). No image of it is part of this package.
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,20 +15,16 @@ import numpy as np
 
 from oneshot import rng as streams
 from oneshot.data import VERSION
-from oneshot.data.images import CHUNK, area_resized, read_npz_arrays
+from oneshot.data.idx_files import MNIST, PARTS, SIDE, spellings
+from oneshot.data.images import CHUNK, area_resized
 from oneshot.paths import DataError, locate
 from oneshot.store.machine_cache import cached
 
-SIDE = 28  # pixels of a digit
-PACKED = "mnist_10k.npz"
-PARTS = {"test": "t10k", "train": "train"}  # how the names of the official files begin
-BELOW = ("", "MNIST/raw/", "raw/", "mnist/")  # where they lie below a place
 CANVAS = {2: 64, 3: 84}  # pixels of the square on which so many digits are written
 PER_CLASS = {2: 100, 3: 20}  # images of each number: 10,000 of 100, 20,000 of 1,000
 # most pixels by which a digit is off its place; to the side it keeps to its own empty margin
 SHIFT_DOWN, SHIFT_RIGHT = 4, 2
 SEED = 0
-HELP = f"\n  help: put whole MNIST files there, or {PACKED}"
 
 
 def load(digits: int, image_size: int, part: str = "test") -> tuple[np.ndarray, np.ndarray]:
@@ -61,24 +54,24 @@ def load(digits: int, image_size: int, part: str = "test") -> tuple[np.ndarray, 
         )
     source = _find(part)
     if digits == 1:
-        singles, labels = _read(source)
+        singles, labels = MNIST.read(source)
         resized = [
             area_resized(singles[i : i + CHUNK], image_size) for i in range(0, len(singles), CHUNK)
         ]
         return np.concatenate(resized), labels
 
     def prepared() -> Iterator[np.ndarray]:
-        singles, labels = _read(source)
+        singles, labels = MNIST.read(source)
         rows = [np.flatnonzero(labels == digit) for digit in range(10)]
         if min(map(len, rows)) == 0:
-            raise DataError(f"{source} does not have all ten digits{HELP}")
+            raise DataError(f"{source} does not have all ten digits{MNIST.help}")
         return (
             area_resized(_write(singles, rows, f"{number:0{digits}d}"), image_size)
             for number in range(10**digits)
         )
 
     number = np.repeat(np.arange(10**digits), PER_CLASS[digits])
-    name = f"mnist{digits}-{part}-{image_size}-{_digest(source)}-v{VERSION}.npy"
+    name = f"mnist{digits}-{part}-{image_size}-{MNIST.digest(source)}-v{VERSION}.npy"
     return cached(name, (len(number), image_size, image_size), prepared), number
 
 
@@ -92,9 +85,7 @@ def available() -> str:
 
 def check() -> None:
     """Raises DataError if the images or labels that `load` reads are not here."""
-    source = _find("test")
-    if source.name != PACKED:
-        _labels_of(source)
+    MNIST.files_of(_find("test"))
 
 
 def _write(singles: np.ndarray, rows: list[np.ndarray], number: str) -> np.ndarray:
@@ -129,94 +120,12 @@ def _write(singles: np.ndarray, rows: list[np.ndarray], number: str) -> np.ndarr
 def _find(part: str) -> Path:
     """The file with the images of a part. Raises DataError if there is none."""
     stem = f"{PARTS[part]}-images-idx3-ubyte"
-    files = _spellings(stem) + ([PACKED] if part == "test" else [])
-    wanted = f"{stem} and {stem.replace('images-idx3', 'labels-idx1')}" + (
-        f" (or {PACKED})" if part == "test" else ""
-    )
-    return locate("MNIST", "mnist", [below + file for below in BELOW for file in files], wanted)
-
-
-def _spellings(stem: str) -> list[str]:
-    """The names under which an official file comes: as published, with a dot, compressed, and in a
-    folder of its own name.
-    """
     names = [
-        name + ending for name in (stem, stem.replace("-idx", ".idx")) for ending in ("", ".gz")
+        below + file
+        for below in MNIST.below
+        for file in [*spellings(stem), *([MNIST.packed] if part == "test" else [])]
     ]
-    return names + [f"{folder}/{name}" for folder in names for name in names]
-
-
-def _read(source: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The images and labels that belong to a file found by `_find`: uint8 [N, 28, 28], int64
-    [N].
-    """
-    if source.name == PACKED:
-        arrays = read_npz_arrays(source, {"images": (3, "u"), "label": (1, "iu")}, HELP)
-        images, labels = arrays["images"], arrays["label"]
-    else:
-        images, labels = _read_idx(source), _read_idx(_labels_of(source))
-    if (
-        images.dtype != np.uint8
-        or images.shape[1:] != (SIDE, SIDE)
-        or labels.shape != images.shape[:1]
-        or not _digits(labels)
-    ):
-        raise DataError(
-            f"{source} is not MNIST: {images.dtype} {images.shape}, with labels"
-            f" {labels.shape}{HELP}"
-        )
-    return images, labels.astype(np.int64)
-
-
-def _digits(labels: np.ndarray) -> bool:
-    return bool(len(labels) == 0 or (labels.min() >= 0 and labels.max() <= 9))
-
-
-def _labels_of(source: Path) -> Path:
-    """The file of labels that goes with one of images, under any of its names."""
-    stem = (
-        source.name.removesuffix(".gz")
-        .replace(".idx", "-idx")
-        .replace("images-idx3", "labels-idx1")
+    wanted = f"{stem} and {stem.replace('images-idx3', 'labels-idx1')}" + (
+        f" (or {MNIST.packed})" if part == "test" else ""
     )
-    inner = source.parent.name in _spellings(stem.replace("labels-idx1", "images-idx3"))
-    folder = source.parent.parent if inner else source.parent
-    found = next((folder / name for name in _spellings(stem) if (folder / name).is_file()), None)
-    if found is None:
-        raise DataError(f"{folder} has {source.name}, but no {stem}{HELP}")
-    return found
-
-
-def _read_idx(path: Path) -> np.ndarray:
-    """An idx file of bytes: two zero bytes, 8 (unsigned bytes), the number of dimensions, each as 4
-    bytes from the high one, the values.
-    """
-    try:
-        content = path.read_bytes()
-        content = gzip.decompress(content) if path.suffix == ".gz" else content
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"cannot read {path}: {error}{HELP}") from error
-    dimensions = content[3] if len(content) > 3 and content[:3] == b"\0\0\x08" else 0
-    shape = (
-        tuple(np.frombuffer(content[4 : 4 + 4 * dimensions], ">u4").tolist())
-        if len(content) >= 4 + 4 * dimensions
-        else ()
-    )
-    values = content[4 + 4 * dimensions :]
-    if (
-        dimensions == 0
-        or len(shape) != dimensions
-        or len(values) != int(np.prod(shape, dtype=object))
-    ):
-        raise DataError(
-            f"{path} is damaged: it is not an idx file of bytes, or not a whole one{HELP}"
-        )
-    return np.frombuffer(values, np.uint8).reshape(shape)
-
-
-def _digest(source: Path) -> str:
-    """12 hex digits that identify the images and labels."""
-    files = [source] if source.name == PACKED else [source, _labels_of(source)]
-    return hashlib.sha256(
-        b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)
-    ).hexdigest()[:12]
+    return locate("MNIST", "mnist", names, wanted)

@@ -51,7 +51,7 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         }
         for point in distinct.values():
             if inputs.images_beside(point) or prepare.missing(point, self.job.store):
-                self.state.phase = "preparing critics" if point.scored else "preparing images"
+                self.state.phase = "preparing critics" if point.critics else "preparing images"
                 self.prepare_inputs(point)
         self.state.phase = ""
 

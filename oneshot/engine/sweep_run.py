@@ -22,6 +22,7 @@ from oneshot.engine.options import Options
 from oneshot.engine.stop import StopHandler
 from oneshot.store.lease import Lease
 from oneshot.store.plan import Plan
+from oneshot.store.tables import LARGEST_FIRST
 from oneshot.sweep.point import Point
 from oneshot.trial.job import Job
 from oneshot.types import Status
@@ -105,8 +106,7 @@ class SweepRun:
         self._uncompacted = True
         self.state.end_point(row["status"])
         value, text = best_point(self.plan, [row])
-        if value < self.state.nearest_distance:
-            self.state.nearest_distance, self.state.nearest = value, text
+        self.state.improve(value, text)
         if row["status"] != Status.DONE:
             self.progress.failure(row["status"], row, self.plan.sweep.axes)
         if (
@@ -287,19 +287,18 @@ class SweepRun:
 
 
 def best_point(plan: Plan, rows: Sequence[dict[str, Any]]) -> tuple[float, str]:
-    """The done point of the sweep's model that is nearest to people.
-
-    Where no critic scores, it is the one of lowest NELBO.
+    """The best done point of the sweep's model, by what its points are compared by.
 
     Args:
         plan: the points of the run.
         rows: the rows to choose from.
 
     Returns:
-        Its distance or NELBO, infinity where there is none; its settings in words.
+        Its distance to people, hits or NELBO (`Plan.measure`), infinity where there is none; its
+        settings in words, "" where there is none.
     """
     measure = plan.measure()
-    best = min(
+    best = (max if measure in LARGEST_FIRST else min)(
         (
             r
             for r in rows

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 
 from oneshot.report.columns import EXTRA_METRICS, METRICS
-from oneshot.report.results import Results, bounded, scored
+from oneshot.report.results import Results, bounded, scored, told_apart
 
 
 def measured_rows(results: Results, frame: pd.DataFrame | None = None) -> pd.DataFrame:
-    """The rows with a place on the plane or a bound on the likelihood.
+    """The rows with a place on the plane, a bound on the likelihood, or classes of drawings.
 
     Args:
         results: The results.
@@ -19,7 +19,7 @@ def measured_rows(results: Results, frame: pd.DataFrame | None = None) -> pd.Dat
         Those of them that were measured.
     """
     frame = results.points if frame is None else frame
-    return frame[scored(frame) | bounded(frame)]
+    return frame[scored(frame) | bounded(frame) | told_apart(frame)]
 
 
 def setting_keys(results: Results, frame: pd.DataFrame) -> list[str]:
@@ -38,8 +38,8 @@ def setting_keys(results: Results, frame: pd.DataFrame) -> list[str]:
 def over_seeds(results: Results, frame: pd.DataFrame | None = None) -> pd.DataFrame:
     """Means over the seeds: one row per model and assignment of the axes.
 
-    Rows with neither a place on the plane nor a bound on the likelihood are left out. Where several
-    critics scored the same drawings, means are over these too.
+    Rows that were not measured (`measured_rows`) are left out. Where several critics scored the
+    same drawings, means are over these too.
 
     Args:
         results: The results.
@@ -77,13 +77,15 @@ def over_seeds(results: Results, frame: pd.DataFrame | None = None) -> pd.DataFr
 
 
 def ranking_metric(frame: pd.DataFrame) -> str:
-    """The metric that orders rows by default; less is better.
+    """The metric that orders rows by default; less is better, unless it is in `LARGEST_FIRST`.
 
     Args:
         frame: Rows of points, or means over seeds.
 
     Returns:
-        `human_distance`, or `nelbo` where no drawings were scored.
+        `human_distance`; where there is none, `nelbo`, else `hits_missing`, if one is there.
     """
-    scored_none = frame["human_distance"].isna().all()
-    return "nelbo" if scored_none and bounded(frame).any() else "human_distance"
+    if frame["human_distance"].notna().any():
+        return "human_distance"
+    others = (name for name in ("nelbo", "hits_missing") if name in frame)
+    return next((name for name in others if frame[name].notna().any()), "human_distance")

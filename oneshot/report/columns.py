@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from oneshot.store.tables import CLASS_LIKELIHOODS, IMPORTANCE, LIKELIHOODS, PANEL, WHOLE
+from oneshot.store.tables import (
+    CLASS_LIKELIHOODS,
+    IMPORTANCE,
+    LIKELIHOODS,
+    PANEL,
+    REMOVED,
+    WHOLE,
+)
 
 # of the models' rows, in the order in which a table shows them
 METRICS = (
@@ -17,7 +24,7 @@ METRICS = (
 # axes that say how often something was tried, not what: means are over them
 NUISANCES = ("seed", "critic_seed")
 # of some families only, averaged over seeds where a table has them
-EXTRA_METRICS = (*PANEL, *LIKELIHOODS, *CLASS_LIKELIHOODS, *IMPORTANCE)
+EXTRA_METRICS = (*PANEL, *LIKELIHOODS, *CLASS_LIKELIHOODS, *IMPORTANCE, *REMOVED)
 # whole numbers, also in tables that are made of others
 COUNTS = frozenset({*WHOLE, "seeds", "critics", "classes", "n", "trained_size"})
 
@@ -49,6 +56,10 @@ DETAIL_COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "layers": (("latent",), ("level", "kl")),
     "attention": (("class_name", "level"), ("set", "head", "member", "weight")),
     "confusion": (("scorer",), ("digit", "predicted", "count")),
+    "predicted": (
+        ("class_name",),
+        ("left_out", "share", "share_90", "real_share", "real_share_90", "real_images"),
+    ),
 }
 # a row of those tables in which one of these is empty does not say of what it is
 KEYS = frozenset({*WHOLE, "class_name", "dataset", "latent", "scorer"})
@@ -68,4 +79,5 @@ DECIMALS = {
     **{name: 3 for name in ("diversity_ratio", "fid", "kid", "nearest_train")},
     **{name: 3 for name in ("sample_precision", "sample_recall", "density", "coverage")},
     **{name: 3 for name in (*IMPORTANCE, "sparsity", "spearman")},
+    **{name: 1 if name == "classes_covered" else 3 for name in REMOVED},
 }

@@ -36,6 +36,12 @@ def bounded(frame: pd.DataFrame) -> pd.Series:
     return frame["nelbo"].notna() if "nelbo" in frame else pd.Series(False, index=frame.index)
 
 
+def told_apart(frame: pd.DataFrame) -> pd.Series:
+    """Which rows say of which class, or near which mode, their drawings are: bool [rows]."""
+    known = [name for name in ("class_entropy", "hits_missing") if name in frame]
+    return frame[known].notna().any(axis=1)
+
+
 @dataclass(frozen=True, eq=False)
 class Results:
     """The tables of one sweep; each but that of the points may be empty.
@@ -56,6 +62,7 @@ class Results:
         layers: KL of models of sets by level.
         attention: Attention weights of models of sets.
         confusion: How models of sets classified digits.
+        predicted: For which class a classifier takes the drawings of greys.
         whole: The columns of points that hold whole numbers. Pandas makes them floats where one
             is missing; `table.exact_types` makes them whole again.
         truths: The columns of points that hold truth values, likewise.
@@ -77,6 +84,7 @@ class Results:
     layers: pd.DataFrame = field(default_factory=empty_table)
     attention: pd.DataFrame = field(default_factory=empty_table)
     confusion: pd.DataFrame = field(default_factory=empty_table)
+    predicted: pd.DataFrame = field(default_factory=empty_table)
     whole: frozenset[str] = frozenset()
     truths: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
@@ -98,8 +106,9 @@ class Results:
 
     @property
     def evaluated(self) -> pd.DataFrame:
-        """The models' rows with a place on the plane, or a bound on the likelihood."""
-        return self.requested[scored(self.requested) | bounded(self.requested)]
+        """The models' rows with a place on the plane, a bound on the likelihood, or classes."""
+        rows = self.requested
+        return rows[scored(rows) | bounded(rows) | told_apart(rows)]
 
 
 def load(path: str | Path) -> Results:

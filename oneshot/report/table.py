@@ -11,7 +11,7 @@ from oneshot.report.averages import ranking_metric
 from oneshot.report.columns import COUNTS, METRICS
 from oneshot.report.results import Results, several_critics
 from oneshot.report.select import known_column, varying_axes
-from oneshot.store.tables import CLASS_LIKELIHOODS, IMPORTANCE
+from oneshot.store.tables import CLASS_LIKELIHOODS, IMPORTANCE, LARGEST_FIRST, REMOVED
 
 
 def points_table(
@@ -30,7 +30,7 @@ def points_table(
         columns: Which columns; see `default_columns`.
         sort: The column to sort by; empty cells come last. Default: see `ranking_metric`.
         top: So many rows; 0 for all.
-        descending: Largest first.
+        descending: Worst first; largest first if `sort` says by what.
         seeds_averaged: One row a setting, see `with_intervals`.
 
     Returns:
@@ -44,7 +44,8 @@ def points_table(
     chosen = [known_column(frame, name) for name in dict.fromkeys(columns)]
     chosen = chosen or default_columns(results, frame)
     if by in frame and frame[by].notna().any():
-        frame = frame.sort_values(by, ascending=not descending, kind="stable", na_position="last")
+        smallest_first = descending == (not sort and by in LARGEST_FIRST)
+        frame = frame.sort_values(by, ascending=smallest_first, kind="stable", na_position="last")
     return frame[chosen].head(top) if top > 0 else frame[chosen]
 
 
@@ -69,7 +70,7 @@ def default_columns(results: Results, frame: pd.DataFrame) -> list[str]:
     wanted += [axis for axis in varying_axes(results) if axis != "model"]
     wanted += ["seeds", "critics"] if "seeds" in frame else ["seed"] * varies("seed")
     wanted += ["critic_seed"] * varies("critic_seed")
-    candidates = (*METRICS, "nelbo", "nll", *CLASS_LIKELIHOODS, *IMPORTANCE)
+    candidates = (*METRICS, "nelbo", "nll", *CLASS_LIKELIHOODS, *IMPORTANCE, *REMOVED)
     metrics = [m for m in candidates if m in frame and frame[m].notna().any()] or list(METRICS)
     if several_critics(results) and "diversity_ratio" in metrics:
         ratio = [m for m in metrics if m == "diversity_ratio"]

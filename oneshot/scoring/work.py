@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from oneshot.critics.classifier import Predictions
 from oneshot.critics.encoder import embed_all
 from oneshot.metrics.neighbours import nearest
+from oneshot.scoring.classifier import Classifier
 from oneshot.scoring.plane import Critics, Human
 from oneshot.store.store import Store
 from oneshot.sweep.point import Point
@@ -59,6 +61,7 @@ class Work:
         greys: gives the images in grey levels, where the family wants them.
         store: where what is more than a number goes.
         device: where networks compute.
+        classifier: of greys; None where no classifier scores.
         tick: is called with (what, done, total) batch by batch; it may raise.
     """
 
@@ -74,6 +77,7 @@ class Work:
     greys: Callable[[], np.ndarray | None]
     store: Store
     device: torch.device
+    classifier: Classifier | None = None
     tick: Tick = field(default=unwatched)
 
     @cached_property
@@ -87,3 +91,9 @@ class Work:
         bits = np.packbits(images.reshape(len(images), -1), axis=1)
         _, chosen, of_each = np.unique(bits, axis=0, return_index=True, return_inverse=True)
         return embed_all(self.critics.simclr, images[chosen], self.device)[of_each.reshape(-1)]
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """What the classifier says of the drawings, computed once for all graders."""
+        assert self.classifier is not None
+        return self.classifier.predict(np.moveaxis(self.drawings.images, -1, 1))

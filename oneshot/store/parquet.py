@@ -25,11 +25,13 @@ from oneshot.store.tables import (
     METRICS,
     PANEL,
     PROVENANCE,
+    REMOVED,
     TABLES,
     column_type,
 )
 from oneshot.sweep import families
 from oneshot.sweep.settings import COMMON
+from oneshot.types import Kind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,6 +85,8 @@ def point_fields(models: Iterable[str], axes: Sequence[str]) -> list[pa.Field]:
         names += CLASS_LIKELIHOODS
     if any("importance_seeds" in head.fields for head in heads):
         names += IMPORTANCE
+    if any({Kind.GREYS, Kind.POINTS} & {*families.kinds(head.name)} for head in heads):
+        names += REMOVED
     names += [name for name in own if name not in axes]
     names += [*COUNTS, *COST, *PROVENANCE]
     types = own | fixed

@@ -20,10 +20,13 @@ from oneshot.store.store import Store
 from oneshot.sweep import Sweep, families
 from oneshot.sweep import filter as where
 from oneshot.sweep.expansion import expand
-from oneshot.sweep.graders import need_weights
+from oneshot.sweep.graders import any_from_drawings, need_weights
 from oneshot.sweep.point import Point
 from oneshot.sweep.settings import COMMON, SettingError
 from oneshot.types import Status
+
+# what the quality of a critic holds besides the columns of its table
+NOT_SHOWN = ("curve", "settings", "class_accuracy", "confusion")
 
 
 class NothingSelected(ValueError):
@@ -138,12 +141,17 @@ class Plan:
         self.store.write(f"{self.sweep.name}/critics.parquet", sink.getvalue().to_pybytes())
 
     def measure(self) -> str:
-        """By which column points are compared, the lower the better.
+        """By which column points are compared.
 
         Returns:
-            "human_distance", the distance to people, or "nelbo" where no critic scores.
+            "human_distance", the distance to people, the lower the better; "hits_missing" of greys
+            and of points of the plane, the higher the better; "nelbo" where nothing scores
+            drawings, the lower the better.
         """
-        return "human_distance" if any(p.scored for p in self.points) else "nelbo"
+        if any(p.scored for p in self.points):
+            return "human_distance"
+        classified = any(any_from_drawings(p.graders) for p in self.points)
+        return "hits_missing" if classified else "nelbo"
 
     def critic_rows(self) -> list[dict[str, Any]]:
         """The quality of every critic of the sweep that is in the store, one row each."""
@@ -153,7 +161,7 @@ class Plan:
             for s in specs.values()
             if (row := notes.stored(self.store, s.quality_key)) is not None
         ]
-        names = dict.fromkeys(k for row in found for k in row if k not in ("curve", "settings"))
+        names = dict.fromkeys(k for row in found for k in row if k not in NOT_SHOWN)
         return [{k: row.get(k) for k in names} for row in found]
 
     def stale(self) -> list[str]:
@@ -248,6 +256,12 @@ def _held(condition: str, points: Sequence[Point], status: Callable[[Point], str
 def critic_text(row: Mapping[str, Any]) -> str:
     """The quality of a critic in words."""
     name = f"{row['critic']} {row['critic_id'][:6]}"
+    if row["critic"] == "classifier":
+        return (
+            f"{name} tells {row['test_accuracy']:.1f} % of {row['test_images']:,} real test images"
+            f" (chance {row['chance_accuracy']:.0f} %; worst class {row['worst_class']}:"
+            f" {row['worst_accuracy']:.1f} %), calibration error {row['calibration_error']:.3f}"
+        )
     if row["critic"] == "protonet":
         percent = f"{row['test_recognizability']:.1f} % of real test drawings"
         return (
@@ -276,6 +290,7 @@ def signature(row: Mapping[str, Any], axes: Sequence[str]) -> tuple[Any, ...] | 
         row["model"],
         *(row.get(n) for n in known if n not in axes),
         *(row.get(n) for n in ("simclr_id", "protonet_id", "family_version", "metric_versions")),
+        row.get("classifier_id") or "",  # rows of earlier versions have none
     )
 
 

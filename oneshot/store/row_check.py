@@ -17,6 +17,8 @@ from oneshot.sweep.settings import COMMON, default_of
 from oneshot.types import Status
 
 STATUSES = (Status.DONE, Status.DIVERGED, Status.FAILED)  # that a record may have
+# Identity that rows have since a later version, with what it was before.
+LATER_COLUMNS = {"classifier_id": ""}
 INT64 = 2**63  # integers of a table are below it
 
 
@@ -85,7 +87,8 @@ def check_row(row: Any, point_id: str) -> tuple[dict[str, Any], list[str]]:
     model = row.get("model")
     if not isinstance(model, str) or model not in _families():
         raise ForeignFamily(str(model))
-    types, checked, problems = column_types(model), dict(later_settings(model)), []
+    types, problems = column_types(model), []
+    checked = {**later_settings(model), **LATER_COLUMNS}
     for name, value in row.items():
         if value is None and name in checked:
             continue

@@ -6,28 +6,8 @@ besides, whose help texts stand with the families.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column: its name, its type (int, float, bool, str or time), and what it holds."""
-
-    name: str
-    type: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table: its name, what a row of it is, and its columns."""
-
-    name: str
-    text: str
-    columns: tuple[Column, ...]
-
-
-POINT_ID = Column("point_id", "str", "id of the point: a hash of all that decides its result")
+from oneshot.store.columns import POINT_ID, Column, Table
+from oneshot.store.critics_table import CRITICS
 
 _IDENTITY = (
     POINT_ID,
@@ -127,6 +107,47 @@ _IMPORTANCE = (
         "fraction of the pixels that holds half of an importance map, mean of the classes",
     ),
 )
+_REMOVED = (
+    Column(
+        "hits_missing",
+        "float",
+        "share of the drawings in a class, or mode, that was left out of training: greys by a"
+        " classifier of all classes at a confidence of 0.5 or more, points within 3 sigma, 0 to 1",
+    ),
+    Column("hits_missing_90", "float", "the same of greys at a confidence of 0.9 or more"),
+    Column(
+        "false_hits",
+        "float",
+        "hits_missing of real test images of the classes that were kept: the classifier's mistakes",
+    ),
+    Column("false_hits_90", "float", "the same at a confidence of 0.9 or more"),
+    Column(
+        "class_entropy",
+        "float",
+        "entropy of the classifier's predictions, mean of the drawings, in nats, 0 to log of the"
+        " classes",
+    ),
+    Column(
+        "classes_covered",
+        "int",
+        "kept classes of which at least 1 per cent of the drawings are, at a confidence of 0.5",
+    ),
+    Column(
+        "asked_accuracy",
+        "float",
+        "share of the drawings, asked for by a kept class, that are classified as it, 0 to 1",
+    ),
+    Column(
+        "removed_diversity",
+        "float",
+        "mean distance of two drawings of the class that was left out, over that of real images",
+    ),
+    Column(
+        "removed_to_shots",
+        "float",
+        "distance of such a drawing to the nearest shot, over that of real images; copies: below 1",
+    ),
+)
 _COUNTS = (
     Column("drawings", "int", "number of drawings of all test classes"),
     Column("constant_drawings", "int", "number of drawings of one flat colour"),
@@ -145,6 +166,7 @@ _PROVENANCE = (
     Column("sample_id", "str", "id of the drawings: points that share it share their drawings"),
     Column("simclr_id", "str", "id of the SimCLR critic"),
     Column("protonet_id", "str", "id of the ProtoNet critic"),
+    Column("classifier_id", "str", "id of the classifier, of greys; else empty"),
     Column("data_fingerprint", "str", "checksum of the images of the data set"),
     Column("family_version", "int", "version of the family's code"),
     Column("metric_versions", "str", "versions of the code of the metrics"),
@@ -174,6 +196,7 @@ TABLES = {
                 *_LIKELIHOODS,
                 *_CLASS_LIKELIHOODS,
                 *_IMPORTANCE,
+                *_REMOVED,
                 *_COUNTS,
                 *_COST,
                 *_PROVENANCE,
@@ -315,34 +338,24 @@ TABLES = {
             ),
         ),
         Table(
-            "critics",
-            "one row a critic of the sweep: how well it does on the test classes",
+            "predicted",
+            "one row a point and class of a data set of greys, by the classifier of all classes",
             (
-                Column("critic", "str", "simclr or protonet"),
-                Column("critic_id", "str", "id of the critic"),
-                Column("dataset", "str", "data set that it was trained on"),
-                Column("split", "str", "split of the classes of that data set"),
-                Column("image_size", "int", "height and width of the images, in pixels"),
-                Column("best_epoch", "int", "epoch of the kept weights, from 1"),
+                POINT_ID,
+                Column("class_name", "str", "name of the class"),
+                Column("left_out", "int", "1 if the class was left out of training, else 0"),
+                Column("share", "float", "share of the drawings taken for it, confidence 0.5"),
+                Column("share_90", "float", "the same at a confidence of 0.9"),
                 Column(
-                    "best_validation_loss", "float", "SimCLR: NT-Xent loss at that epoch, in nats"
+                    "real_share",
+                    "float",
+                    "share of real test images of kept classes that are taken for it, 0.5",
                 ),
-                Column("best_validation_recognizability", "float", "ProtoNet: the same, per cent"),
-                Column("train_batch", "int", "SimCLR: drawings in a batch of the training"),
-                Column("train_ways", "int", "ProtoNet: classes in an episode of the training"),
-                Column("test_loss", "float", "SimCLR: NT-Xent loss on test classes, in nats"),
-                Column("test_batch", "int", "SimCLR: drawings that are compared for test_loss"),
-                Column("chance_loss", "float", "SimCLR: loss of a critic that knows nothing, nats"),
-                Column(
-                    "orthogonal_loss", "float", "SimCLR: loss of equal pairs, others orthogonal"
-                ),
-                Column(
-                    "test_recognizability", "float", "ProtoNet: test drawings recognised, per cent"
-                ),
-                Column("test_ways", "int", "ProtoNet: classes among which it chooses in the test"),
-                Column("chance_recognizability", "float", "ProtoNet: level of chance, in per cent"),
+                Column("real_share_90", "float", "the same at a confidence of 0.9"),
+                Column("real_images", "int", "how many real test images of kept classes there are"),
             ),
         ),
+        CRITICS,
     )
 }
 
@@ -355,7 +368,9 @@ METRICS = _names(_METRICS)
 PANEL = _names(_PANEL)  # of points whose drawings are scored
 LIKELIHOODS = _names(_LIKELIHOODS)  # of families of sets
 CLASS_LIKELIHOODS = _names(_CLASS_LIKELIHOODS)  # of families with `class_likelihood`
+REMOVED = _names(_REMOVED)  # of greys, and of points of the plane
 IMPORTANCE = _names(_IMPORTANCE)  # of families with importance maps
+LARGEST_FIRST = ("hits_missing",)  # of which more is better, where rows are ordered by them
 COUNTS, COST, PROVENANCE = _names(_COUNTS), _names(_COST), _names(_PROVENANCE)
 DETAILS = tuple(name for name in TABLES if name not in ("points", "critics"))  # rows of records
 WHOLE = {c.name for name in DETAILS for c in TABLES[name].columns if c.type == "int"}

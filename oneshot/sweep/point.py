@@ -109,6 +109,7 @@ class Point:
             sample_id=self.sample_id,
             simclr_id=self.critic_id("simclr"),
             protonet_id=self.critic_id("protonet"),
+            classifier_id=self.critic_id("classifier"),
             data_fingerprint=self.data_fingerprint,
             family_version=self.family_version,
             metric_versions=graders.in_words(self.graders),

@@ -26,7 +26,7 @@ from oneshot.sweep.settings import (
 from oneshot.sweep.values import PLAIN
 from oneshot.types import Kind
 
-CRITICS = ("simclr", "protonet")
+CRITICS = ("simclr", "protonet", "classifier")
 ITEMS = {
     Kind.BITS: "binary images",
     Kind.GREYS: "grey images",
@@ -53,7 +53,7 @@ class Resolver:
     """Resolves a sweep: each distinct value is checked once, each mistake noted once.
 
     `problems` maps the message of each mistake to where it was made. `critics` holds the full
-    settings of both critics.
+    settings of each critic.
 
     Args:
         sweep: whose fixed settings and critics are resolved at once, its parts on demand.
@@ -188,7 +188,7 @@ class Resolver:
                     self.problems.setdefault(problem, self._sweep.path)
 
     def _resolve_critics(self) -> dict[str, dict[str, Any]]:
-        """The full settings of both critics."""
+        """The full settings of each critic."""
         given, place = self._sweep.critics, f"{self._sweep.path}  critics"
         for name in given:
             if name not in CRITICS:

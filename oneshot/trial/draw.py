@@ -76,17 +76,20 @@ def draw(point: Point, given: Inputs, trained: Trained, job: Job, tick: Tick) ->
                 key_of_sheet = sheet_files.key(point.sample_id, name)
                 job.store.write(key_of_sheet, sheet_files.to_bytes(images))
     else:
-        reference = _with_local_files(family, point, job)
+        reference = _of_point(family, point, job)
         drawings = reference.draw(given.data, given.exemplars, n, point.seed)
     job.store.write(key, sample.to_bytes(drawings))
     return Drawn(drawings, time.monotonic() - start)
 
 
-def _with_local_files(family: ReferenceFamily, point: Point, job: Job) -> ReferenceFamily:
-    """The family with the files of its settings as they lie on this machine."""
+def _of_point(family: ReferenceFamily, point: Point, job: Job) -> ReferenceFamily:
+    """The family with the point's own sample settings, as it was built for the first of its trial,
+    and with the files of its settings as they lie on this machine.
+    """
+    config = type(family.config)(**point.config())
     files = {
         name: local_file(point.settings[name], content, job.store)
         for name, content in point.files.items()
         if name in point.config()
     }
-    return type(family)(dataclasses.replace(family.config, **files)) if files else family
+    return type(family)(dataclasses.replace(config, **files))

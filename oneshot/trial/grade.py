@@ -50,6 +50,7 @@ def grade(
         greys=lambda: given.greys(trained.family.config),
         store=job.store,
         device=device,
+        classifier=given.classifier,
         tick=tick,
     )
     columns: Columns = {}

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import nn
 
 from oneshot import data as datasets
+from oneshot.critics import classifier
 from oneshot.models.human import Config as HumanConfig
 from oneshot.models.human import Human as HumanFamily
 from oneshot.paths import DataError
+from oneshot.scoring.classifier import Classifier
 from oneshot.scoring.plane import Critics, Human
 from oneshot.scoring.work import People
 from oneshot.store import notes
@@ -32,6 +34,7 @@ from oneshot.types import DataSet, Drawings
 KEPT_INPUTS = 4  # that a process keeps in memory
 FEATURES_VERSION = 1  # of which drawings are kept as features
 _cache: dict[tuple[str, ...], Inputs] = {}
+_classifiers: dict[tuple[str, ...], Classifier] = {}  # with what they say of real images
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +44,10 @@ class Inputs:
     Attributes:
         data: the images, with their classes and splits.
         exemplars: image index of each class's exemplar, int64 [classes].
-        critics: SimCLR and ProtoNet; None for images in colour and for points without drawings.
+        critics: SimCLR and ProtoNet; None for all but bits, and for points without drawings.
         human: people's point; None where there are no critics.
         people: features of people's and of training drawings; None where there are no critics.
+        classifier: of greys; None for all others, and for points without drawings.
     """
 
     data: DataSet
@@ -51,6 +55,7 @@ class Inputs:
     critics: Critics | None
     human: Human | None
     people: People | None = None
+    classifier: Classifier | None = None
 
     def greys(self, config: Any) -> np.ndarray | None:
         """The images in grey levels, uint8 [N, H, W], if this Config binarises at random.
@@ -64,10 +69,10 @@ class Inputs:
 def keys(point: Point) -> dict[str, str]:
     """The store keys of a point's inputs by name, in the order in which they are made.
 
-    There are none for a point without critics.
+    There are none for a point without critics. Of greys it is the classifier alone.
     """
     if not point.scored:
-        return {}
+        return {name: spec.weights_key for name, spec in point.critics.items()}
     kind, critics = point.settings["exemplar"], point.critics
     simclr, protonet = critics["simclr"], critics["protonet"]
     of_file = [point.files["human_file"]] if "human_file" in point.files else []
@@ -151,7 +156,9 @@ def _read(point: Point, store: Store, device: torch.device) -> Inputs:
         data = load_images(point)
         # there is no critic in whose space a medoid lies
         kind = point.settings["exemplar"].replace("medoid", "first")
-        return Inputs(data, choose_exemplars(data, kind, None, point.seed, device), None, None)
+        exemplars = choose_exemplars(data, kind, None, point.seed, device)
+        judge = read_classifier(point, data, store, device) if "classifier" in key_of else None
+        return Inputs(data, exemplars, None, None, classifier=judge)
     try:
         file = node_file(store, key_of["exemplars"])
         exemplars = np.load(file, mmap_mode="r", allow_pickle=False)
@@ -169,11 +176,42 @@ def _read(point: Point, store: Store, device: torch.device) -> Inputs:
             label = people_drawings(point, data, exemplars, store).label
             people = People(features[: len(label)], label, features[len(label) :])
     except FileNotFoundError as error:
-        raise MissingInput(
-            f"an input of this sweep is not in {store.root}: {error.filename or error}. Run the"
-            " sweep again"
-        ) from error
+        raise _missing(error, store) from error
     return Inputs(data, exemplars, critics, human, people)
+
+
+def _missing(error: FileNotFoundError, store: Store) -> MissingInput:
+    """The error for an input that was not prepared."""
+    where = f"an input of this sweep is not in {store.root}: {error.filename or error}"
+    return MissingInput(f"{where}. Run the sweep again")
+
+
+def read_classifier(point: Point, data: DataSet, store: Store, device: torch.device) -> Classifier:
+    """The classifier of a point of greys, the same object for all points of a process that have it.
+
+    Args:
+        point: whose classifier.
+        data: its images; those for tests are the same in every split.
+        store: where its weights lie.
+        device: where it goes.
+
+    Returns:
+        The network, and what it says of real images, as soon as that is asked for.
+
+    Raises:
+        MissingInput: it was not prepared.
+    """
+    spec = point.critics["classifier"]
+    name = (store.root, spec.id, str(device))
+    if name not in _classifiers:
+        try:
+            network = read_critic(spec, point.settings["image_size"], store, device)
+        except FileNotFoundError as error:
+            raise _missing(error, store) from error
+        while len(_classifiers) >= KEPT_INPUTS:
+            _classifiers.pop(next(iter(_classifiers)))
+        _classifiers[name] = Classifier(cast(classifier.Classifier, network), data, device)
+    return _classifiers[name]
 
 
 def people_drawings(point: Point, data: DataSet, exemplars: np.ndarray, store: Store) -> Drawings:
@@ -227,8 +265,10 @@ def read_critic(spec: CriticSpec, image_size: int, store: Store, device: torch.d
     """
     file = node_file(store, spec.weights_key)
     state = torch.load(file, weights_only=True, map_location="cpu", mmap=True)
+    family = importlib.import_module(f"oneshot.critics.{spec.kind}")
+    sizes = family.sizes_of(state) if hasattr(family, "sizes_of") else {}
     with torch.device("meta"):  # no weights of its own
-        module = importlib.import_module(f"oneshot.critics.{spec.kind}").FAMILY(image_size)
+        module = family.FAMILY(image_size, **sizes)
     module.load_state_dict(state, assign=True)
     return module.to(device).eval()
 

@@ -1,8 +1,9 @@
 """prepare: make what is missing of the inputs that all trials of a data set share.
 
-In this order, as one rests on the other: SimCLR, the exemplars (medoids in its space), ProtoNet
-(whose support images they are), people's point. All sweeps of a results folder share these. So each
-is made by one process at a time, and what is stored is never replaced while it is whole.
+Of bits, in this order, as one rests on the other: SimCLR, the exemplars (medoids in its space),
+ProtoNet (whose support images they are), people's point. Of greys, the classifier. All sweeps of a
+results folder share these. So each is made by one process at a time, and what is stored is never
+replaced while it is whole.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from oneshot.scoring.plane import WAYS, Critics, Human, grade
 from oneshot.store import notes
 from oneshot.store.store import DamagedFile, Store, sealed
 from oneshot.sweep.point import CriticSpec, Point
+from oneshot.sweep.point_maker import ALL_CLASSES
 from oneshot.trial.exemplars import choose_exemplars, exemplars_key
 from oneshot.trial.files import local_file
 from oneshot.trial.inputs import (
@@ -43,7 +45,7 @@ from oneshot.trial.inputs import (
 from oneshot.trial.once import Report, make_once
 from oneshot.types import DataSet
 
-TITLES = {"simclr": "SimCLR", "protonet": "ProtoNet"}
+TITLES = {"simclr": "SimCLR", "protonet": "ProtoNet", "classifier": "the classifier"}
 
 
 def prepare(
@@ -164,6 +166,16 @@ class _InputMaker:
         return self._critic(self.point.critics["protonet"], self._supports)
 
     @functools.cached_property
+    def classifier(self) -> nn.Module:
+        """The classifier of greys, which learns from all classes, also from one left out here."""
+        spec, settings = self.point.critics["classifier"], self.point.settings
+
+        def images() -> DataSet:
+            return datasets.load(settings["dataset"], ALL_CLASSES, settings["image_size"])
+
+        return read_or_make_critic(spec, images, lambda: None, self.store, self.device, self.report)
+
+    @functools.cached_property
     def exemplars(self) -> np.ndarray:
         """The exemplars of the kind that the point has."""
         return self._exemplars(self.point.settings["exemplar"])
@@ -280,7 +292,7 @@ def read_or_make_critic(
 
     def make() -> None:
         images, supports = data(), exemplars()
-        if config.weights:
+        if spec.settings.get("weights"):
             module = import_weights(
                 local_file(config.weights, spec.file_hash, store), spec.kind, images.image_size
             ).to(device)

@@ -24,7 +24,7 @@ from oneshot.store.tables import column_names
 from oneshot.sweep.definition import REFERENCES
 
 COLUMNS = ["metric", "first", "second", "difference", "low", "high", "p", "p_holm", "moved"]
-CRITICS = ["simclr_id", "protonet_id"]
+CRITICS = ["simclr_id", "protonet_id", "classifier_id"]
 
 
 def differences(one: Results, other: Results) -> pd.DataFrame:

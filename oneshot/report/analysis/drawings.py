@@ -17,11 +17,11 @@ class Drawings:
     """What the store keeps of one point.
 
     Attributes:
-        images: uint8 [N, H, W] of 0 and 1, or in colour uint8 [N, H, W, 3] of 0 .. 255; sorted by
-            label.
+        images: uint8 [N, H, W] of 0 and 1, or in grey or colour uint8 [N, H, W, 1 or 3] of 0 ..
+            255; sorted by label.
         label: The class of each, [N].
-        exemplars: uint8 [C, H, W] or [C, H, W, 3], one of each class.
-        class_names: The name of each class.
+        exemplars: uint8 [C, H, W] or [C, H, W, 1 or 3], one of each class.
+        class_names: The name of each class; "" for the only one of drawings for no class.
     """
 
     images: np.ndarray

@@ -14,7 +14,8 @@ from oneshot.metrics.distance import human_distance
 from oneshot.report.analysis.intervals import RATIO, with_intervals
 from oneshot.report.averages import over_seeds, ranking_metric
 from oneshot.report.errors import AnalysisError
-from oneshot.report.results import Results, several_critics
+from oneshot.report.results import Results, bounded, several_critics
+from oneshot.store.tables import LARGEST_FIRST
 
 
 def across(results: Results) -> str:
@@ -78,25 +79,31 @@ def settings_on_plane(results: Results) -> pd.DataFrame:
 def require_scores(results: Results) -> None:
     """Raise AnalysisError if no point has a place on the plane.
 
-    That is so where drawings in colour are not scored.
+    That is so of drawings in grey and in colour, and of points.
     """
     if results.models.empty:
-        reason = " (they have a bound on the likelihood)" if len(results.evaluated) else ""
+        reason = ""
+        if len(results.evaluated):
+            others = bounded(results.evaluated).any()
+            what = "a bound on the likelihood" if others else "classes or modes instead"
+            reason = f" (they have {what})"
         raise AnalysisError(f"no point has a diversity and a recognizability{reason}")
 
 
 def ranking(results: Results, by: str = "human_distance") -> pd.DataFrame:
-    """The models' settings by a metric, the smallest first: means over seeds.
+    """The models' settings by a metric, the best first: means over seeds.
 
     Args:
         results: The results.
-        by: The metric.
+        by: The metric; the smallest is the best, unless it is in LARGEST_FIRST.
 
     Returns:
         The table of `over_seeds`, without settings that lack the metric.
     """
     means = over_seeds(results, results.evaluated)
-    return means.dropna(subset=by).sort_values(by, kind="stable").reset_index(drop=True)
+    ranked = means.dropna(subset=by)
+    ranked = ranked.sort_values(by, ascending=by not in LARGEST_FIRST, kind="stable")
+    return ranked.reset_index(drop=True)
 
 
 def extremes(results: Results, by: str = "") -> dict[str, pd.Series]:

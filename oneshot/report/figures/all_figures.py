@@ -3,8 +3,9 @@
 Each figure is a file of this folder with a function `draw`, decorated with `styled`, that takes the
 results and returns a Plot (figure, numbers, finding). It raises AnalysisError with the reason if it
 cannot be drawn from these results (no axis varies, no drawings are kept). To add one: a new file,
-and its line in FIGURES; or in SET_FIGURES, MAP_FIGURES or SHEET_FIGURES if it shows what only
-sweeps of models of sets, of models that explain themselves, or of models with sheets, leave.
+and its line in FIGURES; or in SET_FIGURES, REMOVED_FIGURES, MAP_FIGURES or SHEET_FIGURES if it
+shows what only sweeps of models of sets, of greys, of models that explain themselves, or of models
+with sheets, leave.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from oneshot.report.figures import (
     layers,
     likelihood,
     plane,
+    removed,
     sheet,
     sheets,
     trajectory,
@@ -52,6 +54,7 @@ SET_FIGURES: dict[str, Callable[..., Plot]] = {
     "attention": attention.draw,
     "confusion": confusion.draw,
 }
+REMOVED_FIGURES: dict[str, Callable[..., Plot]] = {"removed": removed.draw}
 MAP_FIGURES: dict[str, Callable[..., Plot]] = {"importance": importance.draw}
 SHEET_FIGURES: dict[str, Callable[..., Plot]] = {"sheets": sheets.draw}
 # how the reason begins where a figure broke, though these results should have one
@@ -61,12 +64,15 @@ BROKEN = "an error while it was drawn"
 def figures_of(results: Results) -> dict[str, Callable[..., Plot]]:
     """The figures that these results may have.
 
-    Those of models of sets are left out where no such model was evaluated, those of importance maps
-    and of sheets where none were made.
+    Those of models of sets are left out where no such model was evaluated, that of classes left out
+    of training where no classifier saw drawings, those of importance maps and of sheets where none
+    were made.
     """
     figures = dict(FIGURES)
     if not (results.likelihood.empty and results.confusion.empty):
         figures |= SET_FIGURES
+    if not results.predicted.empty:
+        figures |= REMOVED_FIGURES
     if not results.importance.empty:
         figures |= MAP_FIGURES
     if has_sheets(results):

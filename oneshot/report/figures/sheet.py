@@ -20,20 +20,22 @@ from oneshot.report.select import evenly_spaced
 from oneshot.report.text import setting_text
 
 CLASSES, DRAWINGS = 12, 10
-BLOCKS_BY_NELBO = {
-    "nearest": "lowest NELBO",
-    "median": "median NELBO",
-    "farthest": "highest NELBO",
+# what blocks are called by the metric that ranks them
+BLOCKS = {
+    "nelbo": {"nearest": "lowest NELBO", "median": "median NELBO", "farthest": "highest NELBO"},
+    "hits_missing": {"nearest": "most hits", "median": "median hits", "farthest": "fewest hits"},
 }
+NO_CLASS = [""]  # the class names of drawings that were asked by nothing
 
 
 @styled
 def draw(results: Results) -> Plot:
     """Draw drawings of the points nearest to people, median and farthest, and of people.
 
-    Where drawings were not scored, of the points of lowest, median and highest NELBO. All show the
-    same classes, evenly spaced in the list of names, so not chosen. Each line is a class: its
-    exemplar, then its first drawings.
+    Where drawings have no place on the plane, of the points of lowest, median and highest NELBO, or
+    of most, median and fewest hits of a class that was left out. All show the same classes, evenly
+    spaced in the list of names, so not chosen. Each line is a class: its exemplar, then its first
+    drawings. Drawings for no class fill the lines in the order in which they were made.
 
     Args:
         results: The results.
@@ -45,13 +47,14 @@ def draw(results: Results) -> Plot:
         AnalysisError: No drawings are kept, or the points were drawn for different classes.
     """
     by = ranking_metric(results.evaluated)
-    names = BLOCKS_BY_NELBO if by == "nelbo" else {}
+    names = BLOCKS.get(by, {})
     rows = {names.get(name, name): row for name, row in extremes(results, by).items()}
     people = results.references.query("model == 'human'")
     if len(people):
         rows["people"] = people.iloc[0]
     read = {name: read_drawings(results, row.get("sample_id", "")) for name, row in rows.items()}
-    drawn = {name: drawings for name, drawings in read.items() if drawings is not None}
+    found = {name: drawings for name, drawings in read.items() if drawings is not None}
+    drawn = {name: in_lines(drawings) for name, drawings in found.items()}
     if not drawn:
         folder = results.folder.parent / "store" / "drawings"
         raise AnalysisError(f"no drawings are kept in {folder}")
@@ -60,7 +63,9 @@ def draw(results: Results) -> Plot:
     columns = min(2, len(drawn))
     lines = -(-len(drawn) // columns)
     notes = [
-        "left: exemplar; right: its first drawings",
+        "left: exemplar; right: its first drawings"
+        if any(len(drawings.exemplars) for drawings in drawn.values())
+        else "the first drawings, for no class",
         f"no drawings kept of: {', '.join(missing)}" if missing else "",
     ]
     block_height = 0.36 + 0.97 * style.WIDE / 2 * len(classes) / (DRAWINGS + 1.6)
@@ -79,6 +84,24 @@ def draw(results: Results) -> Plot:
     return Plot(figure, numbers, title)
 
 
+def in_lines(drawings: Drawings) -> Drawings:
+    """Drawings for no class cut into lines, without exemplars; others as they are.
+
+    Args:
+        drawings: Of a point.
+
+    Returns:
+        Drawings whose classes are the lines of the sheet.
+    """
+    if drawings.class_names != NO_CLASS:
+        return drawings
+    lines = min(CLASSES, max(len(drawings.images) // DRAWINGS, 1))
+    images = drawings.images[: lines * DRAWINGS]
+    label = np.arange(len(images)) // DRAWINGS
+    names = [f"line {line + 1:02}" for line in range(lines)]
+    return Drawings(images, label, drawings.exemplars[:0], names)
+
+
 def classes_to_show(drawn: list[Drawings]) -> list[str]:
     """Twelve (or all, if fewer) of the classes that all have, evenly spaced in order of name."""
     common = set.intersection(*(set(drawings.class_names) for drawings in drawn))
@@ -89,9 +112,12 @@ def classes_to_show(drawn: list[Drawings]) -> list[str]:
 
 def _title(rows: dict[str, pd.Series], by: str) -> str:
     """The metric of each block, people aside."""
-    if by == "nelbo":
-        return "NELBO: " + ", ".join(
-            f"{name.split()[0]} {row[by]:.2f}" for name, row in rows.items() if name != "people"
+    if by in BLOCKS:
+        what, digits = ("NELBO", 2) if by == "nelbo" else ("Drawings in what was left out", 3)
+        return f"{what}: " + ", ".join(
+            f"{name.split()[0]} {row[by]:.{digits}f}"
+            for name, row in rows.items()
+            if name != "people"
         )
     named = [
         f"{name} {row['human_distance']:.2f}" for name, row in rows.items() if name != "people"
@@ -104,27 +130,36 @@ def _caption(results: Results, name: str, row: pd.Series) -> str:
     who = name if name == "people" else f"{name}: {setting_text(results, row)}"
     who = textwrap.shorten(who, 58, placeholder=" ..")
     if pd.isna(row["diversity"]):
-        return f"{who}\n" + (
-            f"NELBO {row['nelbo']:.2f} nats per image"
-            if bounded(row.to_frame().T).all()
-            else "not scored"
-        )
+        return f"{who}\n{_other_score(row)}"
     return (
         f"{who}\ndiversity {row['diversity']:.2f}, recognizability {row['recognizability']:.1f} %"
     )
 
 
+def _other_score(row: pd.Series) -> str:
+    """What is known of a row without a place on the plane."""
+    if bounded(row.to_frame().T).all():
+        return f"NELBO {row['nelbo']:.2f} nats per image"
+    if pd.isna(row.get("hits_missing")):
+        return "not scored"
+    null = row.get("false_hits")
+    beside = "" if pd.isna(null) else f" ({null:.3f} of real images of other classes)"
+    return f"hits of what was left out {row['hits_missing']:.3f}{beside}"
+
+
 def _block(panel: Axes, drawings: Drawings, classes: list[str]) -> None:
-    """Draw lines of exemplar (on grey), a gap and drawings; ink is dark, colours are themselves."""
+    """Draw lines of exemplar (on grey), a gap and drawings; ink of bits is dark."""
     _, height, width, *channels = drawings.images.shape
-    gap, left = max(1, height // 14), max(2, width // 3)
+    gap, asked = max(1, height // 14), len(drawings.exemplars) > 0
+    first = width + max(2, width // 3) if asked else 0  # column of the first drawing
     picture = np.ones(
-        ((height + gap) * len(classes) - gap, (width + gap) * (DRAWINGS + 1) + left, *channels)
+        ((height + gap) * len(classes) - gap, first + (width + gap) * DRAWINGS + gap, *channels)
     )
     for line, name in enumerate(classes):
         label, top = drawings.class_names.index(name), line * (height + gap)
-        picture[top : top + height, :width] = on_paper(drawings.exemplars[label], 0.86)
+        if asked:
+            picture[top : top + height, :width] = on_paper(drawings.exemplars[label], 0.86)
         for i, image in enumerate(drawings.images[drawings.label == label][:DRAWINGS]):
-            start = width + left + i * (width + gap)
+            start = first + i * (width + gap)
             picture[top : top + height, start : start + width] = on_paper(image, 0.97)
     panel.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="antialiased")
