@@ -165,8 +165,9 @@ FASHION_MNIST = IdxFiles(
 
 
 def spellings(stem: str) -> list[str]:
-    """The names under which an official file comes: as published, with a dot, compressed, and in a
-    folder of its own name.
+    """The names under which an official file comes.
+
+    As published, with a dot, compressed, and each of these in a folder of such a name.
     """
     names = [
         name + ending for name in (stem, stem.replace("-idx", ".idx")) for ending in ("", ".gz")

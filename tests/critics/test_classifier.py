@@ -55,7 +55,7 @@ class Told(nn.Module):
 
 
 def test_the_network_is_as_large_as_it_says_and_sees_any_size() -> None:
-    assert sum(p.numel() for p in Classifier(28).parameters()) == 131_050
+    assert sum(p.numel() for p in Classifier(28).parameters()) == 113_650
     for size in (16, 28, 41, 105):
         network = Classifier(size, 7).eval()
         images = torch.rand(3, 1, size, size)
@@ -185,7 +185,7 @@ def test_what_it_cannot_learn_from_is_named() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "least"), [("mnist", 97.0), ("fashion_mnist", 86.0)])
+@pytest.mark.parametrize(("name", "least"), [("mnist", 97.0), ("fashion_mnist", 87.0)])
 def test_it_knows_real_images(
     name: str, least: float, shared_data: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

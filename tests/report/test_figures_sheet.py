@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -76,3 +77,46 @@ def test_classes_of_the_sheet_are_the_same_for_all_and_spread() -> None:
     assert len(chosen) == 12 and chosen[0] == "c010" and chosen[-1] == "c149"
     with pytest.raises(AnalysisError, match="different classes"):
         sheet.classes_to_show([drawn(["a"]), drawn(["b"])])
+
+
+def greys(root: Path, names: list[str], hits: float = 0.2) -> Results:
+    """Results of two settings of greys; drawing i of a point has the grey i in every pixel."""
+    results = load(write_results(root, grid(beta=[0.0, 1.0]), references=False))
+    points = results.points.copy()
+    points[["diversity", "recognizability", "human_distance"]] = np.nan
+    points["hits_missing"], points["false_hits"] = [0.01, hits], 0.003
+    for sample in points["sample_id"]:
+        images = np.arange(200, dtype=np.uint8).repeat(64).reshape(200, 8, 8, 1)
+        label = np.arange(len(names)).repeat(200 // len(names))
+        exemplars = np.full((len(names), 8, 8, 1), 250, np.uint8)
+        (folder := root / "store" / "drawings" / sample).mkdir(parents=True)
+        np.savez(
+            folder / "drawings.npz",
+            images=images,
+            exemplars=exemplars,
+            label=label,
+            class_names=np.array(names),
+        )
+    return dataclasses.replace(results, points=points)
+
+
+def test_greys_are_shown_as_they_are(tmp_path: Path) -> None:
+    plot = sheet.draw(greys(tmp_path, [f"class {c}" for c in range(10)]))
+    assert plot.title == "Drawings in what was left out: most 0.200, fewest 0.010"
+    assert plot.numbers["block"].tolist() == ["most hits", "fewest hits"]
+    picture = np.asarray(plot.figure.axes[0].images[0].get_array()).squeeze()
+    first = 8 + 8 // 3
+    assert picture[0, 0] == pytest.approx(250 / 255)
+    # the second line is the second class, which begins with drawing 20
+    assert picture[9, first] == pytest.approx(20 / 255)
+    assert picture[9, first + 9] == pytest.approx(21 / 255)
+    panel = plot.figure.axes[0].get_title(loc="left")
+    assert "hits of what was left out 0.200 (0.003 of real images" in panel
+
+
+def test_drawings_for_no_class_fill_lines(tmp_path: Path) -> None:
+    plot = sheet.draw(greys(tmp_path, [""]))
+    assert "the first drawings, for no class" in foot(plot)
+    picture = np.asarray(plot.figure.axes[0].images[0].get_array()).squeeze()
+    shown = picture[::9, ::9][:12, :10]
+    np.testing.assert_allclose(shown, np.arange(120).reshape(12, 10) / 255)

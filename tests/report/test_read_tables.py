@@ -195,10 +195,10 @@ def test_a_damaged_table_beside_the_points_is_done_without(tmp_path: Path, kind:
     folder = write_sets(tmp_path, models=2, datasets=1)
     texts, numbers = DETAIL_COLUMNS[kind]
     file = folder / f"{kind}.parquet"
-    if not file.exists():  # of families that explain themselves alone
-        pyarrow.parquet.write_table(
-            pyarrow.table({"point_id": ["a"], "class_name": ["c"], "sparsity": [0.1]}), file
-        )
+    if not file.exists():  # of other families alone
+        made = {"point_id": ["a"]} | {name: ["c"] for name in texts}
+        values = {name: [0.5] for name in numbers}
+        pyarrow.parquet.write_table(pyarrow.table({**made, **values}), file)
     whole = file.read_bytes()
     assert load(folder).warnings == () and len(getattr(load(folder), kind)) > 0
     damages: list[Callable[[], object]] = [
