@@ -13,6 +13,5 @@ sweep = Sweep(
     fixed=dict(
         dataset="mnist", image_size=28, images_per_class=700, epochs=15, drawings_per_class=100
     ),
-    critics=dict(classifier=dict(epochs=4)),
     references=(),
 )

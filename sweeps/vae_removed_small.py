@@ -16,6 +16,5 @@ sweep = Sweep(
         epochs=10,
         drawings_per_class=100,
     ),
-    critics=dict(classifier=dict(epochs=4)),
     references=(),
 )

@@ -28,7 +28,7 @@ sweep = Sweep(
 SWEEPS = {
     "mlp_vae": (
         'split=["without_1", "all"], shots=[0, 2]',
-        "z=8, hidden=64, learning_rate=4e-3, epochs=15",
+        "z=8, hidden=64, epochs=15, learning_rate=4e-3",
     ),
     "infogan": ('split=["without_1"], lambda_info=[0.1, 1.0]', "images_per_class=16"),
 }
