@@ -16,7 +16,6 @@ stack (`training/stack.py`):
 - there is no operator without a batching rule for vmap.
 
 `tests/models/test_contract.py` and `tests/models/test_meta_device.py` hold every family to them.
-What a family costs is counted (`training/cost.py`), so that it need not say so itself.
 """
 
 from __future__ import annotations
@@ -75,6 +74,7 @@ class Labelled:
 
 Items = Pairs | Sets | Labelled
 Weights = dict[str, Tensor]  # parameters and buffers by name
+Features = dict[int, Tensor]
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,7 @@ class Player:
         name: in the columns of its losses, unless it is the first.
         parameters: returns those it moves.
         loss: (items, noise, hyper) -> losses by name, each [B], in nats where they are of a
-            likelihood; "loss" is minimised, the others are reported. Items are Pairs, Sets or
-            Labelled, as the family `trains_on`.
+            likelihood; "loss" is minimised, the others are reported. Items: see `trains_on`.
         learning_rate: step size of Adam.
         betas: of Adam.
         clip: largest L2 norm of the gradient; 0: any.
@@ -170,17 +169,7 @@ class TrainedFamily(nn.Module, ABC):
         return self.noise_shape
 
     def published_state(self, path: str) -> dict[str, Tensor]:
-        """Read published weights; of families with the setting `weights_file`, which names them.
-
-        Args:
-            path: the file.
-
-        Returns:
-            A whole state dict of this model.
-
-        Raises:
-            StateFileError: the file does not fit (`nn/state_file.py`).
-        """
+        """A whole state dict from the file that `weights_file` names, or StateFileError."""
         raise NotImplementedError(f"{type(self).__name__} reads no published weights")
 
     def accelerate(self, compiled: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
@@ -261,7 +250,20 @@ class LikelihoodFamily(TrainedFamily):
         """
 
 
-Features = dict[int, Tensor]
+class SheetFamily(TrainedFamily):
+    """A trained family that lays out what it can draw in sheets, which figures show."""
+
+    @abstractmethod
+    def sheets(self, images: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        """Images in rows and columns, by the name of the sheet.
+
+        Args:
+            images: of each class, held out, [classes, n, C, H, W].
+            noise: standard normal, [m, *drawing_noise_shape].
+
+        Returns:
+            Pixel values in [0, 1], each [rows, columns, C, H, W].
+        """
 
 
 @dataclass(frozen=True)
@@ -299,10 +301,7 @@ class SetFamily(LikelihoodFamily):
 
     @abstractmethod
     def encode(self, images: Tensor) -> Features:
-        """Features of each image by resolution r, each [B, S, width, r, r].
-
-        All samples of a set's latents have them in common.
-        """
+        """Features of each image by resolution r, [B, S, width, r, r]; its samples share them."""
 
     @abstractmethod
     def terms(self, images: Tensor, noise: Tensor, features: Features | None = None) -> SetTerms:
@@ -371,8 +370,6 @@ class SetFamily(LikelihoodFamily):
 
 class ReferenceFamily(ABC):
     """A family that learns nothing: people, copies, noise, or images made elsewhere.
-
-    It goes the same way as any model after training.
 
     Args:
         config: its Config.

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from oneshot.store.tables import IMPORTANCE, LIKELIHOODS, PANEL, REMOVED, WHOLE
+from oneshot.store.tables import (
+    CLASS_LIKELIHOODS,
+    IMPORTANCE,
+    LIKELIHOODS,
+    PANEL,
+    REMOVED,
+    WHOLE,
+)
 
 # of the models' rows, in the order in which a table shows them
 METRICS = (
@@ -17,7 +24,7 @@ METRICS = (
 # axes that say how often something was tried, not what: means are over them
 NUISANCES = ("seed", "critic_seed")
 # of some families only, averaged over seeds where a table has them
-EXTRA_METRICS = (*PANEL, *LIKELIHOODS, *IMPORTANCE, *REMOVED)
+EXTRA_METRICS = (*PANEL, *LIKELIHOODS, *CLASS_LIKELIHOODS, *IMPORTANCE, *REMOVED)
 # whole numbers, also in tables that are made of others
 COUNTS = frozenset({*WHOLE, "seeds", "critics", "classes", "n", "trained_size"})
 
@@ -45,6 +52,7 @@ DETAIL_COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "nll_se",
         ),
     ),
+    "class_nelbo": (("class_name",), ("removed", "nelbo", "nelbo_se", "reconstruction", "kl")),
     "layers": (("latent",), ("level", "kl")),
     "attention": (("class_name", "level"), ("set", "head", "member", "weight")),
     "confusion": (("scorer",), ("digit", "predicted", "count")),
@@ -65,6 +73,7 @@ DECIMALS = {
     "generalization_area": 2,
     "generalization_coverage": 2,
     **{name: 1 if name.startswith("classified") else 2 for name in LIKELIHOODS},
+    **{name: 2 for name in CLASS_LIKELIHOODS},
     "vendi": 1,
     "vendi_classes": 2,
     **{name: 3 for name in ("diversity_ratio", "fid", "kid", "nearest_train")},

@@ -58,6 +58,7 @@ class Results:
         generalization: Originality and recognizability by bin.
         importance: The sparsity of the importance map of each class.
         likelihood: Bounds of models of sets by data set and set size.
+        class_nelbo: Bounds of held-out images by class.
         layers: KL of models of sets by level.
         attention: Attention weights of models of sets.
         confusion: How models of sets classified digits.
@@ -79,6 +80,7 @@ class Results:
     generalization: pd.DataFrame = field(default_factory=empty_table)
     importance: pd.DataFrame = field(default_factory=empty_table)
     likelihood: pd.DataFrame = field(default_factory=empty_table)
+    class_nelbo: pd.DataFrame = field(default_factory=empty_table)
     layers: pd.DataFrame = field(default_factory=empty_table)
     attention: pd.DataFrame = field(default_factory=empty_table)
     confusion: pd.DataFrame = field(default_factory=empty_table)

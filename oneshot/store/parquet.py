@@ -16,6 +16,7 @@ from oneshot.store.records import Record, uneven
 from oneshot.store.row_check import later_settings
 from oneshot.store.store import Store
 from oneshot.store.tables import (
+    CLASS_LIKELIHOODS,
     COST,
     COUNTS,
     DETAILS,
@@ -80,6 +81,8 @@ def point_fields(models: Iterable[str], axes: Sequence[str]) -> list[pa.Field]:
     ]
     if any("likelihood" in head.fields for head in heads):
         names += LIKELIHOODS
+    if any("class_likelihood" in head.fields for head in heads):
+        names += CLASS_LIKELIHOODS
     if any("importance_seeds" in head.fields for head in heads):
         names += IMPORTANCE
     if any({Kind.GREYS, Kind.POINTS} & {*families.kinds(head.name)} for head in heads):

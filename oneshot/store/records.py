@@ -48,6 +48,7 @@ class Record:
     generalization: dict[str, Any] = dataclasses.field(default_factory=dict)
     importance: dict[str, Any] = dataclasses.field(default_factory=dict)
     likelihood: dict[str, Any] = dataclasses.field(default_factory=dict)
+    class_nelbo: dict[str, Any] = dataclasses.field(default_factory=dict)
     layers: dict[str, Any] = dataclasses.field(default_factory=dict)
     attention: dict[str, Any] = dataclasses.field(default_factory=dict)
     confusion: dict[str, Any] = dataclasses.field(default_factory=dict)

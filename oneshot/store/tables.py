@@ -92,6 +92,14 @@ _LIKELIHOODS = (
         "MNIST digits classified right by the reconstructions of the supports, per cent",
     ),
 )
+_CLASS_LIKELIHOODS = (
+    Column(
+        "removed_nelbo",
+        "float",
+        "negative bound of held-out images of the classes left out of training, nats an image",
+    ),
+    Column("kept_nelbo", "float", "the same of the classes that were trained on, nats an image"),
+)
 _IMPORTANCE = (
     Column(
         "importance_sparsity",
@@ -186,6 +194,7 @@ TABLES = {
                 *_METRICS,
                 *_PANEL,
                 *_LIKELIHOODS,
+                *_CLASS_LIKELIHOODS,
                 *_IMPORTANCE,
                 *_REMOVED,
                 *_COUNTS,
@@ -219,6 +228,10 @@ TABLES = {
                 Column("train_wasserstein", "float", "the GAN critic's distance of real and drawn"),
                 Column("train_penalty", "float", "gradient penalty of the GAN critic, unweighted"),
                 Column("train_generator_loss", "float", "loss of the GAN generator"),
+                Column("train_adversarial", "float", "InfoGAN: loss of real against drawn"),
+                Column("train_information", "float", "InfoGAN: loss of recovery, unweighted"),
+                Column("train_generator_adversarial", "float", "InfoGAN: of the generator"),
+                Column("train_generator_information", "float", "InfoGAN: recovery, generator"),
                 Column("validation_loss", "float", "loss on validation classes, every weight at 1"),
                 Column(
                     "validation_reconstruction", "float", "reconstruction term, validation items"
@@ -233,6 +246,10 @@ TABLES = {
                     "float",
                     "loss of the GAN generator, validation items",
                 ),
+                Column("validation_adversarial", "float", "InfoGAN: real against drawn"),
+                Column("validation_information", "float", "InfoGAN: recovery, validation items"),
+                Column("validation_generator_adversarial", "float", "InfoGAN: of the generator"),
+                Column("validation_generator_information", "float", "InfoGAN: its recovery"),
                 Column("learning_rate", "float", "learning rate after the epoch"),
             ),
         ),
@@ -270,6 +287,20 @@ TABLES = {
                 Column("kl_z", "float", "divergence of all levels of image latents, nats an image"),
                 Column("nll", "float", "importance-sampled negative log-likelihood, nats an image"),
                 Column("nll_se", "float", "its standard error over sets"),
+            ),
+        ),
+        Table(
+            "class_nelbo",
+            "one row a point and class, of VAEs that bound held-out images class by class",
+            (
+                POINT_ID,
+                Column("class_name", "str", "name of the class"),
+                Column("removed", "int", "1: the class was left out of training; 0: it was not"),
+                Column("images", "int", "number of held-out images"),
+                Column("nelbo", "float", "negative bound, one sample, mean of them, nats an image"),
+                Column("nelbo_se", "float", "its standard error over images"),
+                Column("reconstruction", "float", "cross entropy of the pixels, nats an image"),
+                Column("kl", "float", "divergence of the latents, nats an image"),
             ),
         ),
         Table(
@@ -336,6 +367,7 @@ def _names(columns: tuple[Column, ...]) -> tuple[str, ...]:
 METRICS = _names(_METRICS)
 PANEL = _names(_PANEL)  # of points whose drawings are scored
 LIKELIHOODS = _names(_LIKELIHOODS)  # of families of sets
+CLASS_LIKELIHOODS = _names(_CLASS_LIKELIHOODS)  # of families with `class_likelihood`
 REMOVED = _names(_REMOVED)  # of greys, and of points of the plane
 IMPORTANCE = _names(_IMPORTANCE)  # of families with importance maps
 LARGEST_FIRST = ("hits_missing",)  # of which more is better, where rows are ordered by them

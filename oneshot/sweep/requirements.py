@@ -93,6 +93,7 @@ DERIVED = {
     "ExplainedFamily": ("TrainedFamily", "ExplainedFamily"),
     "ShotFamily": ("TrainedFamily",),
     "LikelihoodFamily": ("TrainedFamily",),
+    "SheetFamily": ("TrainedFamily",),
     "SetFamily": ("TrainedFamily", "SetFamily"),
 }
 # A setting may enter earlier than it is needed, never later: it would be missing in an id that

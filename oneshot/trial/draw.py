@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import torch
 
-from oneshot.contracts import ReferenceFamily, TrainedFamily
-from oneshot.scoring import sample
+from oneshot.contracts import ReferenceFamily, SheetFamily, TrainedFamily
+from oneshot.scoring import sample, sheet_files, sheets
 from oneshot.store.store import DamagedFile
 from oneshot.sweep.point import Point
 from oneshot.training.loop import Tick
@@ -35,7 +35,7 @@ def drawings_key(point: Point) -> str:
 
 
 def draw(point: Point, given: Inputs, trained: Trained, job: Job, tick: Tick) -> Drawn:
-    """The stored drawings of a point's sample_id, or new ones, which are stored.
+    """The stored drawings of a point's sample_id, or new ones, which are stored, and their sheets.
 
     Damaged drawings are set aside with a warning, and drawn again.
 
@@ -70,6 +70,11 @@ def draw(point: Point, given: Inputs, trained: Trained, job: Job, tick: Tick) ->
         drawings = sample.draw(
             family, given.data, given.exemplars, n, point.seed, device, tick=tick
         )
+        # before the drawings: where those are stored, nothing is drawn any more
+        if isinstance(family, SheetFamily):
+            for name, images in sheets.make(family, given.data, device).items():
+                key_of_sheet = sheet_files.key(point.sample_id, name)
+                job.store.write(key_of_sheet, sheet_files.to_bytes(images))
     else:
         reference = _of_point(family, point, job)
         drawings = reference.draw(given.data, given.exemplars, n, point.seed)

@@ -14,7 +14,7 @@ import pytest
 import torch
 from exact_sets import ExactSets
 
-from oneshot.contracts import Pairs, Sets
+from oneshot.contracts import Labelled, Pairs, Sets
 from oneshot.scoring import importance_maps, likelihood
 from oneshot.store import parquet, tables
 from oneshot.store.records import Record
@@ -64,8 +64,11 @@ def test_losses_of_every_family_are_columns_of_curves(model: str) -> None:
     module = importlib.import_module(f"oneshot.models.{model}")
     family = module.FAMILY(module.Config(**module.VARIANTS["tiny"]), SIZE)
     noise = torch.randn(3, *family.noise_shape)
+    items: Pairs | Sets | Labelled
     if family.trains_on is Sets:
-        items: Pairs | Sets = Sets(torch.zeros(3, family.config.set_size, 1, SIZE, SIZE))
+        items = Sets(torch.zeros(3, family.config.set_size, 1, SIZE, SIZE))
+    elif family.trains_on is Labelled:
+        items = Labelled(torch.zeros(3, 1, SIZE, SIZE), torch.eye(3))
     else:
         items = Pairs(torch.zeros(3, 1, SIZE, SIZE), torch.ones(3, 1, SIZE, SIZE))
     for i, player in enumerate(family.players()):

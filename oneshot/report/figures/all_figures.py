@@ -3,8 +3,9 @@
 Each figure is a file of this folder with a function `draw`, decorated with `styled`, that takes the
 results and returns a Plot (figure, numbers, finding). It raises AnalysisError with the reason if it
 cannot be drawn from these results (no axis varies, no drawings are kept). To add one: a new file,
-and its line in FIGURES; or in SET_FIGURES, REMOVED_FIGURES or MAP_FIGURES if it shows what only
-sweeps of models of sets, of greys, or of models that explain themselves, leave.
+and its line in FIGURES; or in SET_FIGURES, REMOVED_FIGURES, MAP_FIGURES or SHEET_FIGURES if it
+shows what only sweeps of models of sets, of greys, of models that explain themselves, or of models
+with sheets, leave.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from oneshot.report.analysis.people_maps import PeopleMaps
+from oneshot.report.analysis.sheets import has_sheets
 from oneshot.report.errors import AnalysisError
 from oneshot.report.figures import (
     attention,
@@ -29,6 +31,7 @@ from oneshot.report.figures import (
     plane,
     removed,
     sheet,
+    sheets,
     trajectory,
 )
 from oneshot.report.figures.style import Plot, save
@@ -53,6 +56,7 @@ SET_FIGURES: dict[str, Callable[..., Plot]] = {
 }
 REMOVED_FIGURES: dict[str, Callable[..., Plot]] = {"removed": removed.draw}
 MAP_FIGURES: dict[str, Callable[..., Plot]] = {"importance": importance.draw}
+SHEET_FIGURES: dict[str, Callable[..., Plot]] = {"sheets": sheets.draw}
 # how the reason begins where a figure broke, though these results should have one
 BROKEN = "an error while it was drawn"
 
@@ -61,7 +65,8 @@ def figures_of(results: Results) -> dict[str, Callable[..., Plot]]:
     """The figures that these results may have.
 
     Those of models of sets are left out where no such model was evaluated, that of classes left out
-    of training where no classifier saw drawings, that of importance maps where none were made.
+    of training where no classifier saw drawings, those of importance maps and of sheets where none
+    were made.
     """
     figures = dict(FIGURES)
     if not (results.likelihood.empty and results.confusion.empty):
@@ -70,6 +75,8 @@ def figures_of(results: Results) -> dict[str, Callable[..., Plot]]:
         figures |= REMOVED_FIGURES
     if not results.importance.empty:
         figures |= MAP_FIGURES
+    if has_sheets(results):
+        figures |= SHEET_FIGURES
     return figures
 
 
