@@ -86,6 +86,9 @@ class Config:
         10, "train", "passes over the training images", low=1, high=100000, shapes=True
     )
     batch_size: int = setting(1, "train", "tasks a meta-step", low=1, high=1024, shapes=True)
+    epoch_steps: int = setting(
+        0, "train", "most meta-steps of an epoch; 0 for all tasks", low=0, high=1000000, shapes=True
+    )
     plateau: int = setting(
         0,
         "train",
