@@ -39,7 +39,11 @@ def generator(seed: int, *purpose: object) -> np.random.Generator:
 
 
 def normal_per_drawing(
-    seed: int, classes: np.ndarray, drawings: np.ndarray, shape: tuple[int, ...]
+    seed: int,
+    classes: np.ndarray,
+    drawings: np.ndarray,
+    shape: tuple[int, ...],
+    purpose: str = "draw",
 ) -> np.ndarray:
     """Standard normal noise of drawings, each independent of the batch it is in.
 
@@ -48,12 +52,13 @@ def normal_per_drawing(
         classes: class of each drawing, [B].
         drawings: its number among those of the class, [B].
         shape: of the noise of a drawing.
+        purpose: a word that names what the noise is for.
 
     Returns:
-        float32 [B, *shape]; row i depends only on (seed, classes[i], drawings[i]).
+        float32 [B, *shape]; row i depends only on (seed, purpose, classes[i], drawings[i]).
     """
     rows = [
-        generator(seed, "draw", c, d).standard_normal(shape, dtype=np.float32)
+        generator(seed, purpose, c, d).standard_normal(shape, dtype=np.float32)
         for c, d in zip(classes.tolist(), drawings.tolist())
     ]
     return np.stack(rows) if rows else np.empty((0, *shape), np.float32)

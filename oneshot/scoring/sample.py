@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from oneshot import rng
-from oneshot.contracts import TrainedFamily
+from oneshot.contracts import ShotFamily, TrainedFamily
+from oneshot.scoring import adapt
 from oneshot.store.store import DamagedFile, with_checksum, without_checksum
 from oneshot.training.loop import Diverged, Tick, unwatched
 from oneshot.types import DataSet, Drawings, Kind
@@ -31,7 +32,8 @@ def draw(
 ) -> Drawings:
     """Draw `n` images for the exemplar of each test class, or for what else the family `asks`.
 
-    The noise of a drawing depends on (seed, class, its number) alone, so it is the same drawing at
+    A family that adapts to a few examples does so for each class first (`adapt.py`). The noise of a
+    drawing depends on (seed, class, its number) alone, so it is the same drawing at
     any batch size. Images are standardised to bits, or bytes where they are grey or in colour;
     points stay as they are.
 
@@ -58,28 +60,26 @@ def draw(
     model.eval()
     size = batch or (model.cached_batch if device.type == "cpu" else model.drawing_batch)
     asked = _asked(model, data, exemplars, n)
-    classes, numbers = (
-        asked.classes.repeat(asked.each),
-        np.tile(np.arange(asked.each), len(asked.classes)),
-    )
+    count = len(asked.classes) * asked.each
+    if isinstance(model, ShotFamily):
+        drawn = adapt.drawn(model, data, exemplars, n, seed, device, size)
+    else:
+        drawn = _drawn(model, asked, seed, device, size)
     form = _FORMS[data.kind]
-    given = torch.from_numpy(asked.given).to(device)
-    images = np.empty((len(classes), *data.images.shape[1:]), data.images.dtype)
+    images = np.empty((count, *data.images.shape[1:]), data.images.dtype)
     constant = broken = 0
-    for start in range(0, len(classes), size):
-        tick("drawing", start, len(classes))
-        rows = np.arange(start, min(start + size, len(classes)))
-        noise = torch.from_numpy(
-            rng.normal_per_drawing(seed, classes[rows], numbers[rows], model.drawing_noise_shape)
-        ).to(device)
-        source = given[torch.from_numpy(rows // asked.each).to(device)].float()
-        pixels, flat, finite = form(model.sample(source / asked.scale, noise))
+    if count:
+        tick("drawing", 0, count)
+    for rows, output in drawn:
+        pixels, flat, finite = form(output)
         images[rows] = pixels.cpu().numpy()
         constant += int(flat.sum())
         broken += int((~finite).sum())
+        if (done := int(rows[-1]) + 1) < count:
+            tick("drawing", done, count)
     if broken:
         what = "points" if data.kind == Kind.POINTS else "pixels"
-        raise Diverged(f"{broken} of {len(classes)} drawings hold non-finite {what}")
+        raise Diverged(f"{broken} of {count} drawings hold non-finite {what}")
     sources = asked.sources
     if images.ndim == 4:  # channels last, as in image files
         images, sources = np.moveaxis(images, 1, -1), np.moveaxis(sources, 1, -1)
@@ -124,6 +124,22 @@ def _asked(model: TrainedFamily, data: DataSet, exemplars: np.ndarray, n: int) -
     scale = 255.0 if sources.ndim == 4 else 1.0
     given = sources[:, None] if sources.ndim == 3 else sources
     return _Asked(classes, names, n, given, scale, sources)
+
+
+def _drawn(
+    model: TrainedFamily, asked: _Asked, seed: int, device: torch.device, size: int
+) -> Iterator[tuple[np.ndarray, Tensor]]:
+    """Rows of the drawings, at most `size` at a time and in their order, and what was drawn."""
+    classes = asked.classes.repeat(asked.each)
+    numbers = np.tile(np.arange(asked.each), len(asked.classes))
+    given = torch.from_numpy(asked.given).to(device)
+    for start in range(0, len(classes), size):
+        rows = np.arange(start, min(start + size, len(classes)))
+        noise = torch.from_numpy(
+            rng.normal_per_drawing(seed, classes[rows], numbers[rows], model.drawing_noise_shape)
+        ).to(device)
+        source = given[torch.from_numpy(rows // asked.each).to(device)].float()
+        yield rows, model.sample(source / asked.scale, noise)
 
 
 def none(data: DataSet) -> Drawings:

@@ -83,7 +83,9 @@ def _work(model: str, values: Mapping[str, Any]) -> float | None:
             classes = families.constant("data", values["dataset"], "CLASSES")
             images = min(images, most * classes)
         if steps := value("epoch_steps"):
-            images = steps * value("batch_size")
+            of_sets = value("set_size")
+            drawn = steps * value("batch_size") * (of_sets or 1)
+            images = min(images, drawn) if of_sets else drawn  # a set is in an epoch once
         return value("epochs") * images * (1.0 + copies) * cost.products + REFERENCE_WORK
     except (KeyError, TypeError, FileNotFoundError):
         # an old row, perhaps of a data set that is gone

@@ -81,6 +81,10 @@ NEEDED: dict[str, dict[str, Needed]] = {
         "transfer": Needed("str", "score", "likelihood of digits", ("none", "mnist", "digits")),
         "classify": Needed("bool", "score", "few-shot classification of digits"),
     },
+    "ShotFamily": {
+        "shots": Needed("int", "sample", "images of a class that weights adapt to"),
+        "shot_seed": Needed("int", "sample", "of the choice of these images"),
+    },
     "ExplainedFamily": {
         "importance_seeds": Needed(
             "int", "score", "noise draws a map is averaged over; 0: no maps"
@@ -91,7 +95,7 @@ NEEDED: dict[str, dict[str, Needed]] = {
 DERIVED = {
     "TrainedFamily": ("TrainedFamily",),
     "ExplainedFamily": ("TrainedFamily", "ExplainedFamily"),
-    "ShotFamily": ("TrainedFamily",),
+    "ShotFamily": ("TrainedFamily", "ShotFamily"),
     "LikelihoodFamily": ("TrainedFamily",),
     "SheetFamily": ("TrainedFamily",),
     "SetFamily": ("TrainedFamily", "SetFamily"),

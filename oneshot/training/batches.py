@@ -41,4 +41,5 @@ def batches_for(
     if model.trains_on is Pairs:
         return PairBatches.of(data, exemplars, classes, device, most)
     set_size, copies = model.config.set_size, model.config.augmented_copies
-    return SetBatches.of(data, set_size, copies, classes, device, greys, most)
+    steps = getattr(model.config, "epoch_steps", 0)
+    return SetBatches.of(data, set_size, copies, classes, device, greys, most, steps)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import math
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -46,11 +47,8 @@ class Tally(TorchDispatchMode):
         self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        operations = flop_registry.get(func._overloadpacket)
-        if operations is not None:
-            # a multiplication and an addition are two operations
-            products = operations(*args, **(kwargs or {}), out_val=result) / 2
-            self.products += products * (WITH_BACKWARD if torch.is_grad_enabled() else 1)
+        products = _products(func, args, kwargs or {}, result)
+        self.products += products * (WITH_BACKWARD if torch.is_grad_enabled() else 1)
         for tensor in tree_iter(result):
             if isinstance(tensor, Tensor):
                 storage = tensor.untyped_storage()
@@ -62,6 +60,20 @@ class Tally(TorchDispatchMode):
     def kept(self) -> int:
         """Bytes of the tensors made here that are still there."""
         return sum(size for weak, size in self._storages.values() if not weak.expired())
+
+
+def _products(func: Any, args: Any, kwargs: Mapping[str, Any], result: Any) -> float:
+    """The multiply-adds of an operator; 0 of one that has none to speak of."""
+    if func._overloadpacket is torch.ops.aten.convolution_backward:
+        # the library's own formula takes no notice of groups, which vmap makes of models
+        out_gradient, x, weight, *_, wanted = args
+        transposed = args[7]
+        maps = x if transposed else out_gradient
+        places = maps.shape[0] * math.prod(maps.shape[2:])
+        return float(weight.numel() * places * sum(wanted[:2]))
+    operations = flop_registry.get(func._overloadpacket)
+    # a multiplication and an addition are two operations
+    return operations(*args, **kwargs, out_val=result) / 2 if operations else 0.0
 
 
 def count(stack: Stack, channels: int = 1) -> Cost:

@@ -42,6 +42,7 @@ class SetBatches(Batches):
         train: image indices and their classes, sorted by class.
         schedule: the same of the classes that drive the schedule.
         most: images that are evaluated at a time.
+        steps: most batches of an epoch; 0: all sets.
     """
 
     images: Tensor
@@ -51,6 +52,7 @@ class SetBatches(Batches):
     train: tuple[np.ndarray, np.ndarray]
     schedule: tuple[np.ndarray, np.ndarray]
     most: int = 512
+    steps: int = 0
 
     @staticmethod
     def of(
@@ -61,6 +63,7 @@ class SetBatches(Batches):
         device: torch.device,
         greys: np.ndarray | None = None,
         most: int = 512,
+        steps: int = 0,
     ) -> SetBatches:
         """The sets of a data set.
 
@@ -74,6 +77,7 @@ class SetBatches(Batches):
             greys: grey images, for stochastic binarisation.
             most: images that are evaluated at a time; noise depends on the batch, so another number
                 gives other validation losses.
+            steps: most batches of an epoch; 0: all sets.
 
         Returns:
             The sets, on the device.
@@ -95,7 +99,7 @@ class SetBatches(Batches):
                 )
         copies = set_size - 1 if copies < 0 else copies
         images = images.unsqueeze(1) if images.ndim == 3 else images
-        return SetBatches(images, scale, set_size, copies, train, schedule, most)
+        return SetBatches(images, scale, set_size, copies, train, schedule, most, steps)
 
     @property
     def binary(self) -> bool:
@@ -123,6 +127,7 @@ class SetBatches(Batches):
         index = torch.from_numpy(sets[order % len(sets)]).to(self.device)
         motions = torch.from_numpy(motion.reshape(-1, 4)[order]).to(self.device)
         whole = max(len(order) // batch_size, 1) * batch_size
+        whole = min(whole, self.steps * batch_size) if self.steps else whole
         batches = zip(index[:whole].split(batch_size), motions[:whole].split(batch_size))
         for step, (rows, of_rows) in enumerate(batches):
             key = rng.key(seed, "binarise", epoch, step)

@@ -324,6 +324,10 @@ OF_SETS = {
     ),
     "classify": '    classify: bool = setting(False, "score", "digits")',
 }
+OF_SHOTS = {
+    "shots": '    shots: int = setting(1, "sample", "images")',
+    "shot_seed": '    shot_seed: int = setting(0, "sample", "of the choice")',
+}
 EXPLAINED = {"importance_seeds": '    importance_seeds: int = setting(0, "score", "draws")'}
 
 
@@ -349,7 +353,7 @@ BASES = [
     ("TrainedFamily", TRAINING),
     ("contracts.TrainedFamily", TRAINING),
     ("LikelihoodFamily", TRAINING),
-    ("ShotFamily", TRAINING),
+    ("ShotFamily", TRAINING | OF_SHOTS),
     ("ExplainedFamily", TRAINING | EXPLAINED),
     ("SetFamily", TRAINING | OF_SETS),
 ]

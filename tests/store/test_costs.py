@@ -149,7 +149,7 @@ def test_a_plan_says_of_its_estimate_what_is_counted(tmp_path: Path) -> None:
 
 
 def test_work_grows_with_epochs_images_and_copies() -> None:
-    for family in ("vae_stn", "set_vae"):
+    for family in ("vae_stn", "set_vae", "figr"):
         costs.save(shape(family), Cost(1e6, 7.0, 3))
     costs.save(shape("set_vae", set_size=3), Cost(1e6, 7.0, 3))
 
@@ -162,6 +162,9 @@ def test_work_grows_with_epochs_images_and_copies() -> None:
     assert work("set_vae", epochs=1, augmented_copies=2) == pytest.approx(3 * 19_360 * 1e6)
     published = work("set_vae", epochs=1, augmented_copies=-1, set_size=3)
     assert published == pytest.approx(3 * 19_360 * 1e6), "each image of a set, mirrored and turned"
+    # 100 steps of one set of four images; no more sets than there are
+    assert work("figr", epochs=2, epoch_steps=100) == pytest.approx(2 * 400 * 1e6)
+    assert work("figr", epochs=2, epoch_steps=10**6) == pytest.approx(2 * 19_360 * 1e6)
     assert estimate.row_work({"model": "vae_stn", **VALUES, "split": "gone"}) is None
 
 

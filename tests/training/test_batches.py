@@ -91,6 +91,17 @@ def test_without_copies_bits_pass_unchanged_and_batches_are_whole() -> None:
     assert [len(item["index"]) for item in few] == [24]
 
 
+def test_an_epoch_of_some_steps_has_the_first_of_its_batches() -> None:
+    data, family = made(), build("figr:tiny", set_size=2, epoch_steps=3)
+    some = batches_for(family, data, np.zeros(0, np.int64), CPU)
+    every = list(SetBatches.of(data, 2, 0, "validation", CPU).epoch(5, 1, 4))
+    items = list(some.epoch(5, 1, 4))
+    assert len(items) == 3 < len(every)
+    assert all(torch.equal(a["index"], b["index"]) for a, b in zip(items, every))
+    many = SetBatches.of(data, 2, 0, "validation", CPU, steps=1000)
+    assert len(list(many.epoch(5, 1, 4))) == len(every)
+
+
 def test_unmoved_bits_stay_and_moved_ones_are_binary() -> None:
     material = SetBatches.of(made(), 3, 1, "validation", CPU)
     for item in material.epoch(0, 0, 8):
