@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oneshot.store.tables import IMPORTANCE, LIKELIHOODS, PANEL, WHOLE
+from oneshot.store.tables import DINO, IMPORTANCE, LIKELIHOODS, PANEL, WHOLE
 
 # of the models' rows, in the order in which a table shows them
 METRICS = (
@@ -17,7 +17,7 @@ METRICS = (
 # axes that say how often something was tried, not what: means are over them
 NUISANCES = ("seed", "critic_seed")
 # of some families only, averaged over seeds where a table has them
-EXTRA_METRICS = (*PANEL, *LIKELIHOODS, *IMPORTANCE)
+EXTRA_METRICS = (*PANEL, *DINO, *LIKELIHOODS, *IMPORTANCE)
 # whole numbers, also in tables that are made of others
 COUNTS = frozenset({*WHOLE, "seeds", "critics", "classes", "n", "trained_size"})
 
@@ -64,6 +64,7 @@ DECIMALS = {
     "vendi": 1,
     "vendi_classes": 2,
     **{name: 3 for name in ("diversity_ratio", "fid", "kid", "nearest_train")},
+    **dict.fromkeys(DINO, 3),
     **{name: 3 for name in ("sample_precision", "sample_recall", "density", "coverage")},
     **{name: 3 for name in (*IMPORTANCE, "sparsity", "spearman")},
 }

@@ -60,6 +60,7 @@ class Work:
         store: where what is more than a number goes.
         device: where networks compute.
         tick: is called with (what, done, total) batch by batch; it may raise.
+        file: gives the path on this machine of the file that a setting names, "" for none.
     """
 
     point: Point
@@ -75,6 +76,7 @@ class Work:
     store: Store
     device: torch.device
     tick: Tick = field(default=unwatched)
+    file: Callable[[str], str] = field(default=lambda name: "")
 
     @cached_property
     def features(self) -> np.ndarray:

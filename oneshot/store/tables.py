@@ -97,6 +97,24 @@ _PANEL = (
         "distance of a drawing to the nearest training drawing, over the same of people's",
     ),
 )
+_DINO = (
+    Column("dino_fid", "float", "Frechet distance to people's drawings in DINOv2 features"),
+    Column("dino_kid", "float", "kernel distance in DINOv2 features, unbiased, may be below 0"),
+    Column(
+        "dino_precision", "float", "share of drawings that lie among people's, in DINOv2 features"
+    ),
+    Column(
+        "dino_recall", "float", "share of people's drawings among the model's, in DINOv2 features"
+    ),
+    Column(
+        "dino_density", "float", "density of people's drawings round a drawing, in DINOv2 features"
+    ),
+    Column(
+        "dino_coverage",
+        "float",
+        "share of people's drawings with one of the model's near, in DINOv2 features",
+    ),
+)
 _LIKELIHOODS = (
     Column("nelbo", "float", "negative bound of the log-likelihood of test sets, nats an image"),
     Column("nll", "float", "importance-sampled negative log-likelihood, nats an image"),
@@ -163,6 +181,7 @@ TABLES = {
                 *_IDENTITY,
                 *_METRICS,
                 *_PANEL,
+                *_DINO,
                 *_LIKELIHOODS,
                 *_IMPORTANCE,
                 *_COUNTS,
@@ -322,6 +341,7 @@ def _names(columns: tuple[Column, ...]) -> tuple[str, ...]:
 
 METRICS = _names(_METRICS)
 PANEL = _names(_PANEL)  # of points whose drawings are scored
+DINO = _names(_DINO)  # the same in the features of DINOv2, of points with `dino_weights`
 LIKELIHOODS = _names(_LIKELIHOODS)  # of families of sets
 IMPORTANCE = _names(_IMPORTANCE)  # of families with importance maps
 COUNTS, COST, PROVENANCE = _names(_COUNTS), _names(_COST), _names(_PROVENANCE)

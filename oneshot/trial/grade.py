@@ -10,6 +10,7 @@ import torch
 from oneshot.scoring.work import Columns, Tables, Work
 from oneshot.sweep.point import Point
 from oneshot.training.loop import Tick
+from oneshot.trial.files import local_file
 from oneshot.trial.inputs import Inputs
 from oneshot.trial.job import Job
 from oneshot.trial.train import Trained, load_weights
@@ -51,6 +52,7 @@ def grade(
         store=job.store,
         device=device,
         tick=tick,
+        file=lambda name: local_file(point.settings[name], point.files.get(name, ""), job.store),
     )
     columns: Columns = {}
     tables: Tables = {}
