@@ -36,6 +36,11 @@ def bounded(frame: pd.DataFrame) -> pd.Series:
     return frame["nelbo"].notna() if "nelbo" in frame else pd.Series(False, index=frame.index)
 
 
+def compared(frame: pd.DataFrame) -> pd.Series:
+    """Which rows were compared with people's drawings in DINOv2 features: bool [rows]."""
+    return frame["dino_kid"].notna() if "dino_kid" in frame else pd.Series(False, frame.index)
+
+
 @dataclass(frozen=True, eq=False)
 class Results:
     """The tables of one sweep; each but that of the points may be empty.

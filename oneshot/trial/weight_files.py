@@ -76,7 +76,7 @@ def _of_critics(points: Sequence[Point]) -> Readings:
 def _of_graders(points: Sequence[Point]) -> Readings:
     """What reads the file of each different DINOv2, and where it is given."""
     readings: Readings = {}
-    for point in points:
+    for point in sorted(points, key=lambda p: not p.place):  # references have no place of their own
         if "dino" in point.graders:
             path = point.settings["dino_weights"]
             readings.setdefault(("dino", path), (partial(dino.read, path), point.place))

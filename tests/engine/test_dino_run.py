@@ -68,8 +68,11 @@ def test_colour_is_compared_with_people(home: Path) -> None:
     assert not set(models.point_id) & set(before.point_id)
     assert all(path.stat().st_mtime_ns == time for path, time in files.items())
     assert len(list((home / "results/store/features").glob("*.npy"))) == 1
-    looked = small.main("results/faces", script="analyze.py", cwd=home)
-    assert looked.returncode == 0 and "dino_fid" in looked.stdout, looked.stderr
+    for more in ([], ["--over-seeds"]):
+        looked = small.main("results/faces", *more, script="analyze.py", cwd=home, COLUMNS="300")
+        shown = {line.split()[0] for line in looked.stdout.splitlines()}
+        assert looked.returncode == 0 and "dino_fid" in looked.stdout, looked.stderr
+        assert {"human", "copy", "set_vae"} <= shown and "recognizability" not in looked.stdout
     again = small.main(write(home), "--check", "--results", "results", cwd=home)
     assert "to run 0" in again.stdout
 
