@@ -46,6 +46,7 @@ def home(tmp_path: Path, own_cache: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_colour_is_compared_with_people(home: Path) -> None:
     pytest.importorskip("transformers", reason="needs transformers: pip install 'oneshot[eval]'")
     for more in ("", ' dino_weights="dino.pth",'):
@@ -116,3 +117,27 @@ def test_what_the_file_cannot_score_is_refused(home: Path) -> None:
     assert "drawings_per_class = 0 draws none" in none
     people = refusal("human", **faces, human_file="dino.pth")
     assert "human_file holds binary images; celeba holds colour images" in people
+
+
+def test_the_content_of_the_file_enters_the_ids_of_what_it_scores(home: Path) -> None:
+    (home / "other.pth").write_bytes(b"other")
+    (home / "same.pth").write_bytes((home / "dino.pth").read_bytes())
+    bits = dict(dataset="quickdraw", split="fixed", image_size=16)
+    found = {
+        name: expand(
+            Sweep(
+                "?",
+                "vae_stn",
+                grid(beta=[1.0]),
+                fixed={**bits, "dino_weights": name and f"{name}.pth"},
+            )
+        )
+        for name in ("", "dino", "other", "same")
+    }
+    models = {name: points[0] for name, points in found.items()}
+    assert models[""].graders == {"panel": 1, "plane": 2}
+    assert models["dino"].graders == {"dino": 1, "panel": 1, "plane": 2}
+    assert models["dino"].point_id == models["same"].point_id
+    assert len({point.point_id for point in models.values()}) == 3
+    assert len({point.sample_id for point in models.values()}) == 1
+    assert all("dino" in point.graders for point in found["dino"])  # references, too

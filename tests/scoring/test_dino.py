@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +21,7 @@ from oneshot.scoring.graders import dino as grader
 from oneshot.scoring.work import Work
 from oneshot.store.store import Store
 from oneshot.store.tables import DINO
+from oneshot.trial.once import make_once
 from oneshot.types import DataSet, Drawings
 
 CPU = torch.device("cpu")
@@ -144,7 +148,7 @@ def test_equal_images_are_embedded_once() -> None:
 
 
 @pytest.fixture
-def network(monkeypatch: pytest.MonkeyPatch) -> Brightness:
+def network(monkeypatch: pytest.MonkeyPatch) -> Iterator[Brightness]:
     """Stands for the network of every file."""
     made = Brightness()
     grader._network.cache_clear()
@@ -161,13 +165,15 @@ def coloured(classes: int = 5, each: int = 8) -> DataSet:
     return DataSet("made", "fixed", "0", images, label, names, ids[:1], ids[1:2], ids[2:])
 
 
-def graded(images: np.ndarray, data: DataSet, folder: Path, most: int = 20) -> dict[str, Any]:
+def graded(
+    images: np.ndarray, data: DataSet, folder: Path, most: int = 20, human_file: str = ""
+) -> dict[str, Any]:
     """The columns of as many images of each test class, in its order."""
     label = np.arange(3).repeat(len(images) // 3)
     settings = dict(dataset="made", split="fixed", image_size=32, diversity_drawings=most)
-    point: Any = SimpleNamespace(
-        settings=settings, files={"dino_weights": "0" * 64}, data_fingerprint="0"
-    )
+    files = {"dino_weights": "0" * 64, **({"human_file": "1" * 64} if human_file else {})}
+    point: Any = SimpleNamespace(settings=settings, files=files, data_fingerprint="0")
+    store = Store(folder)
     columns, tables = grader.grade(
         Work(
             point=point,
@@ -180,9 +186,10 @@ def graded(images: np.ndarray, data: DataSet, folder: Path, most: int = 20) -> d
             family=None,
             load_weights=lambda: None,
             greys=lambda: None,
-            store=Store(folder),
+            store=store,
             device=CPU,
-            file=lambda name: "a.pth" if name == "dino_weights" else "",
+            file=dict(dino_weights="a.pth", human_file=human_file).__getitem__,
+            once=functools.partial(make_once, store=store, report=lambda *_: None),
         )
     )
     assert not tables
@@ -211,7 +218,7 @@ def test_people_are_embedded_once_for_all_points(network: Brightness, own_cache:
     grader_cache = list((own_cache / "sealed").glob("*.npy"))
     assert grader_cache  # by it the damaged file would stay unseen
     grader_cache[0].unlink()
-    with pytest.warns(UserWarning, match=r"damaged .* made again"):
+    with pytest.warns(UserWarning, match=r"is damaged .* it is made again"):
         assert graded(noise, data, folder) == first
     assert sum(network.batches) == 24 + 24 + 24 + 48
 
@@ -231,3 +238,25 @@ def test_what_needs_more_drawings_is_missing(network: Brightness, own_cache: Pat
     images = data.as_drawings(data.rows(data.test)).reshape(3, 8, 32, 32, 3)
     few = graded(images[:, :4].reshape(-1, 32, 32, 3), data, own_cache.parent / "results")
     assert set(DINO) - set(few) == {"dino_fid"}
+
+
+def test_bits_are_compared_too_and_a_file_may_stand_for_people(
+    network: Brightness, own_cache: Path
+) -> None:
+    colour = coloured()
+    bits = (colour.images.mean(axis=1) > 128).astype(np.uint8)
+    data = dataclasses.replace(colour, images=bits)
+    folder, file = own_cache.parent / "results", own_cache.parent / "people.npz"
+    drawn = bits[data.rows(data.test)]
+    row = graded(drawn, data, folder)
+    assert (
+        set(row) == set(DINO)
+        and row["dino_recall"] == row["dino_coverage"] == 1
+        and row["dino_fid"] < 1e-8
+    )
+    others = 1 - drawn
+    np.savez(file, images=others, exemplar=np.arange(3).repeat(8), exemplars=others[::8])
+    turned = graded(others, data, folder, human_file=str(file))
+    assert turned["dino_recall"] == 1 and turned["dino_fid"] < 1e-8
+    assert graded(drawn, data, folder, human_file=str(file))["dino_fid"] > 0
+    assert len(list((folder / "store" / "features").glob("*.npy"))) == 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import io
-import warnings
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from oneshot.models.human import Human
 from oneshot.scoring import dino, panel
 from oneshot.scoring.work import Columns, Tables, Work
 from oneshot.store.node_cache import node_file
-from oneshot.store.store import DamagedFile, sealed
+from oneshot.store.store import sealed
 from oneshot.sweep.point import digest
 
 VERSION = 1
@@ -47,26 +46,26 @@ def _network(path: str, device: torch.device) -> nn.Module:
 
 
 def _of_people(work: Work, network: nn.Module) -> np.ndarray:
-    """The features of the first of people's drawings of each class, kept in the store.
-
-    Where two workers compute them at once, those that are stored first stay.
-    """
+    """The features of the first of people's drawings of each class, which the store keeps."""
+    assert work.once is not None
     point, store = work.point, work.store
     of_data = [point.data_fingerprint, *(point.settings[n] for n in ("dataset", "split"))]
     sizes = [point.settings[n] for n in ("image_size", "diversity_drawings")]
     files = [point.files.get(name, "") for name in ("dino_weights", "human_file")]
-    key = f"store/features/{digest('dino', VERSION, of_data, sizes, files)}.npy"
-    try:
-        stored: np.ndarray = np.load(node_file(store, key), mmap_mode="r", allow_pickle=False)
-        return stored
-    except FileNotFoundError:
-        pass
-    except DamagedFile as error:
-        warnings.warn(f"{error}; kept as {store.set_aside(key)}, made again", stacklevel=2)
-    people = Human(HumanConfig(work.file("human_file"))).draw(work.data, work.exemplars, 0, 0)
-    chosen = panel.first(people.label, point.settings["diversity_drawings"])
-    features = dino.embed(network, people.images[chosen], work.device, work.tick)
-    buffer = io.BytesIO()
-    np.save(buffer, features)
-    store.create(key, sealed(buffer.getvalue()))
-    return features
+    folder = f"store/features/{digest('dino', VERSION, of_data, sizes, files)}"
+    key = f"{folder}.npy"
+
+    def make() -> None:
+        people = Human(HumanConfig(work.file("human_file"))).draw(work.data, work.exemplars, 0, 0)
+        chosen = panel.first(people.label, point.settings["diversity_drawings"])
+        buffer = io.BytesIO()
+        np.save(buffer, dino.embed(network, people.images[chosen], work.device, work.tick))
+        store.create(key, sealed(buffer.getvalue()))
+
+    def read() -> np.ndarray:
+        features: np.ndarray = np.load(node_file(store, key), mmap_mode="r", allow_pickle=False)
+        return features
+
+    name = "DINOv2 features of people's drawings"
+    stored: np.ndarray = work.once(name, key, folder, read, make)
+    return stored
