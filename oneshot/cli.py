@@ -189,7 +189,8 @@ def _check_weight_files(made: Plan, options: argparse.Namespace) -> None:
     """Raise SweepError if files of weights that a run would read do not fit."""
     if options.status or options.list:
         return
-    files = [p.settings.get("weights_file") for p in made.to_run]
+    named = ("weights_file", "dino_weights")
+    files = [p.settings.get(name) for p in made.to_run for name in named]
     files += [given.get("weights") for given in made.sweep.critics.values()]
     if not any(files):
         return

@@ -100,6 +100,13 @@ class DataSet:
             else np.empty(0, np.int64)
         )
 
+    def as_drawings(self, rows: np.ndarray) -> np.ndarray:
+        """The images of these rows in the form that `Drawings` have: of colour, channels last."""
+        import numpy as np
+
+        images = np.asarray(self.images[rows])
+        return np.moveaxis(images, 1, -1) if images.ndim == 4 else images
+
     def rows_of_part(self, classes: np.ndarray, part: Part) -> np.ndarray:
         """The image indices of one part of these classes, class after class.
 

@@ -10,6 +10,7 @@ from oneshot.contracts import ReferenceFamily
 from oneshot.types import DataSet, Drawings
 
 VERSION = 1
+KINDS = ("bits", "colour")
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Copy(ReferenceFamily):
     """`n` copies of the exemplar of each test class."""
 
     def draw(self, data: DataSet, exemplars: np.ndarray, n: int, seed: int) -> Drawings:
-        images = np.asarray(data.images[exemplars[data.test]])
+        images = data.as_drawings(exemplars[data.test])
         names = tuple(data.class_names[c] for c in data.test)
         return Drawings(images.repeat(n, 0), np.arange(len(images)).repeat(n), images, names)
 

@@ -16,6 +16,7 @@ from oneshot.sweep.settings import setting
 from oneshot.types import DataSet, Drawings
 
 VERSION = 1
+KINDS = ("bits", "colour")
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,9 @@ class Human(ReferenceFamily):
         label = np.searchsorted(data.test, data.label[rows])
         names = tuple(data.class_names[c] for c in data.test)
         return Drawings(
-            np.asarray(data.images[rows]),
+            data.as_drawings(rows),
             label,
-            np.asarray(data.images[exemplars[data.test]]),
+            data.as_drawings(exemplars[data.test]),
             names,
         )
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 
 from oneshot.report.columns import EXTRA_METRICS, METRICS
-from oneshot.report.results import Results, bounded, scored, told_apart
+from oneshot.report.results import Results, bounded, compared, scored, told_apart
 
 
 def measured_rows(results: Results, frame: pd.DataFrame | None = None) -> pd.DataFrame:
-    """The rows with a place on the plane, a bound on the likelihood, or classes of drawings.
+    """The rows with a place on the plane, a bound, classes of drawings, or a panel of DINOv2.
 
     Args:
         results: The results.
@@ -19,7 +19,7 @@ def measured_rows(results: Results, frame: pd.DataFrame | None = None) -> pd.Dat
         Those of them that were measured.
     """
     frame = results.points if frame is None else frame
-    return frame[scored(frame) | bounded(frame) | told_apart(frame)]
+    return frame[scored(frame) | bounded(frame) | told_apart(frame) | compared(frame)]
 
 
 def setting_keys(results: Results, frame: pd.DataFrame) -> list[str]:
@@ -38,8 +38,8 @@ def setting_keys(results: Results, frame: pd.DataFrame) -> list[str]:
 def over_seeds(results: Results, frame: pd.DataFrame | None = None) -> pd.DataFrame:
     """Means over the seeds: one row per model and assignment of the axes.
 
-    Rows that were not measured (`measured_rows`) are left out. Where several critics scored the
-    same drawings, means are over these too.
+    Rows that `measured_rows` leaves out are left out. Where several critics scored the same
+    drawings, means are over these too.
 
     Args:
         results: The results.

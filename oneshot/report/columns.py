@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from oneshot.store.tables import (
     CLASS_LIKELIHOODS,
+    DINO,
     IMPORTANCE,
     LIKELIHOODS,
     PANEL,
@@ -24,7 +25,7 @@ METRICS = (
 # axes that say how often something was tried, not what: means are over them
 NUISANCES = ("seed", "critic_seed")
 # of some families only, averaged over seeds where a table has them
-EXTRA_METRICS = (*PANEL, *LIKELIHOODS, *CLASS_LIKELIHOODS, *IMPORTANCE, *REMOVED)
+EXTRA_METRICS = (*PANEL, *DINO, *LIKELIHOODS, *CLASS_LIKELIHOODS, *IMPORTANCE, *REMOVED)
 # whole numbers, also in tables that are made of others
 COUNTS = frozenset({*WHOLE, "seeds", "critics", "classes", "n", "trained_size"})
 
@@ -77,6 +78,7 @@ DECIMALS = {
     "vendi": 1,
     "vendi_classes": 2,
     **{name: 3 for name in ("diversity_ratio", "fid", "kid", "nearest_train")},
+    **dict.fromkeys(DINO, 3),
     **{name: 3 for name in ("sample_precision", "sample_recall", "density", "coverage")},
     **{name: 3 for name in (*IMPORTANCE, "sparsity", "spearman")},
     **{name: 1 if name == "classes_covered" else 3 for name in REMOVED},

@@ -42,6 +42,11 @@ def told_apart(frame: pd.DataFrame) -> pd.Series:
     return frame[known].notna().any(axis=1)
 
 
+def compared(frame: pd.DataFrame) -> pd.Series:
+    """Which rows were compared with people's drawings in DINOv2 features: bool [rows]."""
+    return frame["dino_kid"].notna() if "dino_kid" in frame else pd.Series(False, frame.index)
+
+
 @dataclass(frozen=True, eq=False)
 class Results:
     """The tables of one sweep; each but that of the points may be empty.

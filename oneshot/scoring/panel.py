@@ -27,6 +27,33 @@ def first(label: np.ndarray, most: int) -> np.ndarray:
     return np.arange(len(label)) - np.searchsorted(label, label) < most
 
 
+def of_two_sets(features: np.ndarray, people: np.ndarray) -> dict[str, float]:
+    """The columns of the panel that compare two sets, whatever network the features are of.
+
+    Args:
+        features: of a model's drawings, [N, D].
+        people: features of people's drawings, [M, D].
+
+    Returns:
+        By column name; a metric is missing where there are fewer drawings than it needs.
+    """
+    fewest, dimensions = min(len(features), len(people)), features.shape[1]
+    columns: dict[str, float] = {}
+    if fewest > dimensions:
+        columns["fid"] = frechet_distance(people, features)
+    if fewest >= 2:
+        columns["kid"] = kernel_distance(people, features)
+    if fewest > NEIGHBOURS:
+        shares = prdc(people, features)
+        columns |= {
+            "sample_precision": shares.precision,
+            "sample_recall": shares.recall,
+            "density": shares.density,
+            "coverage": shares.coverage,
+        }
+    return columns
+
+
 def compare(
     features: np.ndarray,
     label: np.ndarray,
@@ -46,20 +73,7 @@ def compare(
     Returns:
         By column name; a metric is missing where there are fewer drawings than it needs.
     """
-    fewest, dimensions = min(len(features), len(people)), features.shape[1]
-    columns: dict[str, float] = {}
-    if fewest > dimensions:
-        columns["fid"] = frechet_distance(people, features)
-    if fewest >= 2:
-        columns["kid"] = kernel_distance(people, features)
-    if fewest > NEIGHBOURS:
-        shares = prdc(people, features)
-        columns |= {
-            "sample_precision": shares.precision,
-            "sample_recall": shares.recall,
-            "density": shares.density,
-            "coverage": shares.coverage,
-        }
+    columns = of_two_sets(features, people)
     columns["vendi"] = vendi(features)
     columns["vendi_classes"] = float(vendi_of_classes(features, label).mean())
     if people_to_train.mean() > 0:

@@ -63,6 +63,9 @@ class Work:
         device: where networks compute.
         classifier: of greys; None where no classifier scores.
         tick: is called with (what, done, total) batch by batch; it may raise.
+        file: gives the path on this machine of the file that a setting names, "" for none.
+        once: reads what is stored under (name, key, folder of its lease, read, make), which one
+            process makes first where it is not there; None where nothing has to be made.
     """
 
     point: Point
@@ -79,6 +82,8 @@ class Work:
     device: torch.device
     classifier: Classifier | None = None
     tick: Tick = field(default=unwatched)
+    file: Callable[[str], str] = field(default=lambda name: "")
+    once: Callable[..., Any] | None = None
 
     @cached_property
     def features(self) -> np.ndarray:

@@ -20,6 +20,7 @@ from oneshot.store.tables import (
     COST,
     COUNTS,
     DETAILS,
+    DINO,
     IMPORTANCE,
     LIKELIHOODS,
     METRICS,
@@ -78,6 +79,7 @@ def point_fields(models: Iterable[str], axes: Sequence[str]) -> list[pa.Field]:
         "seed",
         *METRICS,
         *PANEL,
+        *DINO,
     ]
     if any("likelihood" in head.fields for head in heads):
         names += LIKELIHOODS

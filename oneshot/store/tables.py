@@ -77,6 +77,24 @@ _PANEL = (
         "distance of a drawing to the nearest training drawing, over the same of people's",
     ),
 )
+_DINO = (
+    Column("dino_fid", "float", "Frechet distance to people's drawings in DINOv2 features"),
+    Column("dino_kid", "float", "kernel distance in DINOv2 features, unbiased, may be below 0"),
+    Column(
+        "dino_precision", "float", "share of drawings that lie among people's, in DINOv2 features"
+    ),
+    Column(
+        "dino_recall", "float", "share of people's drawings among the model's, in DINOv2 features"
+    ),
+    Column(
+        "dino_density", "float", "density of people's drawings round a drawing, in DINOv2 features"
+    ),
+    Column(
+        "dino_coverage",
+        "float",
+        "share of people's drawings with one of the model's near, in DINOv2 features",
+    ),
+)
 _LIKELIHOODS = (
     Column("nelbo", "float", "negative bound of the log-likelihood of test sets, nats an image"),
     Column("nll", "float", "importance-sampled negative log-likelihood, nats an image"),
@@ -193,6 +211,7 @@ TABLES = {
                 *_IDENTITY,
                 *_METRICS,
                 *_PANEL,
+                *_DINO,
                 *_LIKELIHOODS,
                 *_CLASS_LIKELIHOODS,
                 *_IMPORTANCE,
@@ -366,6 +385,7 @@ def _names(columns: tuple[Column, ...]) -> tuple[str, ...]:
 
 METRICS = _names(_METRICS)
 PANEL = _names(_PANEL)  # of points whose drawings are scored
+DINO = _names(_DINO)  # the same in the features of DINOv2, of points with `dino_weights`
 LIKELIHOODS = _names(_LIKELIHOODS)  # of families of sets
 CLASS_LIKELIHOODS = _names(_CLASS_LIKELIHOODS)  # of families with `class_likelihood`
 REMOVED = _names(_REMOVED)  # of greys, and of points of the plane

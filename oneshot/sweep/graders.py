@@ -18,8 +18,8 @@ from oneshot.sweep import families
 
 FOLDER = "scoring/graders"
 # What drawings are scored by: the critics of the plane (of bits), the classifier (of greys), the
-# modes of data that are points.
-AT_HAND = ("critics", "classifier", "points")
+# modes of data that are points, people's images of the test classes (of bits and colour).
+AT_HAND = ("critics", "classifier", "points", "people")
 # What stands for the graders in the ids that were published first. It never changes: a grader with
 # another version enters an id besides, so that points which it does not score keep theirs.
 FIRST_TEXT = {

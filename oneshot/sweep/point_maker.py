@@ -188,9 +188,12 @@ def _at_hand(settings: Mapping[str, Any], critics: Mapping[str, CriticSpec]) -> 
     """What the drawings of a point are scored by, of `graders.AT_HAND`."""
     if not settings["drawings_per_class"]:
         return ()
-    if kind_of(settings["dataset"]) == Kind.POINTS:
+    kind = kind_of(settings["dataset"])
+    if kind == Kind.POINTS:
         return ("points",)
-    return ("critics",) if "simclr" in critics else tuple(critics)
+    if kind == Kind.GREYS:
+        return tuple(critics)
+    return ("critics", "people") if "simclr" in critics else ("people",)
 
 
 class _Template:

@@ -269,6 +269,8 @@ def _excluded_together(family: Declaration, values: Mapping[str, Any]) -> list[s
         classes = families.constant("data", dataset, "CLASSES")
         if values["classes"] != classes:
             return [f"classes = {values['classes']} of {family.name}: {dataset} has {classes}"]
+    if problem := _unfit_file(values, kind):
+        return [problem]
     classes = families.constant("data", dataset, "TEST_CLASSES", {}).get(values["split"], WAYS)
     if kind == Kind.BITS and drawn and classes < WAYS:
         return [
@@ -281,6 +283,23 @@ def _excluded_together(family: Declaration, values: Mapping[str, Any]) -> list[s
     of_class = families.constant("data", dataset, "DRAWINGS_PER_CLASS")
     problems: list[str] = config.problems(values["image_size"], planes, of_class)
     return problems
+
+
+def _unfit_file(values: Mapping[str, Any], kind: Kind) -> str:
+    """Why a file that scores drawings cannot score those of a point; "" if none is unfit."""
+    dataset = values["dataset"]
+    if values["dino_weights"] and not values["drawings_per_class"]:
+        return "dino_weights compares drawings with people's; drawings_per_class = 0 draws none"
+    if values["dino_weights"] and kind not in (Kind.BITS, Kind.COLOUR):
+        return (
+            "dino_weights compares drawings with people's of the test classes, which bits and"
+            f" colour have; {dataset} holds {ITEMS[kind]}"
+        )
+    if kind == Kind.COLOUR:
+        for name in ("human_file", "file"):
+            if values.get(name):
+                return f"{name} holds {ITEMS[Kind.BITS]}; {dataset} holds {ITEMS[kind]}"
+    return ""
 
 
 def _find_file(value: str, folder: Path | None) -> str:

@@ -172,6 +172,14 @@ class Common:
         file=True,
         omit_default=True,
     )
+    dino_weights: str = setting(
+        "",
+        "score",
+        "file with the weights of a DINOv2, in whose features drawings are compared with people's"
+        " too",
+        file=True,
+        omit_default=True,
+    )
 
 
 COMMON: dict[str, Field] = {field.name: field for field in dataclasses.fields(Common)}

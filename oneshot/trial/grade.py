@@ -10,8 +10,10 @@ import torch
 from oneshot.scoring.work import Columns, Tables, Work
 from oneshot.sweep.point import Point
 from oneshot.training.loop import Tick
+from oneshot.trial.files import local_file
 from oneshot.trial.inputs import Inputs
 from oneshot.trial.job import Job
+from oneshot.trial.once import make_once
 from oneshot.trial.train import Trained, load_weights
 from oneshot.types import Drawings
 
@@ -52,6 +54,12 @@ def grade(
         device=device,
         classifier=given.classifier,
         tick=tick,
+        file=lambda name: local_file(point.settings[name], point.files.get(name, ""), job.store),
+        once=functools.partial(
+            make_once,
+            store=job.store,
+            report=lambda what, done, total, losses: tick(what, done, total),
+        ),
     )
     columns: Columns = {}
     tables: Tables = {}

@@ -1,4 +1,6 @@
-"""Files of weights that points start from, and of imported critics: read before anything runs."""
+"""Files of weights that points start from, that drawings are compared by, and of imported critics:
+read before anything runs.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,8 @@ import torch
 from oneshot.critics.encoder import CriticError
 from oneshot.critics.importing import import_weights
 from oneshot.nn.state_file import StateFileError
+from oneshot.scoring import dino
+from oneshot.scoring.dino import MissingPackage
 from oneshot.sweep import families
 from oneshot.sweep.point import Point
 
@@ -25,10 +29,11 @@ def problems(points: Sequence[Point]) -> list[tuple[str, str]]:
         Messages, and where the sweep file gives what they are about.
     """
     found: dict[str, str] = {}
-    for read, place in {**_of_models(points), **_of_critics(points)}.values():
+    readings = {**_of_models(points), **_of_critics(points), **_of_graders(points)}
+    for read, place in readings.values():
         try:
             read()
-        except (StateFileError, CriticError, NotImplementedError) as error:
+        except (StateFileError, CriticError, NotImplementedError, MissingPackage) as error:
             found.setdefault(str(error), place)
     return list(found.items())
 
@@ -65,4 +70,14 @@ def _of_critics(points: Sequence[Point]) -> Readings:
                 kind, size = spec.kind, point.settings["image_size"]
                 key = (kind, size, path)
                 readings.setdefault(key, (partial(import_weights, path, kind, size), point.place))
+    return readings
+
+
+def _of_graders(points: Sequence[Point]) -> Readings:
+    """What reads the file of each different DINOv2, and where it is given."""
+    readings: Readings = {}
+    for point in sorted(points, key=lambda p: not p.place):  # references have no place of their own
+        if "dino" in point.graders:
+            path = point.settings["dino_weights"]
+            readings.setdefault(("dino", path), (partial(dino.read, path), point.place))
     return readings

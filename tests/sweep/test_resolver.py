@@ -12,10 +12,12 @@ from made_sweeps import problems, refused, written
 from oneshot.sweep import (
     grid,
     points,
+    resolver,
 )
 from oneshot.sweep.expansion import expand
 from oneshot.sweep.files import load_sweep
 from oneshot.sweep.point import Point
+from oneshot.types import Kind
 
 
 @pytest.mark.parametrize(
@@ -164,3 +166,14 @@ def test_a_file_that_cannot_be_read_says_which_and_why(
             written(tmp_path, f"sweep = Sweep(question='q', references=(), {text.format(name)})"),
         )
         assert told in err and f"{setting} = {name!r}" in err
+
+
+@pytest.mark.parametrize("kind", [Kind.GREYS, Kind.POINTS])
+def test_dinov2_compares_nothing_but_bits_and_colour(kind: Kind) -> None:
+    values = dict(dataset="mnist", dino_weights="a.pth", drawings_per_class=2, human_file="")
+    problem = resolver._unfit_file(values, kind)
+    assert problem.startswith("dino_weights compares drawings with people's of the test classes")
+    assert problem.endswith(f"mnist holds {resolver.ITEMS[kind]}")
+    assert not resolver._unfit_file({**values, "dino_weights": ""}, kind)
+    assert not resolver._unfit_file(values, Kind.BITS)
+    assert not resolver._unfit_file(values, Kind.COLOUR)
