@@ -286,7 +286,7 @@ def _excluded_together(family: Declaration, values: Mapping[str, Any]) -> list[s
 
 
 def _unfit_file(values: Mapping[str, Any], kind: Kind) -> str:
-    """Why a file that scores drawings cannot score those of a point; "" if none is unfit."""
+    """Why files that score drawings cannot score those of a point, or lack; "" if they can."""
     dataset = values["dataset"]
     if values["dino_weights"] and not values["drawings_per_class"]:
         return "dino_weights compares drawings with people's; drawings_per_class = 0 draws none"
@@ -299,6 +299,8 @@ def _unfit_file(values: Mapping[str, Any], kind: Kind) -> str:
         for name in ("human_file", "file"):
             if values.get(name):
                 return f"{name} holds {ITEMS[Kind.BITS]}; {dataset} holds {ITEMS[kind]}"
+        if not values["dino_weights"] and "likelihood" not in values:
+            return f"without dino_weights nothing would be scored: {dataset} holds {ITEMS[kind]}"
     return ""
 
 

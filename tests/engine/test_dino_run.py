@@ -116,6 +116,7 @@ def test_what_the_file_cannot_score_is_refused(home: Path) -> None:
     )
     assert "drawings_per_class = 0 draws none" in none
     people = refusal("human", **faces, human_file="dino.pth")
+    assert "without dino_weights nothing would be scored" in refusal("human", **faces)
     assert "human_file holds binary images; celeba holds colour images" in people
 
 

@@ -16,6 +16,8 @@ import pytest
 import torch
 from PIL import Image
 
+from oneshot.models.copy import Config as CopyConfig
+from oneshot.models.copy import Copy
 from oneshot.scoring import dino
 from oneshot.scoring.graders import dino as grader
 from oneshot.scoring.work import Work
@@ -202,7 +204,9 @@ def test_people_beside_people_and_copies(network: Brightness, own_cache: Path) -
     row = graded(data.as_drawings(rows), data, folder)
     assert set(row) == set(DINO) and row["dino_fid"] < 1e-8
     assert row["dino_precision"] == row["dino_recall"] == row["dino_coverage"] == 1
-    copies = graded(data.as_drawings(rows[::8]).repeat(8, axis=0), data, folder)
+    copied = Copy(CopyConfig()).draw(data, np.arange(0, 40, 8), 8, 0)
+    assert copied.images.shape == (24, 32, 32, 3) and copied.exemplars.shape == (3, 32, 32, 3)
+    copies = graded(copied.images, data, folder)
     assert copies["dino_recall"] == 0 and copies["dino_precision"] == 1
     assert copies["dino_fid"] > 0
 

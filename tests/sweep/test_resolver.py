@@ -170,7 +170,7 @@ def test_a_file_that_cannot_be_read_says_which_and_why(
 
 @pytest.mark.parametrize("kind", [Kind.GREYS, Kind.POINTS])
 def test_dinov2_compares_nothing_but_bits_and_colour(kind: Kind) -> None:
-    values = dict(dataset="mnist", dino_weights="a.pth", drawings_per_class=2, human_file="")
+    values: dict[str, Any] = dict(dataset="mnist", dino_weights="a.pth", drawings_per_class=2)
     problem = resolver._unfit_file(values, kind)
     assert problem.startswith("dino_weights compares drawings with people's of the test classes")
     assert problem.endswith(f"mnist holds {resolver.ITEMS[kind]}")
