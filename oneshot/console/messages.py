@@ -51,9 +51,15 @@ def inputs_text(plan: Plan) -> str:
     for point in plan.points:
         seen_by = (*(point.settings[name] for name in names), point.data_fingerprint[:6])
         by_data.setdefault(seen_by, {}).update({c.id: c for c in point.critics.values()})
+    alike: dict[tuple[Any, ...], list[str]] = {}  # splits with the same critics, as greys have
+    for (dataset, split, *rest), critics in by_data.items():
+        alike.setdefault((dataset, *rest, tuple(critics)), []).append(split)
     texts = []
-    for (dataset, split, size, fingerprint), critics in by_data.items():
+    for (dataset, size, fingerprint, _), splits in alike.items():
+        critics = by_data[dataset, splits[0], size, fingerprint]
         seen = ", ".join(_critic_text(plan, critic) for critic in critics.values())
+        several = f"{splits[0]} .. {splits[-1]} ({len(splits)} splits)"
+        split = several if len(splits) > 1 else splits[0]
         data = f"{dataset} {split} {size}x{size} {fingerprint}"
         texts.append(f"{data}, {seen or 'no critics: likelihoods only'}")
     return "; ".join(texts)

@@ -85,12 +85,12 @@ def point_fields(models: Iterable[str], axes: Sequence[str]) -> list[pa.Field]:
         names += CLASS_LIKELIHOODS
     if any("importance_seeds" in head.fields for head in heads):
         names += IMPORTANCE
-    if any({Kind.GREYS, Kind.POINTS} & {*families.kinds(head.name)} for head in heads):
+    if any(Kind.GREYS in families.kinds(head.name) for head in heads):
         names += REMOVED
     names += [name for name in own if name not in axes]
     names += [*COUNTS, *COST, *PROVENANCE]
     types = own | fixed
-    return [pa.field(name, arrow_type(types[name])) for name in names]
+    return [pa.field(name, arrow_type(types[name])) for name in dict.fromkeys(names)]
 
 
 def points_table(records: Sequence[Record], schema: pa.Schema) -> pa.Table:

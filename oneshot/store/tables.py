@@ -111,8 +111,8 @@ _REMOVED = (
     Column(
         "hits_missing",
         "float",
-        "share of the drawings in a class, or mode, that was left out of training: greys by a"
-        " classifier of all classes at a confidence of 0.5 or more, points within 3 sigma, 0 to 1",
+        "share of drawings (of those asked for it, if asked by a class) in a class or mode that was"
+        " left out of training: greys by a classifier, confidence 0.5, points within 3 sigma",
     ),
     Column("hits_missing_90", "float", "the same of greys at a confidence of 0.9 or more"),
     Column(

@@ -111,7 +111,7 @@ def test_greys_are_shown_as_they_are(tmp_path: Path) -> None:
     assert picture[9, first] == pytest.approx(20 / 255)
     assert picture[9, first + 9] == pytest.approx(21 / 255)
     panel = plot.figure.axes[0].get_title(loc="left")
-    assert "hits of what was left out 0.200 (0.003 of real images" in panel
+    assert "hits 0.200, of other real images 0.003" in panel
 
 
 def test_drawings_for_no_class_fill_lines(tmp_path: Path) -> None:

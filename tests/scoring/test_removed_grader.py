@@ -125,11 +125,14 @@ def test_a_split_that_leaves_nothing_out_has_no_hits(tmp_path: Path) -> None:
 
 def test_families_asked_by_a_class_draw_what_they_are_asked(tmp_path: Path) -> None:
     names = tuple(f"class {c}" for c in range(CLASSES))
-    told = [0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 0, 0, 4, 4, 4, 4]
-    drawn = drawings(told, [250] * 20, names)
-    row, _, _ = graded(real(3), drawn, tmp_path)
+    told = [0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 0, 4, 4, 4, 4]
+    drawn = drawings(told, [250] * 12 + [200, 250, 250] + [250] * 5, names)
+    row, table, _ = graded(real(3), drawn, tmp_path)
     # of kept classes: 3, 2, 2 and 4 of four each
     assert row["asked_accuracy"] == pytest.approx(11 / 16)
+    # of the four that were asked for class 3, three are it; two more were asked for class 2
+    assert row["hits_missing"] == 3 / 4 and row["hits_missing_90"] == 2 / 4
+    assert table["share"][3] == pytest.approx(5 / 20)
 
 
 def test_variety_of_what_is_drawn_of_the_class_left_out(tmp_path: Path) -> None:

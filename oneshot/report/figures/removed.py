@@ -50,7 +50,7 @@ def draw(results: Results) -> Plot:
         "filled: more than the classifier's mistakes (Fisher's exact test, Holm's correction)",
     ]
     width = style.WIDE if len(datasets) > 1 else style.SINGLE[0]
-    size = (width, 1.7 + LINE * max(int(lines), 4))
+    size = (width, 1.9 + LINE * max(int(lines), 4))
     figure = style.canvas(title, style.foot(results, *notes), size)
     panels = figure.subplots(1, len(datasets), squeeze=False)[0]
     looks = _looks(shown)
@@ -62,9 +62,16 @@ def draw(results: Results) -> Plot:
     for value, (colour, marker) in looks.items() if axis else ():
         text = f"{axis} {value_text(value)}"
         handles.append(Line2D([], [], color=colour, marker=marker, ls="", ms=5, label=text))
-    columns = 3 if len(datasets) == 1 else 5
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=7
+    panels[0].legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(0, -0.6 / (size[1] - 1.2)),
+        ncols=4,
+        frameon=False,
+        fontsize=7,
+        borderaxespad=0,
+        columnspacing=1.2,
+        handletextpad=0.4,
     )
     style.settle(figure)
     return Plot(figure, table, title)
@@ -110,7 +117,8 @@ def _panel(
 def _title(table: pd.DataFrame) -> str:
     """In how many classes there are more hits than mistakes, and where most of them are."""
     sets = table["dataset"].nunique()
-    place = table["class_name"] + (" of " + table["dataset"] if sets > 1 else "")
+    names = table["class_name"].map(lambda name: f"class {name}" if name.isdigit() else name)
+    place = names + (" of " + table["dataset"] if sets > 1 else "")
     classes, above = place.nunique(), table.assign(place=place)[table["above"]]
     if above.empty:
         return (

@@ -143,8 +143,8 @@ def _other_score(row: pd.Series) -> str:
     if pd.isna(row.get("hits_missing")):
         return "not scored"
     null = row.get("false_hits")
-    beside = "" if pd.isna(null) else f" ({null:.3f} of real images of other classes)"
-    return f"hits of what was left out {row['hits_missing']:.3f}{beside}"
+    beside = "" if pd.isna(null) else f", of other real images {null:.3f}"
+    return f"hits {row['hits_missing']:.3f}{beside}"
 
 
 def _block(panel: Axes, drawings: Drawings, classes: list[str]) -> None:

@@ -37,15 +37,17 @@ def grade(work: Work) -> tuple[Columns, Tables]:
         "class_entropy": removed.entropy(found.probability),
         "classes_covered": removed.covered(drawn, kept),
     }
+    asked = _asked(work)
     if len(left_out):
+        tried = found.probability if asked is None else found.probability[np.isin(asked, left_out)]
         columns |= {
-            "hits_missing": float(drawn[left_out].sum()),
-            "hits_missing_90": float(drawn_sure[left_out].sum()),
+            "hits_missing": float(removed.shares(tried, SURE)[left_out].sum()),
+            "hits_missing_90": float(removed.shares(tried, VERY_SURE)[left_out].sum()),
             "false_hits": float(real[left_out].sum()),
             "false_hits_90": float(real_sure[left_out].sum()),
             **_variety(work, judge, left_out),
         }
-    if (asked := _asked(work)) is not None:
+    if asked is not None:
         chosen = np.isin(asked, kept)
         columns["asked_accuracy"] = float((found.label == asked)[chosen].mean())
     table: dict[str, Any] = {
