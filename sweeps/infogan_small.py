@@ -1,6 +1,6 @@
 """`infogan` at a budget of a few minutes of two processor cores.
 
-Narrow, 15 epochs of 700 images a class, 10 points.
+Narrow, 6 epochs of 700 images a class, 10 points.
 """
 
 from oneshot.sweep import Sweep, grid
@@ -11,7 +11,7 @@ sweep = Sweep(
     variant="small",
     points=grid(split=[f"without_{i}" for i in range(10)]),
     fixed=dict(
-        dataset="mnist", image_size=28, images_per_class=700, epochs=15, drawings_per_class=100
+        dataset="mnist", image_size=28, images_per_class=700, epochs=6, drawings_per_class=100
     ),
     references=(),
 )

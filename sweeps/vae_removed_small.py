@@ -1,6 +1,6 @@
 """`vae_removed` on Fashion-MNIST at a budget of a few minutes of two processor cores.
 
-2 sizes of z x 3 numbers of shots x 10 removed classes, 60 points; 10 epochs of 700 images a class.
+2 sizes of z x 3 numbers of shots x 10 removed classes, 60 points; 5 epochs of 700 images a class.
 """
 
 from oneshot.sweep import Sweep, grid
@@ -13,7 +13,7 @@ sweep = Sweep(
         dataset="fashion_mnist",
         image_size=28,
         images_per_class=700,
-        epochs=10,
+        epochs=5,
         drawings_per_class=100,
     ),
     references=(),

@@ -110,7 +110,7 @@ class Config:
 
 VARIANTS = {
     "tiny": dict(categories=3, width=4, z=5, batch_size=8, epochs=2),
-    "small": dict(width=16, epochs=5),
+    "small": dict(width=16, learning_rate=1e-3, epochs=6),
 }
 
 
