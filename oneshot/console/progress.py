@@ -24,6 +24,12 @@ RATE_SECONDS = 600.0
 SHOWN_FAILURES = 5
 SHOWN_TRIALS = 3  # of those at work in a heartbeat
 HEARTBEAT_COLUMNS = 90
+# what the best point is called on a terminal, and in a log, by the measure that is compared
+BEST_BY = {
+    "human_distance": ("nearest to people", "nearest"),
+    "off_modes": ("fewest off the modes", "off_modes"),
+    "nelbo": ("lowest NELBO", "nelbo"),
+}
 
 
 @dataclass
@@ -81,8 +87,8 @@ class State:
         counts: points that ended, by status.
         running: trials at work, by their names.
         nearest: the best point so far, in words.
-        nearest_distance: its distance to people, or its NELBO.
-        by_likelihood: whether it is the NELBO.
+        nearest_distance: its distance to people, or what else is the measure.
+        measure: the column by which points are compared, as of `Plan.measure`.
         folded_at: when the tables were written last, by the monotonic clock; 0 for never.
         phase: what is prepared or waited for, in words.
         work_done: of trials that ended, in multiply-adds.
@@ -102,7 +108,7 @@ class State:
     running: dict[str, Running] = field(default_factory=dict)
     nearest: str = ""
     nearest_distance: float = float("inf")
-    by_likelihood: bool = False
+    measure: str = "human_distance"
     folded_at: float = 0.0
     phase: str = ""
     work_done: float = 0.0
@@ -134,7 +140,7 @@ class State:
 
     def best_text(self) -> str:
         """The best point so far in words."""
-        name = "lowest NELBO" if self.by_likelihood else "nearest to people"
+        name = BEST_BY[self.measure][0]
         return (
             f"{name} {self.nearest_distance:.2f}: {self.nearest}" if self.nearest else f"{name}: -"
         )
@@ -191,7 +197,7 @@ def lines(state: State, width: int = 80) -> list[str]:
 
 def summary(state: State) -> str:
     """The one line of a log."""
-    name = "nelbo" if state.by_likelihood else "nearest"
+    name = BEST_BY[state.measure][1]
     nearest = f" {name}={state.nearest_distance:.2f}" if state.nearest else ""
     running = sum(trial.points for trial in list(state.running.values()))
     return (

@@ -97,7 +97,7 @@ def _make_run(plan: Plan, options: Options) -> SweepRun:
         total=plan.before + len(plan.to_run),
         before=plan.before,
         work=max(trial_work(plan.to_run), 1.0),
-        by_likelihood=plan.measure() == "nelbo",
+        measure=plan.measure(),
     )
     rows = [r.row for r in plan.current_records()]
     state.nearest_distance, state.nearest = best_point(plan, rows)

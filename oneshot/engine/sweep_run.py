@@ -287,16 +287,15 @@ class SweepRun:
 
 
 def best_point(plan: Plan, rows: Sequence[dict[str, Any]]) -> tuple[float, str]:
-    """The done point of the sweep's model that is nearest to people.
-
-    Where no critic scores, it is the one of lowest NELBO.
+    """The done point of the sweep's model that is best by `Plan.measure`.
 
     Args:
         plan: the points of the run.
         rows: the rows to choose from.
 
     Returns:
-        Its distance or NELBO, infinity where there is none; its settings in words.
+        Its distance, or what else the measure is, infinity where there is none; its settings in
+        words.
     """
     measure = plan.measure()
     best = min(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 
 from oneshot.report.columns import EXTRA_METRICS, METRICS
-from oneshot.report.results import Results, bounded, scored
+from oneshot.report.results import Results, bounded, in_modes, measured
 
 
 def measured_rows(results: Results, frame: pd.DataFrame | None = None) -> pd.DataFrame:
-    """The rows with a place on the plane or a bound on the likelihood.
+    """The rows with a place on the plane or among modes, or a bound on the likelihood.
 
     Args:
         results: The results.
@@ -19,7 +19,7 @@ def measured_rows(results: Results, frame: pd.DataFrame | None = None) -> pd.Dat
         Those of them that were measured.
     """
     frame = results.points if frame is None else frame
-    return frame[scored(frame) | bounded(frame)]
+    return frame[measured(frame)]
 
 
 def setting_keys(results: Results, frame: pd.DataFrame) -> list[str]:
@@ -38,8 +38,8 @@ def setting_keys(results: Results, frame: pd.DataFrame) -> list[str]:
 def over_seeds(results: Results, frame: pd.DataFrame | None = None) -> pd.DataFrame:
     """Means over the seeds: one row per model and assignment of the axes.
 
-    Rows with neither a place on the plane nor a bound on the likelihood are left out. Where several
-    critics scored the same drawings, means are over these too.
+    Rows that were not measured are left out. Where several critics scored the same drawings, means
+    are over these too.
 
     Args:
         results: The results.
@@ -58,13 +58,13 @@ def over_seeds(results: Results, frame: pd.DataFrame | None = None) -> pd.DataFr
     critics = frame.get("critic_seed")
     if critics is not None and critics.nunique() > 1:
         out["critics"] = groups["critic_seed"].nunique()
-    measured = [
+    metrics = [
         *METRICS,
         "human_diversity",
         "human_recognizability",
         *(m for m in EXTRA_METRICS if m in frame and frame[m].notna().any()),
     ]
-    for metric in measured:
+    for metric in metrics:
         if metric in frame:
             out[metric] = groups[metric].mean()
             if metric in (*METRICS, *EXTRA_METRICS):
@@ -83,7 +83,11 @@ def ranking_metric(frame: pd.DataFrame) -> str:
         frame: Rows of points, or means over seeds.
 
     Returns:
-        `human_distance`, or `nelbo` where no drawings were scored.
+        `human_distance`; where no drawing has one, `off_modes` of points, else `nelbo`.
     """
-    scored_none = frame["human_distance"].isna().all()
-    return "nelbo" if scored_none and bounded(frame).any() else "human_distance"
+    if frame["human_distance"].isna().all():
+        if in_modes(frame).any():
+            return "off_modes"
+        if bounded(frame).any():
+            return "nelbo"
+    return "human_distance"

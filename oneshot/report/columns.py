@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oneshot.store.tables import IMPORTANCE, LIKELIHOODS, PANEL, WHOLE
+from oneshot.store.tables import IMPORTANCE, LIKELIHOODS, MODES, PANEL, WHOLE
 
 # of the models' rows, in the order in which a table shows them
 METRICS = (
@@ -17,7 +17,7 @@ METRICS = (
 # axes that say how often something was tried, not what: means are over them
 NUISANCES = ("seed", "critic_seed")
 # of some families only, averaged over seeds where a table has them
-EXTRA_METRICS = (*PANEL, *LIKELIHOODS, *IMPORTANCE)
+EXTRA_METRICS = (*PANEL, *LIKELIHOODS, *IMPORTANCE, *MODES)
 # whole numbers, also in tables that are made of others
 COUNTS = frozenset({*WHOLE, "seeds", "critics", "classes", "n", "trained_size"})
 
@@ -48,9 +48,13 @@ DETAIL_COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "layers": (("latent",), ("level", "kl")),
     "attention": (("class_name", "level"), ("set", "head", "member", "weight")),
     "confusion": (("scorer",), ("digit", "predicted", "count")),
+    "modes": (
+        ("mode",),
+        ("removed", "x", "y", "sigma", "hits", "hits_4", "share", "least_distance"),
+    ),
 }
 # a row of those tables in which one of these is empty does not say of what it is
-KEYS = frozenset({*WHOLE, "class_name", "dataset", "latent", "scorer"})
+KEYS = frozenset({*WHOLE, "class_name", "dataset", "latent", "scorer", "mode"})
 
 # digits after the point in a printed table
 DECIMALS = {
@@ -66,4 +70,7 @@ DECIMALS = {
     **{name: 3 for name in ("diversity_ratio", "fid", "kid", "nearest_train")},
     **{name: 3 for name in ("sample_precision", "sample_recall", "density", "coverage")},
     **{name: 3 for name in (*IMPORTANCE, "sparsity", "spearman")},
+    **{name: 4 for name in MODES},
+    "modes_covered": 1,
+    "nearest_ratio": 2,
 }

@@ -23,7 +23,7 @@ from oneshot.report.read_tables import (
 )
 from oneshot.store.records import FORMAT
 from oneshot.store.tables import DETAILS
-from oneshot.sweep.definition import REFERENCES
+from oneshot.sweep.definition import NULLS, REFERENCES
 
 
 def scored(frame: pd.DataFrame) -> pd.Series:
@@ -34,6 +34,17 @@ def scored(frame: pd.DataFrame) -> pd.Series:
 def bounded(frame: pd.DataFrame) -> pd.Series:
     """Which rows have a bound on the likelihood of the test sets: bool [rows]."""
     return frame["nelbo"].notna() if "nelbo" in frame else pd.Series(False, index=frame.index)
+
+
+def in_modes(frame: pd.DataFrame) -> pd.Series:
+    """Which rows say how far drawings that are points lie off the modes: bool [rows]."""
+    known = "off_modes" in frame
+    return frame["off_modes"].notna() if known else pd.Series(False, index=frame.index)
+
+
+def measured(frame: pd.DataFrame) -> pd.Series:
+    """Which rows were measured in any of these ways: bool [rows]."""
+    return scored(frame) | bounded(frame) | in_modes(frame)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +66,7 @@ class Results:
         layers: KL of models of sets by level.
         attention: Attention weights of models of sets.
         confusion: How models of sets classified digits.
+        modes: Which modes drawings fall into, of points of the plane.
         whole: The columns of points that hold whole numbers. Pandas makes them floats where one
             is missing; `table.exact_types` makes them whole again.
         truths: The columns of points that hold truth values, likewise.
@@ -75,6 +87,7 @@ class Results:
     layers: pd.DataFrame = field(default_factory=empty_table)
     attention: pd.DataFrame = field(default_factory=empty_table)
     confusion: pd.DataFrame = field(default_factory=empty_table)
+    modes: pd.DataFrame = field(default_factory=empty_table)
     whole: frozenset[str] = frozenset()
     truths: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
@@ -85,9 +98,14 @@ class Results:
         return self.points[self.points["model"].isin(REFERENCES) & scored(self.points)]
 
     @property
+    def nulls(self) -> pd.DataFrame:
+        """The measured rows of what knows nothing of a class that was left out."""
+        return self.points[self.points["model"].isin(NULLS) & measured(self.points)]
+
+    @property
     def requested(self) -> pd.DataFrame:
         """The rows of all points of models, also of those that failed."""
-        return self.points[~self.points["model"].isin(REFERENCES)]
+        return self.points[~self.points["model"].isin((*REFERENCES, *NULLS))]
 
     @property
     def models(self) -> pd.DataFrame:
@@ -96,8 +114,8 @@ class Results:
 
     @property
     def evaluated(self) -> pd.DataFrame:
-        """The models' rows with a place on the plane, or a bound on the likelihood."""
-        return self.requested[scored(self.requested) | bounded(self.requested)]
+        """The models' rows with a place on the plane, among modes, or a bound on likelihoods."""
+        return self.requested[measured(self.requested)]
 
 
 def load(path: str | Path) -> Results:

@@ -11,7 +11,7 @@ from oneshot.report.averages import ranking_metric
 from oneshot.report.columns import COUNTS, METRICS
 from oneshot.report.results import Results, several_critics
 from oneshot.report.select import known_column, varying_axes
-from oneshot.store.tables import IMPORTANCE
+from oneshot.store.tables import IMPORTANCE, MODES
 
 
 def points_table(
@@ -69,7 +69,7 @@ def default_columns(results: Results, frame: pd.DataFrame) -> list[str]:
     wanted += [axis for axis in varying_axes(results) if axis != "model"]
     wanted += ["seeds", "critics"] if "seeds" in frame else ["seed"] * varies("seed")
     wanted += ["critic_seed"] * varies("critic_seed")
-    candidates = (*METRICS, "nelbo", "nll", *IMPORTANCE)
+    candidates = (*METRICS, *MODES, "nelbo", "nll", *IMPORTANCE)
     metrics = [m for m in candidates if m in frame and frame[m].notna().any()] or list(METRICS)
     if several_critics(results) and "diversity_ratio" in metrics:
         ratio = [m for m in metrics if m == "diversity_ratio"]

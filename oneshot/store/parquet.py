@@ -22,6 +22,7 @@ from oneshot.store.tables import (
     IMPORTANCE,
     LIKELIHOODS,
     METRICS,
+    MODES,
     PANEL,
     PROVENANCE,
     TABLES,
@@ -29,6 +30,7 @@ from oneshot.store.tables import (
 )
 from oneshot.sweep import families
 from oneshot.sweep.settings import COMMON
+from oneshot.types import Kind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,6 +82,8 @@ def point_fields(models: Iterable[str], axes: Sequence[str]) -> list[pa.Field]:
         names += LIKELIHOODS
     if any("importance_seeds" in head.fields for head in heads):
         names += IMPORTANCE
+    if any(Kind.POINTS in families.kinds(model) for model in models):
+        names += MODES
     names += [name for name in own if name not in axes]
     names += [*COUNTS, *COST, *PROVENANCE]
     types = own | fixed

@@ -141,9 +141,12 @@ class Plan:
         """By which column points are compared, the lower the better.
 
         Returns:
-            "human_distance", the distance to people, or "nelbo" where no critic scores.
+            "human_distance", the distance to people; where no critic scores, "off_modes", the share
+            of drawings off the modes, of points of the plane, and "nelbo" of others.
         """
-        return "human_distance" if any(p.scored for p in self.points) else "nelbo"
+        if any(p.scored for p in self.points):
+            return "human_distance"
+        return "off_modes" if any("modes" in p.graders for p in self.points) else "nelbo"
 
     def critic_rows(self) -> list[dict[str, Any]]:
         """The quality of every critic of the sweep that is in the store, one row each."""

@@ -51,6 +51,7 @@ class Record:
     layers: dict[str, Any] = dataclasses.field(default_factory=dict)
     attention: dict[str, Any] = dataclasses.field(default_factory=dict)
     confusion: dict[str, Any] = dataclasses.field(default_factory=dict)
+    modes: dict[str, Any] = dataclasses.field(default_factory=dict)
     version: str = dataclasses.field(default="", compare=False)
     has_details: bool = dataclasses.field(default=True, compare=False)
 

@@ -119,6 +119,24 @@ _IMPORTANCE = (
         "fraction of the pixels that holds half of an importance map, mean of the classes",
     ),
 )
+_MODES = (
+    Column(
+        "hits_missing",
+        "float",
+        "share of the drawings within 3 sigma of the removed mode; of those asked for it, where"
+        " drawings are asked by a class",
+    ),
+    Column(
+        "modes_covered", "int", "kept modes within 3 sigma of which lies a hundredth of drawings"
+    ),
+    Column("off_modes", "float", "share of the drawings farther than 3 sigma from every mode"),
+    Column("radius_error", "float", "mean distance of drawings to the circle of the modes"),
+    Column(
+        "nearest_ratio",
+        "float",
+        "distance of a drawing to the nearest training point, over that of held-out real points",
+    ),
+)
 _COUNTS = (
     Column("drawings", "int", "number of drawings of all test classes"),
     Column("constant_drawings", "int", "number of drawings of one flat colour"),
@@ -165,6 +183,7 @@ TABLES = {
                 *_PANEL,
                 *_LIKELIHOODS,
                 *_IMPORTANCE,
+                *_MODES,
                 *_COUNTS,
                 *_COST,
                 *_PROVENANCE,
@@ -195,7 +214,10 @@ TABLES = {
                 Column("train_kl_z", "float", "divergence of image latents, training items"),
                 Column("train_wasserstein", "float", "the GAN critic's distance of real and drawn"),
                 Column("train_penalty", "float", "gradient penalty of the GAN critic, unweighted"),
+                Column("train_adversarial", "float", "loss of telling real from drawn points"),
+                Column("train_classification", "float", "class loss of the discriminator"),
                 Column("train_generator_loss", "float", "loss of the GAN generator"),
+                Column("train_generator_creativity", "float", "cross entropy with no class"),
                 Column("validation_loss", "float", "loss on validation classes, every weight at 1"),
                 Column(
                     "validation_reconstruction", "float", "reconstruction term, validation items"
@@ -205,6 +227,13 @@ TABLES = {
                 Column("validation_kl_z", "float", "divergence of image latents, validation items"),
                 Column("validation_wasserstein", "float", "the GAN critic's distance, validation"),
                 Column("validation_penalty", "float", "gradient penalty, validation items"),
+                Column("validation_adversarial", "float", "of real and drawn, validation items"),
+                Column("validation_classification", "float", "class loss, validation items"),
+                Column(
+                    "validation_generator_creativity",
+                    "float",
+                    "cross entropy with no class, validation items",
+                ),
                 Column(
                     "validation_generator_loss",
                     "float",
@@ -284,6 +313,23 @@ TABLES = {
             ),
         ),
         Table(
+            "modes",
+            "one row a point and mode, of data that are points of the plane",
+            (
+                POINT_ID,
+                Column("mode", "str", "name of the mode, that is of its class"),
+                Column("removed", "int", "1 of the mode that is left out of training, else 0"),
+                Column("x", "float", "middle of the mode, across"),
+                Column("y", "float", "middle of the mode, upwards"),
+                Column("sigma", "float", "standard deviation of its points, along either axis"),
+                Column("drawings", "int", "number of drawings asked for it, or for no class"),
+                Column("hits", "float", "share of these within 3 sigma of it"),
+                Column("hits_4", "float", "share of these within 4 sigma of it"),
+                Column("share", "float", "share of these that are nearest to it, however far"),
+                Column("least_distance", "float", "how near any drawing comes to its centre"),
+            ),
+        ),
+        Table(
             "critics",
             "one row a critic of the sweep: how well it does on the test classes",
             (
@@ -324,6 +370,7 @@ METRICS = _names(_METRICS)
 PANEL = _names(_PANEL)  # of points whose drawings are scored
 LIKELIHOODS = _names(_LIKELIHOODS)  # of families of sets
 IMPORTANCE = _names(_IMPORTANCE)  # of families with importance maps
+MODES = _names(_MODES)  # of points of the plane
 COUNTS, COST, PROVENANCE = _names(_COUNTS), _names(_COST), _names(_PROVENANCE)
 DETAILS = tuple(name for name in TABLES if name not in ("points", "critics"))  # rows of records
 WHOLE = {c.name for name in DETAILS for c in TABLES[name].columns if c.type == "int"}

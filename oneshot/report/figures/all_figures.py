@@ -3,8 +3,8 @@
 Each figure is a file of this folder with a function `draw`, decorated with `styled`, that takes the
 results and returns a Plot (figure, numbers, finding). It raises AnalysisError with the reason if it
 cannot be drawn from these results (no axis varies, no drawings are kept). To add one: a new file,
-and its line in FIGURES; or in SET_FIGURES or MAP_FIGURES if it shows what only sweeps of models of
-sets, or of models that explain themselves, leave.
+and its line in FIGURES; or in SET_FIGURES, MAP_FIGURES or POINT_FIGURES if it shows what only
+sweeps of models of sets, of models that explain themselves, or of points of the plane leave.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from oneshot.report.figures import (
     importance,
     layers,
     likelihood,
+    missing,
+    modes,
     plane,
     sheet,
     trajectory,
@@ -51,6 +53,7 @@ SET_FIGURES: dict[str, Callable[..., Plot]] = {
     "confusion": confusion.draw,
 }
 MAP_FIGURES: dict[str, Callable[..., Plot]] = {"importance": importance.draw}
+POINT_FIGURES: dict[str, Callable[..., Plot]] = {"modes": modes.draw, "missing": missing.draw}
 # how the reason begins where a figure broke, though these results should have one
 BROKEN = "an error while it was drawn"
 
@@ -59,9 +62,14 @@ def figures_of(results: Results) -> dict[str, Callable[..., Plot]]:
     """The figures that these results may have.
 
     Those of models of sets are left out where no such model was evaluated, that of importance maps
-    where none were made.
+    where none were made, those of the plane of people where all drawings are points.
     """
     figures = dict(FIGURES)
+    if not results.modes.empty:
+        of_points = POINT_FIGURES | {"curves": curves.draw}
+        if results.models.empty:
+            return of_points
+        figures |= of_points
     if not (results.likelihood.empty and results.confusion.empty):
         figures |= SET_FIGURES
     if not results.importance.empty:
