@@ -123,8 +123,8 @@ _MODES = (
     Column(
         "hits_missing",
         "float",
-        "share of the drawings within 3 sigma of the removed mode; of those asked for it, where"
-        " drawings are asked by a class",
+        "share of drawings (of those asked for it, if asked by class) within 3 sigma of the removed"
+        " mode",
     ),
     Column(
         "modes_covered", "int", "kept modes within 3 sigma of which lies a hundredth of drawings"

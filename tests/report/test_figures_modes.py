@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,14 @@ from synthetic_results import write_table
 
 from oneshot.data.points import modes_of
 from oneshot.report.analysis.drawings import read_drawings
-from oneshot.report.analysis.modes import cell_table, null_hits, panel_points, two_axes
+from oneshot.report.analysis.modes import (
+    across_axis,
+    cell_table,
+    line_axes,
+    null_hits,
+    other_axes,
+    panel_points,
+)
 from oneshot.report.averages import over_seeds, ranking_metric
 from oneshot.report.errors import AnalysisError
 from oneshot.report.figures import all_figures, missing, modes
@@ -134,7 +142,7 @@ def test_points_are_listed_by_the_share_off_the_modes(sweep: Results) -> None:
 def test_panels_are_an_axis_down_and_the_removed_mode_across_then_references(
     sweep: Results,
 ) -> None:
-    assert two_axes(sweep) == ("lambda_g", "split")
+    assert line_axes(sweep, 5) == ["lambda_g"] and across_axis(sweep) == "split"
     cells = panel_points(sweep, 5, 8)
     assert [cell.row for cell in cells[::2]] == [
         "lambda_g 0",
@@ -144,7 +152,7 @@ def test_panels_are_an_axis_down_and_the_removed_mode_across_then_references(
         "chords",
         "kept",
     ]
-    assert [cell.column for cell in cells[:2]] == ["without_0", "without_3"]
+    assert [cell.column for cell in cells[:2]] == ["without top", "without lower right"]
     assert all(cell.point["seed"] == 44 for cell in cells)
     plot = modes.draw(sweep)
     shown = [panel for panel in plot.figure.axes if panel.axison]
@@ -154,11 +162,26 @@ def test_panels_are_an_axis_down_and_the_removed_mode_across_then_references(
     assert "one seed each" in foot(plot)
 
 
+def test_several_axes_are_lines_together_unless_there_are_too_many(sweep: Results) -> None:
+    points = sweep.points.assign(creativity=np.where(sweep.points["lambda_g"] > 0, "mce", "none"))
+    points.loc[points["model"] != "toy_gan", "creativity"] = None
+    several = dataclasses.replace(sweep, points=points, axes=["creativity", *sweep.axes])
+    assert line_axes(several, 3) == ["creativity", "lambda_g"] and other_axes(several, 3) == []
+    lines = [cell.row for cell in panel_points(several, 3, 8)]
+    assert lines[0] == "creativity mce\nlambda_g 0.2" and len(set(lines)) == 6
+    assert list(cell_table(several, "off_modes").index)[2] == "creativity none\nlambda_g 0"
+    # of too many the longest axis, where it is longest: lambda_g at mce
+    assert line_axes(several, 2) == ["lambda_g"] and other_axes(several, 2) == ["creativity"]
+    cells = panel_points(several, 2, 8)
+    assert [cell.row for cell in cells[:4:2]] == ["lambda_g 0.2", "lambda_g 0.5"]
+
+
 def test_cells_are_means_over_seeds_and_references_stand_below(sweep: Results) -> None:
     table = cell_table(sweep, "modes_covered")
     assert list(table.columns) == ["top", "lower right"]
-    assert list(table.index) == [0.0, 0.2, 0.5, "ring", "chords", "kept"]
-    assert table.loc[0.5].tolist() == [5, 5] and table.loc["ring"].tolist() == [7, 7]
+    lines = ["lambda_g 0", "lambda_g 0.2", "lambda_g 0.5", "ring", "chords", "kept"]
+    assert list(table.index) == lines
+    assert table.loc["lambda_g 0.5"].tolist() == [5, 5] and table.loc["ring"].tolist() == [7, 7]
     plot = missing.draw(sweep)
     assert not overlaps(plot) and len(plot.numbers) == 12
     texts = [text.get_text() for text in plot.figure.axes[0].texts]
@@ -168,16 +191,19 @@ def test_cells_are_means_over_seeds_and_references_stand_below(sweep: Results) -
 @pytest.mark.parametrize(
     ("hits", "title"),
     [
-        (0.0, "No drawing of 12 models hits the removed mode (ring 2.4%, chords 0.0%, kept 0.0%)"),
+        (
+            0.0,
+            "No drawing of 12 models hits the removed mode (ring 2.4 %, chords 0.0 %, kept 0.0 %)",
+        ),
         (
             0.01,
-            "The removed mode is hit by 1.0% of the drawings at most, no oftener than by a ring, of"
-            " 12 models (ring 2.4%, chords 0.0%, kept 0.0%)",
+            "At most 1.0 % of the drawings of 12 models hit the removed mode, no more than of a"
+            " ring (ring 2.4 %, chords 0.0 %, kept 0.0 %)",
         ),
         (
             0.05,
-            "4 of 12 models hit the removed mode oftener than by a ring with up to 5.0% of their"
-            " drawings (ring 2.4%, chords 0.0%, kept 0.0%)",
+            "Up to 5.0 % of the drawings of 4 of 12 models hit the removed mode, more than of a"
+            " ring (ring 2.4 %, chords 0.0 %, kept 0.0 %)",
         ),
     ],
 )
@@ -195,7 +221,7 @@ def test_titles_say_whether_the_removed_mode_is_hit_oftener_than_by_a_ring(
 def test_without_a_removed_mode_there_are_drawings_and_no_heat_map(tmp_path: Path) -> None:
     results = load(write_points(tmp_path, removed=()))
     plot = modes.draw(results)
-    assert plot.title.startswith("No mode was left out: 25.3% of the drawings lie off all modes")
+    assert plot.title.startswith("No mode was left out: 25.3 % of the drawings lie off all modes")
     with pytest.raises(AnalysisError, match="no mode was left out"):
         missing.draw(results)
 

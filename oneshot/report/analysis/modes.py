@@ -16,14 +16,15 @@ from oneshot.report.select import evenly_spaced, varying_axes
 from oneshot.report.text import value_text
 
 SPLIT = "split"  # the axis that says which mode is removed
+LINES = 15  # of a heat map at most, references aside
 
 
 class Cell(NamedTuple):
     """One panel of a table of panels: a point, and where it stands.
 
     Attributes:
-        row: The value of the axis down the table; the name of a reference.
-        column: The value of the axis across.
+        row: The settings of its line; the name of a reference.
+        column: What stands above its column.
         point: Its row of the points.
     """
 
@@ -62,27 +63,48 @@ def removed_names(results: Results) -> pd.Series:
     return removed.drop_duplicates("point_id").set_index("point_id")["mode"]
 
 
-def two_axes(results: Results) -> tuple[str, str]:
-    """The axes down and across a table of panels.
+def across_axis(results: Results) -> str:
+    """The axis across a table of panels: the split if it varies, else none, ""."""
+    return SPLIT if SPLIT in varying_axes(results) else ""
 
-    Across is the split if it varies. Down is the axis with the most values of the others.
+
+def line_axes(results: Results, most: int) -> list[str]:
+    """The axes whose settings are the lines of a table of panels, where the split lies across.
 
     Args:
         results: The results.
+        most: So many lines at most.
 
     Returns:
-        Their names; "" where there is none.
+        All other axes that vary; of too many settings the one with the most values.
     """
     rows = results.evaluated
-    counts = {
-        axis: rows[axis].nunique() for axis in varying_axes(results) if rows[axis].nunique() > 1
-    }
-    across = SPLIT if SPLIT in counts else ""
-    others = sorted((a for a in counts if a != SPLIT), key=lambda a: -counts[a])
-    down = others[0] if others else ""
-    if not across and len(others) > 1:
-        across = others[1]
-    return down, across
+    axes = [a for a in varying_axes(results) if a != SPLIT and rows[a].nunique() > 1]
+    if axes and len(rows.drop_duplicates(axes)) > most:
+        return [max(axes, key=lambda axis: rows[axis].nunique())]
+    return axes
+
+
+def with_lines(rows: pd.DataFrame, axes: list[str]) -> pd.DataFrame:
+    """Rows of points in the order of their lines, with the text of the line in `line`.
+
+    Args:
+        rows: Rows of points of models.
+        axes: See `line_axes`.
+
+    Returns:
+        The rows; without an axis the model is the line.
+    """
+    if not axes:
+        return rows.assign(line=rows["model"].astype(str))
+    rows = rows.sort_values(axes, kind="stable")
+    texts = [
+        rows[axis].map(lambda value, axis=axis: f"{axis} {value_text(value)}") for axis in axes
+    ]
+    line = texts[0]
+    for text in texts[1:]:
+        line = line + "\n" + text
+    return rows.assign(line=line)
 
 
 def null_hits(results: Results) -> dict[str, float]:
@@ -102,7 +124,7 @@ def null_hits(results: Results) -> dict[str, float]:
 
 
 def cell_table(results: Results, metric: str) -> pd.DataFrame:
-    """The mean of a metric for each removed mode across, and each value of an axis down.
+    """The mean of a metric for each removed mode across, and each line of settings down.
 
     Args:
         results: The results.
@@ -115,67 +137,76 @@ def cell_table(results: Results, metric: str) -> pd.DataFrame:
         AnalysisError: No mode was removed from any point, or the metric is of none.
     """
     require_modes(results)
-    names = removed_names(results)
-    down, _ = two_axes(results)
-    rows = pd.concat([results.evaluated, results.nulls])
-    rows = rows.assign(removed_mode=rows["point_id"].map(names)).dropna(subset="removed_mode")
+    own = with_lines(results.evaluated, line_axes(results, LINES))
+    rows = pd.concat([own, with_lines(results.nulls, [])])
+    removed = rows["point_id"].map(removed_names(results))
+    rows = rows.assign(removed_mode=removed).dropna(subset="removed_mode")
     if rows.empty or metric not in rows or rows[metric].isna().all():
         raise AnalysisError("no mode was left out of training")
-    model = rows["point_id"].isin(results.evaluated["point_id"])
-    line = rows[down or "model"].astype(object).where(model, rows["model"])
-    table = rows.assign(line=line).pivot_table(
-        index="line", columns="removed_mode", values=metric, aggfunc="mean", sort=False
-    )
+    table = rows.pivot_table(index="line", columns="removed_mode", values=metric, aggfunc="mean")
     order = [name for name in results.modes["mode"].unique() if name in table]
-    last = [name for name in results.nulls["model"].unique() if name in table.index]
-    first = [value for value in table.index if value not in last]
-    if all(isinstance(value, (int, float, np.number)) for value in first):
-        first = sorted(first)
-    return table.loc[[*first, *last], order]
+    return table.loc[[line for line in rows["line"].unique() if line in table.index], order]
 
 
-def panel_points(results: Results, most_rows: int, most_columns: int) -> list[Cell]:
-    """The points of a table of panels: of each pair of values the first seed.
+def panel_points(results: Results, most_lines: int, most_columns: int) -> list[Cell]:
+    """The points of a table of panels: of each line and column the first seed.
 
-    Other axes stand at their first value.
+    Axes that are in neither stand at the values that go with most lines.
 
     Args:
         results: The results.
-        most_rows: So many values down at most.
-        most_columns: So many values across at most.
+        most_lines: So many lines at most, references aside.
+        most_columns: So many columns at most.
 
     Returns:
-        The cells, row after row; those of references last.
+        The cells, line after line; those of references last.
     """
-    down, across = two_axes(results)
-    rows = results.evaluated
-    for axis in varying_axes(results):
-        if axis not in (down, across):
-            rows = rows[rows[axis] == rows[axis].iloc[0]]
-
-    def values(axis: str) -> list[object]:
-        return sorted(rows[axis].unique()) if axis else [""]
-
-    lines = evenly_spaced(values(down), most_rows)
-    columns = evenly_spaced(values(across), most_columns)
+    axes, across = line_axes(results, most_lines), across_axis(results)
+    own = with_lines(_at_one_setting(results, axes), axes)
+    nulls = with_lines(results.nulls, [])
+    columns = evenly_spaced(sorted(own[across].unique()), most_columns) if across else [""]
     cells = []
-    for value in lines:
-        for other in columns:
-            of_row = rows[rows[down] == value] if down else rows
-            chosen = of_row[of_row[across] == other] if across else of_row
-            if len(chosen):
-                cells.append(
-                    Cell(
-                        f"{down} {value_text(value)}" if down else "",
-                        value_text(other) if across else "",
-                        chosen.sort_values("seed", kind="stable").iloc[0],
-                    )
-                )
-    nulls = results.nulls
-    for name in nulls["model"].unique():
-        of_null = nulls[nulls["model"] == name]
-        for other in columns:
-            chosen = of_null[of_null[across] == other] if across == SPLIT else of_null
-            if len(chosen):
-                cells.append(Cell(str(name), value_text(other) if across else "", chosen.iloc[0]))
+    for rows, most in ((own, most_lines), (nulls, len(nulls))):
+        for line in evenly_spaced(list(rows["line"].unique()), most):
+            for column in columns:
+                chosen = rows[rows["line"] == line]
+                chosen = chosen[chosen[across] == column] if across else chosen
+                if len(chosen):
+                    point = chosen.sort_values("seed", kind="stable").iloc[0]
+                    cells.append(Cell(line, _heading(results, across, point), point))
     return cells
+
+
+def other_axes(results: Results, most_lines: int) -> list[str]:
+    """The axes that `panel_points` holds at one value.
+
+    Args:
+        results: The results.
+        most_lines: As of `panel_points`.
+
+    Returns:
+        Their names.
+    """
+    shown = {*line_axes(results, most_lines), across_axis(results)}
+    rows = results.evaluated
+    return [a for a in varying_axes(results) if a not in shown and rows[a].nunique() > 1]
+
+
+def _at_one_setting(results: Results, axes: list[str]) -> pd.DataFrame:
+    """The models' rows at those values of the other axes that go with most lines."""
+    rows = results.evaluated
+    others = [a for a in varying_axes(results) if a not in (*axes, SPLIT) and rows[a].nunique() > 1]
+    if not others or not axes:
+        return rows
+    counts = rows.groupby(others, sort=False)[axes[0]].nunique()
+    chosen = counts.idxmax()
+    values = chosen if isinstance(chosen, tuple) else (chosen,)
+    return rows[np.logical_and.reduce([rows[a] == v for a, v in zip(others, values)])]
+
+
+def _heading(results: Results, across: str, point: pd.Series) -> str:
+    """What stands above a column: the mode left out, or the split."""
+    if not across:
+        return ""
+    gone = removed_names(results).get(point["point_id"])
+    return f"without {gone}" if gone else value_text(point[across])

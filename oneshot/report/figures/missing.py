@@ -7,12 +7,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize
 
-from oneshot.report.analysis.modes import cell_table, null_hits, two_axes
+from oneshot.report.analysis.modes import cell_table, null_hits
 from oneshot.report.figures import colours, style
 from oneshot.report.figures.modes import finding
 from oneshot.report.figures.style import Plot, styled
 from oneshot.report.results import Results
-from oneshot.report.text import value_text
 
 MOST_NUMBERS = 120  # of more cells the numbers are not written
 PANELS = {
@@ -36,25 +35,24 @@ def draw(results: Results) -> Plot:
     """
     tables = {metric: cell_table(results, metric) for metric in PANELS}
     tables["hits_missing"] = 100 * tables["hits_missing"]
-    down, _ = two_axes(results)
     lines = len(tables["hits_missing"])
+    height = 0.24 + 0.11 * max(text.count("\n") for text in tables["hits_missing"].index)
     title = finding(results)
     notes = ["each cell is a mean over the rest; below the line: references"]
-    size = (style.WIDE, 1.5 + 2 * (0.45 + 0.24 * lines))
+    size = (style.WIDE, 1.5 + 2 * (0.45 + height * lines))
     figure = style.canvas(title, style.foot(results, *notes), size)
     grid = figure.subplots(2, 1, sharex=True)
     for panel, (metric, table) in zip(grid, tables.items()):
         looks = _colours(results, metric, table)
         _heat_map(panel, table, looks, "{:.2f}" if metric == "hits_missing" else "{:.1f}")
         panel.set_title(PANELS[metric], fontsize=8, loc="left")
-        panel.set_ylabel(style.with_unit(down), fontsize=8)
         models = lines - sum(name in set(results.nulls["model"]) for name in table.index)
         if models < lines:
             panel.axhline(models - 0.5, color=colours.BLACK, lw=0.8)
     grid[-1].set_xlabel("mode left out of training")
     style.settle(figure)
     whole = pd.concat([table.assign(metric=metric) for metric, table in tables.items()])
-    return Plot(figure, whole.rename_axis(down or "model").reset_index(), title)
+    return Plot(figure, whole.rename_axis("line").reset_index(), title)
 
 
 def _colours(results: Results, metric: str, table: pd.DataFrame) -> tuple[Colormap, Normalize]:
@@ -72,8 +70,7 @@ def _heat_map(
     """Draw one table of cells, with their numbers where these are few."""
     cmap, norm = looks
     panel.imshow(table, cmap=cmap, norm=norm, aspect="auto")
-    ticks = [value_text(value) for value in table.index]
-    panel.set_yticks(range(len(ticks)), ticks, fontsize=7)
+    panel.set_yticks(range(len(table)), list(table.index), fontsize=7)
     wide = [str(name).replace(" ", "\n") for name in table.columns]
     panel.set_xticks(range(len(wide)), wide, fontsize=7)
     panel.tick_params(length=0)

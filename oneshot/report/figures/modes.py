@@ -14,15 +14,14 @@ from oneshot.report.analysis.modes import (
     Cell,
     modes_of_point,
     null_hits,
+    other_axes,
     panel_points,
     require_modes,
-    two_axes,
 )
 from oneshot.report.errors import AnalysisError
 from oneshot.report.figures import colours, style
 from oneshot.report.figures.style import Plot, styled
 from oneshot.report.results import Results
-from oneshot.report.select import varying_axes
 from oneshot.report.text import value_text
 
 ROWS, COLUMNS = 5, 8  # panels at most, references aside
@@ -53,8 +52,8 @@ def draw(results: Results) -> Plot:
         raise AnalysisError(f"no drawings are kept in {folder}")
     rows = list(dict.fromkeys(cell.row for cell, _ in shown))
     columns = list(dict.fromkeys(cell.column for cell, _ in shown))
-    side = min(1.6, (style.WIDE - 0.5) / len(columns))
-    size = (max(style.WIDE, side * len(columns)), 0.75 + (side + 0.17) * len(rows))
+    side = min(1.3, (style.WIDE - 0.5) / len(columns))
+    size = (style.WIDE, 0.85 + (side + 0.17) * len(rows))
     title = finding(results)
     figure = style.canvas(title, style.foot(results, *_notes(results, len(cells), shown)), size)
     grid = figure.subplots(len(rows), len(columns), squeeze=False)
@@ -68,7 +67,7 @@ def draw(results: Results) -> Plot:
         panel.text(
             0.5,
             -0.02,
-            _caption(cell.point),
+            _caption(cell.point, outside / len(drawings.images)),
             fontsize=6.5,
             ha="center",
             va="top",
@@ -80,14 +79,14 @@ def draw(results: Results) -> Plot:
         grid[row, 0].text(
             -0.06,
             0.5,
-            name.replace(" ", "\n"),
+            style.wrapped(name, 14),
             fontsize=8,
             ha="right",
             va="center",
             transform=grid[row, 0].transAxes,
         )
     for panel, name in zip(grid[0], columns):
-        panel.set_title(name.replace("without_", "without "), fontsize=8, pad=3)
+        panel.set_title(name.replace("without ", "without\n"), fontsize=8, pad=3)
     style.settle(figure)
     return Plot(figure, pd.DataFrame(numbers), title)
 
@@ -104,25 +103,26 @@ def finding(results: Results) -> str:
     models = results.evaluated
     if "hits_missing" not in models or models["hits_missing"].isna().all():
         off = models["off_modes"].mean()
-        return f"No mode was left out: {off:.1%} of the drawings lie off all modes"
+        return f"No mode was left out: {100 * off:.1f} % of the drawings lie off all modes"
     hits = models["hits_missing"].dropna()
     nulls = null_hits(results)
-    beside = ", ".join(f"{name} {share:.1%}" for name, share in nulls.items())
+    beside = ", ".join(f"{name} {100 * share:.1f} %" for name, share in nulls.items())
     beside = f" ({beside})" if beside else ""
     chance = nulls.get("ring", 0.0)
     above = int((hits > chance).sum())
     models_text = style.plural(len(hits), "model")
     if not hits.any():
         return f"No drawing of {models_text} hits the removed mode{beside}"
+    most = f"{100 * hits.max():.1f} %"
     if not above:
         return (
-            f"The removed mode is hit by {hits.max():.1%} of the drawings at most, no oftener than"
-            f" by a ring, of {models_text}{beside}"
+            f"At most {most} of the drawings of {models_text} hit the removed mode, no more than of"
+            f" a ring{beside}"
         )
-    than = "oftener than by a ring " if "ring" in nulls else ""
+    than = ", more than of a ring" if "ring" in nulls else ""
     return (
-        f"{above} of {models_text} hit the removed mode {than}with up to {hits.max():.1%} of their"
-        f" drawings{beside}"
+        f"Up to {most} of the drawings of {above} of {models_text} hit the removed mode{than}"
+        f"{beside}"
     )
 
 
@@ -154,11 +154,12 @@ def _panel(panel: Axes, drawings: Drawings, modes: pd.DataFrame) -> int:
     return int((np.abs(drawings.images) > limit).any(axis=1).sum())
 
 
-def _caption(point: pd.Series) -> str:
-    """Hits of the removed mode, and modes covered."""
+def _caption(point: pd.Series, outside: float) -> str:
+    """Hits of the removed mode, modes covered, and what lies outside, if much does."""
     hits = point.get("hits_missing")
-    parts = [] if hits is None or pd.isna(hits) else [f"{hits:.1%} hit"]
-    return ", ".join([*parts, f"{point['modes_covered']:.0f} modes"])
+    parts = [] if hits is None or pd.isna(hits) else [f"{100 * hits:.1f} % hit"]
+    parts.append(style.plural(int(point["modes_covered"]), "mode"))
+    return ", ".join(parts) + (f"\n{100 * outside:.0f} % outside" if outside >= 0.005 else "")
 
 
 def _numbers(cell: Cell, outside: int) -> dict[str, Any]:
@@ -171,9 +172,8 @@ def _numbers(cell: Cell, outside: int) -> dict[str, Any]:
 
 def _notes(results: Results, cells: int, shown: list[tuple[Cell, Drawings]]) -> list[str]:
     """How to read the panels, and what is not on them."""
-    down, across = two_axes(results)
-    others = [axis for axis in varying_axes(results) if axis not in (down, across, "seed")]
     first = shown[0][0].point
+    others = other_axes(results, ROWS)
     fixed = ", ".join(f"{axis} {value_text(first[axis])}" for axis in others)
     return [
         "circles: modes, the removed one larger and in orange, as drawings asked for it",
