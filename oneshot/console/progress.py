@@ -27,7 +27,7 @@ HEARTBEAT_COLUMNS = 90
 # what the best point is called on a terminal, and in a log, by the measure that is compared
 BEST_BY = {
     "human_distance": ("nearest to people", "nearest"),
-    "off_modes": ("fewest off the modes", "off_modes"),
+    "mode_distance": ("nearest to the data's modes", "mode_distance"),
     "nelbo": ("lowest NELBO", "nelbo"),
 }
 

@@ -30,7 +30,10 @@ def finished(plan: Plan, outcome: Outcome, retry: str) -> str:
     Returns:
         Several lines.
     """
-    counts, tables = outcome.counts, {"human_distance": _nearest_table, "off_modes": _modes_table}
+    counts, tables = (
+        outcome.counts,
+        {"human_distance": _nearest_table, "mode_distance": _modes_table},
+    )
     lines = [
         f"Finished: {counts['done']:,} done, {counts['diverged']} diverged,"
         f" {counts['failed']} failed in {duration(outcome.seconds)}.",
@@ -92,15 +95,15 @@ def _nearest_table(plan: Plan) -> list[str]:
 
 
 def _modes_table(plan: Plan) -> list[str]:
-    """The three points with the fewest drawings off the modes, and what knows no removed mode."""
+    """The three points nearest to the data's modes, and what knows nothing of the removed one."""
     done = [record.row for record in plan.current_records() if record.row["status"] == Status.DONE]
-    rows = [row for row in done if row.get("off_modes") is not None]
+    rows = [row for row in done if row.get("mode_distance") is not None]
     own = [row for row in rows if row["model"] == plan.sweep.model]
     if not own:
         return []
     axes = [*plan.sweep.axes, "seed"]
     columns = [Column("", 12), *(Column(axis, 6, right=True) for axis in axes)]
-    shown = ("hits_missing", "modes_covered", "off_modes", "radius_error")
+    shown = ("mode_distance", "hits_missing", "modes_covered", "off_modes")
     columns += [Column(name, len(name), right=True) for name in shown]
 
     def cells(name: str, row: Mapping[str, Any], settings: list[str]) -> list[str]:
@@ -108,9 +111,9 @@ def _modes_table(plan: Plan) -> list[str]:
         return [name, *settings, *("-" if v is None else f"{v:.4g}" for v in numbers)]
 
     lines = []
-    for place, row in enumerate(sorted(own, key=lambda row: row["off_modes"])[:BEST]):
+    for place, row in enumerate(sorted(own, key=lambda row: row["mode_distance"])[:BEST]):
         values = [short_text(row.get(axis, "")) for axis in axes]
-        lines.append(cells("" if place else "fewest off", row, values))
+        lines.append(cells("" if place else "nearest", row, values))
     for name in NULLS:
         if of_null := [row for row in rows if row["model"] == name]:
             found = {n: [row[n] for row in of_null if row.get(n) is not None] for n in shown}

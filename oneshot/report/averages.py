@@ -83,11 +83,11 @@ def ranking_metric(frame: pd.DataFrame) -> str:
         frame: Rows of points, or means over seeds.
 
     Returns:
-        `human_distance`; where no drawing has one, `off_modes` of points, else `nelbo`.
+        `human_distance`; where no drawing has one, `mode_distance` of points, else `nelbo`.
     """
     if frame["human_distance"].isna().all():
         if in_modes(frame).any():
-            return "off_modes"
+            return "mode_distance"
         if bounded(frame).any():
             return "nelbo"
     return "human_distance"

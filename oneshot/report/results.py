@@ -37,9 +37,9 @@ def bounded(frame: pd.DataFrame) -> pd.Series:
 
 
 def in_modes(frame: pd.DataFrame) -> pd.Series:
-    """Which rows say how far drawings that are points lie off the modes: bool [rows]."""
-    known = "off_modes" in frame
-    return frame["off_modes"].notna() if known else pd.Series(False, index=frame.index)
+    """Which rows say how far drawings that are points are from the data's modes: bool [rows]."""
+    known = "mode_distance" in frame
+    return frame["mode_distance"].notna() if known else pd.Series(False, index=frame.index)
 
 
 def measured(frame: pd.DataFrame) -> pd.Series:

@@ -141,12 +141,13 @@ class Plan:
         """By which column points are compared, the lower the better.
 
         Returns:
-            "human_distance", the distance to people; where no critic scores, "off_modes", the share
-            of drawings off the modes, of points of the plane, and "nelbo" of others.
+            "human_distance", the distance to people; where no critic scores, "mode_distance", that
+            of the shares of the modes from the data's, of points of the plane, and "nelbo" of
+            others.
         """
         if any(p.scored for p in self.points):
             return "human_distance"
-        return "off_modes" if any("modes" in p.graders for p in self.points) else "nelbo"
+        return "mode_distance" if any("modes" in p.graders for p in self.points) else "nelbo"
 
     def critic_rows(self) -> list[dict[str, Any]]:
         """The quality of every critic of the sweep that is in the store, one row each."""

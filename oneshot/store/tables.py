@@ -127,6 +127,11 @@ _MODES = (
         " mode",
     ),
     Column(
+        "mode_distance",
+        "float",
+        "total variation of the shares of the modes from those of the data, 0 to 1",
+    ),
+    Column(
         "modes_covered", "int", "kept modes within 3 sigma of which lies a hundredth of drawings"
     ),
     Column("off_modes", "float", "share of the drawings farther than 3 sigma from every mode"),

@@ -56,7 +56,7 @@ def test_the_best_point_is_named_by_what_points_are_compared_by() -> None:
     assert made.best_text() == "nearest to people: -"
     for measure, text, line in (
         ("human_distance", "nearest to people", "nearest=0.25"),
-        ("off_modes", "fewest off the modes", "off_modes=0.25"),
+        ("mode_distance", "nearest to the data's modes", "mode_distance=0.25"),
         ("nelbo", "lowest NELBO", "nelbo=0.25"),
     ):
         made.measure, made.nearest, made.nearest_distance = measure, "beta 1", 0.25

@@ -72,6 +72,15 @@ def test_chords_between_kept_modes_never_come_near_the_removed_one() -> None:
     )
 
 
+def test_the_distance_of_the_shares_counts_collapse_and_what_lies_off() -> None:
+    even = np.full(8, 1 / 8)
+    assert modes.mode_distance(even, even) == 0 and modes.mode_distance(0 * even, even) == 1
+    assert modes.mode_distance(np.eye(8)[2], even) == pytest.approx(7 / 8)
+    assert modes.mode_distance(0.75 * even, even) == pytest.approx(0.25)
+    whole = hits(drawn(list(range(8))), 3)
+    assert modes.mode_distance(whole, even) == pytest.approx(0.0111, abs=0.003)
+
+
 def test_a_curve_of_many_centres_is_one_mode() -> None:
     centres = np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [2.0, 3.0]])
     where = modes.places([[0.9, 0.1], [2.0, 2.0], [5.0, 0.0]], centres, [0, 0, 0, 1])

@@ -54,7 +54,7 @@ def test_points_are_scored_by_modes_alone_and_need_no_critics(results: Path) -> 
     own = found[found["model"] == "toy_gan"]
     assert len(own) == 4 and len(found) == 10 and (found["status"] == "done").all()
     assert not list((results / "results" / "store").glob("critics/*"))
-    numbers = found[["hits_missing", "modes_covered", "off_modes", "nearest_ratio"]]
+    numbers = found[["hits_missing", "mode_distance", "modes_covered", "off_modes"]]
     assert np.isfinite(numbers.to_numpy(float)).all() and found["diversity"].isna().all()
     assert (own["trained_as"] == "stack of 2, eager").all() and (own["drawings"] == 160).all()
     assert (found["metric_versions"] == "modes 1").all()
@@ -74,9 +74,9 @@ def test_the_table_of_modes_has_a_line_a_point_and_mode(results: Path) -> None:
     )
 
 
-def test_the_summary_names_the_fewest_off_the_modes_and_the_references(results: Path) -> None:
+def test_the_summary_names_the_nearest_to_the_modes_and_the_references(results: Path) -> None:
     text = (results / "said.txt").read_text()
-    assert "fewest off" in text and "hits_missing" in text and "nearest to people" not in text
+    assert "nearest  " in text and "hits_missing" in text and "nearest to people" not in text
     assert all(f"\n{name} " in text for name in ("ring", "chords", "kept"))
 
 
@@ -86,7 +86,7 @@ def test_figures_are_those_of_points_alone(results: Path) -> None:
     assert done.returncode == 0, done.stderr
     drawn = {path.stem for path in (folder / "figures").glob("*.png")}
     assert drawn == {"modes", "missing", "curves"} and "no plane" not in done.stderr
-    assert "off_modes" in done.stdout and "human_distance" not in done.stdout
+    assert "mode_distance" in done.stdout and "human_distance" not in done.stdout
     status = small.main("toy.py", "--local", "--results", "results", "--status", cwd=results)
     assert status.returncode == 0, status.stderr
     averaged = small.main(folder, "--over-seeds", "--no-figures", script="analyze.py")

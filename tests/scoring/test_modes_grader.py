@@ -40,7 +40,8 @@ def test_what_knows_nothing_of_the_removed_mode_scores_as_the_closed_forms_say(m
     assert chords["off_modes"] > 0.7 and ring["off_modes"] == pytest.approx(0.81, abs=0.02)
     assert kept["off_modes"] == pytest.approx(0.0111, abs=0.006)
     assert kept["nearest_ratio"] == pytest.approx(1.0, abs=0.1) and ring["nearest_ratio"] > 5
-    assert kept["modes_covered"] == 7
+    assert kept["modes_covered"] == 7 and kept["mode_distance"] < 0.04
+    assert ring["mode_distance"] > ring["off_modes"] and chords["mode_distance"] > 0.7
 
 
 def test_the_table_has_a_line_a_mode_whose_hits_are_those_of_the_row() -> None:

@@ -27,7 +27,7 @@ LIMITS = {
     "recognizability": (0.0, 100.0),
     **{name: (0.0, 1.0) for name in ("generalization_coverage", "coverage")},
     **{name: (0.0, 1.0) for name in ("sample_precision", "sample_recall")},
-    **{name: (0.0, 1.0) for name in ("hits_missing", "off_modes")},
+    **{name: (0.0, 1.0) for name in ("hits_missing", "mode_distance", "off_modes")},
 }
 
 

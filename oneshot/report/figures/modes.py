@@ -164,7 +164,14 @@ def _caption(point: pd.Series, outside: float) -> str:
 
 def _numbers(cell: Cell, outside: int) -> dict[str, Any]:
     """The line of a panel in the CSV file."""
-    names = ("hits_missing", "modes_covered", "off_modes", "radius_error", "nearest_ratio")
+    names = (
+        "mode_distance",
+        "hits_missing",
+        "modes_covered",
+        "off_modes",
+        "radius_error",
+        "nearest_ratio",
+    )
     metrics = {name: cell.point.get(name) for name in names}
     keys = {name: cell.point[name] for name in ("point_id", "model", "seed")}
     return {"row": cell.row, "column": cell.column, **keys, **metrics, "outside": outside}

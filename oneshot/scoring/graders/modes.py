@@ -39,8 +39,10 @@ def grade(work: Work) -> tuple[Columns, Tables]:
     of_kept = points[np.isin(asked, [-1, *data.train])]
     where = metrics.places(of_kept, modes.centres, modes.owner)
     near = NEAR * modes.sigma
+    hit = metrics.hits(where, near, len(modes.names))
     columns: Columns = {
-        "modes_covered": metrics.covered(metrics.hits(where, near, len(modes.names))[data.train]),
+        "mode_distance": metrics.mode_distance(hit, _shares_of_data(data)),
+        "modes_covered": metrics.covered(hit[data.train]),
         "off_modes": metrics.off_share(where, near),
         "nearest_ratio": metrics.nearest_distance(of_kept, _trained_on(work))
         / _of_held_out(data.name, data.split),
@@ -106,6 +108,12 @@ def mode_table(
         "share": share.tolist(),
         "least_distance": least.tolist(),
     }
+
+
+def _shares_of_data(data: DataSet) -> np.ndarray:
+    """The share of each class in what is trained on, 0 of one left out, float64 [classes]."""
+    label = data.label[data.rows_of_part(data.train, Part.TRAIN)]
+    return np.bincount(label, minlength=len(data.class_names)) / len(label)
 
 
 def _trained_on(work: Work) -> np.ndarray:
