@@ -10,8 +10,7 @@ stack (`training/stack.py`):
 
 - noise and train-stage hyperparameters come in as arguments;
 - there is no control flow that depends on data;
-- there is no state outside parameters and buffers, which only a forward pass in training mode may
-  change;
+- there is no state but parameters and buffers, which only a training pass forward may change;
 - there is no global random state;
 - there is no operator without a batching rule for vmap.
 
@@ -92,8 +91,7 @@ class Player:
         clamp: largest absolute value of each of its elements; 0: any.
         weight_decay: of Adam, as an L2 term.
         fades: the step size falls linearly from epoch to epoch, to reach 0 after the last.
-        monitor: of the first player, the loss that drives the schedule and the choice of the best
-            epoch, on the validation classes.
+        monitor: of the first player, the validation loss that drives schedule and best epoch.
         least: the lowest value of what it monitors that can make an epoch the best: below it the
             value says that the training is wrong, and not that the model is good.
         every: the player moves at each `every`-th batch; 1 for the first player.
@@ -133,8 +131,7 @@ class TrainedFamily(nn.Module, ABC):
         gpu_share: how much of a GPU a trial of this family asks for.
         evaluation_batch: most images that it evaluates at a time, for the memory that takes.
         drawing_batch: most images that it draws at a time, likewise.
-        cached_batch: most that it draws at a time on a processor, whose cache they should not
-            leave.
+        cached_batch: likewise, on a processor, whose cache they should not leave.
         config: its Config.
         image_size: pixels a side.
     """
@@ -167,6 +164,10 @@ class TrainedFamily(nn.Module, ABC):
     def drawing_noise_shape(self) -> tuple[int, ...]:
         """Shape of the standard normal noise that one drawing needs."""
         return self.noise_shape
+
+    def set_trained_classes(self, trained: Tensor) -> None:
+        """Note, before a training on Labelled, which of all classes it is on: bool [classes]."""
+        return None
 
     def published_state(self, path: str) -> dict[str, Tensor]:
         """A whole state dict from the file that `weights_file` names, or StateFileError."""

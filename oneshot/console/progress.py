@@ -27,6 +27,7 @@ SHOWN_TRIALS = 3  # of those at work in a heartbeat
 HEARTBEAT_COLUMNS = 90
 
 
+# what the best point is called on a terminal, and in a log, by the measure that is compared
 @dataclass
 class Running:
     """A trial at work.
@@ -74,6 +75,7 @@ class Running:
 # digits of its value.
 BEST_BY = {
     "human_distance": ("nearest to people", "nearest", 2),
+    "mode_distance": ("nearest to the data's modes", "mode_distance", 4),
     "nelbo": ("lowest NELBO", "nelbo", 2),
     "hits_missing": ("most hits of what was left out", "hits_missing", 4),
 }

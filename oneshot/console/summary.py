@@ -10,7 +10,7 @@ from oneshot.console.status import failure_lines
 from oneshot.console.text import Column, duration, labelled, measured, short_text, table
 from oneshot.store.plan import Plan
 from oneshot.store.tables import DETAILS
-from oneshot.sweep.definition import REFERENCES
+from oneshot.sweep.definition import NULLS, REFERENCES
 from oneshot.types import Status
 
 if TYPE_CHECKING:
@@ -30,7 +30,14 @@ def finished(plan: Plan, outcome: Outcome, retry: str) -> str:
     Returns:
         Several lines.
     """
-    counts, tables = outcome.counts, {"human_distance": _nearest_table, "nelbo": _likelihood_table}
+    counts, tables = (
+        outcome.counts,
+        {
+            "human_distance": _nearest_table,
+            "mode_distance": _modes_table,
+            "nelbo": _likelihood_table,
+        },
+    )
     lines = [
         f"Finished: {counts['done']:,} done, {counts['diverged']} diverged,"
         f" {counts['failed']} failed in {duration(outcome.seconds)}.",
@@ -89,6 +96,34 @@ def _nearest_table(plan: Plan) -> list[str]:
         if row["model"] in REFERENCES:
             rows.append(cells("people" if row["model"] == "human" else row["model"], row))
     return table(columns, rows)
+
+
+def _modes_table(plan: Plan) -> list[str]:
+    """The three points nearest to the data's modes, and what knows nothing of the removed one."""
+    done = [record.row for record in plan.current_records() if record.row["status"] == Status.DONE]
+    rows = [row for row in done if row.get("mode_distance") is not None]
+    own = [row for row in rows if row["model"] == plan.sweep.model]
+    if not own:
+        return []
+    axes = [*plan.sweep.axes, "seed"]
+    columns = [Column("", 12), *(Column(axis, 6, right=True) for axis in axes)]
+    shown = ("mode_distance", "hits_missing", "modes_covered", "off_modes")
+    columns += [Column(name, len(name), right=True) for name in shown]
+
+    def cells(name: str, row: Mapping[str, Any], settings: list[str]) -> list[str]:
+        numbers = [row.get(column) for column in shown]
+        return [name, *settings, *("-" if v is None else f"{v:.4g}" for v in numbers)]
+
+    lines = []
+    for place, row in enumerate(sorted(own, key=lambda row: row["mode_distance"])[:BEST]):
+        values = [short_text(row.get(axis, "")) for axis in axes]
+        lines.append(cells("" if place else "nearest", row, values))
+    for name in NULLS:
+        if of_null := [row for row in rows if row["model"] == name]:
+            found = {n: [row[n] for row in of_null if row.get(n) is not None] for n in shown}
+            means = {n: sum(numbers) / len(numbers) for n, numbers in found.items() if numbers}
+            lines.append(cells(name, means, [""] * len(axes)))
+    return table(columns, lines)
 
 
 def _likelihood_table(plan: Plan) -> list[str]:

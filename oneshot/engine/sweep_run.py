@@ -287,15 +287,15 @@ class SweepRun:
 
 
 def best_point(plan: Plan, rows: Sequence[dict[str, Any]]) -> tuple[float, str]:
-    """The best done point of the sweep's model, by what its points are compared by.
+    """The done point of the sweep's model that is best by `Plan.measure`.
 
     Args:
         plan: the points of the run.
         rows: the rows to choose from.
 
     Returns:
-        Its distance to people, hits or NELBO (`Plan.measure`), infinity where there is none; its
-        settings in words, "" where there is none.
+        Its distance, or what else the measure is, infinity where there is none; its settings in
+        words, "" where there is none.
     """
     measure = plan.measure()
     best = (max if measure in LARGEST_FIRST else min)(

@@ -113,3 +113,20 @@ def global_mean_and_variance(x: Tensor) -> tuple[Tensor, Tensor, float]:
     count = float(current_group().all_reduce(own))
     mean = add(x.sum((0, 2, 3))) / count
     return mean, add((x - mean[:, None, None]).square().sum((0, 2, 3))) / count, count
+
+
+def rows_of_all(x: Tensor) -> Tensor:
+    """The rows of all processes in the order of these, differentiable: [N, ...] -> [M, ...]."""
+    group = current_group()
+    if group.size == 1:
+        return x
+    counts = torch.zeros(group.size, dtype=torch.int64, device=x.device)
+    counts[group.rank] = len(x)
+    before, own, after = (
+        int(part.sum())
+        for part in group.all_reduce(counts).tensor_split([group.rank, group.rank + 1])
+    )
+    assert own == len(x)
+    parts = [x.new_zeros(before, *x.shape[1:]), x, x.new_zeros(after, *x.shape[1:])]
+    add: Callable[[Tensor], Tensor] = _Sum.apply
+    return add(torch.cat(parts))

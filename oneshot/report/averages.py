@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 
 from oneshot.report.columns import EXTRA_METRICS, METRICS
-from oneshot.report.results import Results, bounded, compared, scored, told_apart
+from oneshot.report.results import Results, measured
 
 
 def measured_rows(results: Results, frame: pd.DataFrame | None = None) -> pd.DataFrame:
-    """The rows with a place on the plane, a bound, classes of drawings, or a panel of DINOv2.
+    """The rows that were measured in any way.
 
     Args:
         results: The results.
@@ -19,7 +19,7 @@ def measured_rows(results: Results, frame: pd.DataFrame | None = None) -> pd.Dat
         Those of them that were measured.
     """
     frame = results.points if frame is None else frame
-    return frame[scored(frame) | bounded(frame) | told_apart(frame) | compared(frame)]
+    return frame[measured(frame)]
 
 
 def setting_keys(results: Results, frame: pd.DataFrame) -> list[str]:
@@ -58,13 +58,13 @@ def over_seeds(results: Results, frame: pd.DataFrame | None = None) -> pd.DataFr
     critics = frame.get("critic_seed")
     if critics is not None and critics.nunique() > 1:
         out["critics"] = groups["critic_seed"].nunique()
-    measured = [
+    metrics = [
         *METRICS,
         "human_diversity",
         "human_recognizability",
         *(m for m in EXTRA_METRICS if m in frame and frame[m].notna().any()),
     ]
-    for metric in measured:
+    for metric in metrics:
         if metric in frame:
             out[metric] = groups[metric].mean()
             if metric in (*METRICS, *EXTRA_METRICS):
@@ -83,9 +83,10 @@ def ranking_metric(frame: pd.DataFrame) -> str:
         frame: Rows of points, or means over seeds.
 
     Returns:
-        `human_distance`; where there is none, `nelbo`, else `hits_missing`, if one is there.
+        `human_distance`; where there is none, the first that is there of `mode_distance` (of
+        points), `nelbo` and `hits_missing`.
     """
     if frame["human_distance"].notna().any():
         return "human_distance"
-    others = (name for name in ("nelbo", "hits_missing") if name in frame)
+    others = (name for name in ("mode_distance", "nelbo", "hits_missing") if name in frame)
     return next((name for name in others if frame[name].notna().any()), "human_distance")

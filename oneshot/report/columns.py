@@ -7,6 +7,7 @@ from oneshot.store.tables import (
     DINO,
     IMPORTANCE,
     LIKELIHOODS,
+    MODES,
     PANEL,
     REMOVED,
     WHOLE,
@@ -25,7 +26,9 @@ METRICS = (
 # axes that say how often something was tried, not what: means are over them
 NUISANCES = ("seed", "critic_seed")
 # of some families only, averaged over seeds where a table has them
-EXTRA_METRICS = (*PANEL, *DINO, *LIKELIHOODS, *CLASS_LIKELIHOODS, *IMPORTANCE, *REMOVED)
+EXTRA_METRICS = tuple(
+    dict.fromkeys((*PANEL, *DINO, *LIKELIHOODS, *CLASS_LIKELIHOODS, *IMPORTANCE, *REMOVED, *MODES))
+)
 # whole numbers, also in tables that are made of others
 COUNTS = frozenset({*WHOLE, "seeds", "critics", "classes", "n", "trained_size"})
 
@@ -61,9 +64,13 @@ DETAIL_COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("class_name",),
         ("left_out", "share", "share_90", "real_share", "real_share_90", "real_images"),
     ),
+    "modes": (
+        ("mode",),
+        ("removed", "x", "y", "sigma", "hits", "hits_4", "share", "least_distance"),
+    ),
 }
 # a row of those tables in which one of these is empty does not say of what it is
-KEYS = frozenset({*WHOLE, "class_name", "dataset", "latent", "scorer"})
+KEYS = frozenset({*WHOLE, "class_name", "dataset", "latent", "scorer", "mode"})
 
 # digits after the point in a printed table
 DECIMALS = {
@@ -82,4 +89,7 @@ DECIMALS = {
     **{name: 3 for name in ("sample_precision", "sample_recall", "density", "coverage")},
     **{name: 3 for name in (*IMPORTANCE, "sparsity", "spearman")},
     **{name: 1 if name == "classes_covered" else 3 for name in REMOVED},
+    **{name: 4 for name in MODES},
+    "modes_covered": 1,
+    "nearest_ratio": 2,
 }

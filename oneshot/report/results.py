@@ -23,7 +23,7 @@ from oneshot.report.read_tables import (
 )
 from oneshot.store.records import FORMAT
 from oneshot.store.tables import DETAILS
-from oneshot.sweep.definition import REFERENCES
+from oneshot.sweep.definition import NULLS, REFERENCES
 
 
 def scored(frame: pd.DataFrame) -> pd.Series:
@@ -47,6 +47,18 @@ def compared(frame: pd.DataFrame) -> pd.Series:
     return frame["dino_kid"].notna() if "dino_kid" in frame else pd.Series(False, frame.index)
 
 
+def in_modes(frame: pd.DataFrame) -> pd.Series:
+    """Which rows say how far drawings that are points are from the data's modes: bool [rows]."""
+    known = "mode_distance" in frame
+    return frame["mode_distance"].notna() if known else pd.Series(False, index=frame.index)
+
+
+def measured(frame: pd.DataFrame) -> pd.Series:
+    """Which rows were measured in any of these ways: bool [rows]."""
+    ways = (scored, bounded, in_modes, told_apart, compared)
+    return pd.concat([way(frame) for way in ways], axis=1).any(axis=1)
+
+
 @dataclass(frozen=True, eq=False)
 class Results:
     """The tables of one sweep; each but that of the points may be empty.
@@ -68,6 +80,7 @@ class Results:
         attention: Attention weights of models of sets.
         confusion: How models of sets classified digits.
         predicted: For which class a classifier takes the drawings of greys.
+        modes: Which modes drawings fall into, of points of the plane.
         whole: The columns of points that hold whole numbers. Pandas makes them floats where one
             is missing; `table.exact_types` makes them whole again.
         truths: The columns of points that hold truth values, likewise.
@@ -90,6 +103,7 @@ class Results:
     attention: pd.DataFrame = field(default_factory=empty_table)
     confusion: pd.DataFrame = field(default_factory=empty_table)
     predicted: pd.DataFrame = field(default_factory=empty_table)
+    modes: pd.DataFrame = field(default_factory=empty_table)
     whole: frozenset[str] = frozenset()
     truths: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
@@ -100,9 +114,14 @@ class Results:
         return self.points[self.points["model"].isin(REFERENCES) & scored(self.points)]
 
     @property
+    def nulls(self) -> pd.DataFrame:
+        """The measured rows of what knows nothing of a class that was left out."""
+        return self.points[self.points["model"].isin(NULLS) & measured(self.points)]
+
+    @property
     def requested(self) -> pd.DataFrame:
         """The rows of all points of models, also of those that failed."""
-        return self.points[~self.points["model"].isin(REFERENCES)]
+        return self.points[~self.points["model"].isin((*REFERENCES, *NULLS))]
 
     @property
     def models(self) -> pd.DataFrame:
@@ -111,9 +130,8 @@ class Results:
 
     @property
     def evaluated(self) -> pd.DataFrame:
-        """The models' rows with a place on the plane, a bound on the likelihood, or classes."""
-        rows = self.requested
-        return rows[scored(rows) | bounded(rows) | told_apart(rows)]
+        """The models' rows that were measured in any way."""
+        return self.requested[measured(self.requested)]
 
 
 def load(path: str | Path) -> Results:

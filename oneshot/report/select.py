@@ -14,7 +14,7 @@ from oneshot.report.errors import AnalysisError
 from oneshot.report.results import Results
 from oneshot.store.tables import DETAILS, column_names
 from oneshot.sweep import filter as filters
-from oneshot.sweep.definition import REFERENCES
+from oneshot.sweep.definition import NULLS, REFERENCES
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ def select(results: Results, text: str, *, keep_references: bool = False) -> Res
         FilterError: The filter is none, or names an unknown column.
     """
     keep = matching_rows(results.points, text)
-    references = results.points["model"].isin(REFERENCES)
+    references = results.points["model"].isin((*REFERENCES, *NULLS))
     if keep_references:
         keep |= references
     elif keep.any():

@@ -11,7 +11,14 @@ from oneshot.report.averages import ranking_metric
 from oneshot.report.columns import COUNTS, METRICS
 from oneshot.report.results import Results, several_critics
 from oneshot.report.select import known_column, varying_axes
-from oneshot.store.tables import CLASS_LIKELIHOODS, DINO, IMPORTANCE, LARGEST_FIRST, REMOVED
+from oneshot.store.tables import (
+    CLASS_LIKELIHOODS,
+    DINO,
+    IMPORTANCE,
+    LARGEST_FIRST,
+    MODES,
+    REMOVED,
+)
 
 
 def points_table(
@@ -70,7 +77,9 @@ def default_columns(results: Results, frame: pd.DataFrame) -> list[str]:
     wanted += [axis for axis in varying_axes(results) if axis != "model"]
     wanted += ["seeds", "critics"] if "seeds" in frame else ["seed"] * varies("seed")
     wanted += ["critic_seed"] * varies("critic_seed")
-    candidates = (*METRICS, *DINO, "nelbo", "nll", *CLASS_LIKELIHOODS, *IMPORTANCE, *REMOVED)
+    of_drawings = (*METRICS, *DINO, *MODES)
+    others = ("nelbo", "nll", *CLASS_LIKELIHOODS, *IMPORTANCE, *REMOVED)
+    candidates = tuple(dict.fromkeys((*of_drawings, *others)))
     metrics = [m for m in candidates if m in frame and frame[m].notna().any()] or list(METRICS)
     if several_critics(results) and "diversity_ratio" in metrics:
         ratio = [m for m in metrics if m == "diversity_ratio"]

@@ -24,6 +24,7 @@ from oneshot.store.tables import (
     IMPORTANCE,
     LIKELIHOODS,
     METRICS,
+    MODES,
     PANEL,
     PROVENANCE,
     REMOVED,
@@ -89,6 +90,8 @@ def point_fields(models: Iterable[str], axes: Sequence[str]) -> list[pa.Field]:
         names += IMPORTANCE
     if any(Kind.GREYS in families.kinds(head.name) for head in heads):
         names += REMOVED
+    if any(Kind.POINTS in families.kinds(head.name) for head in heads):
+        names += [name for name in MODES if name not in names]
     names += [name for name in own if name not in axes]
     names += [*COUNTS, *COST, *PROVENANCE]
     types = own | fixed

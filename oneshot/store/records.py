@@ -53,6 +53,7 @@ class Record:
     attention: dict[str, Any] = dataclasses.field(default_factory=dict)
     confusion: dict[str, Any] = dataclasses.field(default_factory=dict)
     predicted: dict[str, Any] = dataclasses.field(default_factory=dict)
+    modes: dict[str, Any] = dataclasses.field(default_factory=dict)
     version: str = dataclasses.field(default="", compare=False)
     has_details: bool = dataclasses.field(default=True, compare=False)
 

@@ -125,13 +125,15 @@ _IMPORTANCE = (
         "fraction of the pixels that holds half of an importance map, mean of the classes",
     ),
 )
-_REMOVED = (
+_MISSING = (
     Column(
         "hits_missing",
         "float",
         "share of drawings (of those asked for it, if asked by a class) in a class or mode that was"
         " left out of training: greys by a classifier, confidence 0.5, points within 3 sigma",
     ),
+)
+_REMOVED = (
     Column("hits_missing_90", "float", "the same of greys at a confidence of 0.9 or more"),
     Column(
         "false_hits",
@@ -164,6 +166,23 @@ _REMOVED = (
         "removed_to_shots",
         "float",
         "distance of such a drawing to the nearest shot, over that of real images; copies: below 1",
+    ),
+)
+_MODES = (
+    Column(
+        "mode_distance",
+        "float",
+        "total variation of the shares of the modes from those of the data, 0 to 1",
+    ),
+    Column(
+        "modes_covered", "int", "kept modes within 3 sigma of which lies a hundredth of drawings"
+    ),
+    Column("off_modes", "float", "share of the drawings farther than 3 sigma from every mode"),
+    Column("radius_error", "float", "mean distance of drawings to the circle of the modes"),
+    Column(
+        "nearest_ratio",
+        "float",
+        "distance of a drawing to the nearest training point, over that of held-out real points",
     ),
 )
 _COUNTS = (
@@ -215,7 +234,9 @@ TABLES = {
                 *_LIKELIHOODS,
                 *_CLASS_LIKELIHOODS,
                 *_IMPORTANCE,
+                *_MISSING,
                 *_REMOVED,
+                *_MODES,
                 *_COUNTS,
                 *_COST,
                 *_PROVENANCE,
@@ -246,11 +267,13 @@ TABLES = {
                 Column("train_kl_z", "float", "divergence of image latents, training items"),
                 Column("train_wasserstein", "float", "the GAN critic's distance of real and drawn"),
                 Column("train_penalty", "float", "gradient penalty of the GAN critic, unweighted"),
+                Column("train_adversarial", "float", "loss of telling real from drawn points"),
+                Column("train_classification", "float", "class loss of the discriminator"),
                 Column("train_generator_loss", "float", "loss of the GAN generator"),
-                Column("train_adversarial", "float", "InfoGAN: loss of real against drawn"),
                 Column("train_information", "float", "InfoGAN: loss of recovery, unweighted"),
                 Column("train_generator_adversarial", "float", "InfoGAN: of the generator"),
                 Column("train_generator_information", "float", "InfoGAN: recovery, generator"),
+                Column("train_generator_creativity", "float", "cross entropy with no class"),
                 Column("validation_loss", "float", "loss on validation classes, every weight at 1"),
                 Column(
                     "validation_reconstruction", "float", "reconstruction term, validation items"
@@ -260,6 +283,13 @@ TABLES = {
                 Column("validation_kl_z", "float", "divergence of image latents, validation items"),
                 Column("validation_wasserstein", "float", "the GAN critic's distance, validation"),
                 Column("validation_penalty", "float", "gradient penalty, validation items"),
+                Column("validation_adversarial", "float", "of real and drawn, validation items"),
+                Column("validation_classification", "float", "class loss, validation items"),
+                Column(
+                    "validation_generator_creativity",
+                    "float",
+                    "cross entropy with no class, validation items",
+                ),
                 Column(
                     "validation_generator_loss",
                     "float",
@@ -374,6 +404,23 @@ TABLES = {
                 Column("real_images", "int", "how many real test images of kept classes there are"),
             ),
         ),
+        Table(
+            "modes",
+            "one row a point and mode, of data that are points of the plane",
+            (
+                POINT_ID,
+                Column("mode", "str", "name of the mode, that is of its class"),
+                Column("removed", "int", "1 of the mode that is left out of training, else 0"),
+                Column("x", "float", "middle of the mode, across"),
+                Column("y", "float", "middle of the mode, upwards"),
+                Column("sigma", "float", "standard deviation of its points, along either axis"),
+                Column("drawings", "int", "number of drawings asked for it, or for no class"),
+                Column("hits", "float", "share of these within 3 sigma of it"),
+                Column("hits_4", "float", "share of these within 4 sigma of it"),
+                Column("share", "float", "share of these that are nearest to it, however far"),
+                Column("least_distance", "float", "how near any drawing comes to its centre"),
+            ),
+        ),
         CRITICS,
     )
 }
@@ -388,9 +435,10 @@ PANEL = _names(_PANEL)  # of points whose drawings are scored
 DINO = _names(_DINO)  # the same in the features of DINOv2, of points with `dino_weights`
 LIKELIHOODS = _names(_LIKELIHOODS)  # of families of sets
 CLASS_LIKELIHOODS = _names(_CLASS_LIKELIHOODS)  # of families with `class_likelihood`
-REMOVED = _names(_REMOVED)  # of greys, and of points of the plane
+REMOVED = _names((*_MISSING, *_REMOVED))  # of greys
 IMPORTANCE = _names(_IMPORTANCE)  # of families with importance maps
 LARGEST_FIRST = ("hits_missing",)  # of which more is better, where rows are ordered by them
+MODES = _names((*_MISSING, *_MODES))  # of points of the plane
 COUNTS, COST, PROVENANCE = _names(_COUNTS), _names(_COST), _names(_PROVENANCE)
 DETAILS = tuple(name for name in TABLES if name not in ("points", "critics"))  # rows of records
 WHOLE = {c.name for name in DETAILS for c in TABLES[name].columns if c.type == "int"}

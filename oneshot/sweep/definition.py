@@ -25,6 +25,8 @@ from oneshot.sweep.values import is_whole, plain, shown
 
 FIRST_SEED = 44
 REFERENCES = ("human", "copy", "noise")
+# references of data whose classes are left out: what knows nothing of the removed one
+NULLS = ("ring", "chords", "kept")
 SEEDS = "needs a count of at least 1, or different whole numbers from 0 to 2**63 - 1"
 NAMES = "letters, digits, _ . - only, at most 100 of them, no dot in front, and not 'store'"
 

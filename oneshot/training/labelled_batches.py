@@ -118,6 +118,14 @@ class LabelledBatches(Batches):
         label = self.label.index_select(0, spec["index"])
         return Labelled(images, (label[:, None] == self._all_classes).float())
 
+    @property
+    def trained_classes(self) -> Tensor:
+        """Which classes are trained on, those with shots among them: bool [classes]."""
+        counts = torch.bincount(
+            self.label.cpu()[torch.from_numpy(self.train)], minlength=self.classes
+        )
+        return counts > 0
+
     @functools.cached_property
     def _all_classes(self) -> Tensor:
         return torch.arange(self.classes, device=self.device)

@@ -18,6 +18,7 @@ from oneshot.store.store import DamagedFile, Store, Unavailable
 from oneshot.sweep.point import Point
 from oneshot.training.batches import batches_for
 from oneshot.training.checkpoint import Checkpoint, Training
+from oneshot.training.labelled_batches import LabelledBatches
 from oneshot.training.loop import Diverged, Stopped, Tick, fit
 from oneshot.trial import machine
 from oneshot.trial.failure import traceback_text
@@ -165,9 +166,13 @@ def fit_stack(members: Sequence[Member], given: Inputs, job: Job, report: Tick) 
         )
         for point in points
     ]
+    batches = batches_for(families[0], given.data, given.exemplars, device, greys)
+    if isinstance(batches, LabelledBatches):
+        for family in families:
+            family.set_trained_classes(batches.trained_classes)
     trainings = fit(
         families,
-        batches_for(families[0], given.data, given.exemplars, device, greys),
+        batches,
         points[0].seed,
         checkpoints,
         lambda epoch, epochs, row: report(

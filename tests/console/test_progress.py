@@ -51,6 +51,18 @@ def test_time_left_weighs_work_and_waits_for_three_trials(monkeypatch: pytest.Mo
     assert made.left() == "17 s"  # it has trained: 75 of 100
 
 
+def test_the_best_point_is_named_by_what_points_are_compared_by() -> None:
+    made = state()
+    assert made.best_text() == "nearest to people: -"
+    for measure, text, line in (
+        ("human_distance", "nearest to people", "nearest=0.25"),
+        ("mode_distance", "nearest to the data's modes", "mode_distance=0.25"),
+        ("nelbo", "lowest NELBO", "nelbo=0.25"),
+    ):
+        made.measure, made.nearest, made.nearest_distance = measure, "beta 1", 0.25
+        assert made.best_text() == f"{text} 0.25: beta 1" and summary(made).endswith(line)
+
+
 def test_a_trial_that_did_not_finish_does_not_count() -> None:
     made = State("q", 4, work=10.0)
     made.running["x"] = Running("", 1, 5.0)

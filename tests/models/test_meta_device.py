@@ -13,17 +13,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_families import SIZE, TRAINED, build
+from tiny_families import SIZE, TRAINED, asked, build, class_count, item_shape, kind
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-from oneshot.contracts import ExplainedFamily, SetFamily, Sets, TrainedFamily
+from oneshot.contracts import ExplainedFamily, Labelled, SetFamily, Sets, TrainedFamily
 from oneshot.training.batch_source import Batches, BatchSpec
+from oneshot.training.labelled_batches import LabelledBatches
 from oneshot.training.pair_batches import PairBatches
 from oneshot.training.set_batches import SetBatches
 from oneshot.training.stack import Stack
+from oneshot.types import Kind
 
 META = torch.device("meta")
 BATCH = 4
@@ -76,9 +78,14 @@ def material(model: TrainedFamily) -> tuple[Batches, BatchSpec]:
             "uniform": torch.zeros(shape, device=META),
         }
         return SetBatches(images, 255.0, members, 1, rows, rows), item
-    images = torch.zeros(60, SIZE, SIZE, dtype=torch.uint8, device=META)
     exemplar = torch.zeros(60, dtype=torch.long, device=META)
     index = torch.zeros(BATCH, dtype=torch.long, device=META)
+    if model.trains_on is Labelled:
+        dtype = torch.float32 if kind(model) == Kind.POINTS else torch.uint8
+        items = torch.zeros(60, *item_shape(model), dtype=dtype, device=META)
+        scale, classes = 255.0 if kind(model) == Kind.GREYS else 1.0, class_count(model)
+        return LabelledBatches(items, scale, exemplar, classes, *rows), {"index": index}
+    images = torch.zeros(60, SIZE, SIZE, dtype=torch.uint8, device=META)
     return PairBatches(images, exemplar, *rows), {"index": index}
 
 
@@ -110,10 +117,10 @@ def test_a_round_and_an_evaluation_read_no_value(family: str, count: int) -> Non
 @pytest.mark.parametrize("family", TRAINED)
 def test_a_drawing_reads_no_value(family: str) -> None:
     model = build(family, device=META).eval()
-    exemplars = torch.zeros(BATCH, 1, SIZE, SIZE, device=META)
+    exemplars = asked(model, BATCH).to(META)
     noise = torch.zeros(BATCH, *model.drawing_noise_shape, device=META)
     with device_alone():
-        assert model.sample(exemplars, noise).shape == exemplars.shape
+        assert model.sample(exemplars, noise).shape == (BATCH, *item_shape(model))
     if isinstance(model, ExplainedFamily):
         noise = torch.zeros(BATCH, *model.importance_noise_shape, device=META)
         with device_alone():

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from exact_sets import ExactSets
+from tiny_families import batch, build
 
-from oneshot.contracts import Labelled, Pairs, Sets
 from oneshot.scoring import importance_maps, likelihood
 from oneshot.store import parquet, tables
 from oneshot.store.records import Record
@@ -23,7 +23,6 @@ from oneshot.sweep import families
 from oneshot.sweep.settings import COMMON
 from oneshot.types import DataSet
 
-SIZE = 20
 TRAINED = [
     name
     for name in families.names("models")
@@ -61,16 +60,8 @@ def test_columns_of_points_are_declared_here_or_are_settings(model: str) -> None
 
 @pytest.mark.parametrize("model", TRAINED)
 def test_losses_of_every_family_are_columns_of_curves(model: str) -> None:
-    module = importlib.import_module(f"oneshot.models.{model}")
-    family = module.FAMILY(module.Config(**module.VARIANTS["tiny"]), SIZE)
-    noise = torch.randn(3, *family.noise_shape)
-    items: Pairs | Sets | Labelled
-    if family.trains_on is Sets:
-        items = Sets(torch.zeros(3, family.config.set_size, 1, SIZE, SIZE))
-    elif family.trains_on is Labelled:
-        items = Labelled(torch.zeros(3, 1, SIZE, SIZE), torch.eye(3))
-    else:
-        items = Pairs(torch.zeros(3, 1, SIZE, SIZE), torch.ones(3, 1, SIZE, SIZE))
+    family = build(f"{model}:tiny")
+    items, noise = batch(family, 3)
     for i, player in enumerate(family.players()):
         prefix = f"{player.name}_" if i else ""
         for name in player.loss(items, noise, family.hyper(0)):

@@ -1,16 +1,21 @@
-"""The tiny variants of every model, with random weights and a random batch."""
+"""The tiny variants of every model, with random weights, a random batch, and data of their kind."""
 
 from __future__ import annotations
 
+import functools
 import importlib
 from typing import Any
 
+import made_labelled
+import numpy as np
 import torch
 
-from oneshot.contracts import Pairs, Sets, TrainedFamily
+from oneshot.contracts import Items, Labelled, Pairs, Sets, TrainedFamily
 from oneshot.sweep import families
+from oneshot.types import DataSet, Kind
 
 SIZE = 20  # of the images, in pixels
+CLASSES = 10  # of data of a family that does not say how many it takes
 
 FAMILIES = [
     f"{family}:{variant}"
@@ -55,7 +60,23 @@ def build(
         return module.FAMILY(config, image_size)
 
 
-def batch(family: TrainedFamily, n: int = 5) -> tuple[Pairs | Sets, torch.Tensor]:
+def kind(family: Any) -> Kind:
+    """The first kind of data that an instance of a family models."""
+    return families.kinds(type(family).__module__.rpartition(".")[2])[0]
+
+
+def item_shape(family: TrainedFamily) -> tuple[int, ...]:
+    """The shape of an item that a model learns and draws: (1, S, S), or (2,) of points."""
+    side = family.image_size
+    return (2,) if kind(family) == Kind.POINTS else (1, side, side)
+
+
+def class_count(family: Any) -> int:
+    """How many classes the data of a model have: as many as it was built for."""
+    return int(getattr(family.config, "classes", CLASSES))
+
+
+def batch(family: TrainedFamily, n: int = 5) -> tuple[Items, torch.Tensor]:
     """A random batch of a model.
 
     Args:
@@ -67,9 +88,77 @@ def batch(family: TrainedFamily, n: int = 5) -> tuple[Pairs | Sets, torch.Tensor
     """
     generator = torch.Generator().manual_seed(1)
     noise = torch.randn(n, *family.noise_shape, generator=generator)
-    side = family.image_size
+    shape = item_shape(family)
     if family.trains_on is Sets:
-        shape = (n, family.config.set_size, 1, side, side)
-        return Sets((torch.rand(shape, generator=generator) > 0.8).float()), noise
-    x = (torch.rand(n, 1, side, side, generator=generator) > 0.8).float()
+        sets = (n, family.config.set_size, *shape)
+        return Sets((torch.rand(sets, generator=generator) > 0.8).float()), noise
+    if family.trains_on is Labelled:
+        label = torch.arange(n) % class_count(family)
+        one_hot = torch.nn.functional.one_hot(label, class_count(family)).float()
+        return Labelled(_items(family, n, generator), one_hot), noise
+    x = _items(family, n, generator)
     return Pairs(x, x.flip(0)), noise
+
+
+def asked(family: TrainedFamily, n: int = 5, seed: int = 2) -> torch.Tensor:
+    """What a model is asked for drawings by.
+
+    Args:
+        family: the model.
+        n: drawings.
+        seed: of exemplars.
+
+    Returns:
+        Exemplars, weights over classes, or [n, 0], as the family asks.
+    """
+    if family.asks == "nothing":
+        return torch.zeros(n, 0)
+    if family.asks == "class":
+        label = torch.arange(n) % class_count(family)
+        return torch.nn.functional.one_hot(label, class_count(family)).float()
+    return _items(family, n, torch.Generator().manual_seed(seed))
+
+
+def _items(family: TrainedFamily, n: int, generator: torch.Generator) -> torch.Tensor:
+    """Random items of the kind of data that a model models."""
+    shape = (n, *item_shape(family))
+    if kind(family) == Kind.POINTS:
+        return torch.randn(shape, generator=generator)
+    levels = torch.rand(shape, generator=generator)
+    return levels if kind(family) == Kind.GREYS else (levels > 0.8).float()
+
+
+@functools.cache
+def drawings_data() -> DataSet:
+    """30 classes of 6 drawings: bars at random places, with a little jitter."""
+    rng = np.random.default_rng(0)
+    images = np.zeros((30, 6, SIZE, SIZE), np.uint8)
+    for c in range(30):
+        y, x = rng.integers(2, 14, 2)
+        for i in range(6):
+            dy, dx = rng.integers(-1, 2, 2)
+            images[c, i, y + dy : y + dy + 4, 2:18] = 1
+            images[c, i, 3:17, x + dx : x + dx + 2] = 1
+    return DataSet(
+        "made",
+        "fixed",
+        "0",
+        images.reshape(-1, SIZE, SIZE),
+        np.arange(30).repeat(6),
+        tuple(f"class {c}" for c in range(30)),
+        np.arange(6),
+        np.arange(6, 9),
+        np.arange(9, 30),
+    )
+
+
+def data_for(family: Any) -> DataSet:
+    """Data that a family can draw for: bits, or greys or points of which class 2 is left out."""
+    if (of := kind(family)) == Kind.BITS:
+        return drawings_data()
+    return made_labelled.made(str(of), without=2, classes=class_count(family), side=SIZE)
+
+
+def first_exemplars(data: DataSet) -> np.ndarray:
+    """The first image of each class, int64 [classes]."""
+    return np.searchsorted(data.label, np.arange(len(data.class_names)))

@@ -10,16 +10,17 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_families import TRAINED, build
+from tiny_families import TRAINED, build, class_count, item_shape, kind
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from oneshot.contracts import Pairs, Sets
+from oneshot.contracts import Items, Labelled, Pairs, Sets
 from oneshot.nn.dense_blocks import NoiseStream
 from oneshot.store import costs
 from oneshot.store.costs import Shape
 from oneshot.training import cost
 from oneshot.training.stack import Stack
+from oneshot.types import Kind
 
 CPU = torch.device("cpu")
 
@@ -45,14 +46,21 @@ def saved(but: list[Tensor]) -> Iterator[dict[int, int]]:
         yield found
 
 
-def batch(model: Any) -> tuple[Pairs | Sets, Tensor]:
+def batch(model: Any) -> tuple[Items, Tensor]:
     """A batch of the model's own size, of ones, and its noise."""
-    config, side = model.config, model.image_size
+    config, shape = model.config, item_shape(model)
     noise = torch.zeros(config.batch_size, *model.noise_shape)
     if model.trains_on is Sets:
-        return Sets(torch.ones(config.batch_size, config.set_size, 1, side, side)), noise
-    ones = torch.ones(config.batch_size, 1, side, side)
+        return Sets(torch.ones(config.batch_size, config.set_size, *shape)), noise
+    ones = torch.ones(config.batch_size, *shape)
+    if model.trains_on is Labelled:
+        return Labelled(ones, torch.ones(config.batch_size, class_count(model))), noise
     return Pairs(ones, ones.clone()), noise
+
+
+def count(stack: Stack) -> cost.Cost:
+    """The cost of a stack on the first kind of data that its family models."""
+    return cost.count(stack, 0 if kind(stack.template) == Kind.POINTS else 1)
 
 
 def meta(family: str, models: int = 1, **changed: Any) -> Stack:
@@ -63,7 +71,7 @@ def meta(family: str, models: int = 1, **changed: Any) -> Stack:
 @pytest.mark.parametrize("family", [f for f in TRAINED if not f.startswith(("dagan", "figr"))])
 def test_the_kept_bytes_are_those_of_a_real_forward_pass(family: str) -> None:
     """As the library's hooks have them, which do not go with a gradient of a gradient."""
-    counted = cost.count(meta(family))
+    counted = count(meta(family))
     stack = Stack([build(family)], CPU)
     items, noise = batch(stack.template)
     hyper = {n: torch.ones(1) for n in stack.template.hyper(0)}
@@ -81,7 +89,7 @@ def test_the_kept_bytes_are_those_of_a_real_forward_pass(family: str) -> None:
 
 @pytest.mark.parametrize("family", TRAINED)
 def test_counts_are_the_same_with_and_without_values(family: str) -> None:
-    real, counted = cost.count(Stack([build(family)], CPU)), cost.count(meta(family))
+    real, counted = count(Stack([build(family)], CPU)), count(meta(family))
     assert (real.kept, real.parameters) == (counted.kept, counted.parameters)
     # some operators of the CPU are made of others than elsewhere
     assert real.products == pytest.approx(counted.products, rel=0.15)
@@ -92,7 +100,7 @@ def test_a_model_of_a_stack_costs_the_same_in_any_stack(family: str) -> None:
     """Two tell as much as three; alone it may keep less, as vmap has operators of its own."""
     if build(family, device=cost.META).cannot_stack:
         return
-    one, two, three = (cost.count(meta(family, k)) for k in (1, 2, 3))
+    one, two, three = (count(meta(family, k)) for k in (1, 2, 3))
     assert one.products == pytest.approx(two.products) == pytest.approx(three.products)
     assert two.kept == pytest.approx(three.kept, rel=0.02)
     assert 0.99 * one.kept < two.kept < 1.7 * one.kept
@@ -107,7 +115,7 @@ def test_multiply_adds_are_those_that_the_library_counts(family: str) -> None:
         player.loss(items, noise, model.hyper(0))["loss"].mean().backward()
     images = len(noise) * (model.config.set_size if model.trains_on is Sets else 1)
     measured = counter.get_total_flops() / 2 / images
-    assert cost.count(meta(family, batch_size=4)).products == pytest.approx(measured, rel=0.25)
+    assert count(meta(family, batch_size=4)).products == pytest.approx(measured, rel=0.25)
 
 
 def test_two_players_count_as_often_as_they_move() -> None:
@@ -122,7 +130,7 @@ def test_two_players_count_as_often_as_they_move() -> None:
     with torch.no_grad(), cost.Tally([]) as judging:
         model.critic(images, images, draws)
     for rounds in (1, 5):
-        counted = cost.count(meta("dagan:tiny", critic_rounds=rounds)).products
+        counted = count(meta("dagan:tiny", critic_rounds=rounds)).products
         expected = drawing.products + 12 * judging.products
         expected += 3 * (drawing.products + judging.products) / rounds
         assert counted == pytest.approx(expected, rel=0.01)
@@ -143,7 +151,7 @@ def test_costs_grow_with_settings_as_they_should(
 ) -> None:
     small = meta(family)
     value = factor * getattr(small.template.config, setting)
-    one, other = cost.count(small), cost.count(meta(family, **{setting: value}))
+    one, other = count(small), count(meta(family, **{setting: value}))
     assert other.products / one.products == pytest.approx(of_products, rel=0.2)
     assert other.kept / one.kept == pytest.approx(of_kept, rel=0.35)
 

@@ -8,19 +8,23 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from tiny_families import TRAINED, build, data_for
 
-from oneshot.contracts import Pairs, Sets, TrainedFamily
+from oneshot.contracts import Labelled, Pairs, Sets, TrainedFamily
 from oneshot.critics.encoder import embed_all
 from oneshot.critics.simclr import SimCLR
 from oneshot.models import set_vae
 from oneshot.models.vae_stn import VARIANTS, Config, VaeStn
+from oneshot.sweep import families
 from oneshot.training.batch_source import Batches, BatchSpec
 from oneshot.training.cuda_graph import StepRunner
+from oneshot.training.labelled_batches import LabelledBatches
 from oneshot.training.loop import noise
 from oneshot.training.pair_batches import PairBatches
 from oneshot.training.set_batches import SetBatches
 from oneshot.training.stack import Stack, matrix_products
 
+META = torch.device("meta")
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
@@ -140,11 +144,12 @@ def test_a_graph_of_a_round_on_sets_replays_what_eager_rounds_do(variant: str) -
         "diffusion:tiny",
         "diffusion:tiny_cross",
         "diffusion:tiny_film",
+        *(f for f in TRAINED if build(f, device=META).trains_on is Labelled),
     ],
 )
-def test_a_graph_of_a_round_replays_it_for_adversaries_and_diffusion(family: str) -> None:
+def test_a_graph_of_a_round_replays_it_for_other_families(family: str) -> None:
     """Two players, of whom one rests at most batches, and a gradient of a gradient; noise by tables
-    that lie on the device.
+    that lie on the device; labelled images and points.
     """
     name, variant = family.split(":")
     module = importlib.import_module(f"oneshot.models.{name}")
@@ -163,16 +168,21 @@ def test_a_graph_of_a_round_replays_it_for_adversaries_and_diffusion(family: str
         (np.arange(160), np.arange(160) // 20),
         (np.arange(160), np.arange(160) // 20),
     )
+    fields = families.declaration("models", name).fields
+    rate = next(n for n in fields if n.endswith("rate"))
     rates = (1e-4, 1e-3)
 
-    def build(k: int) -> TrainedFamily:
+    def made(k: int) -> TrainedFamily:
         model: TrainedFamily = module.FAMILY(
-            module.Config(**{**module.VARIANTS[variant], "learning_rate": rates[k]}), 28
+            module.Config(**{**module.VARIANTS[variant], rate: rates[k]}), 28
         )
         return model
 
-    material = sets if build(0).trains_on is Sets else pairs
-    (one, buffers), (other, others) = replayed(build, material)
+    material: Batches = sets if made(0).trains_on is Sets else pairs
+    if made(0).trains_on is Labelled:
+        data = data_for(made(0))
+        material = LabelledBatches.of(data, made(0).config, device)
+    (one, buffers), (other, others) = replayed(made, material)
     torch.testing.assert_close(one, other, rtol=2e-2, atol=1e-2)
     assert all(
         torch.allclose(b.float(), others[n].float(), rtol=0.1, atol=0.05)

@@ -21,7 +21,7 @@ from oneshot.report.columns import EXTRA_METRICS, METRICS
 from oneshot.report.errors import AnalysisError
 from oneshot.report.results import Results, several_critics
 from oneshot.store.tables import column_names
-from oneshot.sweep.definition import REFERENCES
+from oneshot.sweep.definition import NULLS, REFERENCES
 
 COLUMNS = ["metric", "first", "second", "difference", "low", "high", "p", "p_holm", "moved"]
 CRITICS = ["simclr_id", "protonet_id", "classifier_id"]
@@ -110,7 +110,7 @@ def other_changes(one: Results, other: Results) -> list[str]:
 def _comparable(results: Results) -> pd.DataFrame:
     """The measured rows of models."""
     rows = measured_rows(results)
-    return rows[~rows["model"].isin(REFERENCES)]
+    return rows[~rows["model"].isin((*REFERENCES, *NULLS))]
 
 
 def _same_critics(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

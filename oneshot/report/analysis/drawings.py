@@ -18,9 +18,9 @@ class Drawings:
 
     Attributes:
         images: uint8 [N, H, W] of 0 and 1, or in grey or colour uint8 [N, H, W, 1 or 3] of 0 ..
-            255; sorted by label.
+            255, or points, float32 [N, 2]; sorted by label.
         label: The class of each, [N].
-        exemplars: uint8 [C, H, W] or [C, H, W, 1 or 3], one of each class.
+        exemplars: One of each class, as the images.
         class_names: The name of each class; "" for the only one of drawings for no class.
     """
 
@@ -68,9 +68,10 @@ def _unpacked(packed: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def _fit_together(drawings: Drawings) -> bool:
     """Whether shapes and types are those of one point."""
-    return (
-        drawings.images.dtype == np.uint8
-        and drawings.images.ndim in (3, 4)
+    points = drawings.images.dtype == np.float32 and drawings.images.ndim == 2
+    images = drawings.images.dtype == np.uint8 and drawings.images.ndim in (3, 4)
+    return bool(
+        (points or images)
         and drawings.images.size > 0
         and drawings.images.shape[1:] == drawings.exemplars.shape[1:]
         and drawings.label.shape == drawings.images.shape[:1]

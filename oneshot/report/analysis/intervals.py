@@ -17,17 +17,22 @@ from oneshot.report.analysis.resampling import DRAWS, class_weights, seed_weight
 from oneshot.report.averages import measured_rows, over_seeds, setting_keys
 from oneshot.report.columns import EXTRA_METRICS, METRICS
 from oneshot.report.results import Results
-from oneshot.store.tables import DINO, PANEL
+from oneshot.store.tables import DINO, MODES, PANEL
 
 BY_CLASS = ("diversity", "recognizability", "originality")  # of the table of classes
 RATIO, DISTANCE = "diversity_ratio", "human_distance"
 # what a metric can be, where an interval that is made longer must not go beyond
 LIMITS = {
-    **{name: (0.0, np.inf) for name in (*METRICS, *PANEL, *DINO) if not name.endswith("kid")},
+    **{
+        name: (0.0, np.inf)
+        for name in (*METRICS, *PANEL, *DINO, *MODES)
+        if not name.endswith("kid")
+    },
     "recognizability": (0.0, 100.0),
     **{name: (0.0, 1.0) for name in ("generalization_coverage", "coverage")},
     **{name: (0.0, 1.0) for name in ("sample_precision", "sample_recall")},
     **{name: (0.0, 1.0) for name in ("dino_precision", "dino_recall", "dino_coverage")},
+    **{name: (0.0, 1.0) for name in ("hits_missing", "mode_distance", "off_modes")},
 }
 
 

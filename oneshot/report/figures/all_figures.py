@@ -3,9 +3,9 @@
 Each figure is a file of this folder with a function `draw`, decorated with `styled`, that takes the
 results and returns a Plot (figure, numbers, finding). It raises AnalysisError with the reason if it
 cannot be drawn from these results (no axis varies, no drawings are kept). To add one: a new file,
-and its line in FIGURES; or in SET_FIGURES, REMOVED_FIGURES, MAP_FIGURES or SHEET_FIGURES if it
-shows what only sweeps of models of sets, of greys, of models that explain themselves, or of models
-with sheets, leave.
+and its line in FIGURES; or in SET_FIGURES, REMOVED_FIGURES, MAP_FIGURES, SHEET_FIGURES or
+POINT_FIGURES if it shows what only sweeps of models of sets, of greys, of models that explain
+themselves, of models with sheets, or of points of the plane leave.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from oneshot.report.figures import (
     importance,
     layers,
     likelihood,
+    missing,
+    modes,
     plane,
     removed,
     sheet,
@@ -57,6 +59,7 @@ SET_FIGURES: dict[str, Callable[..., Plot]] = {
 REMOVED_FIGURES: dict[str, Callable[..., Plot]] = {"removed": removed.draw}
 MAP_FIGURES: dict[str, Callable[..., Plot]] = {"importance": importance.draw}
 SHEET_FIGURES: dict[str, Callable[..., Plot]] = {"sheets": sheets.draw}
+POINT_FIGURES: dict[str, Callable[..., Plot]] = {"modes": modes.draw, "missing": missing.draw}
 # how the reason begins where a figure broke, though these results should have one
 BROKEN = "an error while it was drawn"
 
@@ -66,9 +69,14 @@ def figures_of(results: Results) -> dict[str, Callable[..., Plot]]:
 
     Those of models of sets are left out where no such model was evaluated, that of classes left out
     of training where no classifier saw drawings, those of importance maps and of sheets where none
-    were made.
+    were made, those of the plane of people where all drawings are points.
     """
     figures = dict(FIGURES)
+    if not results.modes.empty:
+        of_points = POINT_FIGURES | {"curves": curves.draw}
+        if results.models.empty:
+            return of_points
+        figures |= of_points
     if not (results.likelihood.empty and results.confusion.empty):
         figures |= SET_FIGURES
     if not results.predicted.empty:

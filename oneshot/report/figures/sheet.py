@@ -58,6 +58,8 @@ def draw(results: Results) -> Plot:
     if not drawn:
         folder = results.folder.parent / "store" / "drawings"
         raise AnalysisError(f"no drawings are kept in {folder}")
+    if any(drawings.images.ndim == 2 for drawings in drawn.values()):
+        raise AnalysisError("these drawings are points of the plane, and no images")
     classes = classes_to_show(list(drawn.values()))
     missing = [name for name in rows if name not in drawn]
     columns = min(2, len(drawn))
