@@ -295,7 +295,6 @@ TABLES = {
                     "float",
                     "loss of the GAN generator, validation items",
                 ),
-                Column("validation_adversarial", "float", "InfoGAN: real against drawn"),
                 Column("validation_information", "float", "InfoGAN: recovery, validation items"),
                 Column("validation_generator_adversarial", "float", "InfoGAN: of the generator"),
                 Column("validation_generator_information", "float", "InfoGAN: its recovery"),
