@@ -163,6 +163,14 @@ def test_panels_are_an_axis_down_and_the_removed_mode_across_then_references(
     assert "one seed each" in foot(plot)
 
 
+def test_panels_are_as_wide_as_there_is_room_also_of_eight_modes(tmp_path: Path) -> None:
+    plot = modes.draw(load(write_points(tmp_path, removed=tuple(range(8)))))
+    shown = [panel for panel in plot.figure.axes if panel.axison]
+    assert len(shown) == 48 and not overlaps(plot)
+    widths = [panel.get_window_extent().width / plot.figure.bbox.width for panel in shown]
+    assert min(widths) > 0.08, "of an eighth of what the names of the lines leave"
+
+
 def test_several_axes_are_lines_together_unless_there_are_too_many(sweep: Results) -> None:
     points = sweep.points.assign(creativity=np.where(sweep.points["lambda_g"] > 0, "mce", "none"))
     points.loc[points["model"] != "toy_gan", "creativity"] = None

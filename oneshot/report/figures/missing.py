@@ -49,7 +49,7 @@ def draw(results: Results) -> Plot:
         models = lines - sum(name in set(results.nulls["model"]) for name in table.index)
         if models < lines:
             panel.axhline(models - 0.5, color=colours.BLACK, lw=0.8)
-    grid[-1].set_xlabel("mode left out of training")
+    grid[-1].set_xlabel("mode left out of training", fontsize=8)
     style.settle(figure)
     whole = pd.concat([table.assign(metric=metric) for metric, table in tables.items()])
     return Plot(figure, whole.rename_axis("line").reset_index(), title)

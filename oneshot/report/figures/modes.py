@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Circle
 
 from oneshot.report.analysis.drawings import Drawings, read_drawings
@@ -27,6 +29,7 @@ from oneshot.report.text import value_text
 ROWS, COLUMNS = 5, 8  # panels at most, references aside
 DOTS = 2000  # drawings of a panel
 NEAR = 3.0  # sigma within which a drawing hits a mode
+LEFT, BELOW = 0.75, 0.34  # inches for the names of the lines, and for the text below a panel
 MARGIN = 1.35  # of the farthest mode; what lies farther is not shown
 
 
@@ -52,10 +55,11 @@ def draw(results: Results) -> Plot:
         raise AnalysisError(f"no drawings are kept in {folder}")
     rows = list(dict.fromkeys(cell.row for cell, _ in shown))
     columns = list(dict.fromkeys(cell.column for cell, _ in shown))
-    side = min(1.3, (style.WIDE - 0.5) / len(columns))
-    size = (style.WIDE, 0.85 + (side + 0.17) * len(rows))
+    side = min(1.3, (style.WIDE - LEFT) / len(columns))
+    size = (style.WIDE, 1.1 + (side + BELOW) * len(rows))
     title = finding(results)
     figure = style.canvas(title, style.foot(results, *_notes(results, len(cells), shown)), size)
+    _leave_room(figure)
     grid = figure.subplots(len(rows), len(columns), squeeze=False)
     for panel in grid.flat:
         panel.set_axis_off()
@@ -64,31 +68,34 @@ def draw(results: Results) -> Plot:
         panel = grid[rows.index(cell.row), columns.index(cell.column)]
         modes = modes_of_point(results, cell.point["point_id"])
         outside = _panel(panel, drawings, modes)
-        panel.text(
-            0.5,
-            -0.02,
-            _caption(cell.point, outside / len(drawings.images)),
-            fontsize=6.5,
-            ha="center",
-            va="top",
-            transform=panel.transAxes,
-            color=colours.GREY,
-        )
+        caption = _caption(cell.point, outside / len(drawings.images))
+        _beside(panel, 0.5, -0.03, caption, ha="center", va="top", fontsize=6.5)
         numbers.append(_numbers(cell, outside))
-    for row, name in enumerate(rows):
-        grid[row, 0].text(
-            -0.06,
-            0.5,
-            style.wrapped(name, 14),
-            fontsize=8,
-            ha="right",
-            va="center",
-            transform=grid[row, 0].transAxes,
-        )
+    for panel, name in zip(grid[:, 0], rows):
+        _beside(panel, -0.08, 0.5, style.wrapped(name, 12), ha="right", va="center", fontsize=7.5)
     for panel, name in zip(grid[0], columns):
-        panel.set_title(name.replace("without ", "without\n"), fontsize=8, pad=3)
+        panel.set_title(name.replace("without ", "without\n"), fontsize=7.5, pad=3)
     style.settle(figure)
     return Plot(figure, pd.DataFrame(numbers), title)
+
+
+def _leave_room(figure: Figure) -> None:
+    """Keep the left margin for the names of the lines, and a strip below each panel for a text.
+
+    These texts have no part in the layout, which would give them the room of the panels.
+    """
+    engine = figure.get_layout_engine()
+    assert isinstance(engine, ConstrainedLayoutEngine)
+    x, y, width, height = engine.get()["rect"]
+    left, below = LEFT / style.WIDE, BELOW / 2 / figure.get_size_inches()[1]
+    rect = (x + left, y + below, width - left, height - below)
+    engine.set(rect=rect, h_pad=BELOW / 2, w_pad=0.03)
+
+
+def _beside(panel: Axes, x: float, y: float, text: str, **looks: Any) -> None:
+    """Write a text beside a panel, at a place in units of the panel."""
+    looks |= dict(transform=panel.transAxes, color=colours.GREY, in_layout=False)
+    panel.text(x, y, text, **looks)
 
 
 def finding(results: Results) -> str:
@@ -159,7 +166,8 @@ def _caption(point: pd.Series, outside: float) -> str:
     hits = point.get("hits_missing")
     parts = [] if hits is None or pd.isna(hits) else [f"{100 * hits:.1f} % hit"]
     parts.append(style.plural(int(point["modes_covered"]), "mode"))
-    return ", ".join(parts) + (f"\n{100 * outside:.0f} % outside" if outside >= 0.005 else "")
+    parts += [f"{100 * outside:.0f} % outside"] if outside >= 0.005 else []
+    return "\n".join(parts)
 
 
 def _numbers(cell: Cell, outside: int) -> dict[str, Any]:
