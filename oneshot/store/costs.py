@@ -24,7 +24,7 @@ from oneshot.paths import DataError, cache_dir
 from oneshot.sweep import families
 from oneshot.sweep.settings import SettingError
 
-COUNTING = 1  # raised whenever what is counted changes
+COUNTING = 2  # raised whenever what is counted changes
 # Settings of shape that say how many steps a training has, not what a step costs.
 OF_TRAINING = (
     *("epochs", "epoch_steps", "schedule_classes", "augmented_copies"),

@@ -6,8 +6,10 @@ besides, whose help texts stand with the families.
 
 from __future__ import annotations
 
+from oneshot.store import left_out_tables as left_out
 from oneshot.store.columns import POINT_ID, Column, Table
 from oneshot.store.critics_table import CRITICS
+from oneshot.store.curves_table import CURVES
 
 _IDENTITY = (
     POINT_ID,
@@ -125,56 +127,6 @@ _IMPORTANCE = (
         "fraction of the pixels that holds half of an importance map, mean of the classes",
     ),
 )
-_MISSING = (
-    Column(
-        "hits_missing",
-        "float",
-        "share of drawings (if asked by a class, of those asked for it) in what was left out",
-    ),
-)
-_REMOVED = (
-    Column("hits_missing_90", "float", "the same of greys at a confidence of 0.9 in place of 0.5"),
-    Column(
-        "false_hits",
-        "float",
-        "hits_missing of real test images of the kept classes: the classifier's mistakes",
-    ),
-    Column("false_hits_90", "float", "the same at a confidence of 0.9"),
-    Column("class_entropy", "float", "entropy of the classifier on a drawing, mean, in nats"),
-    Column("classes_covered", "int", "kept classes that 1 per cent of the drawings or more are of"),
-    Column(
-        "asked_accuracy",
-        "float",
-        "share of the drawings asked for by a kept class that are classified as it, 0 to 1",
-    ),
-    Column(
-        "removed_diversity",
-        "float",
-        "mean distance of two drawings that are hits, over that of two real images of the class",
-    ),
-    Column(
-        "removed_to_shots",
-        "float",
-        "distance of a hit to the nearest shot, over that of real images; copies: below 1",
-    ),
-)
-_MODES = (
-    Column(
-        "mode_distance",
-        "float",
-        "total variation of the shares of the modes from those of the data, 0 to 1",
-    ),
-    Column(
-        "modes_covered", "int", "kept modes within 3 sigma of which lies a hundredth of drawings"
-    ),
-    Column("off_modes", "float", "share of the drawings farther than 3 sigma from every mode"),
-    Column("radius_error", "float", "mean distance of drawings to the circle of the modes"),
-    Column(
-        "nearest_ratio",
-        "float",
-        "distance of a drawing to the nearest training point, over that of held-out real points",
-    ),
-)
 _COUNTS = (
     Column("drawings", "int", "number of drawings of all test classes"),
     Column("constant_drawings", "int", "number of drawings of one flat colour"),
@@ -224,9 +176,9 @@ TABLES = {
                 *_LIKELIHOODS,
                 *_CLASS_LIKELIHOODS,
                 *_IMPORTANCE,
-                *_MISSING,
-                *_REMOVED,
-                *_MODES,
+                *left_out.MISSING,
+                *left_out.REMOVED,
+                *left_out.MODES,
                 *_COUNTS,
                 *_COST,
                 *_PROVENANCE,
@@ -244,53 +196,7 @@ TABLES = {
                 Column("originality", "float", "originality of the class, in people's spread"),
             ),
         ),
-        Table(
-            "curves",
-            "one row a point and epoch; losses are means over items (likelihoods in nats)",
-            (
-                POINT_ID,
-                Column("epoch", "int", "epoch, from 0"),
-                Column("train_loss", "float", "training loss"),
-                Column("train_reconstruction", "float", "reconstruction term, training items"),
-                Column("train_kl", "float", "divergence of all latents, training items"),
-                Column("train_kl_c", "float", "divergence of the context, training items"),
-                Column("train_kl_z", "float", "divergence of image latents, training items"),
-                Column("train_wasserstein", "float", "the GAN critic's distance of real and drawn"),
-                Column("train_penalty", "float", "gradient penalty of the GAN critic, unweighted"),
-                Column("train_adversarial", "float", "loss of telling real from drawn points"),
-                Column("train_classification", "float", "class loss of the discriminator"),
-                Column("train_generator_loss", "float", "loss of the GAN generator"),
-                Column("train_information", "float", "InfoGAN: loss of recovery, unweighted"),
-                Column("train_generator_adversarial", "float", "InfoGAN: of the generator"),
-                Column("train_generator_information", "float", "InfoGAN: recovery, generator"),
-                Column("train_generator_creativity", "float", "cross entropy with no class"),
-                Column("validation_loss", "float", "loss on validation classes, every weight at 1"),
-                Column(
-                    "validation_reconstruction", "float", "reconstruction term, validation items"
-                ),
-                Column("validation_kl", "float", "divergence of all latents, validation items"),
-                Column("validation_kl_c", "float", "divergence of the context, validation items"),
-                Column("validation_kl_z", "float", "divergence of image latents, validation items"),
-                Column("validation_wasserstein", "float", "the GAN critic's distance, validation"),
-                Column("validation_penalty", "float", "gradient penalty, validation items"),
-                Column("validation_adversarial", "float", "of real and drawn, validation items"),
-                Column("validation_classification", "float", "class loss, validation items"),
-                Column(
-                    "validation_generator_creativity",
-                    "float",
-                    "cross entropy with no class, validation items",
-                ),
-                Column(
-                    "validation_generator_loss",
-                    "float",
-                    "loss of the GAN generator, validation items",
-                ),
-                Column("validation_information", "float", "InfoGAN: recovery, validation items"),
-                Column("validation_generator_adversarial", "float", "InfoGAN: of the generator"),
-                Column("validation_generator_information", "float", "InfoGAN: its recovery"),
-                Column("learning_rate", "float", "learning rate after the epoch"),
-            ),
-        ),
+        CURVES,
         Table(
             "generalization",
             "one row a point and bin of originality; bins hold equally many drawings of a class",
@@ -375,41 +281,8 @@ TABLES = {
                 Column("count", "int", "number of images"),
             ),
         ),
-        Table(
-            "predicted",
-            "one row a point and class of a data set of greys, by the classifier of all classes",
-            (
-                POINT_ID,
-                Column("class_name", "str", "name of the class"),
-                Column("left_out", "int", "1 if the class was left out of training, else 0"),
-                Column("share", "float", "share of the drawings taken for it, confidence 0.5"),
-                Column("share_90", "float", "the same at a confidence of 0.9"),
-                Column(
-                    "real_share",
-                    "float",
-                    "share of real test images of kept classes that are taken for it, 0.5",
-                ),
-                Column("real_share_90", "float", "the same at a confidence of 0.9"),
-                Column("real_images", "int", "how many real test images of kept classes there are"),
-            ),
-        ),
-        Table(
-            "modes",
-            "one row a point and mode, of data that are points of the plane",
-            (
-                POINT_ID,
-                Column("mode", "str", "name of the mode, that is of its class"),
-                Column("removed", "int", "1 of the mode that is left out of training, else 0"),
-                Column("x", "float", "middle of the mode, across"),
-                Column("y", "float", "middle of the mode, upwards"),
-                Column("sigma", "float", "standard deviation of its points, along either axis"),
-                Column("drawings", "int", "number of drawings asked for it, or for no class"),
-                Column("hits", "float", "share of these within 3 sigma of it"),
-                Column("hits_4", "float", "share of these within 4 sigma of it"),
-                Column("share", "float", "share of these that are nearest to it, however far"),
-                Column("least_distance", "float", "how near any drawing comes to its centre"),
-            ),
-        ),
+        left_out.PREDICTED,
+        left_out.MODES_TABLE,
         CRITICS,
     )
 }
@@ -424,10 +297,10 @@ PANEL = _names(_PANEL)  # of points whose drawings are scored
 DINO = _names(_DINO)  # the same in the features of DINOv2, of points with `dino_weights`
 LIKELIHOODS = _names(_LIKELIHOODS)  # of families of sets
 CLASS_LIKELIHOODS = _names(_CLASS_LIKELIHOODS)  # of families with `class_likelihood`
-REMOVED = _names((*_MISSING, *_REMOVED))  # of greys
+REMOVED = _names((*left_out.MISSING, *left_out.REMOVED))  # of greys
 IMPORTANCE = _names(_IMPORTANCE)  # of families with importance maps
 LARGEST_FIRST = ("hits_missing",)  # of which more is better, where rows are ordered by them
-MODES = _names((*_MISSING, *_MODES))  # of points of the plane
+MODES = _names((*left_out.MISSING, *left_out.MODES))  # of points of the plane
 COUNTS, COST, PROVENANCE = _names(_COUNTS), _names(_COST), _names(_PROVENANCE)
 DETAILS = tuple(name for name in TABLES if name not in ("points", "critics"))  # rows of records
 WHOLE = {c.name for name in DETAILS for c in TABLES[name].columns if c.type == "int"}
