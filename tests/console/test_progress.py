@@ -55,12 +55,13 @@ def test_the_best_point_is_named_by_what_points_are_compared_by() -> None:
     made = state()
     assert made.best_text() == "nearest to people: -"
     for measure, text, line in (
-        ("human_distance", "nearest to people", "nearest=0.25"),
-        ("mode_distance", "nearest to the data's modes", "mode_distance=0.25"),
-        ("nelbo", "lowest NELBO", "nelbo=0.25"),
+        ("human_distance", "nearest to people 0.25", "nearest=0.25"),
+        ("mode_distance", "nearest to the data's modes 0.2500", "mode_distance=0.2500"),
+        ("nelbo", "lowest NELBO 0.25", "nelbo=0.25"),
+        ("hits_missing", "most hits of what was left out 0.2500", "hits_missing=0.2500"),
     ):
         made.measure, made.nearest, made.nearest_distance = measure, "beta 1", 0.25
-        assert made.best_text() == f"{text} 0.25: beta 1" and summary(made).endswith(line)
+        assert made.best_text() == f"{text}: beta 1" and summary(made).endswith(line)
 
 
 def test_a_trial_that_did_not_finish_does_not_count() -> None:

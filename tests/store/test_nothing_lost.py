@@ -27,6 +27,7 @@ from oneshot.engine.local import LocalEngine
 from oneshot.engine.options import Options
 from oneshot.engine.stop import StopHandler
 from oneshot.engine.sweep_run import SweepRun
+from oneshot.models import vae_stn
 from oneshot.scoring import importance_maps, sample
 from oneshot.store import plan, row_check
 from oneshot.store import records as rows
@@ -488,6 +489,9 @@ def test_damaged_drawings_are_drawn_again(
 
     class Family:
         trained = False
+        config = vae_stn.Config()
+
+        def __init__(self, config: Any = None) -> None: ...
 
         def draw(self, *_: Any) -> Drawings:
             drawn.append(1)
