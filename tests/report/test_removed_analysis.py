@@ -89,3 +89,13 @@ def test_nothing_left_out_is_an_error(tmp_path: Path) -> None:
     kept = results.predicted.assign(left_out=0)
     with pytest.raises(AnalysisError, match="no class was left out"):
         hits_by_class(dataclasses.replace(results, predicted=kept))
+
+
+def test_what_was_shown_a_few_times_does_not_count_as_left_out(tmp_path: Path) -> None:
+    results = results_of(tmp_path, {"without_3": (0.2, 0.3), "without_7": (0.0, 0.3)})
+    points = results.points.rename(columns={"beta": "shots"})
+    shown = dataclasses.replace(results, points=points, axes=["split", "z", "shots"])
+    assert first_axis(shown) == "shots"
+    plot = removed.draw(shown)
+    assert plot.title.startswith("Without shots, 1 of 2 classes left out is drawn more often")
+    assert "digit 3 most, 0.200" in plot.title and set(plot.numbers["shots"]) == {0.0, 1.0}

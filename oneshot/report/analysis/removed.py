@@ -19,11 +19,16 @@ from oneshot.report.select import varying_axes
 
 # axes that say what is left out, or of what
 OF_DATA = ("dataset", "split", "image_size")
+SHOTS = "shots"  # the axis that says how many of the class left out were shown all the same
 
 
 def first_axis(results: Results) -> str:
-    """The first axis that varies and is not one of data; "" if there is none."""
-    return next((axis for axis in varying_axes(results) if axis not in OF_DATA), "")
+    """The first axis that varies and is not one of data; "" if there is none.
+
+    `shots` goes before all others: a class of which a model was shown a few is another question.
+    """
+    axes = [axis for axis in varying_axes(results) if axis not in OF_DATA]
+    return SHOTS if SHOTS in axes else next(iter(axes), "")
 
 
 def hits_by_class(results: Results) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from oneshot.report.analysis.removed import first_axis, hits_by_class
+from oneshot.report.analysis.removed import SHOTS, first_axis, hits_by_class
 from oneshot.report.figures import colours, style
 from oneshot.report.figures.style import Plot, styled
 from oneshot.report.results import Results
@@ -116,21 +116,25 @@ def _panel(
 
 def _title(table: pd.DataFrame) -> str:
     """In how many classes there are more hits than mistakes, and where most of them are."""
-    sets = table["dataset"].nunique()
+    sets, condition = table["dataset"].nunique(), ""
+    if SHOTS in table and (table[SHOTS] == 0).any() and table[SHOTS].nunique() > 1:
+        table, condition = table[table[SHOTS] == 0], "Without shots, "
     names = table["class_name"].map(lambda name: f"class {name}" if name.isdigit() else name)
     place = names + (" of " + table["dataset"] if sets > 1 else "")
     classes, above = place.nunique(), table.assign(place=place)[table["above"]]
     if above.empty:
-        return (
+        text = (
             "No class left out is drawn more often than the classifier's mistakes have it"
             if classes > 1
             else "The class left out is drawn no more often than the classifier's mistakes have it"
         )
+        return condition + (text[0].lower() + text[1:] if condition else text)
     best = above.iloc[int(above["hits_missing"].argmax())]
     drawn = above["place"].nunique()
     which = f"{drawn} of {classes} classes left out {'is' if drawn == 1 else 'are'}"
+    one = "the class left out is" if condition else "The class left out is"
     return (
-        f"{which if classes > 1 else 'The class left out is'} drawn more often than the"
+        f"{condition}{which if classes > 1 else one} drawn more often than the"
         f" classifier's mistakes have it: {best['place']} most, {best['hits_missing']:.3f} of"
         f" the drawings ({best['false_hits']:.3f} by mistake)"
     )
