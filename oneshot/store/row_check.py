@@ -50,7 +50,7 @@ def column_types(model: str) -> dict[str, str]:
 
 @functools.cache
 def later_settings(model: str) -> dict[str, Any]:
-    """The settings that a family got after its ids were published, with their defaults.
+    """The settings that a family got after its ids were published, and LATER_COLUMNS: defaults.
 
     Rows that were made before lack them, and mean the defaults.
 
@@ -58,7 +58,9 @@ def later_settings(model: str) -> dict[str, Any]:
         SettingError: there is no such family.
     """
     fields = {**COMMON, **families.declaration("models", model).fields}
-    return {n: default_of(f) for n, f in fields.items() if f.metadata["omit_default"]}
+    return LATER_COLUMNS | {
+        n: default_of(f) for n, f in fields.items() if f.metadata["omit_default"]
+    }
 
 
 def check_row(row: Any, point_id: str) -> tuple[dict[str, Any], list[str]]:
@@ -88,7 +90,7 @@ def check_row(row: Any, point_id: str) -> tuple[dict[str, Any], list[str]]:
     if not isinstance(model, str) or model not in _families():
         raise ForeignFamily(str(model))
     types, problems = column_types(model), []
-    checked = {**later_settings(model), **LATER_COLUMNS}
+    checked = dict(later_settings(model))
     for name, value in row.items():
         if value is None and name in checked:
             continue

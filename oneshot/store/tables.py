@@ -111,41 +111,31 @@ _REMOVED = (
     Column(
         "hits_missing",
         "float",
-        "share of drawings (of those asked for it, if asked by a class) in a class or mode that was"
-        " left out of training: greys by a classifier, confidence 0.5, points within 3 sigma",
+        "share of drawings (if asked by a class, of those asked for it) in what was left out",
     ),
-    Column("hits_missing_90", "float", "the same of greys at a confidence of 0.9 or more"),
+    Column("hits_missing_90", "float", "the same of greys at a confidence of 0.9 in place of 0.5"),
     Column(
         "false_hits",
         "float",
-        "hits_missing of real test images of the classes that were kept: the classifier's mistakes",
+        "hits_missing of real test images of the kept classes: the classifier's mistakes",
     ),
-    Column("false_hits_90", "float", "the same at a confidence of 0.9 or more"),
-    Column(
-        "class_entropy",
-        "float",
-        "entropy of the classifier's predictions, mean of the drawings, in nats, 0 to log of the"
-        " classes",
-    ),
-    Column(
-        "classes_covered",
-        "int",
-        "kept classes of which at least 1 per cent of the drawings are, at a confidence of 0.5",
-    ),
+    Column("false_hits_90", "float", "the same at a confidence of 0.9"),
+    Column("class_entropy", "float", "entropy of the classifier on a drawing, mean, in nats"),
+    Column("classes_covered", "int", "kept classes that 1 per cent of the drawings or more are of"),
     Column(
         "asked_accuracy",
         "float",
-        "share of the drawings, asked for by a kept class, that are classified as it, 0 to 1",
+        "share of the drawings asked for by a kept class that are classified as it, 0 to 1",
     ),
     Column(
         "removed_diversity",
         "float",
-        "mean distance of two drawings of the class that was left out, over that of real images",
+        "mean distance of two drawings that are hits, over that of two real images of the class",
     ),
     Column(
         "removed_to_shots",
         "float",
-        "distance of such a drawing to the nearest shot, over that of real images; copies: below 1",
+        "distance of a hit to the nearest shot, over that of real images; copies: below 1",
     ),
 )
 _COUNTS = (
