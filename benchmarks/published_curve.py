@@ -72,7 +72,15 @@ def draw(frame: pd.DataFrame, target: Path) -> None:
     for row in shown.itertuples():
         place = (row.diversity_ratio, row.recognizability)
         text = f"beta {row.beta:g}"
-        panel.annotate(text, place, (6, -12), textcoords="offset points", color=OURS, fontsize=8)
+        panel.annotate(
+            text,
+            place,
+            (-6, -11),
+            textcoords="offset points",
+            color=OURS,
+            fontsize=8,
+            ha="right",
+        )
     across = [diversity / PEOPLE for diversity, *_ in PUBLISHED]
     panel.plot(across, [up for _, up, _ in PUBLISHED], "s--", color=THEIRS, lw=1, ms=4)
     for (_, up, name), ratio in zip(PUBLISHED, across):
@@ -92,7 +100,7 @@ def draw(frame: pd.DataFrame, target: Path) -> None:
     )
     panel.axhline(5, color="0.6", lw=0.8, ls=":")
     panel.set(xlabel="diversity, times people's", ylabel="recognizability (per cent)")
-    panel.set(ylim=(0, 105), xlim=(0, 2.45))
+    panel.set(ylim=(0, 105), xlim=(0, 2.7))
     panel.spines[["top", "right"]].set_visible(False)
     figure.savefig(target, dpi=150, metadata={"Software": None})
 
