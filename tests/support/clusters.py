@@ -193,7 +193,10 @@ def in_training(notes: Path, epochs: int) -> list[int]:
 
 
 def _lives(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
+    """Whether a process is there, and is no dead one that its parent has not asked about yet."""
+    with contextlib.suppress(OSError):
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    return False
 
 
 def wait_for(
