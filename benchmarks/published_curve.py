@@ -103,6 +103,7 @@ def draw(frame: pd.DataFrame, target: Path) -> None:
     panel.set(ylim=(0, 105), xlim=(0, 2.7))
     panel.spines[["top", "right"]].set_visible(False)
     figure.savefig(target, dpi=150, metadata={"Software": None})
+    plt.close(figure)
 
 
 def markdown(frame: pd.DataFrame) -> str:
