@@ -101,11 +101,13 @@ def test_a_model_of_a_stack_costs_the_same_in_any_stack(family: str) -> None:
     if build(family, device=cost.META).cannot_stack:
         return
     one, two, three = (count(meta(family, k)) for k in (1, 2, 3))
-    # what all models share, as the codes of labels, is there once a stack: it shows in tiny ones
-    assert two.products == pytest.approx(one.products, rel=0.03)
-    assert two.products == pytest.approx(three.products, rel=0.01)
+    # Codes of labels, which all models of a stack share, are there once a stack: that shows in tiny
+    # toy GANs, and in no other family.
+    shared = family.startswith("toy_gan")
+    assert two.products == pytest.approx(one.products, rel=0.03 if shared else 1e-6)
+    assert two.products == pytest.approx(three.products, rel=0.01 if shared else 1e-6)
     assert two.kept == pytest.approx(three.kept, rel=0.02)
-    assert 0.95 * one.kept < two.kept < 1.7 * one.kept
+    assert (0.95 if shared else 0.99) * one.kept < two.kept < 1.7 * one.kept
 
 
 @pytest.mark.parametrize("family", ["vae_stn:small", "diffusion:tiny", "set_vae:tiny_cns"])
