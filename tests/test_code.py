@@ -15,7 +15,6 @@ AT_THE_ROOT = {
     "README.md",
     "__init__.py",
     "cli.py",
-    "contracts.py",
     "paths.py",
     "py.typed",
     "rng.py",

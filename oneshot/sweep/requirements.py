@@ -1,6 +1,6 @@
 """What a family's Config must declare: the settings that training, drawing and scoring read.
 
-Which these are follows from the class of `oneshot/contracts.py` that the family derives from.
+Which these are follows from the class of `oneshot/contracts` that the family derives from.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Needed:
         return bool(type_name(field) == self.kind and understood and early)
 
 
-# By the class of oneshot/contracts.py that a family derives from.
+# By the class of oneshot/contracts that a family derives from.
 NEEDED: dict[str, dict[str, Needed]] = {
     "TrainedFamily": {
         "epochs": Needed("int", "train", "passes over the training images", alike=True),

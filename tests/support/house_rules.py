@@ -42,9 +42,10 @@ def parameters(node: Function) -> list[str]:
 
 @functools.cache
 def said_elsewhere(root: Path) -> set[str]:
-    """Names of methods whose meaning stands at the base class: in contracts.py, or at a module."""
-    contracts = ast.parse((root / "oneshot" / "contracts.py").read_text(encoding="utf-8"))
-    methods = (m for c in contracts.body if isinstance(c, ast.ClassDef) for m in c.body)
+    """Names of methods whose meaning stands at the base class, or at a module."""
+    files = sorted((root / "oneshot" / "contracts").glob("*.py"))
+    bodies = (ast.parse(file.read_text(encoding="utf-8")).body for file in files)
+    methods = (m for body in bodies for c in body if isinstance(c, ast.ClassDef) for m in c.body)
     names = {m.name for m in methods if isinstance(m, Function) and ast.get_docstring(m)}
     return names | {"forward", "backward"}
 

@@ -1,21 +1,4 @@
-"""What a model family must do.
-
-A family file in models/ holds a `Config`, a `VERSION`, `VARIANTS` with a `tiny` one, and one
-`FAMILY`. A Config whose settings depend on each other has a method `problems`, which names every
-combination that cannot be. A family that models more than bits, or other things, says which
-`KINDS` of data it models.
-
-A trained family obeys five rules, so that one loop trains them all and many points train as one
-stack (`training/stack.py`):
-
-- noise and train-stage hyperparameters come in as arguments;
-- there is no control flow that depends on data;
-- there is no state but parameters and buffers, which only a training pass forward may change;
-- there is no global random state;
-- there is no operator without a batching rule for vmap.
-
-`tests/models/test_contract.py` and `tests/models/test_meta_device.py` hold every family to them.
-"""
+"""Families that learn, by what they can do besides; and those that learn nothing."""
 
 from __future__ import annotations
 
@@ -28,52 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor, nn
 
+from oneshot.contracts.batches import Hyper, Labelled, Losses, Pairs, Weights
 from oneshot.types import DataSet, Drawings
-
-Hyper = Mapping[str, Tensor | float]
-Losses = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """A batch of one-shot training items.
-
-    Args:
-        target: images to learn, float32 [B, 1, H, W] of 0 and 1.
-        exemplar: that of each one's class, of the same shape.
-    """
-
-    target: Tensor
-    exemplar: Tensor
-
-
-@dataclass(frozen=True)
-class Sets:
-    """A batch of sets, each of S different images of one class.
-
-    Args:
-        images: float32 [B, S, C, H, W] in [0, 1], of 0 and 1 where C is 1.
-    """
-
-    images: Tensor
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """A batch of images, or points of the plane, with their classes.
-
-    Args:
-        images: float32 [B, C, H, W] in [0, 1], or points, [B, 2].
-        label: one-hot, float32 [B, classes], over all classes of the data set.
-    """
-
-    images: Tensor
-    label: Tensor
-
-
-Items = Pairs | Sets | Labelled
-Weights = dict[str, Tensor]  # parameters and buffers by name
-Features = dict[int, Tensor]
 
 
 @dataclass(frozen=True)
@@ -213,6 +152,25 @@ class ShotFamily(TrainedFamily):
         """Shape of the standard normal noise that adapting to one class needs."""
 
 
+class TunedFamily(TrainedFamily):
+    """A trained family that is tuned on a few examples of classes it was not trained on.
+
+    It is trained as any other, on the classes for training. Then it is tuned: `tuners` move, and
+    every other parameter is frozen, the same in all rows of a stack. `hyper` answers for the stage
+    that the model is in.
+
+    Args:
+        tuning: whether the model is being tuned, and not trained.
+    """
+
+    trains_on = Labelled
+    tuning: bool = False
+
+    @abstractmethod
+    def tuners(self) -> list[Player]:
+        """What tuning moves, in the order in which it moves; their losses as of `players`."""
+
+
 class ExplainedFamily(TrainedFamily):
     """A trained family that says which pixels of an exemplar its drawings rest on."""
 
@@ -264,108 +222,6 @@ class SheetFamily(TrainedFamily):
 
         Returns:
             Pixel values in [0, 1], each [rows, columns, C, H, W].
-        """
-
-
-@dataclass(frozen=True)
-class SetTerms:
-    """The one-sample bound of B sets of S images by its terms, in nats.
-
-    Args:
-        log_likelihood: log p(x_s | latents), [B, S].
-        kl_c: of each level of the context, top first, for the whole set, [B, levels of c].
-        kl_z: of each level of each image's latents, top first, [B, S, levels of z].
-        log_ratio: log p - log q of all latents of the set at the sample that was drawn, [B]; its
-            negative has the mean sum(kl_c) + sum(kl_z).
-    """
-
-    log_likelihood: Tensor
-    kl_c: Tensor
-    kl_z: Tensor
-    log_ratio: Tensor
-
-
-class SetFamily(LikelihoodFamily):
-    """A family that models sets of images of a class by a context of the set and latents of images.
-
-    Images are [B, S, C, H, W]; S may differ from the set size of training. The noise of a set is
-    one vector: that of its context, then that of image 0, image 1, ... A set's terms do not depend
-    on the others in evaluation mode. `elbo` gives per image (a set's sums divided by S):
-    "reconstruction", "kl", "kl_c", "kl_z".
-    """
-
-    trains_on = Sets
-
-    @abstractmethod
-    def noise_size(self, set_size: int) -> int:
-        """How many standard normal numbers one walk over a set of this size takes."""
-
-    @abstractmethod
-    def encode(self, images: Tensor) -> Features:
-        """Features of each image by resolution r, [B, S, width, r, r]; its samples share them."""
-
-    @abstractmethod
-    def terms(self, images: Tensor, noise: Tensor, features: Features | None = None) -> SetTerms:
-        """The bound at one sample of the latents.
-
-        Args:
-            images: [B, S, C, H, W].
-            noise: [B, noise_size(S)].
-            features: `encode(images)`, if it is at hand.
-
-        Returns:
-            The terms of the bound.
-        """
-
-    @abstractmethod
-    def context(self, images: Tensor, noise: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """The posteriors q(c_l | set) of the context, along a walk that takes them at their means.
-
-        Args:
-            images: [B, S, C, H, W].
-            noise: [B, noise_size(S)].
-
-        Returns:
-            Mean and log-variance of each level, top first, each [B, D]; [] without a context.
-        """
-
-    @abstractmethod
-    def reconstruct(self, images: Tensor, noise: Tensor) -> Tensor:
-        """The images, with every latent from its posterior.
-
-        Args:
-            images: [B, S, C, H, W].
-            noise: [B, noise_size(S)].
-
-        Returns:
-            Pixel values in [0, 1], [B, S, C, H, W].
-        """
-
-    @abstractmethod
-    def draw(self, images: Tensor, noise: Tensor, mode: str) -> Tensor:
-        """A new set for each given set.
-
-        Args:
-            images: [B, S, C, H, W].
-            noise: [B, rounds, noise_size(S)], a round for the first drawing and one for each
-                refinement.
-            mode: one of the family's drawing modes.
-
-        Returns:
-            Pixel values in [0, 1], [B, S, C, H, W].
-        """
-
-    @abstractmethod
-    def attention(self, images: Tensor, noise: Tensor) -> dict[str, Tensor]:
-        """The weights of learned pooling in the posteriors of the context.
-
-        Args:
-            images: [B, S, C, H, W].
-            noise: [B, noise_size(S)].
-
-        Returns:
-            Of each level ("c1" is the top), each [B, heads, S] with sums of 1 over S; {} without
-            learned pooling.
         """
 
 
