@@ -36,6 +36,14 @@ class Kind(StrEnum):
     POINTS = "points"
 
 
+CLASS_SPLIT = "classes_"  # how the splits into base and novel classes begin
+
+
+def is_class_split(split: str) -> bool:
+    """Whether a split is one into base classes and novel ones, of which few images are shown."""
+    return split.startswith(CLASS_SPLIT)
+
+
 class Part(IntEnum):
     """What an image of a class is for, in a data set that cuts its classes into parts."""
 

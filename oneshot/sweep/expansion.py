@@ -12,6 +12,7 @@ from oneshot.sweep.point import Point, kind_of
 from oneshot.sweep.point_maker import PointMaker
 from oneshot.sweep.resolver import Resolver, defaults
 from oneshot.sweep.settings import COMMON
+from oneshot.types import is_class_split
 
 MOST_PROBLEMS = 10  # so many are reported at once
 
@@ -88,7 +89,8 @@ def _references(sweep: Sweep, maker: PointMaker, points: Sequence[Point]) -> lis
     for common in commons:
         kind = kind_of(common[shared.index("dataset")])
         for name in sweep.references:
-            if name != sweep.model and kind in families.kinds(name):
+            fits = families.on_class_splits(name) == is_class_split(common[shared.index("split")])
+            if name != sweep.model and fits and kind in families.kinds(name):
                 family = families.declaration("models", name)
                 base = defaults(family) | dict(zip(shared, common))
                 if name == "human":

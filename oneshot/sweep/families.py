@@ -126,6 +126,13 @@ def kinds(name: str) -> tuple[Kind, ...]:
     return tuple(map(Kind, constant("models", name, "KINDS", (Kind.BITS,))))
 
 
+def on_class_splits(name: str) -> bool:
+    """Whether a family is of splits into base and novel classes: what its file says as
+    CLASS_SPLITS.
+    """
+    return bool(constant("models", name, "CLASS_SPLITS", False))
+
+
 # What is read of the package's own files stays in memory. Keys are texts, as making a Path takes
 # longer than to look one up.
 @functools.cache

@@ -18,8 +18,9 @@ from oneshot.sweep import families
 
 FOLDER = "scoring/graders"
 # What drawings are scored by: the critics of the plane (of bits), the classifier (of greys), the
-# modes of data that are points, people's images of the test classes (of bits and colour).
-AT_HAND = ("critics", "classifier", "points", "people")
+# modes of data that are points, people's images of the test classes (of bits and colour), and the
+# classifier of base classes with images of novel ones.
+AT_HAND = ("critics", "classifier", "points", "people", "few_shot")
 # What stands for the graders in the ids that were published first. It never changes: a grader with
 # another version enters an id besides, so that points which it does not score keep theirs.
 FIRST_TEXT = {

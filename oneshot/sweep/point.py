@@ -1,7 +1,8 @@
 """Points and critics, and the content hashes that name them: the same on every machine.
 
-Ids nest as the stages do (`data`, `model`, `train` | `sample` | `score`): points that share a
-`train_id` share one training, points that share a `sample_id` share their drawings.
+Ids nest as the stages do (`data`, `model`, `train` | `tune` | `sample` | `score`): points that
+share a `train_id` share one training, those that share a `tune_id` share what tuning made of it,
+points that share a `sample_id` share their drawings.
 `point_maker.py` makes them.
 """
 
@@ -53,12 +54,15 @@ class Point:
         seed: of the training.
         axes: the settings that the sweep varies, with their values here.
         train_id: hash of what the trained weights depend on.
+        tune_id: hash of what the tuned weights depend on; `train_id` where nothing is tuned.
         sample_id: hash of what the drawings depend on.
         point_id: hash of what the row depends on.
         stack_key: equal for trainings whose tensors have the same shapes.
+        tune_key: equal for tunings of one training that can be one stack.
         critics: by name: of bits, "simclr" measures diversity, "protonet" recognizability, and
             "chooser" is the SimCLR in whose space exemplars are medoids; of greys, "classifier"
-            says which class a drawing is of; {} where no network scores drawings.
+            says which class a drawing is of; where classes are base or novel, "base_classifier"
+            knows the base; {} where no network scores drawings.
         graders: the versions of the graders that score it, by name.
         data_fingerprint: what identifies the images.
         family_version: of the model's code.
@@ -80,6 +84,13 @@ class Point:
     family_version: int = 1
     place: str = ""
     files: dict[str, str] = field(default_factory=dict)
+    tune_id: str = ""
+    tune_key: str = ""
+
+    def __post_init__(self) -> None:
+        """Of a point that says nothing of tuning, nothing is tuned."""
+        if not self.tune_id:
+            object.__setattr__(self, "tune_id", self.train_id)
 
     @property
     def scored(self) -> bool:
@@ -100,16 +111,18 @@ class Point:
 
     def row(self) -> dict[str, Any]:
         """Identity and hyperparameters, as they stand in a result row."""
+        tuned = {} if self.tune_id == self.train_id else {"tune_id": self.tune_id}
         return dict(
             point_id=self.point_id,
             model=self.model,
             seed=self.seed,
             **self.settings,
             train_id=self.train_id,
+            **tuned,
             sample_id=self.sample_id,
             simclr_id=self.critic_id("simclr"),
             protonet_id=self.critic_id("protonet"),
-            classifier_id=self.critic_id("classifier"),
+            classifier_id=self.critic_id("classifier") or self.critic_id("base_classifier"),
             data_fingerprint=self.data_fingerprint,
             family_version=self.family_version,
             metric_versions=graders.in_words(self.graders),

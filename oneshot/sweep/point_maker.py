@@ -28,7 +28,7 @@ from oneshot.sweep.settings import (
     STAGES,
     default_of,
 )
-from oneshot.types import Kind
+from oneshot.types import Kind, is_class_split
 
 ALL_CLASSES = "all"  # the split that leaves no class out
 
@@ -100,13 +100,16 @@ class PointMaker:
         # or shapes, seed], and so on.
         start = f"[{template.family},{data},{text['model']},"
         train_id = hash_text(f"{start}{text['train']},{seed}]")
-        sample_id = hash_text(f'["{train_id}",{text["sample"]}]')
+        tuned = bool(template.tuned)
+        tune_id = hash_text(f'["{train_id}",{text["tune"]}]') if tuned else train_id
+        sample_id = hash_text(f'["{tune_id}",{text["sample"]}]')
         likelihood = ",1" if "likelihood" in family.fields else ""  # as ids were published first
         pair = ",".join(
             f'"{critics[name].id if name in critics else ""}"' for name in ("simclr", "protonet")
         )
-        if "classifier" in critics:
-            pair += f',"{critics["classifier"].id}"'
+        for name in ("classifier", "base_classifier"):
+            if name in critics:
+                pair += f',"{critics[name].id}"'
         score = f"{text['score']},{self._first},{pair}{likelihood}{grading}"
         point_id = hash_text(f'["{sample_id}",{score}]')
         return Point(
@@ -124,6 +127,8 @@ class PointMaker:
             family_version=family.version,
             place=place,
             files={n: self._file_hash(settings[n]) for n in template.files if settings[n]},
+            tune_id=tune_id,
+            tune_key=hash_text(f'["{train_id}",{text["tune_shapes"]}]') if tuned else "",
         )
 
     def _setting_text(self, value: Any, file: bool) -> str:
@@ -149,7 +154,8 @@ class PointMaker:
         dataset, fingerprint = settings["dataset"], self._fingerprint(settings["dataset"])
         critics: dict[str, CriticSpec] = {}
         kind, size = kind_of(dataset), settings["image_size"]
-        if kind in (Kind.BITS, Kind.GREYS) and settings["drawings_per_class"]:
+        by_network = kind in (Kind.BITS, Kind.GREYS) or is_class_split(settings["split"])
+        if by_network and settings["drawings_per_class"]:
             critics = self._critic_specs(dataset, settings["split"], size, settings["critic_seed"])
         medoids = "chooser" in critics and settings["exemplar"] == "medoid"
         exemplars = critics["chooser"].id if medoids else ""
@@ -160,9 +166,13 @@ class PointMaker:
         self, dataset: str, split: str, size: int, seed: int
     ) -> dict[str, CriticSpec]:
         """The critics of one seed, and the one that chooses exemplars, which are the support images
-        of ProtoNet: they are the same whoever scores. Of greys, the classifier of all classes,
-        whichever of them a split leaves out.
+        of ProtoNet: they are the same whoever scores. Where classes are base or novel, the
+        classifier that learns the base; of other greys, the classifier of all classes, whichever of
+        them a split leaves out.
         """
+        if is_class_split(split):
+            data = [dataset, split, size, self._fingerprint(dataset)]
+            return {"base_classifier": self._critic("base_classifier", data, [], seed)}
         if kind_of(dataset) == Kind.GREYS:
             data = [dataset, ALL_CLASSES, size, self._fingerprint(dataset)]
             return {"classifier": self._critic("classifier", data, [], seed)}
@@ -188,6 +198,8 @@ def _at_hand(settings: Mapping[str, Any], critics: Mapping[str, CriticSpec]) -> 
     """What the drawings of a point are scored by, of `graders.AT_HAND`."""
     if not settings["drawings_per_class"]:
         return ()
+    if is_class_split(settings["split"]):
+        return ("few_shot",)
     kind = kind_of(settings["dataset"])
     if kind == Kind.POINTS:
         return ("points",)
@@ -224,14 +236,16 @@ class _Template:
             stage: sorted(n for n, field in fields.items() if field.metadata["stage"] == stage)
             for stage in STAGES
         }
-        self._names["shapes"] = [n for n in self._names["train"] if fields[n].metadata["shapes"]]
+        self.tuned = self._names["tune"]
+        for key, stage in (("shapes", "train"), ("tune_shapes", "tune")):
+            self._names[key] = [n for n in self._names[stage] if fields[n].metadata["shapes"]]
         self._varied = {
             stage: [name for name in names if name in varied]
             for stage, names in self._names.items()
         }
 
     def texts(self, given: Mapping[str, Any]) -> dict[str, str]:
-        """By stage, and "shapes" for the train settings that no stack mixes."""
+        """By stage, and "shapes", "tune_shapes" for train and tune settings that no stack mixes."""
         values = {name: self._text(v, name in self.files) for name, v in given.items()}
         texts = {}
         for stage, varied in self._varied.items():

@@ -22,7 +22,7 @@ class Needed:
         what: its meaning, in words.
         choices: the only values that are understood; empty: all of its type.
         alike: whether all members of a stack share the value of the first, so that points that
-            differ in it must not be stacked: it needs `shapes=True` if its stage is train.
+            differ in it must not be stacked: it needs `shapes=True` if its stage is train or tune.
         property: whether a property of Config serves as well.
     """
 
@@ -36,7 +36,7 @@ class Needed:
     def words(self) -> str:
         """What the setting must be, in one line."""
         choices = f", choices={self.choices}" if self.choices else ""
-        shapes = ", shapes=True" if self.alike and self.stage == "train" else ""
+        shapes = ", shapes=True" if self.alike and self.stage in STACKED else ""
         return f'{self.kind} = setting(..., "{self.stage}"{choices}{shapes}): {self.what}'
 
     def fits(self, field: Field) -> bool:
@@ -85,6 +85,16 @@ NEEDED: dict[str, dict[str, Needed]] = {
         "shots": Needed("int", "sample", "images of a class that weights adapt to"),
         "shot_seed": Needed("int", "sample", "of the choice of these images"),
     },
+    "TunedFamily": {
+        "shots": Needed("int", "tune", "images of a novel class that are tuned on", alike=True),
+        "shot_seed": Needed("int", "tune", "of the choice of these images", alike=True),
+        "pool": Needed(
+            "str", "tune", "which images are unlabelled", ("published", "disjoint"), alike=True
+        ),
+        "semi": Needed("bool", "tune", "whether unlabelled images are seen", alike=True),
+        "tune_steps": Needed("int", "tune", "optimizer steps of tuning", alike=True),
+        "tune_batch": Needed("int", "tune", "images a step of tuning", alike=True),
+    },
     "ExplainedFamily": {
         "importance_seeds": Needed(
             "int", "score", "noise draws a map is averaged over; 0: no maps"
@@ -96,13 +106,15 @@ DERIVED = {
     "TrainedFamily": ("TrainedFamily",),
     "ExplainedFamily": ("TrainedFamily", "ExplainedFamily"),
     "ShotFamily": ("TrainedFamily", "ShotFamily"),
+    "TunedFamily": ("TrainedFamily", "TunedFamily"),
     "LikelihoodFamily": ("TrainedFamily",),
     "SheetFamily": ("TrainedFamily",),
     "SetFamily": ("TrainedFamily", "SetFamily"),
 }
 # A setting may enter earlier than it is needed, never later: it would be missing in an id that
 # depends on it.
-RANKS = {"data": 0, "model": 0, "train": 0, "sample": 1, "score": 2, NAME: 3}
+RANKS = {"data": 0, "model": 0, "train": 0, "tune": 1, "sample": 2, "score": 3, NAME: 4}
+STACKED = ("train", "tune")  # the stages of which many points compute as one stack
 # Settings that a family may have, and which a stack takes from its first member.
 OPTIONAL_ALIKE = (
     *("precision", "set_size", "augmented_copies"),
@@ -156,7 +168,7 @@ def unmet(needs: Mapping[str, Needed], config: type, fields: Mapping[str, Field]
     alike = {name for name, need in needs.items() if need.alike}
     alike |= set(OPTIONAL_ALIKE) if needs else set()
     for name, field in fields.items():
-        if name in alike and field.metadata["stage"] == "train" and not field.metadata["shapes"]:
+        if name in alike and field.metadata["stage"] in STACKED and not field.metadata["shapes"]:
             problems.append(
                 f"{name} needs shapes=True: all members of a stack take it from the first"
             )

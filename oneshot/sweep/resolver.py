@@ -24,9 +24,9 @@ from oneshot.sweep.settings import (
     type_name,
 )
 from oneshot.sweep.values import PLAIN
-from oneshot.types import Kind
+from oneshot.types import CLASS_SPLIT, Kind, is_class_split
 
-CRITICS = ("simclr", "protonet", "classifier")
+CRITICS = ("simclr", "protonet", "classifier", "base_classifier")
 ITEMS = {
     Kind.BITS: "binary images",
     Kind.GREYS: "grey images",
@@ -183,8 +183,12 @@ class Resolver:
             if self._sweep.references == REFERENCES:
                 continue  # nobody asked for these: they are left out where they do not fit
             for name in self._sweep.references:
+                problem = ""
                 if (kind := kind_of(dataset)) not in families.kinds(name):
                     problem = f"{name} cannot be a reference on {dataset}, which is {ITEMS[kind]}"
+                elif families.on_class_splits(name) != is_class_split(split):
+                    problem = f"{name} cannot be a reference: {_unfit_split(name, dataset, split)}"
+                if problem:
                     self.problems.setdefault(problem, self._sweep.path)
 
     def _resolve_critics(self) -> dict[str, dict[str, Any]]:
@@ -265,6 +269,8 @@ def _excluded_together(family: Declaration, values: Mapping[str, Any]) -> list[s
     if kind not in families.kinds(family.name):
         modelled = " and ".join(ITEMS[k] for k in families.kinds(family.name))
         return [f"{family.name} models {modelled}, {dataset} holds {ITEMS[kind]}"]
+    if families.on_class_splits(family.name) != is_class_split(values["split"]):
+        return [_unfit_split(family.name, dataset, values["split"])]
     if "classes" in family.fields:
         classes = families.constant("data", dataset, "CLASSES")
         if values["classes"] != classes:
@@ -283,6 +289,20 @@ def _excluded_together(family: Declaration, values: Mapping[str, Any]) -> list[s
     of_class = families.constant("data", dataset, "DRAWINGS_PER_CLASS")
     problems: list[str] = config.problems(values["image_size"], planes, of_class)
     return problems
+
+
+def _unfit_split(family: str, dataset: str, split: str) -> str:
+    """Why a family cannot be on a split: one of them is of base and novel classes alone."""
+    if is_class_split(split):
+        able = [n for n in families.names("models") if families.on_class_splits(n)]
+        return (
+            f"split = {split!r} of {dataset} has base and novel classes, which {family} does not"
+            f" tell apart; {' and '.join(able)} do"
+        )
+    return (
+        f"{family} needs base and novel classes, a split {CLASS_SPLIT}0, {CLASS_SPLIT}1, ... ;"
+        f" split = {split!r} of {dataset} has none"
+    )
 
 
 def _unfit_file(values: Mapping[str, Any], kind: Kind) -> str:

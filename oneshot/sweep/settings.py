@@ -16,7 +16,7 @@ from typing import Any
 
 from oneshot.sweep.values import is_unicode, is_whole, shown
 
-STAGES = ("data", "model", "train", "sample", "score")
+STAGES = ("data", "model", "train", "tune", "sample", "score")
 NAME = "name"  # not a stage: a setting that only says where values come from, and enters no id
 
 Field = dataclasses.Field[Any]
@@ -57,8 +57,8 @@ def setting(
         high: the highest value allowed; None for no bound.
         choices: the only values allowed; None for all of the type.
         unit: of the value, in words.
-        shapes: a train-stage setting that changes tensor shapes, so that points that differ in it
-            cannot train as one stack.
+        shapes: a train-stage or tune-stage setting that all models of a stack share, as it changes
+            tensor shapes or batches, so that points that differ in it cannot train as one stack.
         file: the value is a path; the content of the file, not its name, enters the id of a point.
         omit_default: at its default the value enters no id. For a setting that a family gets after
             its ids were published: points that do without it keep theirs. A file with it may be

@@ -21,6 +21,7 @@ from oneshot.nn import data_parallel
 from oneshot.training.batch_source import Batches
 from oneshot.training.checkpoint import Checkpoint, Training
 from oneshot.training.cuda_graph import StepRunner
+from oneshot.training.phase import is_tuning, moving_state, phase_of
 from oneshot.training.stack import Stack, matrix_products
 
 Report = Callable[[int, int, dict[str, float]], None]
@@ -110,7 +111,7 @@ def fit(
     stop: Callable[[], bool] = lambda: False,
     accelerated: bool = False,
 ) -> list[Training | Diverged]:
-    """Train models of one shape as one stack for config.epochs epochs.
+    """Train, or tune, models of one shape as one stack, for the epochs that their settings say.
 
     Args:
         models: each continues from its own checkpoint, if there is one.
@@ -130,7 +131,7 @@ def fit(
         Stopped: as requested; checkpoints are saved.
     """
     members = [_Member.load(model, checkpoint) for model, checkpoint in zip(models, checkpoints)]
-    epochs, agree = models[0].config.epochs, data_parallel.current_group().broadcast_flag
+    epochs, agree = phase_of(models[0]).epochs, data_parallel.current_group().broadcast_flag
 
     def stop_requested() -> bool:
         return agree(stop())
@@ -169,10 +170,10 @@ class _Member:
         """A member that continues from its checkpoint, or begins."""
         training = checkpoint.load()
         if training is None:
-            weights = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
+            weights = {k: v.detach().cpu().clone() for k, v in moving_state(model).items()}
             training = Training(weights, weights)
         else:
-            model.load_state_dict(training.end)
+            model.load_state_dict(training.end, strict=not is_tuning(model))
         return _Member(model, checkpoint, training)
 
 
@@ -220,7 +221,7 @@ class _StackRun:
         if means is None:
             return None
         columns = {f"train_{n}": v for n, v in means.items()} | self._evaluate()
-        monitored, epochs = columns[self.monitor], self.members[0].model.config.epochs
+        monitored, epochs = columns[self.monitor], phase_of(self.members[0].model).epochs
         fading = (epochs - epoch - 1) / (epochs - epoch)
         columns["learning_rate"] = self.stack.end_epoch(monitored, fading)
         values = {n: v.double().cpu().tolist() for n, v in columns.items()}
@@ -288,7 +289,7 @@ class _StackRun:
     def save(self) -> None:
         """Checkpoint every member that has done an epoch."""
         self.write_back()
-        due = [m for _, m in self.alive() if 0 < m.training.epochs_done < m.model.config.epochs]
+        due = [m for _, m in self.alive() if 0 < m.training.epochs_done < phase_of(m.model).epochs]
         if len(due) <= 1:
             for one in due:
                 one.checkpoint.save(one.training)
@@ -306,7 +307,7 @@ class _StackRun:
         # a player who moves at every fifth batch has losses of as many
         counts: dict[str, Tensor] = {}
         last_check = time.monotonic()
-        specs = self.batches.epoch(self.seed, epoch, template.config.batch_size)
+        specs = self.batches.epoch(self.seed, epoch, phase_of(template).batch_size)
         for step, spec in enumerate(specs):
             size = len(spec["index"])
             given = noise(self.seed, ("noise", epoch, step), size, template.noise_shape, device)

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from oneshot.contracts import Items, Losses, Player, TrainedFamily
 from oneshot.nn import data_parallel
 from oneshot.training.optimizer import ClippedAdam, Plateau
-from oneshot.training.owners import check_owners
+from oneshot.training.owners import check_owners, freeze
+from oneshot.training.phase import is_tuning, phase_of, players_of
 
 ALIGNMENT = 64  # numbers: parameters start at multiples of it, where products are fastest
 State = dict[str, Any]
@@ -59,7 +60,7 @@ class StackedPlayer:
         Returns:
             The player, its optimizer and its schedule.
         """
-        players = [model.players()[turn] for model in models]
+        players = [players_of(model)[turn] for model in models]
         names_by_id = {id(p): name for name, p in models[0].named_parameters()}
         names = [names_by_id[id(p)] for p in players[0].parameters()]
         parameters = [dict(model.named_parameters()) for model in models]
@@ -70,7 +71,7 @@ class StackedPlayer:
             for name, part in zip(names, flat[k].split(sizes)[::2]):
                 part.copy_(own[name].detach().flatten())
         adam = ClippedAdam.start(flat, players)
-        plateau = Plateau.start([model.config.plateau for model in models], flat)
+        plateau = Plateau.start([phase_of(model).plateau for model in models], flat)
         return StackedPlayer(players[0], names, shapes, sizes, flat.requires_grad_(), adam, plateau)
 
     def weights(self) -> dict[str, Tensor]:
@@ -98,16 +99,19 @@ class StackedPlayer:
 
 
 class Stack:
-    """K models that train together.
+    """K models that train together, or are tuned together.
+
+    In a tuning, frozen parameters are those of the first model, and shared by all rows.
 
     Args:
         models: of one family, image size and player count, with equal settings but for train-stage
-            ones that keep all shapes; their weights are copied.
+            or tune-stage ones that keep all shapes; the weights that move are copied.
         device: of the training.
         accelerated: compile the family's hot functions.
 
     Raises:
-        ValueError: a parameter belongs to no player, or to two.
+        ValueError: a parameter belongs to no player, or to two; one that is frozen differs between
+            the models.
     """
 
     def __init__(
@@ -115,10 +119,12 @@ class Stack:
     ):
         check_owners(models[0])
         self.size = len(models)
+        if is_tuning(models[0]):
+            freeze(models)
         self.template = models[0].to(device)
         if accelerated:
             self.template.accelerate(_compiled)
-        count = len(models[0].players())
+        count = len(players_of(models[0]))
         self.players = [StackedPlayer.of(models, turn, device) for turn in range(count)]
         stored = [{n: b for n, b in m.named_buffers() if n in m.state_dict()} for m in models]
         self.buffers = {n: torch.stack([one[n].to(device) for one in stored]) for n in stored[0]}
@@ -283,7 +289,7 @@ class Snapshot:
     rounds: int
 
     def weights(self, k: int) -> dict[str, Tensor]:
-        """The state dict of model k, on the CPU."""
+        """What of the state dict of model k moves, on the CPU: all of it, unless it is a tuning."""
         state: dict[str, Tensor] = {}
         for one in self.stack.players:
             parts = self.players[one.player.name]["flat"][k].cpu().split(one.sizes)[::2]
@@ -341,7 +347,7 @@ def by_vmap(
     Raises:
         RuntimeError: an operator has no batching rule; one with only a slow fallback warns.
     """
-    caller = _Caller(template, lambda values: template.players()[turn].loss(items, noise, values))
+    caller = _Caller(template, lambda values: players_of(template)[turn].loss(items, noise, values))
 
     def one(row: dict[str, Tensor], values: dict[str, Tensor]) -> Losses:
         return torch.func.functional_call(
