@@ -80,11 +80,13 @@ class Plan:
     def trainings(self) -> tuple[set[str], set[str]]:
         """The train_ids of finished trainings, and of those that left a checkpoint.
 
-        One whose weights were dropped counts as finished where its drawings are all that is needed.
+        Of tunings, too, their tune_ids. One whose weights were dropped counts as finished where its drawings are all that is needed.
         """
         ended, begun, dropped = set(), set(), set()
-        for key in self.store.keys("store/trainings"):
-            train_id, _, name = key.removeprefix("store/trainings/").partition("/")
+        tuned = any(p.tune_id != p.train_id for p in self.all_points)
+        folders = ("store/trainings", "store/tunings") if tuned else ("store/trainings",)
+        for key in (key for folder in folders for key in self.store.keys(folder)):
+            train_id, _, name = key.split("/", 2)[2].partition("/")
             if name == "training.pt":
                 ended.add(train_id)
             elif name == "summary.pt":
@@ -94,9 +96,10 @@ class Plan:
         if dropped := dropped - ended:
             drawn = {key.split("/")[2] for key in self.store.keys("store/drawings")}
             lacking = {
-                p.train_id
+                of
                 for p in self.to_run
                 if p.sample_id not in drawn or need_weights(p.graders)
+                for of in (p.train_id, p.tune_id)
             }
             ended |= dropped - lacking
         return ended, begun
@@ -320,7 +323,9 @@ def _difference(now: Mapping[str, Any], old: Mapping[str, Any]) -> str:
         again = "scored again, from stored drawings where these are there"
         return f"metrics are {now['metric_versions']}, theirs {theirs}: {again}"
     changed = [
-        n for n in now if n not in ("point_id", "train_id", "sample_id") and now[n] != old.get(n)
+        n
+        for n in now
+        if n not in ("point_id", "train_id", "tune_id", "sample_id") and now[n] != old.get(n)
     ]
     parts = [
         f"{n} is {now[n]}, theirs {old[n]}" if n in old else f"{n} is {now[n]}, unknown to theirs"
