@@ -80,7 +80,8 @@ class Plan:
     def trainings(self) -> tuple[set[str], set[str]]:
         """The train_ids of finished trainings, and of those that left a checkpoint.
 
-        Of tunings, too, their tune_ids. One whose weights were dropped counts as finished where its drawings are all that is needed.
+        Of tunings, too, their tune_ids. One whose weights were dropped counts as finished where
+        its drawings are all that is needed.
         """
         ended, begun, dropped = set(), set(), set()
         tuned = any(p.tune_id != p.train_id for p in self.all_points)

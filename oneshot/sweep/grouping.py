@@ -32,7 +32,7 @@ def stacks(
     slots: int = 1,
     trained: Collection[str] = (),
 ) -> list[list[str]]:
-    """Trainings in groups that train as one stacked model, and tunings of trainings that are stored.
+    """Trainings in groups that train as one stacked model; of stored trainings, their tunings.
 
     The trainings of a group differ only in train-stage settings which keep all tensor shapes, the
     tunings in such tune-stage settings.

@@ -1,7 +1,8 @@
 """A trial: one training and everything drawn and scored from it.
 
-`run` is the whole of it, from top to bottom: inputs -> train -> tune -> draw -> grade -> commit. Each step
-has a file of its own beside this one. Whatever happens, each point of a trial ends as one record.
+`run` is the whole of it, from top to bottom: inputs -> train -> tune -> draw -> grade -> commit.
+Each step has a file of its own beside this one. Whatever happens, each point of a trial ends as one
+record.
 """
 
 from __future__ import annotations
