@@ -135,6 +135,7 @@ _COUNTS = (
 )
 _COST = (
     Column("train_seconds", "float", "seconds of training; of a stack, the share of this point"),
+    Column("tune_seconds", "float", "seconds of tuning; of a stack, the share of this point"),
     Column("draw_seconds", "float", "seconds of drawing"),
     Column("score_seconds", "float", "seconds of scoring"),
     Column("peak_memory_mb", "float", "peak memory of the GPU, or of the process on a CPU, in MiB"),
@@ -142,10 +143,11 @@ _COST = (
 _PROVENANCE = (
     Column("sweep", "str", "name of the sweep that computed the row"),
     Column("train_id", "str", "id of the training: points that share it share their weights"),
+    Column("tune_id", "str", "id of the tuning, of families that are tuned: it nests under train_id"),
     Column("sample_id", "str", "id of the drawings: points that share it share their drawings"),
     Column("simclr_id", "str", "id of the SimCLR critic"),
     Column("protonet_id", "str", "id of the ProtoNet critic"),
-    Column("classifier_id", "str", "id of the classifier, of greys; else empty"),
+    Column("classifier_id", "str", "id of the classifier, of greys or of base classes; else empty"),
     Column("data_fingerprint", "str", "checksum of the images of the data set"),
     Column("family_version", "int", "version of the family's code"),
     Column("metric_versions", "str", "versions of the code of the metrics"),
@@ -155,6 +157,7 @@ _PROVENANCE = (
     Column("host", "str", "name of the machine"),
     Column("device", "str", "name of the GPU or processor"),
     Column("trained_as", "str", "how it was trained, as in: stack of 8, graph"),
+    Column("tuned_as", "str", "how it was tuned, in the same words"),
     Column("finished_at", "time", "when the point ended, UTC"),
     Column("error_type", "str", "class of the exception that ended the point"),
     Column("error", "str", "message of that exception, at most 2,000 characters"),
