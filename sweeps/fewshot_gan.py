@@ -10,7 +10,7 @@ SPLITS = [f"classes_{seed}" for seed in range(5)]
 WAYS = [dict(semi=False, tune_alpha=0.0), dict(semi=True, tune_alpha=1.0)]
 
 sweep = Sweep(
-    question="What do shots and unlabelled images do for a GAN of classes that it was not trained on?",
+    question="What do shots and unlabelled images do for a GAN asked for classes new to it?",
     model="class_gan",
     points=points(
         [

@@ -8,7 +8,7 @@ wide as published.
 from oneshot.sweep import Sweep, points
 
 sweep = Sweep(
-    question="Do shots, modes and unlabelled images already matter to a small class-conditional GAN?",
+    question="Do shots, modes and unlabelled images already matter to a small GAN?",
     model="class_gan",
     variant="small",
     points=points(
