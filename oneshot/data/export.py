@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,7 +184,8 @@ def _write(
 ) -> dict[str, Any]:
     """Write all files beside the folder's place, then give them its name."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    hidden = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+    hidden = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.part"
+    hidden.mkdir()
     try:
         for part, index in rows.items():
             with (hidden / f"{part}.npz").open("wb") as file:
@@ -203,7 +204,6 @@ def _write(
             text.write(json.dumps(about, indent=2) + "\n")
             text.flush()
             os.fsync(text.fileno())
-        hidden.chmod(0o755)  # as made here it is for its owner alone
         _demand_new(folder)  # an empty folder would be replaced
         hidden.rename(folder)
     except BaseException:
@@ -223,7 +223,8 @@ def _read_about(path: Path) -> dict[str, Any]:
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise DataError(f"{path} is no export of format {FORMAT}{HELP}")
     wrong = [name for name, kind in FIELDS.items() if not isinstance(about.get(name), kind)]
-    wrong += [f"images of {part}" for part in PARTS if part not in (about.get("images") or {})]
+    if not wrong:
+        wrong = [f"images of {part}" for part in PARTS if part not in about["images"]]
     if wrong:
         raise DataError(f"{path} is damaged: it does not say {', '.join(wrong)}{HELP}")
     return about
