@@ -30,10 +30,13 @@ PARTS = ("base", "supports", "pool", "test")
 ABOUT = "about.json"
 HELP = "\n  help: export it again, into another folder"
 # what about.json says, and of what type
+TEXTS = ("oneshot", "dataset", "split", "fingerprint", "pool")
+NUMBERS = ("format", "image_size", "shots", "shot_seed")
 FIELDS: dict[str, type] = {
-    **dict(format=int, oneshot=str, dataset=str, split=str, image_size=int, fingerprint=str),
-    **dict(shots=int, shot_seed=int, pool=str, base_classes=list, novel_classes=list),
-    **dict(images=dict, sha256=dict),
+    **dict.fromkeys(TEXTS, str),
+    **dict.fromkeys(NUMBERS, int),
+    **dict.fromkeys(("base_classes", "novel_classes"), list),
+    **dict.fromkeys(("images", "sha256"), dict),
 }
 # of each array of a part, its dimensions and the kinds of NumPy types that it may have
 ARRAYS = {"images": (4, "u"), "label": (1, "i"), "index": (1, "i"), "class_names": (1, "U")}
