@@ -5,11 +5,12 @@ The file of a data set defines `FINGERPRINT` (the first 12 hex digits of the has
 (the splits it has), `TRAIN_IMAGES` and `DRAWINGS_PER_CLASS` (for estimates and checks),
 `TEST_CLASSES` (how many each split has, so that too few are told at once) or `CLASSES` (how many
 there are in all, for families that must know), `CHANNELS` if it is in colour, `KIND` if it is of
-greys or points (of splits that make classes novel, `class_splits.py` does the most), and `load(split, image_size) -> DataSet`; `greys(image_size)` if it has levels
+greys or points, and `load(split, image_size) -> DataSet`; `greys(image_size)` if it has levels
 of ink. Importing it reads no image. Two functions are optional: `check(image_size, greys)` raises
 DataError where its images are not here, and reads none; `contents(found)` says which files and
 class lists make data of the user's what they are (`content.Contents`): without it, every file below
-what was found, and the code of the data set's own file.
+what was found, and the code of the data set's own file. Where splits make classes novel,
+`class_splits.py` prepares the images.
 """
 
 from __future__ import annotations

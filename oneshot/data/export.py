@@ -43,7 +43,7 @@ ARRAYS = {"images": (4, "u"), "label": (1, "i"), "index": (1, "i"), "class_names
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class PartImages:
     """The images of one part.
 
     Args:
@@ -69,7 +69,7 @@ class Export:
 
     about: dict[str, Any]
     class_names: tuple[str, ...]
-    parts: dict[str, Part]
+    parts: dict[str, PartImages]
 
 
 def export(
@@ -139,7 +139,7 @@ def read_export(folder: Path) -> Export:
         DataError: a file is missing, damaged, or no export; it is named.
     """
     about = _read_about(folder / ABOUT)
-    parts: dict[str, Part] = {}
+    parts: dict[str, PartImages] = {}
     names: set[tuple[str, ...]] = set()
     for part in PARTS:
         path = folder / f"{part}.npz"
@@ -149,7 +149,7 @@ def read_export(folder: Path) -> Export:
             raise DataError(f"{path} is damaged: its checksum is not that of {ABOUT}{HELP}")
         arrays = read_npz_arrays(path, ARRAYS, HELP)
         names.add(tuple(arrays.pop("class_names").tolist()))
-        found = parts[part] = Part(**arrays)
+        found = parts[part] = PartImages(**arrays)
         if not len(found.images) == len(found.label) == len(found.index) == about["images"][part]:
             raise DataError(f"{path} has not as many images as {ABOUT} says{HELP}")
     if len(names) != 1:
@@ -234,7 +234,7 @@ def _read_about(path: Path) -> dict[str, Any]:
 
 
 def _demand_right(
-    folder: Path, about: dict[str, Any], parts: Mapping[str, Part], names: tuple[str, ...]
+    folder: Path, about: dict[str, Any], parts: Mapping[str, PartImages], names: tuple[str, ...]
 ) -> None:
     """Raise DataError unless the parts are of their classes, and disjoint if they say so."""
     for name, part in parts.items():
