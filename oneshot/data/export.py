@@ -23,7 +23,7 @@ from oneshot.data import few_shot
 from oneshot.data.images import read_npz_arrays
 from oneshot.paths import DataError
 from oneshot.store.machine_cache import sha256
-from oneshot.types import DataSet
+from oneshot.types import DataSet, is_class_split
 
 FORMAT = 1
 PARTS = ("base", "supports", "pool", "test")
@@ -100,7 +100,7 @@ def export(
             too few images; the data are absent or damaged.
     """
     _demand_new(folder)
-    if not few_shot.is_class_split(split) or split not in data.splits(dataset):
+    if not is_class_split(split) or split not in data.splits(dataset):
         raise _no_class_split(dataset, split)
     found = data.load(dataset, split, image_size)
     try:
@@ -170,8 +170,8 @@ def _demand_new(folder: Path) -> None:
 
 def _no_class_split(dataset: str, split: str) -> DataError:
     """The error for a split that has no novel classes."""
-    having = [n for n in data.names() if any(map(few_shot.is_class_split, data.splits(n)))]
-    of_this = [s for s in data.splits(dataset) if few_shot.is_class_split(s)]
+    having = [n for n in data.names() if any(map(is_class_split, data.splits(n)))]
+    of_this = [s for s in data.splits(dataset) if is_class_split(s)]
     if of_this:
         help = f"{dataset} has {', '.join(of_this)}"
     else:

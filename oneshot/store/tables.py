@@ -143,7 +143,7 @@ _COST = (
 _PROVENANCE = (
     Column("sweep", "str", "name of the sweep that computed the row"),
     Column("train_id", "str", "id of the training: points that share it share their weights"),
-    Column("tune_id", "str", "id of the tuning, of families that are tuned: it nests under train_id"),
+    Column("tune_id", "str", "id of the tuning, which nests under train_id; empty without one"),
     Column("sample_id", "str", "id of the drawings: points that share it share their drawings"),
     Column("simclr_id", "str", "id of the SimCLR critic"),
     Column("protonet_id", "str", "id of the ProtoNet critic"),

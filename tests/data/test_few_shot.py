@@ -8,7 +8,7 @@ from made_classes import blank
 
 from oneshot.data import few_shot, mnist
 from oneshot.data.few_shot import few_shot_parts
-from oneshot.types import Part
+from oneshot.types import Part, is_class_split
 
 EMNIST_NAMES = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"
 # facts of the published splits: novel ids, and their characters
@@ -145,8 +145,8 @@ def test_as_many_shots_as_there_are_leave_no_pool_and_more_are_refused() -> None
 
 
 def test_splits_of_other_kinds_are_told_apart() -> None:
-    assert [s for s in mnist.SPLITS if few_shot.is_class_split(s)] == []
-    assert all(map(few_shot.is_class_split, few_shot.SPLITS)) and len(few_shot.SPLITS) == 5
+    assert [s for s in mnist.SPLITS if is_class_split(s)] == []
+    assert all(map(is_class_split, few_shot.SPLITS)) and len(few_shot.SPLITS) == 5
     data = blank("classes_0", 2, [20] * 6)
     object.__setattr__(data, "split", "without_1")
     with pytest.raises(ValueError, match=r"'without_1' of blank has no novel classes; .*classes_0"):
