@@ -217,8 +217,10 @@ def fit_stack(members: Sequence[Member], given: Inputs, job: Job, report: Tick) 
         return outcomes
     for point, family, checkpoint, training in zip(points, families, checkpoints, trainings):
         keep(training, training_key(point), checkpoint, job)
-        diverged = isinstance(training, Diverged)
-        outcomes[point.train_id] = training if diverged else Trained(family, training)
+        if isinstance(training, Diverged):
+            outcomes[point.train_id] = training
+        else:
+            outcomes[point.train_id] = Trained(family, training)
     return outcomes
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 
@@ -69,15 +70,14 @@ def tune(
             stacks.setdefault(point.tune_key, []).append(point)
     most = STACK_ON_GPU if job.device.startswith("cuda") else STACK_ON_CPU
     for stack in stacks.values():
-        result = trained[stack[0].train_id]
-        assert isinstance(result, Trained)
-        before = result
+        before = trained[stack[0].train_id]
+        assert isinstance(before, Trained)
         for start in range(0, len(stack), most):
             outcomes |= in_stacks(
                 stack[start : start + most],
                 job,
-                lambda some, before=before: _resolve(some, before, job, is_drawn),
-                lambda members, before=before: _fit(members, before, given, job, report),
+                partial(_resolve, before=before, job=job, is_drawn=is_drawn),
+                partial(_fit, before=before, given=given, job=job, report=report),
                 lambda point: point.tune_id,
             )
     return outcomes
