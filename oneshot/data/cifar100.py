@@ -23,11 +23,11 @@ CLASSES = 100
 SPLITS = ("classes_0", "classes_1", "classes_2", "classes_3", "classes_4")
 # of base classes; read without importing this file, for estimates of cost
 TRAIN_IMAGES = {
-    "classes_0": 43_200,
-    "classes_1": 43_200,
-    "classes_2": 43_200,
-    "classes_3": 43_200,
-    "classes_4": 43_200,
+    "classes_0": 48_000,
+    "classes_1": 48_000,
+    "classes_2": 48_000,
+    "classes_3": 48_000,
+    "classes_4": 48_000,
 }
 DRAWINGS_PER_CLASS = 480  # that shots of a novel class are chosen from
 FINGERPRINT = "folder"

@@ -26,11 +26,11 @@ CLASSES = 1623
 SPLITS = ("classes_0", "classes_1", "classes_2", "classes_3", "classes_4")
 # of base classes; read without importing this file, for estimates of cost
 TRAIN_IMAGES = {
-    "classes_0": 25_398,
-    "classes_1": 25_398,
-    "classes_2": 25_398,
-    "classes_3": 25_398,
-    "classes_4": 25_398,
+    "classes_0": 28_220,
+    "classes_1": 28_220,
+    "classes_2": 28_220,
+    "classes_3": 28_220,
+    "classes_4": 28_220,
 }
 DRAWINGS_PER_CLASS = 16  # that shots of a novel class are chosen from
 FINGERPRINT = "75a36f7ce605"  # of the images of omniglot.py
