@@ -262,7 +262,8 @@ def critic_text(row: Mapping[str, Any]) -> str:
     if row["critic"] in ("classifier", "base_classifier"):
         of = "real test images" if row["critic"] == "classifier" else "real images of base classes"
         return (
-            f"{name} tells {row['test_accuracy']:.1f} % of {row['test_images']:,} {of} (chance {row['chance_accuracy']:.0f} %; worst class {row['worst_class']}:"
+            f"{name} tells {row['test_accuracy']:.1f} % of {row['test_images']:,} {of}"
+            f" (chance {row['chance_accuracy']:.0f} %; worst class {row['worst_class']}:"
             f" {row['worst_accuracy']:.1f} %), calibration error {row['calibration_error']:.3f}"
         )
     if row["critic"] == "protonet":
