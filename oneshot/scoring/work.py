@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from oneshot.critics.classifier import Predictions
 from oneshot.critics.encoder import embed_all
+from oneshot.critics.predictions import Predictions
 from oneshot.metrics.neighbours import nearest
 from oneshot.scoring.base_classifier import BaseClassifier
 from oneshot.scoring.classifier import Classifier

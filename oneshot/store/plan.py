@@ -263,9 +263,10 @@ def _held(condition: str, points: Sequence[Point], status: Callable[[Point], str
 def critic_text(row: Mapping[str, Any]) -> str:
     """The quality of a critic in words."""
     name = f"{row['critic']} {row['critic_id'][:6]}"
-    if row["critic"] == "classifier":
+    if row["critic"] in ("classifier", "base_classifier"):
+        of = "real test images" if row["critic"] == "classifier" else "real images of base classes"
         return (
-            f"{name} tells {row['test_accuracy']:.1f} % of {row['test_images']:,} real test images"
+            f"{name} tells {row['test_accuracy']:.1f} % of {row['test_images']:,} {of}"
             f" (chance {row['chance_accuracy']:.0f} %; worst class {row['worst_class']}:"
             f" {row['worst_accuracy']:.1f} %), calibration error {row['calibration_error']:.3f}"
         )

@@ -10,6 +10,7 @@ from oneshot.store import left_out_tables as left_out
 from oneshot.store.columns import POINT_ID, Column, Table
 from oneshot.store.critics_table import CRITICS
 from oneshot.store.curves_table import CURVES
+from oneshot.store.few_shot_columns import FEW_SHOT as _FEW_SHOT
 
 _IDENTITY = (
     POINT_ID,
@@ -57,7 +58,11 @@ _METRICS = (
     ),
 )
 _PANEL = (
-    Column("fid", "float", "Frechet distance to people's drawings in SimCLR features"),
+    Column(
+        "fid",
+        "float",
+        "Frechet distance to people's drawings in SimCLR features; few shots: to test images",
+    ),
     Column("kid", "float", "kernel distance to people's drawings, unbiased, may be below 0"),
     Column(
         "sample_precision",
@@ -182,6 +187,7 @@ TABLES = {
                 *left_out.MISSING,
                 *left_out.REMOVED,
                 *left_out.MODES,
+                *_FEW_SHOT,
                 *_COUNTS,
                 *_COST,
                 *_PROVENANCE,
@@ -302,8 +308,10 @@ LIKELIHOODS = _names(_LIKELIHOODS)  # of families of sets
 CLASS_LIKELIHOODS = _names(_CLASS_LIKELIHOODS)  # of families with `class_likelihood`
 REMOVED = _names((*left_out.MISSING, *left_out.REMOVED))  # of greys
 IMPORTANCE = _names(_IMPORTANCE)  # of families with importance maps
-LARGEST_FIRST = ("hits_missing",)  # of which more is better, where rows are ordered by them
+# of which more is better, where rows are ordered by them
+LARGEST_FIRST = ("hits_missing", "classified_gain")
 MODES = _names((*left_out.MISSING, *left_out.MODES))  # of points of the plane
+FEW_SHOT = _names(_FEW_SHOT)  # of families that are taught a few examples
 COUNTS, COST, PROVENANCE = _names(_COUNTS), _names(_COST), _names(_PROVENANCE)
 DETAILS = tuple(name for name in TABLES if name not in ("points", "critics"))  # rows of records
 WHOLE = {c.name for name in DETAILS for c in TABLES[name].columns if c.type == "int"}
