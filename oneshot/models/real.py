@@ -19,6 +19,7 @@ from oneshot.types import DataSet, Drawings, Part
 
 VERSION = 1
 KINDS = ("greys", "colour")
+CLASS_SPLITS = True
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Config:
         high=100,
     )
     head_steps: int = setting(
-        1000, "score", "steps in which the classifier learns novel classes", low=0, high=10_000_000
+        2000, "score", "steps in which the classifier learns novel classes", low=0, high=10_000_000
     )
 
 
