@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from oneshot.report.analysis.few_shot import (
@@ -67,7 +66,7 @@ def draw(results: Results) -> Plot:
         panel.set_title(dataset if len(datasets) > 1 else "", fontsize=8, loc="left")
     for panel in grid[-1]:
         panel.set_xlabel(LABELS[SHOTS])
-    _legend(figure, looks)
+    _legend(grid[-1, 0], looks, width)
     style.settle(figure)
     return Plot(figure, table, title)
 
@@ -112,7 +111,8 @@ def draw_gain(results: Results) -> Plot:
         panel.set_xlabel(LABELS.get(axis, axis))
     for panel in grid[:, 0]:
         panel.set_ylabel("gain (points of accuracy)")
-    _legend(figure, {name or "mean over splits": look for name, look in looks.items()})
+    named = {name or "mean over splits": look for name, look in looks.items()}
+    _legend(grid[-1, 0], named, width)
     style.settle(figure)
     return Plot(figure, table, title)
 
@@ -138,8 +138,8 @@ def _legend_height(names: Iterable[str]) -> float:
     return 0.18 * math.ceil(sum(1 for _ in names) / 2)
 
 
-def _legend(figure: Figure, looks: Looks) -> None:
-    """Name the lines below the panels, if there are several."""
+def _legend(panel: Axes, looks: Looks, width: float) -> None:
+    """Name the lines below the lowest panel, if there are several; width: of the figure, inches."""
     if len(looks) < 2:
         return
     handles = [
@@ -147,13 +147,15 @@ def _legend(figure: Figure, looks: Looks) -> None:
         for name, (colour, marker) in looks.items()
     ]
     longest = max(map(len, looks))
-    columns = max(1, int(figure.get_figwidth() * 12 / (longest + 6)))
-    figure.legend(
+    columns = max(1, int(width * 12 / (longest + 6)))
+    panel.legend(
         handles=handles,
-        loc="outside lower left",
+        loc="upper left",
+        bbox_to_anchor=(0, -0.45 / 1.7),  # below the name of the axis: inches, of about 1.7
         ncols=min(columns, len(looks)),
         frameon=False,
         fontsize=7,
+        borderaxespad=0,
         columnspacing=1.2,
         handletextpad=0.4,
     )
