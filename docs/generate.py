@@ -25,8 +25,9 @@ STAGES = """\
 | data | which images, and which of them are exemplars | the images |
 | model | the shape of the network | nothing |
 | train | how the weights are found | nothing; most of them train as one stack |
-| sample | how drawings are made from the weights | the training |
-| score | how drawings and likelihoods are scored | the training and the drawings |
+| tune | how a few shots of novel classes change the weights | the training; tunings may stack |
+| sample | how drawings are made from the weights | the training and the tuning |
+| score | how drawings and likelihoods are scored | all of these and the drawings |
 """
 
 

@@ -14,6 +14,7 @@ ROOMS = sorted(p for p in (ROOT / "oneshot").iterdir() if p.is_dir() and p.name 
 AT_THE_ROOT = {
     "README.md",
     "__init__.py",
+    "__main__.py",
     "cli.py",
     "paths.py",
     "py.typed",

@@ -8,16 +8,16 @@ sweep = Sweep(
     variant="small_ns",
     points=grid(set_size=[5]),
     fixed=dict(
-        dataset="quickdraw",
+        dataset="quickdraw_clusters",
         split="fixed",
         image_size=28,
         drawings_per_class=10,
         diversity_drawings=10,
         likelihood="none",
-        epochs=3,
+        epochs=8,
     ),
     critics=dict(
-        simclr=dict(epochs=4, batch_size=64, batches_per_epoch=60),
-        protonet=dict(epochs=5, episodes_per_epoch=60, train_queries=1, halve_every=2),
+        simclr=dict(epochs=3, batch_size=64, batches_per_epoch=50, strength="light"),
+        protonet=dict(epochs=4, episodes_per_epoch=60, train_queries=1, halve_every=1),
     ),
 )

@@ -206,6 +206,7 @@ def stopped(plan: Plan, outcome: Outcome, command: str) -> str:
         unknown = f"which of them continue from checkpoints cannot be seen: {error.strerror}"
         rest = f"{len(left):,} left ({unknown})"
     else:
-        continuing = sum(p.train_id in trained or p.train_id in begun for p in left)
+        known = trained | begun
+        continuing = sum(p.train_id in known or p.tune_id in known for p in left)
         rest = f"{continuing:,} continue from checkpoints, {len(left) - continuing:,} not started"
     return f"Stopped: {finished:,} finished, {rest}.\nContinue: {command}"

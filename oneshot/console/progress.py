@@ -67,7 +67,7 @@ class Running:
         """As in `beta=1.75 seed=44 epoch 37/100 loss 1.23`."""
         if not self.total:
             return f"{self.label} starts"
-        has_loss = self.doing == "epoch" and math.isfinite(self.loss)
+        has_loss = self.doing in ("epoch", "tuning") and math.isfinite(self.loss)
         return f"{self.label} {self.text()}{f' loss {self.loss:.4g}' if has_loss else ''}"
 
 
@@ -78,6 +78,7 @@ BEST_BY = {
     "mode_distance": ("nearest to the data's modes", "mode_distance", 4),
     "nelbo": ("lowest NELBO", "nelbo", 2),
     "hits_missing": ("most hits of what was left out", "hits_missing", 4),
+    "classified_gain": ("largest gain of a classifier", "classified_gain", 2),
 }
 
 

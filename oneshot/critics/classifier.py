@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from oneshot.critics.encoder import CriticError, Report, generator, initialised, snapshot
-from oneshot.metrics.calibration import calibration_error
+from oneshot.critics.predictions import accuracy, cross_entropy, predict
 from oneshot.sweep.settings import setting
 from oneshot.types import DataSet, Kind, Part
 
@@ -27,7 +27,6 @@ SIDE = 28  # pixels; larger images are seen as their averages over areas
 WIDTHS = (24, 48, 64)  # channels of the three blocks
 PLACES = 3  # a side of the last map, over which features are averaged
 FEATURES = 128
-MOST = 512  # images at a time, where no gradient is needed
 
 
 @dataclass(frozen=True)
@@ -88,61 +87,6 @@ def sizes_of(state: dict[str, Tensor]) -> dict[str, int]:
     return {"classes": len(state["last.bias"])}
 
 
-class Predictions(NamedTuple):
-    """What the classifier says of N images.
-
-    Args:
-        features: float32 [N, 128].
-        probability: of each class, float64 [N, classes]; rows sum to 1.
-    """
-
-    features: np.ndarray
-    probability: np.ndarray
-
-    @property
-    def label(self) -> np.ndarray:
-        """The most probable class of each image, int64 [N]."""
-        return self.probability.argmax(1)
-
-    @property
-    def confidence(self) -> np.ndarray:
-        """The probability of that class, [N]."""
-        return self.probability.max(1)
-
-
-def predict(module: Classifier, images: np.ndarray, device: torch.device | str) -> Predictions:
-    """What the classifier says of images, in evaluation mode, whatever mode it is in.
-
-    Args:
-        module: the classifier, on `device`.
-        images: uint8 [N, 1, S, S].
-        device: where it is computed.
-
-    Returns:
-        The predictions.
-
-    Raises:
-        CriticError: they are not finite.
-    """
-    was_training = module.training
-    module.eval()
-    parts: list[tuple[np.ndarray, np.ndarray]] = []
-    try:
-        with torch.inference_mode():
-            for start in range(0, len(images), MOST):
-                features = module.embed(_as_floats(images[start : start + MOST], device))
-                probability = module.of_features(features).double().softmax(1)
-                parts.append((features.float().cpu().numpy(), probability.cpu().numpy()))
-    finally:
-        module.train(was_training)
-    classes = module.last.out_features
-    empty = np.empty((0, FEATURES), np.float32), np.empty((0, classes))
-    found = Predictions(*(np.concatenate(arrays) for arrays in zip(empty, *parts)))
-    if not np.isfinite(found.probability).all():
-        raise CriticError("the classifier gives probabilities that are not finite: it diverged")
-    return found
-
-
 def train(
     config: Config,
     data: DataSet,
@@ -182,7 +126,7 @@ def train(
     for epoch in range(1, config.epochs + 1):
         losses = {"train_loss": _epoch(module, optimiser, config, images, labels, seed, epoch)}
         found = predict(module, data.images[chosen], device)
-        losses["validation_loss"] = _cross_entropy(found, chosen_label)
+        losses["validation_loss"] = cross_entropy(found, chosen_label)
         if not all(map(math.isfinite, losses.values())):
             raise CriticError(
                 f"the classifier diverged in epoch {epoch}: {losses}. Lower its learning_rate"
@@ -223,18 +167,9 @@ def quality(
     found = predict(module, data.images[rows], device)
     classes = len(data.class_names)
     confusion = np.bincount(label * classes + found.label, minlength=classes**2)
-    confusion = confusion.reshape(classes, classes)
-    of_class = 100 * confusion.diagonal() / np.maximum(confusion.sum(1), 1)
-    right = found.label == label
     return {
-        "test_accuracy": float(100 * right.mean()),
-        "test_images": len(rows),
-        "chance_accuracy": 100 / classes,
-        "calibration_error": calibration_error(found.confidence, right),
-        "worst_class": data.class_names[int(of_class.argmin())],
-        "worst_accuracy": float(of_class.min()),
-        "class_accuracy": of_class.tolist(),
-        "confusion": confusion.tolist(),
+        **accuracy(found, label, data.class_names, np.arange(classes)),
+        "confusion": confusion.reshape(classes, classes).tolist(),
     }
 
 
@@ -291,17 +226,6 @@ def _shifted(images: Tensor, most: int, rng: torch.Generator) -> Tensor:
     padded = F.pad(images[:, 0], (most, most, most, most))
     every = torch.arange(count, device=images.device)[:, None, None]
     return padded[every, down[:, :, None], across[:, None, :]][:, None]
-
-
-def _as_floats(images: np.ndarray, device: torch.device | str) -> Tensor:
-    """uint8 [N, 1, S, S], perhaps read-only, as float in [0, 1] on the device."""
-    return torch.from_numpy(np.array(images)).to(device).float() / 255
-
-
-def _cross_entropy(found: Predictions, label: np.ndarray) -> float:
-    """The mean of -log p of the right class, in nats."""
-    right = found.probability[np.arange(len(label)), label]
-    return float(-np.log(np.maximum(right, 1e-300)).mean())
 
 
 def _part(data: DataSet, part: Part) -> tuple[np.ndarray, np.ndarray]:

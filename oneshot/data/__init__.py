@@ -9,7 +9,8 @@ greys or points, and `load(split, image_size) -> DataSet`; `greys(image_size)` i
 of ink. Importing it reads no image. Two functions are optional: `check(image_size, greys)` raises
 DataError where its images are not here, and reads none; `contents(found)` says which files and
 class lists make data of the user's what they are (`content.Contents`): without it, every file below
-what was found, and the code of the data set's own file.
+what was found, and the code of the data set's own file. Where splits make classes novel,
+`class_splits.py` prepares the images.
 """
 
 from __future__ import annotations

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import functools
 import io
-import pickle
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from oneshot.data import by_hash
+from oneshot.data.cifar_files import SIDE, Batches
 from oneshot.data.content import Contents
 from oneshot.data.images import CHUNK, area_resized, read_npz_arrays, read_rgb
 from oneshot.paths import DataError, locate
@@ -34,21 +33,13 @@ FINGERPRINT_FILES = ("cifar-10-batches-py/data_batch_1", "data_batch_1", "cifar1
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 TEST, VALIDATION = 2, 2  # classes; the remaining 6 are for training
-SIDE = 32  # pixels
 BATCHES = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
 HELP = (
     "\n  help: put the official folder cifar-10-batches-py there again, or a whole"
     " cifar10_jpeg_subset.npz"
 )
 
-# what NumPy names in a pickle of an array; its module has another name in NumPy 1 and 2
-_rebuild_array = np.empty(0).__reduce__()[0]
-ALLOWED = {
-    ("numpy.core.multiarray", "_reconstruct"): _rebuild_array,
-    ("numpy._core.multiarray", "_reconstruct"): _rebuild_array,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-}
+BATCH = Batches("CIFAR-10", b"labels", len(CLASSES), HELP)
 
 
 def load(split: str, image_size: int) -> DataSet:
@@ -160,7 +151,7 @@ def read(source: Path) -> tuple[np.ndarray, np.ndarray]:
     if source.suffix == ".npz":
         colours, label = read_npz(source)
     else:
-        parts = [read_batch(source.parent / name) for name in BATCHES]
+        parts = [BATCH.read(source.parent / name) for name in BATCHES]
         colours, label = (np.concatenate(arrays) for arrays in zip(*parts))
     few = [
         name for i, name in enumerate(CLASSES) if np.count_nonzero(label == i) < DRAWINGS_PER_CLASS
@@ -171,60 +162,6 @@ def read(source: Path) -> tuple[np.ndarray, np.ndarray]:
             f"{place} has fewer than {DRAWINGS_PER_CLASS} images of: {', '.join(few)}{HELP}"
         )
     return colours, label
-
-
-class _Unpickler(pickle.Unpickler):
-    """Takes NumPy arrays and plain values only, as a pickle may otherwise run any code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in ALLOWED:
-            raise pickle.UnpicklingError(
-                f"it asks for {module}.{name}, which no batch of CIFAR-10 does"
-            )
-        return ALLOWED[module, name]
-
-
-def read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read one batch of the official folder.
-
-    Returns:
-        Images uint8 [n, 3, 32, 32] and classes int64 [n].
-
-    Raises:
-        DataError: absent, damaged, or something else in it.
-    """
-    try:
-        with path.open("rb") as file:
-            batch = _Unpickler(file, encoding="bytes").load()  # written by Python 2
-        data, labels = batch[b"data"], batch[b"labels"]
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing{HELP}") from error
-    except Exception as error:
-        # damaged pickles raise nearly anything: UnpicklingError, EOFError, ValueError, KeyError,
-        # OSError
-        raise DataError(
-            f"{path} is no batch of CIFAR-10: {error or type(error).__name__}{HELP}"
-        ) from error
-    if (
-        not isinstance(data, np.ndarray)
-        or data.dtype != np.uint8
-        or data.ndim != 2
-        or data.shape[1] != CHANNELS * SIDE * SIDE
-    ):
-        raise DataError(
-            f"{path} is no batch of CIFAR-10: its data are not uint8 [n,"
-            f" {CHANNELS * SIDE * SIDE}]{HELP}"
-        )
-    if (
-        not isinstance(labels, list)
-        or len(labels) != len(data)
-        or not all(type(i) is int and 0 <= i < len(CLASSES) for i in labels)
-    ):
-        raise DataError(
-            f"{path} is no batch of CIFAR-10: its labels are not {len(data)} numbers in 0 .."
-            f" 9{HELP}"
-        )
-    return data.reshape(-1, CHANNELS, SIDE, SIDE), np.array(labels, np.int64)
 
 
 def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from oneshot import rng
-from oneshot.types import DataSet, Part
+from oneshot.types import CLASS_SPLIT, DataSet, Part, is_class_split
 
-PREFIX = "classes_"  # how the names of splits begin that cut classes into base and novel ones
-SPLITS = tuple(f"{PREFIX}{seed}" for seed in range(5))
+SPLITS = tuple(f"{CLASS_SPLIT}{seed}" for seed in range(5))
 POOLS = ("published", "disjoint")
 # of the images of a base class for training, and of a novel one for shots and pool, in per cent
 BASE_SHARE, POOL_SHARE = 90, 80
@@ -39,11 +38,6 @@ class FewShotParts:
     test: np.ndarray
 
 
-def is_class_split(split: str) -> bool:
-    """Whether a split cuts classes into base and novel ones."""
-    return split.startswith(PREFIX)
-
-
 def class_split(classes: int, novel: int, split: str) -> tuple[np.ndarray, np.ndarray]:
     """The base and the novel classes of a split: the last ones of a permutation are novel.
 
@@ -55,7 +49,7 @@ def class_split(classes: int, novel: int, split: str) -> tuple[np.ndarray, np.nd
     Returns:
         Sorted int64 ids of the base and of the novel classes.
     """
-    order = np.random.RandomState(int(split.removeprefix(PREFIX))).permutation(classes)
+    order = np.random.RandomState(int(split.removeprefix(CLASS_SPLIT))).permutation(classes)
     order = order.astype(np.int64)
     return np.sort(order[: classes - novel]), np.sort(order[classes - novel :])
 

@@ -82,7 +82,8 @@ class IdxFiles:
             arrays = read_npz_arrays(source, wanted, self.help)
             images, labels = arrays["images"], arrays["label"]
         else:
-            images, labels = self._read_idx(source), self._read_idx(self.labels_of(source))
+            images = read_idx(source, self.help)
+            labels = read_idx(self.labels_of(source), self.help)
         if (
             images.dtype != np.uint8
             or images.shape[1:] != (SIDE, SIDE)
@@ -121,32 +122,6 @@ class IdxFiles:
         each = EQUAL_CLASSES.get(len(labels))
         return each is not None and self.equal != bool((np.bincount(labels) == each).all())
 
-    def _read_idx(self, path: Path) -> np.ndarray:
-        """An idx file of bytes: two zero bytes, 8 (unsigned bytes), the number of dimensions, each
-        as 4 bytes from the high one, the values.
-        """
-        try:
-            content = path.read_bytes()
-            content = gzip.decompress(content) if path.suffix == ".gz" else content
-        except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"cannot read {path}: {error}{self.help}") from error
-        dimensions = content[3] if len(content) > 3 and content[:3] == b"\0\0\x08" else 0
-        shape = (
-            tuple(np.frombuffer(content[4 : 4 + 4 * dimensions], ">u4").tolist())
-            if len(content) >= 4 + 4 * dimensions
-            else ()
-        )
-        values = content[4 + 4 * dimensions :]
-        if (
-            dimensions == 0
-            or len(shape) != dimensions
-            or len(values) != int(np.prod(shape, dtype=object))
-        ):
-            raise DataError(
-                f"{path} is damaged: it is not an idx file of bytes, or not a whole one{self.help}"
-            )
-        return np.frombuffer(values, np.uint8).reshape(shape)
-
 
 MNIST = IdxFiles("MNIST", "mnist", "mnist_10k.npz", ("", "MNIST/raw/", "raw/", "mnist/"))
 # Its official files have the names of MNIST's, so that they count in folders of its name alone:
@@ -162,6 +137,45 @@ FASHION_MNIST = IdxFiles(
     ),
     equal=True,
 )
+
+
+def read_idx(path: Path, help: str) -> np.ndarray:
+    """Read an idx file of bytes, plain or with .gz.
+
+    Two zero bytes, 8 (unsigned bytes), the number of dimensions, each as 4 bytes from the high one,
+    the values.
+
+    Args:
+        path: of the file.
+        help: what follows the error.
+
+    Returns:
+        uint8, of its dimensions.
+
+    Raises:
+        DataError: it cannot be read, or is damaged; it is named.
+    """
+    try:
+        content = path.read_bytes()
+        content = gzip.decompress(content) if path.suffix == ".gz" else content
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"cannot read {path}: {error}{help}") from error
+    dimensions = content[3] if len(content) > 3 and content[:3] == b"\0\0\x08" else 0
+    shape = (
+        tuple(np.frombuffer(content[4 : 4 + 4 * dimensions], ">u4").tolist())
+        if len(content) >= 4 + 4 * dimensions
+        else ()
+    )
+    values = content[4 + 4 * dimensions :]
+    if (
+        dimensions == 0
+        or len(shape) != dimensions
+        or len(values) != int(np.prod(shape, dtype=object))
+    ):
+        raise DataError(
+            f"{path} is damaged: it is not an idx file of bytes, or not a whole one{help}"
+        )
+    return np.frombuffer(values, np.uint8).reshape(shape)
 
 
 def spellings(stem: str) -> list[str]:

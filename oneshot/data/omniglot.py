@@ -9,7 +9,7 @@ image of it is part of this package.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -174,7 +174,22 @@ def check(image_size: int, greys: bool, release: Release = PUBLISHED) -> None:
     Raises:
         WillBeDownloaded: they are neither.
     """
-    prepared = [_prepared(image_size, release)] + [_prepared(image_size, release, "-grey")] * greys
+    here_or_coming(
+        [_prepared(image_size, release)] + [_prepared(image_size, release, "-grey")] * greys,
+        release,
+    )
+
+
+def here_or_coming(prepared: Sequence[str], release: Release = PUBLISHED) -> None:
+    """Make sure that prepared images are in the cache, or can be made of what is here.
+
+    Args:
+        prepared: the names of the files with them.
+        release: another edition than the published one.
+
+    Raises:
+        WillBeDownloaded: they can not.
+    """
     if (
         all((cache_dir() / name).is_file() for name in prepared)
         or (cache_dir() / _packed(release)).is_file()

@@ -116,9 +116,10 @@ def _run_rounds(sweep_run: SweepRun, engine: Engine) -> None:
     """
     for sweep_run.attempt in range(ROUNDS):
         max_stack = max(engine.max_stack() // STACK_DIVISOR**sweep_run.attempt, 1)
-        engine.run(
-            trial.group(sweep_run.missing_points(), max_stack, engine.slots()), sweep_run.attempt
-        )
+        points = sweep_run.missing_points()
+        tuned = any(p.tune_id != p.train_id for p in points)
+        trained = sweep_run.plan.trainings()[0] if tuned else set()
+        engine.run(trial.group(points, max_stack, engine.slots(), trained), sweep_run.attempt)
         sweep_run.fetch_records()
         if sweep_run.stop.requested() or not sweep_run.missing:
             return

@@ -84,9 +84,13 @@ def ranking_metric(frame: pd.DataFrame) -> str:
 
     Returns:
         `human_distance`; where there is none, the first that is there of `mode_distance` (of
-        points), `nelbo` and `hits_missing`.
+        points), `nelbo`, `hits_missing` and `classified_gain`.
     """
     if frame["human_distance"].notna().any():
         return "human_distance"
-    others = (name for name in ("mode_distance", "nelbo", "hits_missing") if name in frame)
+    others = (
+        name
+        for name in ("mode_distance", "nelbo", "hits_missing", "classified_gain")
+        if name in frame
+    )
     return next((name for name in others if frame[name].notna().any()), "human_distance")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from oneshot.store.tables import (
     CLASS_LIKELIHOODS,
     DINO,
+    FEW_SHOT,
     IMPORTANCE,
     LIKELIHOODS,
     MODES,
@@ -27,7 +28,9 @@ METRICS = (
 NUISANCES = ("seed", "critic_seed")
 # of some families only, averaged over seeds where a table has them
 EXTRA_METRICS = tuple(
-    dict.fromkeys((*PANEL, *DINO, *LIKELIHOODS, *CLASS_LIKELIHOODS, *IMPORTANCE, *REMOVED, *MODES))
+    dict.fromkeys(
+        (*PANEL, *DINO, *LIKELIHOODS, *CLASS_LIKELIHOODS, *IMPORTANCE, *REMOVED, *MODES, *FEW_SHOT)
+    )
 )
 # whole numbers, also in tables that are made of others
 COUNTS = frozenset({*WHOLE, "seeds", "critics", "classes", "n", "trained_size"})
@@ -92,4 +95,6 @@ DECIMALS = {
     **{name: 4 for name in MODES},
     "modes_covered": 1,
     "nearest_ratio": 2,
+    **{name: 1 if name.startswith("classified") else 3 for name in FEW_SHOT},
+    "generated_images": 0,
 }

@@ -53,9 +53,15 @@ def in_modes(frame: pd.DataFrame) -> pd.Series:
     return frame["mode_distance"].notna() if known else pd.Series(False, index=frame.index)
 
 
+def taught(frame: pd.DataFrame) -> pd.Series:
+    """Which rows say what drawings of novel classes are worth to a classifier: bool [rows]."""
+    known = "classified_supports" in frame
+    return frame["classified_supports"].notna() if known else pd.Series(False, index=frame.index)
+
+
 def measured(frame: pd.DataFrame) -> pd.Series:
     """Which rows were measured in any of these ways: bool [rows]."""
-    ways = (scored, bounded, in_modes, told_apart, compared)
+    ways = (scored, bounded, in_modes, told_apart, compared, taught)
     return pd.concat([way(frame) for way in ways], axis=1).any(axis=1)
 
 

@@ -14,6 +14,7 @@ from oneshot.report.select import known_column, varying_axes
 from oneshot.store.tables import (
     CLASS_LIKELIHOODS,
     DINO,
+    FEW_SHOT,
     IMPORTANCE,
     LARGEST_FIRST,
     MODES,
@@ -78,7 +79,9 @@ def default_columns(results: Results, frame: pd.DataFrame) -> list[str]:
     wanted += ["seeds", "critics"] if "seeds" in frame else ["seed"] * varies("seed")
     wanted += ["critic_seed"] * varies("critic_seed")
     of_drawings = (*METRICS, *DINO, *MODES)
-    others = ("nelbo", "nll", *CLASS_LIKELIHOODS, *IMPORTANCE, *REMOVED)
+    others = ("nelbo", "nll", *CLASS_LIKELIHOODS, *IMPORTANCE, *REMOVED, *FEW_SHOT)
+    if "classified_gain" in frame and frame["classified_gain"].notna().any():
+        others = ("classified_gain", "fid", "sample_precision", "sample_recall", *others)
     candidates = tuple(dict.fromkeys((*of_drawings, *others)))
     metrics = [m for m in candidates if m in frame and frame[m].notna().any()] or list(METRICS)
     if several_critics(results) and "diversity_ratio" in metrics:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from oneshot.critics import classifier
-from oneshot.critics.classifier import Predictions
+from oneshot.critics.predictions import Predictions, predict
 from oneshot.types import DataSet, Part
 
 
@@ -29,7 +29,7 @@ class Classifier:
 
     def predict(self, images: np.ndarray) -> Predictions:
         """What the network says of images, as a data set has them, uint8 [N, 1, S, S]."""
-        return classifier.predict(self.network, images, self.device)
+        return predict(self.network, images, self.device)
 
     @cached_property
     def real_rows(self) -> np.ndarray:

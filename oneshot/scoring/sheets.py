@@ -40,17 +40,20 @@ def make(family: SheetFamily, data: DataSet, device: torch.device) -> dict[str, 
 
 def _first_of_each(data: DataSet) -> Tensor:
     """The first held-out images of each class, in [0, 1], [classes, n, C, H, W]."""
-    of_class = [
-        data.rows(np.array([c]))
-        if data.part is None
-        else data.rows_of_part(np.array([c]), Part.TEST)
-        for c in range(len(data.class_names))
-    ]
+    of_class = [_held_out(data, np.array([c])) for c in range(len(data.class_names))]
     count = min(IMAGES, min(map(len, of_class)))
     images = np.asarray(data.images[np.concatenate([rows[:count] for rows in of_class])])
     pixels = torch.from_numpy(images).float() / (255.0 if images.ndim == 4 else 1.0)
     pixels = pixels if images.ndim == 4 else pixels.unsqueeze(1)
     return pixels.unflatten(0, (len(of_class), count))
+
+
+def _held_out(data: DataSet, one: np.ndarray) -> np.ndarray:
+    """The rows of a class that no model learned from, or else those that it may have."""
+    if data.part is None:
+        return data.rows(one)
+    parts = (data.rows_of_part(one, part) for part in (Part.TEST, Part.SELECTION))
+    return next((rows for rows in parts if len(rows)), data.rows(one))
 
 
 def _as_bytes(pixels: Tensor) -> np.ndarray:

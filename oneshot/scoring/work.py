@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from oneshot.critics.classifier import Predictions
 from oneshot.critics.encoder import embed_all
+from oneshot.critics.predictions import Predictions
 from oneshot.metrics.neighbours import nearest
+from oneshot.scoring.base_classifier import BaseClassifier
 from oneshot.scoring.classifier import Classifier
 from oneshot.scoring.plane import Critics, Human
 from oneshot.store.store import Store
@@ -62,6 +63,7 @@ class Work:
         store: where what is more than a number goes.
         device: where networks compute.
         classifier: of greys; None where no classifier scores.
+        base_classifier: of base classes; None where there are no novel ones.
         tick: is called with (what, done, total) batch by batch; it may raise.
         file: gives the path on this machine of the file that a setting names, "" for none.
         once: reads what is stored under (name, key, folder of its lease, read, make), which one
@@ -81,6 +83,7 @@ class Work:
     store: Store
     device: torch.device
     classifier: Classifier | None = None
+    base_classifier: BaseClassifier | None = None
     tick: Tick = field(default=unwatched)
     file: Callable[[str], str] = field(default=lambda name: "")
     once: Callable[..., Any] | None = None

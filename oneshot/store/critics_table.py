@@ -8,7 +8,7 @@ CRITICS = Table(
     "critics",
     "one row a critic of the sweep: how well it does on the test classes",
     (
-        Column("critic", "str", "simclr, protonet or classifier"),
+        Column("critic", "str", "simclr, protonet, classifier or base_classifier"),
         Column("critic_id", "str", "id of the critic"),
         Column("dataset", "str", "data set that it was trained on"),
         Column("split", "str", "split of the classes of that data set"),
@@ -17,7 +17,7 @@ CRITICS = Table(
         Column(
             "best_validation_loss",
             "float",
-            "SimCLR: NT-Xent loss at that epoch; classifier: cross entropy; in nats",
+            "SimCLR: NT-Xent loss at that epoch; classifiers: cross entropy; in nats",
         ),
         Column("best_validation_recognizability", "float", "ProtoNet: the same, per cent"),
         Column("train_batch", "int", "SimCLR: drawings in a batch of the training"),
@@ -29,15 +29,23 @@ CRITICS = Table(
         Column("test_recognizability", "float", "ProtoNet: test drawings recognised, per cent"),
         Column("test_ways", "int", "ProtoNet: classes among which it chooses in the test"),
         Column("chance_recognizability", "float", "ProtoNet: level of chance, in per cent"),
-        Column("test_accuracy", "float", "classifier: test images right, in per cent"),
-        Column("test_images", "int", "classifier: test images, which it never saw"),
-        Column("chance_accuracy", "float", "classifier: level of chance, in per cent"),
+        Column(
+            "test_accuracy",
+            "float",
+            "classifier: test images right; base_classifier: those that chose its epoch; per cent",
+        ),
+        Column(
+            "test_images",
+            "int",
+            "how many these are; classifier: never seen; base_classifier: of base classes",
+        ),
+        Column("chance_accuracy", "float", "classifiers: level of chance, in per cent"),
         Column(
             "calibration_error",
             "float",
-            "classifier: expected distance of its confidence to its accuracy, 0 to 1",
+            "classifiers: expected distance of confidence to its accuracy, 0 to 1",
         ),
-        Column("worst_class", "str", "classifier: the class that it knows least"),
-        Column("worst_accuracy", "float", "classifier: its accuracy there, in per cent"),
+        Column("worst_class", "str", "classifiers: the class that they know least"),
+        Column("worst_accuracy", "float", "classifiers: accuracy there, in per cent"),
     ),
 )

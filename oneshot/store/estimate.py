@@ -22,13 +22,13 @@ REFERENCE_WORK = 1e9  # of drawing and scoring a point
 
 
 def trial_work(points: Sequence[Point]) -> float:
-    """Multiply-adds of all trainings of these points; a constant each where they are not counted.
+    """Multiply-adds of all trainings and tunings of these points; a constant each where unknown.
 
     Args:
         points: of one trial or of many.
     """
     distinct = {p.train_id: p for p in points}.values()
-    return sum(_work(p.model, p.settings) or REFERENCE_WORK for p in distinct)
+    return sum(_work(p.model, p.settings) or REFERENCE_WORK for p in distinct) + _tunings(points)
 
 
 def row_work(row: Mapping[str, Any]) -> float | None:
@@ -61,6 +61,17 @@ def uncounted(plan: Plan) -> list[Shape]:
     there = [r.row for r in list(plan.log.records.values()) if r.row.get("train_seconds")]
     trained = filter(None, (Shape.of(row["model"], row) for row in there))
     return [s for s in costs.telling([*wanted, *trained]) if costs.load(s) is None]
+
+
+def _tunings(points: Sequence[Point]) -> float:
+    """Multiply-adds of the tunings of these points: steps x images x those of an image."""
+    total = 0.0
+    for point in {p.tune_id: p for p in points if p.tune_id != p.train_id}.values():
+        shape = Shape.of(point.model, point.settings)
+        if shape and (cost := costs.estimate(shape)):
+            images = point.settings["tune_steps"] * point.settings["tune_batch"]
+            total += images * cost.products + REFERENCE_WORK
+    return total
 
 
 def _work(model: str, values: Mapping[str, Any]) -> float | None:
@@ -134,6 +145,7 @@ def estimate(plan: Plan) -> tuple[float | None, str]:
     stored, _ = plan.trainings()
     usual = sum(works.values()) / len(works)  # of models of a kind that is not counted
     work = sum(REFERENCE_WORK if i in stored else works.get(i, usual) for i in trained)
+    work += _tunings([p for p in plan.to_run if p.tune_id not in stored])
     return work * rate / max(plan.cpus, 1), basis + _how_counted(plan)
 
 

@@ -21,6 +21,7 @@ from oneshot.store.tables import (
     COUNTS,
     DETAILS,
     DINO,
+    FEW_SHOT,
     IMPORTANCE,
     LIKELIHOODS,
     METRICS,
@@ -92,6 +93,8 @@ def point_fields(models: Iterable[str], axes: Sequence[str]) -> list[pa.Field]:
         names += REMOVED
     if any(Kind.POINTS in families.kinds(head.name) for head in heads):
         names += [name for name in MODES if name not in names]
+    if any("generated_per_class" in head.fields for head in heads):
+        names += FEW_SHOT
     names += [name for name in own if name not in axes]
     names += [*COUNTS, *COST, *PROVENANCE]
     types = own | fixed

@@ -80,11 +80,14 @@ class Plan:
     def trainings(self) -> tuple[set[str], set[str]]:
         """The train_ids of finished trainings, and of those that left a checkpoint.
 
-        One whose weights were dropped counts as finished where its drawings are all that is needed.
+        Of tunings, too, their tune_ids. One whose weights were dropped counts as finished where
+        its drawings are all that is needed.
         """
         ended, begun, dropped = set(), set(), set()
-        for key in self.store.keys("store/trainings"):
-            train_id, _, name = key.removeprefix("store/trainings/").partition("/")
+        tuned = any(p.tune_id != p.train_id for p in self.all_points)
+        folders = ("store/trainings", "store/tunings") if tuned else ("store/trainings",)
+        for key in (key for folder in folders for key in self.store.keys(folder)):
+            train_id, _, name = key.split("/", 2)[2].partition("/")
             if name == "training.pt":
                 ended.add(train_id)
             elif name == "summary.pt":
@@ -94,9 +97,10 @@ class Plan:
         if dropped := dropped - ended:
             drawn = {key.split("/")[2] for key in self.store.keys("store/drawings")}
             lacking = {
-                p.train_id
+                of
                 for p in self.to_run
                 if p.sample_id not in drawn or need_weights(p.graders)
+                for of in (p.train_id, p.tune_id)
             }
             ended |= dropped - lacking
         return ended, begun
@@ -146,13 +150,15 @@ class Plan:
         Returns:
             "human_distance", the distance to people, the lower the better; "mode_distance", that of
             the shares of the modes from the data's, of points of the plane, the lower the better;
-            "hits_missing" of greys, the higher the better; "nelbo" where nothing scores drawings,
-            the lower the better.
+            "hits_missing" of greys, the higher the better; "classified_gain" of few shots, the
+            higher the better; "nelbo" where nothing scores drawings, the lower the better.
         """
         if any(p.scored for p in self.points):
             return "human_distance"
         if any("modes" in p.graders for p in self.points):
             return "mode_distance"
+        if any("few_shot" in p.graders for p in self.points):
+            return "classified_gain"
         classified = any(any_from_drawings(p.graders) for p in self.points)
         return "hits_missing" if classified else "nelbo"
 
@@ -259,9 +265,10 @@ def _held(condition: str, points: Sequence[Point], status: Callable[[Point], str
 def critic_text(row: Mapping[str, Any]) -> str:
     """The quality of a critic in words."""
     name = f"{row['critic']} {row['critic_id'][:6]}"
-    if row["critic"] == "classifier":
+    if row["critic"] in ("classifier", "base_classifier"):
+        of = "real test images" if row["critic"] == "classifier" else "real images of base classes"
         return (
-            f"{name} tells {row['test_accuracy']:.1f} % of {row['test_images']:,} real test images"
+            f"{name} tells {row['test_accuracy']:.1f} % of {row['test_images']:,} {of}"
             f" (chance {row['chance_accuracy']:.0f} %; worst class {row['worst_class']}:"
             f" {row['worst_accuracy']:.1f} %), calibration error {row['calibration_error']:.3f}"
         )
@@ -320,7 +327,9 @@ def _difference(now: Mapping[str, Any], old: Mapping[str, Any]) -> str:
         again = "scored again, from stored drawings where these are there"
         return f"metrics are {now['metric_versions']}, theirs {theirs}: {again}"
     changed = [
-        n for n in now if n not in ("point_id", "train_id", "sample_id") and now[n] != old.get(n)
+        n
+        for n in now
+        if n not in ("point_id", "train_id", "tune_id", "sample_id") and now[n] != old.get(n)
     ]
     parts = [
         f"{n} is {now[n]}, theirs {old[n]}" if n in old else f"{n} is {now[n]}, unknown to theirs"

@@ -10,6 +10,7 @@ from oneshot.store import left_out_tables as left_out
 from oneshot.store.columns import POINT_ID, Column, Table
 from oneshot.store.critics_table import CRITICS
 from oneshot.store.curves_table import CURVES
+from oneshot.store.few_shot_columns import FEW_SHOT as _FEW_SHOT
 
 _IDENTITY = (
     POINT_ID,
@@ -57,7 +58,11 @@ _METRICS = (
     ),
 )
 _PANEL = (
-    Column("fid", "float", "Frechet distance to people's drawings in SimCLR features"),
+    Column(
+        "fid",
+        "float",
+        "Frechet distance to people's drawings in SimCLR features; few shots: to test images",
+    ),
     Column("kid", "float", "kernel distance to people's drawings, unbiased, may be below 0"),
     Column(
         "sample_precision",
@@ -135,6 +140,7 @@ _COUNTS = (
 )
 _COST = (
     Column("train_seconds", "float", "seconds of training; of a stack, the share of this point"),
+    Column("tune_seconds", "float", "seconds of tuning; of a stack, the share of this point"),
     Column("draw_seconds", "float", "seconds of drawing"),
     Column("score_seconds", "float", "seconds of scoring"),
     Column("peak_memory_mb", "float", "peak memory of the GPU, or of the process on a CPU, in MiB"),
@@ -142,10 +148,11 @@ _COST = (
 _PROVENANCE = (
     Column("sweep", "str", "name of the sweep that computed the row"),
     Column("train_id", "str", "id of the training: points that share it share their weights"),
+    Column("tune_id", "str", "id of the tuning, which nests under train_id; empty without one"),
     Column("sample_id", "str", "id of the drawings: points that share it share their drawings"),
     Column("simclr_id", "str", "id of the SimCLR critic"),
     Column("protonet_id", "str", "id of the ProtoNet critic"),
-    Column("classifier_id", "str", "id of the classifier, of greys; else empty"),
+    Column("classifier_id", "str", "id of the classifier, of greys or of base classes; else empty"),
     Column("data_fingerprint", "str", "checksum of the images of the data set"),
     Column("family_version", "int", "version of the family's code"),
     Column("metric_versions", "str", "versions of the code of the metrics"),
@@ -155,6 +162,7 @@ _PROVENANCE = (
     Column("host", "str", "name of the machine"),
     Column("device", "str", "name of the GPU or processor"),
     Column("trained_as", "str", "how it was trained, as in: stack of 8, graph"),
+    Column("tuned_as", "str", "how it was tuned, in the same words"),
     Column("finished_at", "time", "when the point ended, UTC"),
     Column("error_type", "str", "class of the exception that ended the point"),
     Column("error", "str", "message of that exception, at most 2,000 characters"),
@@ -179,6 +187,7 @@ TABLES = {
                 *left_out.MISSING,
                 *left_out.REMOVED,
                 *left_out.MODES,
+                *_FEW_SHOT,
                 *_COUNTS,
                 *_COST,
                 *_PROVENANCE,
@@ -299,8 +308,10 @@ LIKELIHOODS = _names(_LIKELIHOODS)  # of families of sets
 CLASS_LIKELIHOODS = _names(_CLASS_LIKELIHOODS)  # of families with `class_likelihood`
 REMOVED = _names((*left_out.MISSING, *left_out.REMOVED))  # of greys
 IMPORTANCE = _names(_IMPORTANCE)  # of families with importance maps
-LARGEST_FIRST = ("hits_missing",)  # of which more is better, where rows are ordered by them
+# of which more is better, where rows are ordered by them
+LARGEST_FIRST = ("hits_missing", "classified_gain")
 MODES = _names((*left_out.MISSING, *left_out.MODES))  # of points of the plane
+FEW_SHOT = _names(_FEW_SHOT)  # of families that are taught a few examples
 COUNTS, COST, PROVENANCE = _names(_COUNTS), _names(_COST), _names(_PROVENANCE)
 DETAILS = tuple(name for name in TABLES if name not in ("points", "critics"))  # rows of records
 WHOLE = {c.name for name in DETAILS for c in TABLES[name].columns if c.type == "int"}

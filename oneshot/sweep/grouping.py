@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from oneshot.sweep.point import Point
 
@@ -13,24 +13,44 @@ from oneshot.sweep.point import Point
 STACK_ON_GPU, STACK_ON_CPU = 64, 8
 
 
-def stacks(
-    points: Sequence[Point], max_stack: int = STACK_ON_GPU, slots: int = 1
-) -> list[list[str]]:
-    """Trainings in groups that train as one stacked model.
+def stack_member(point: Point, trained: Collection[str] = ()) -> str:
+    """What a stack computes of a point: its training; its tuning where the training is stored.
 
-    The trainings of a group differ only in train-stage settings which keep all tensor shapes.
+    Args:
+        point: whose.
+        trained: train_ids of the trainings that are stored.
+
+    Returns:
+        The train_id or the tune_id.
+    """
+    return point.tune_id if point.train_id in trained else point.train_id
+
+
+def stacks(
+    points: Sequence[Point],
+    max_stack: int = STACK_ON_GPU,
+    slots: int = 1,
+    trained: Collection[str] = (),
+) -> list[list[str]]:
+    """Trainings in groups that train as one stacked model; of stored trainings, their tunings.
+
+    The trainings of a group differ only in train-stage settings which keep all tensor shapes, the
+    tunings in such tune-stage settings.
 
     Args:
         points: whose trainings are grouped; points that share a training count once.
         max_stack: most trainings in a group.
         slots: how many trials run side by side; groups stay small enough to give each of them work.
+        trained: train_ids of the trainings that are stored.
 
     Returns:
-        The train_ids of each group, groups of nearly equal size.
+        The members of each group as `stack_member` names them, groups of nearly equal size.
     """
     by_shape: dict[str, dict[str, None]] = {}
     for point in points:
-        by_shape.setdefault(point.stack_key, {})[point.train_id] = None
+        tuned = point.train_id in trained and point.tune_key
+        key = point.tune_key if tuned else point.stack_key
+        by_shape.setdefault(key, {})[stack_member(point, trained)] = None
     trainings = sum(map(len, by_shape.values()))
     largest = max(min(max_stack, math.ceil(trainings / max(slots, 1))), 1)
     groups = []

@@ -308,6 +308,12 @@ def _unfit_split(family: str, dataset: str, split: str) -> str:
 def _unfit_file(values: Mapping[str, Any], kind: Kind) -> str:
     """Why files that score drawings cannot score those of a point, or lack; "" if they can."""
     dataset = values["dataset"]
+    for name in ("dino_weights", "human_file"):
+        if values[name] and is_class_split(values["split"]):
+            return (
+                f"{name} is for drawings that are compared with people's; those of the split"
+                f" {values['split']} are compared with images of its novel classes"
+            )
     if values["dino_weights"] and not values["drawings_per_class"]:
         return "dino_weights compares drawings with people's; drawings_per_class = 0 draws none"
     if values["dino_weights"] and kind not in (Kind.BITS, Kind.COLOUR):
@@ -319,7 +325,8 @@ def _unfit_file(values: Mapping[str, Any], kind: Kind) -> str:
         for name in ("human_file", "file"):
             if values.get(name):
                 return f"{name} holds {ITEMS[Kind.BITS]}; {dataset} holds {ITEMS[kind]}"
-        if not values["dino_weights"] and "likelihood" not in values:
+        scored = values["dino_weights"] or is_class_split(values["split"])
+        if not scored and "likelihood" not in values:
             return f"without dino_weights nothing would be scored: {dataset} holds {ITEMS[kind]}"
     return ""
 

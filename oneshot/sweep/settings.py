@@ -107,16 +107,20 @@ class Common:
             "swiss_roll",
             "mnist",
             "fashion_mnist",
+            "emnist",
+            "omniglot_rgb",
+            "cifar100",
         ),
     )
     split: str = setting(
         "weak",
         "data",
         "class split: weak, strong or random (omniglot), identities (celeba), all or without_0 ..."
-        " (points and digits), fixed (others)",
+        " (points and digits), classes_0 ... classes_4 (few shots), fixed (others)",
         choices=(
             *("weak", "strong", "random", "fixed", "identities", "all"),
             *(f"without_{i}" for i in range(25)),
+            *(f"classes_{i}" for i in range(5)),
         ),
     )
     image_size: int = setting(

@@ -9,7 +9,9 @@ from oneshot.contracts import Labelled, Pairs, TrainedFamily
 from oneshot.training.batch_source import Batches
 from oneshot.training.labelled_batches import LabelledBatches
 from oneshot.training.pair_batches import PairBatches
+from oneshot.training.phase import is_tuning, phase_of
 from oneshot.training.set_batches import SetBatches
+from oneshot.training.tuning_batches import TuningBatches
 from oneshot.types import DataSet
 
 
@@ -30,11 +32,14 @@ def batches_for(
         greys: grey images, for stochastic binarisation.
 
     Returns:
-        Pairs, sets or labelled images, as the family `trains_on`.
+        Pairs, sets or labelled images, as the family `trains_on`; in a tuning, shots.
 
     Raises:
         ValueError: no class has enough images for a set, or for its shots.
     """
+    if is_tuning(model):
+        epochs, most = phase_of(model).epochs, model.evaluation_batch
+        return TuningBatches.of_novel(data, model.config, device, epochs, most)
     if model.trains_on is Labelled:
         return LabelledBatches.of(data, model.config, device, model.evaluation_batch)
     classes, most = model.config.schedule_classes, model.evaluation_batch

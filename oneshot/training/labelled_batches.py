@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,9 @@ from oneshot import rng
 from oneshot.contracts import Labelled
 from oneshot.training.batch_source import Batches, BatchSpec, on_device, places_in_class
 from oneshot.training.shots import replicated
-from oneshot.types import DataSet, Kind, Part
+from oneshot.types import DataSet, Kind, Part, is_class_split
+
+MOST_MONITORED = 512  # images of base classes that are evaluated after an epoch
 
 
 @dataclass(frozen=True)
@@ -64,26 +67,40 @@ class LabelledBatches(Batches):
         """
         if data.part is None:
             train, schedule = data.rows(data.train), data.rows(data.validation)
+        elif is_class_split(data.split):
+            # as published: the tenth that chooses the epoch of the classifier is learned from, too
+            train = data.rows(data.train)
+            schedule = data.rows_of_part(data.train, Part.SELECTION)
+            schedule = schedule[:: math.ceil(len(schedule) / MOST_MONITORED) or 1]
         else:
             train = data.rows_of_part(data.train, Part.TRAIN)
             schedule = data.rows_of_part(data.train, Part.SELECTION)
         if limit := getattr(config, "images_per_class", 0):
             train = _first_of_each(train, data.label[train], limit)
         left_out = np.setdiff1d(np.arange(len(data.class_names)), data.train)
-        if (shots := getattr(config, "shots", 0)) and len(left_out):
+        # novel classes are for another stage
+        shots = 0 if is_class_split(data.split) else getattr(config, "shots", 0)
+        if shots and len(left_out):
             mean = round(len(train) / max(len(data.train), 1))
             more = replicated(data, left_out, shots, getattr(config, "shot_seed", 0), mean)
             train = np.concatenate([train, more])
-        images = on_device(data.images, device)
         return LabelledBatches(
-            images.unsqueeze(1) if data.kind == Kind.BITS else images,
-            1.0 if data.kind in (Kind.BITS, Kind.POINTS) else 255.0,
-            torch.from_numpy(np.asarray(data.label)).to(device),
+            *LabelledBatches.tensors_of(data, device),
             len(data.class_names),
             train,
             schedule,
             getattr(config, "epoch_steps", 0),
             most,
+        )
+
+    @staticmethod
+    def tensors_of(data: DataSet, device: torch.device) -> tuple[Tensor, float, Tensor]:
+        """All images of a data set, the value of full ink, and the class of each image."""
+        images = on_device(data.images, device)
+        return (
+            images.unsqueeze(1) if data.kind == Kind.BITS else images,
+            1.0 if data.kind in (Kind.BITS, Kind.POINTS) else 255.0,
+            torch.from_numpy(np.asarray(data.label)).to(device),
         )
 
     def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[BatchSpec]:
@@ -114,9 +131,13 @@ class LabelledBatches(Batches):
 
     def batch(self, spec: BatchSpec) -> Labelled:
         """The images of spec["index"], int64 [B], each with its class."""
-        images = self.images.index_select(0, spec["index"]).float() / self.scale
         label = self.label.index_select(0, spec["index"])
-        return Labelled(images, (label[:, None] == self._all_classes).float())
+        one_hot = (label[:, None] == self._all_classes).float()
+        return Labelled(self.pixels(spec["index"]), one_hot)
+
+    def pixels(self, index: Tensor) -> Tensor:
+        """The images at these indices, int64 [B], in [0, 1], or points."""
+        return self.images.index_select(0, index).float() / self.scale
 
     @property
     def trained_classes(self) -> Tensor:

@@ -53,6 +53,7 @@ def grade(
         store=job.store,
         device=device,
         classifier=given.classifier,
+        base_classifier=given.base_classifier,
         tick=tick,
         file=lambda name: local_file(point.settings[name], point.files.get(name, ""), job.store),
         once=functools.partial(

@@ -8,18 +8,19 @@ files that a node has once, so all its processes share them.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
 from oneshot import data as datasets
-from oneshot.critics import classifier
 from oneshot.models.human import Config as HumanConfig
 from oneshot.models.human import Human as HumanFamily
 from oneshot.paths import DataError
+from oneshot.scoring.base_classifier import BaseClassifier
 from oneshot.scoring.classifier import Classifier
 from oneshot.scoring.plane import Critics, Human
 from oneshot.scoring.work import People
@@ -31,10 +32,11 @@ from oneshot.trial.exemplars import choose_exemplars, exemplars_id, exemplars_ke
 from oneshot.trial.files import MissingInput, local_file
 from oneshot.types import DataSet, Drawings
 
+Judge = TypeVar("Judge", Classifier, BaseClassifier)
 KEPT_INPUTS = 4  # that a process keeps in memory
 FEATURES_VERSION = 1  # of which drawings are kept as features
 _cache: dict[tuple[str, ...], Inputs] = {}
-_classifiers: dict[tuple[str, ...], Classifier] = {}  # with what they say of real images
+_classifiers: dict[tuple[str, ...], Any] = {}  # with what they say of real images
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +50,7 @@ class Inputs:
         human: people's point; None where there are no critics.
         people: features of people's and of training drawings; None where there are no critics.
         classifier: of greys; None for all others, and for points without drawings.
+        base_classifier: of base classes; None for points without novel ones.
     """
 
     data: DataSet
@@ -56,6 +59,7 @@ class Inputs:
     human: Human | None
     people: People | None = None
     classifier: Classifier | None = None
+    base_classifier: BaseClassifier | None = None
 
     def greys(self, config: Any) -> np.ndarray | None:
         """The images in grey levels, uint8 [N, H, W], if this Config binarises at random.
@@ -157,8 +161,12 @@ def _read(point: Point, store: Store, device: torch.device) -> Inputs:
         # there is no critic in whose space a medoid lies
         kind = point.settings["exemplar"].replace("medoid", "first")
         exemplars = choose_exemplars(data, kind, None, point.seed, device)
-        judge = read_classifier(point, data, store, device) if "classifier" in key_of else None
-        return Inputs(data, exemplars, None, None, classifier=judge)
+        judge = base = None
+        if "classifier" in key_of:
+            judge = read_classifier("classifier", Classifier, point, data, store, device)
+        if "base_classifier" in key_of:
+            base = read_classifier("base_classifier", BaseClassifier, point, data, store, device)
+        return Inputs(data, exemplars, None, None, classifier=judge, base_classifier=base)
     try:
         file = node_file(store, key_of["exemplars"])
         exemplars = np.load(file, mmap_mode="r", allow_pickle=False)
@@ -186,10 +194,19 @@ def _missing(error: FileNotFoundError, store: Store) -> MissingInput:
     return MissingInput(f"{where}. Run the sweep again")
 
 
-def read_classifier(point: Point, data: DataSet, store: Store, device: torch.device) -> Classifier:
-    """The classifier of a point of greys, the same object for all points of a process that have it.
+def read_classifier(
+    critic: str,
+    form: Callable[..., Judge],
+    point: Point,
+    data: DataSet,
+    store: Store,
+    device: torch.device,
+) -> Judge:
+    """A classifier of a point, the same object for all points of a process that have it.
 
     Args:
+        critic: its name among the point's critics.
+        form: makes it of its network, the images and the device.
         point: whose classifier.
         data: its images; those for tests are the same in every split.
         store: where its weights lie.
@@ -201,7 +218,7 @@ def read_classifier(point: Point, data: DataSet, store: Store, device: torch.dev
     Raises:
         MissingInput: it was not prepared.
     """
-    spec = point.critics["classifier"]
+    spec = point.critics[critic]
     name = (store.root, spec.id, str(device))
     if name not in _classifiers:
         try:
@@ -210,8 +227,9 @@ def read_classifier(point: Point, data: DataSet, store: Store, device: torch.dev
             raise _missing(error, store) from error
         while len(_classifiers) >= KEPT_INPUTS:
             _classifiers.pop(next(iter(_classifiers)))
-        _classifiers[name] = Classifier(cast(classifier.Classifier, network), data, device)
-    return _classifiers[name]
+        _classifiers[name] = form(network, data, device)
+    known: Judge = _classifiers[name]
+    return known
 
 
 def people_drawings(point: Point, data: DataSet, exemplars: np.ndarray, store: Store) -> Drawings:

@@ -45,7 +45,12 @@ from oneshot.trial.inputs import (
 from oneshot.trial.once import Report, make_once
 from oneshot.types import DataSet
 
-TITLES = {"simclr": "SimCLR", "protonet": "ProtoNet", "classifier": "the classifier"}
+TITLES = {
+    "simclr": "SimCLR",
+    "protonet": "ProtoNet",
+    "classifier": "the classifier",
+    "base_classifier": "the classifier of base classes",
+}
 
 
 def prepare(
@@ -174,6 +179,14 @@ class _InputMaker:
             return datasets.load(settings["dataset"], ALL_CLASSES, settings["image_size"])
 
         return read_or_make_critic(spec, images, lambda: None, self.store, self.device, self.report)
+
+    @functools.cached_property
+    def base_classifier(self) -> nn.Module:
+        """The classifier that learns the base classes of the point's own split."""
+        spec, point = self.point.critics["base_classifier"], self.point
+        return read_or_make_critic(
+            spec, lambda: load_images(point), lambda: None, self.store, self.device, self.report
+        )
 
     @functools.cached_property
     def exemplars(self) -> np.ndarray:

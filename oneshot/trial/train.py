@@ -35,10 +35,12 @@ class Trained:
         family: a TrainedFamily, or a ReferenceFamily, which learns nothing.
         training: weights and curve; None of a reference, and of a training of which only the
             drawings are left.
+        tuning: what moved after the training, and its curve; None where nothing is tuned.
     """
 
     family: Any
     training: Training | None
+    tuning: Training | None = None
 
     @property
     def parameters(self) -> int:
@@ -46,8 +48,10 @@ class Trained:
         return sum(p.numel() for p in self.family.parameters()) if self.family.trained else 0
 
 
-Outcomes = dict[str, Trained | BaseException]  # by train_id
+Outcomes = dict[str, Trained | BaseException]  # by train_id, or tune_id
 Member = tuple[Point, TrainedFamily]  # of a stack: a point, and its family before the training
+Resolve = Callable[[Sequence[Point]], tuple[Outcomes, list[Member]]]
+Fit = Callable[[Sequence[Member]], Outcomes]
 
 
 def train(
@@ -78,15 +82,42 @@ def train(
         Stopped: the run was asked to stop; checkpoints are written.
         Unavailable: the results cannot be reached.
     """
-    outcomes, untrained = _resolve(points, job, is_drawn)
+
+    def resolve(some: Sequence[Point]) -> tuple[Outcomes, list[Member]]:
+        return _resolve(some, job, is_drawn)
+
+    def fit(members: Sequence[Member]) -> Outcomes:
+        return fit_stack(members, given, job, report)
+
     peers = data_parallel.current_group()
     if peers.size > 1:  # the other workers wait for this word; what raises here ends the group
-        new = (
-            fit_stack(untrained, given, job, report)
-            if peers.broadcast_flag(bool(untrained))
-            else {}
-        )
-        return outcomes | new
+        outcomes, untrained = resolve(points)
+        return outcomes | (fit(untrained) if peers.broadcast_flag(bool(untrained)) else {})
+    return in_stacks(points, job, resolve, fit, lambda point: point.train_id)
+
+
+def in_stacks(
+    points: Sequence[Point], job: Job, resolve: Resolve, fit: Fit, name: Callable[[Point], str]
+) -> Outcomes:
+    """Compute what is not stored of some points as one stack, or as many as memory asks for.
+
+    A stack that raises is computed again as two halves, each from what is stored of it.
+
+    Args:
+        points: that can be one stack.
+        job: device and threads.
+        resolve: says what is stored of points, and gives the families of the others.
+        fit: computes a stack.
+        name: of a point's outcome.
+
+    Returns:
+        By name: what `resolve` and `fit` gave, or what a stack of one raised.
+
+    Raises:
+        Stopped: the run was asked to stop.
+        Unavailable: the results cannot be reached.
+    """
+    outcomes, untrained = resolve(points)
     stacks = [untrained] if untrained else []
     while stacks:
         stack = stacks.pop()
@@ -95,7 +126,7 @@ def train(
             stacks.append(stack[most:])
             stack = stack[:most]
         try:
-            outcomes |= fit_stack(stack, given, job, report)
+            outcomes |= fit(stack)
             continue
         except (Stopped, Unavailable):
             raise
@@ -103,12 +134,12 @@ def train(
             if len(stack) == 1:
                 error.add_note(traceback_text(error))
                 # the frames of a traceback hold the tensors
-                outcomes[stack[0][0].train_id] = error.with_traceback(None)
+                outcomes[name(stack[0][0])] = error.with_traceback(None)
                 continue
         torch.cuda.empty_cache()  # outside the handler, whose traceback holds the tensors
         half = len(stack) // 2
         for part in (stack[half:], stack[:half]):  # the first half is next
-            stored, untrained = _resolve([point for point, _ in part], job, is_drawn)
+            stored, untrained = resolve([point for point, _ in part])
             outcomes |= stored
             stacks += [untrained] if untrained else []
     return outcomes
@@ -127,7 +158,7 @@ def _resolve(
         elif (training := stored_training(point, job)) is not None:
             outcomes[point.train_id] = Trained(family, training)
         elif is_drawn(point.train_id):
-            outcomes[point.train_id] = Trained(family, _stored(summary_key(point), job))
+            outcomes[point.train_id] = Trained(family, stored_under(summary_key(point), job))
         else:
             untrained.append((point, family))
     return outcomes, untrained
@@ -185,13 +216,26 @@ def fit_stack(members: Sequence[Member], given: Inputs, job: Job, report: Tick) 
     if not first:
         return outcomes
     for point, family, checkpoint, training in zip(points, families, checkpoints, trainings):
+        keep(training, training_key(point), checkpoint, job)
         if isinstance(training, Diverged):
             outcomes[point.train_id] = training
         else:
-            job.store.seal(training_key(point), training.to_bytes(weights_only=True))
             outcomes[point.train_id] = Trained(family, training)
-        job.store.delete(checkpoint.key)
     return outcomes
+
+
+def keep(training: Training | Diverged, key: str, checkpoint: Checkpoint, job: Job) -> None:
+    """Store what a training, or a tuning, came to, unless it diverged; its checkpoint goes.
+
+    Args:
+        training: that ended.
+        key: where it is stored.
+        checkpoint: of it.
+        job: its store.
+    """
+    if not isinstance(training, Diverged):
+        job.store.seal(key, training.to_bytes(weights_only=True))
+    job.store.delete(checkpoint.key)
 
 
 def build(point: Point) -> Any:
@@ -239,10 +283,21 @@ def drop_weights(point: Point, job: Job) -> None:
         point: whose training.
         job: its store.
     """
-    if (training := stored_training(point, job)) is not None:
-        summary = dataclasses.replace(training, end={}, best={})
-        job.store.seal(summary_key(point), summary.to_bytes(weights_only=True))
-        job.store.delete(training_key(point))
+    keep_summary(training_key(point), summary_key(point), job)
+
+
+def keep_summary(key: str, summary: str, job: Job) -> None:
+    """Delete a finished training, or tuning; its curve and cost stay.
+
+    Args:
+        key: where it is stored.
+        summary: where what stays is stored.
+        job: its store.
+    """
+    if (training := stored_under(key, job)) is not None:
+        rest = dataclasses.replace(training, end={}, best={})
+        job.store.seal(summary, rest.to_bytes(weights_only=True))
+        job.store.delete(key)
 
 
 def stored_training(point: Point, job: Job) -> Training | None:
@@ -255,10 +310,10 @@ def stored_training(point: Point, job: Job) -> Training | None:
     Returns:
         The training; None if there is none, or a damaged one, which is set aside.
     """
-    return _stored(training_key(point), job)
+    return stored_under(training_key(point), job)
 
 
-def _stored(key: str, job: Job) -> Training | None:
+def stored_under(key: str, job: Job) -> Training | None:
     """The training under a key; None if there is none, or a damaged one, which is set aside."""
     try:
         return Training.from_bytes(job.store.unseal(key), job.store.path(key))
@@ -277,11 +332,14 @@ def load_weights(point: Point, trained: Trained, device: torch.device) -> None:
         trained: the family, which was built for the first point of its training.
         device: where the family goes.
     """
-    family = trained.family
-    if trained.training is None or not trained.training.end:
+    family, tuning = trained.family, trained.tuning
+    gone = [t for t in (trained.training, tuning) if t is not None and not t.end]
+    if trained.training is None or gone:
         raise MissingInput(
             f"the weights of training {point.train_id} were dropped, and its drawings are no longer"
             " whole. Run again with --retry-failed: it is trained again"
         )
     family.config = type(family.config)(**point.config())
     family.to(device).load_state_dict(getattr(trained.training, point.settings["weights"]))
+    if tuning is not None:
+        family.load_state_dict(tuning.end, strict=False)  # what was frozen is as before

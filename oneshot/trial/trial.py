@@ -1,7 +1,8 @@
 """A trial: one training and everything drawn and scored from it.
 
-`run` is the whole of it, from top to bottom: inputs -> train -> draw -> grade -> commit. Each step
-has a file of its own beside this one. Whatever happens, each point of a trial ends as one record.
+`run` is the whole of it, from top to bottom: inputs -> train -> tune -> draw -> grade -> commit.
+Each step has a file of its own beside this one. Whatever happens, each point of a trial ends as one
+record.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import dataclasses
 import functools
 import io
 import itertools
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -22,7 +24,7 @@ from oneshot.store import records
 from oneshot.store.records import Record
 from oneshot.store.store import Unavailable
 from oneshot.sweep.graders import need_weights
-from oneshot.sweep.grouping import stacks
+from oneshot.sweep.grouping import stack_member, stacks
 from oneshot.sweep.point import Point
 from oneshot.training.loop import Stopped, Tick, unwatched, watch
 from oneshot.trial import inputs
@@ -33,6 +35,7 @@ from oneshot.trial.job import Job
 from oneshot.trial.machine import peak_memory_mb
 from oneshot.trial.provenance import row_of
 from oneshot.trial.train import Trained, build, drop_weights, fit_stack, train
+from oneshot.trial.tune import drop_tuning, tune
 from oneshot.types import Status
 
 
@@ -69,14 +72,16 @@ def run(points: Sequence[Point], job: Job, report: Tick = unwatched) -> dict[str
         return statuses
     device, output = torch.device(job.device), io.StringIO()
     tick = watch(report, job.stop_requested)  # raises Stopped within the long steps
-    trainings = {p.train_id: p for p in points}
+    trainings, tunings = ({getattr(p, n): p for p in points} for n in ("train_id", "tune_id"))
 
-    # ---- Inputs and training, of all points together
+    # ---- Inputs, training and tuning, of all points together
     try:
         with contextlib.redirect_stdout(output):
             given = inputs.load(points[0], job.store, device)
             is_drawn = functools.partial(_is_drawn, points, job)
-            outcomes = train(list(trainings.values()), given, job, report, is_drawn)
+            trained_by_id = train(list(trainings.values()), given, job, report, is_drawn)
+            tuned = list(tunings.values())
+            outcomes = tune(tuned, trained_by_id, given, job, report, is_drawn)
     except Stopped:
         return {}
     except Unavailable:
@@ -84,13 +89,13 @@ def run(points: Sequence[Point], job: Job, report: Tick = unwatched) -> dict[str
     except (Exception, SystemExit) as error:  # a library that calls exit ends no sweep
         if data_parallel.current_group().size > 1:
             raise  # the group starts again from the checkpoint
-        outcomes = dict.fromkeys(trainings, error)
+        outcomes = dict.fromkeys(tunings, error)
 
     # ---- The points one by one: those with the same drawings side by side, which are made once
-    for _, same_drawings in itertools.groupby(points, key=lambda p: (p.train_id, p.sample_id)):
+    for _, same_drawings in itertools.groupby(points, key=lambda p: (p.tune_id, p.sample_id)):
         drawn: Drawn | None = None
         for point in same_drawings:
-            trained = outcomes[point.train_id]
+            trained = outcomes[point.tune_id]
             try:
                 if isinstance(trained, BaseException):
                     raise trained
@@ -114,7 +119,7 @@ def run(points: Sequence[Point], job: Job, report: Tick = unwatched) -> dict[str
                         peak_memory_mb=peak_memory_mb(job.device),
                     )
                     row |= _cost(trained)
-                    tables["curves"] = trained.training.curve if trained.training else {}
+                    tables["curves"] = _curve(trained)
                     record = Record(row, **tables)
                     records.encode(record)  # what cannot be a record is this point's failure
                     records.commit(job.store, job.sweep, record)
@@ -133,21 +138,37 @@ def run(points: Sequence[Point], job: Job, report: Tick = unwatched) -> dict[str
 
     # ---- Weights that no point needs any more
     if job.drop_weights:
+        done = {p.point_id for p in points if statuses.get(p.point_id) == Status.DONE}
+        for tune_id, point in tunings.items():
+            if all(p.point_id in done for p in points if p.tune_id == tune_id):
+                drop_tuning(point, job)
         for train_id, point in trainings.items():
-            if all(
-                statuses.get(p.point_id) == Status.DONE for p in points if p.train_id == train_id
-            ):
+            if all(p.point_id in done for p in points if p.train_id == train_id):
                 drop_weights(point, job)
     return statuses
 
 
-def _is_drawn(points: Sequence[Point], job: Job, train_id: str) -> bool:
-    """Whether all points of a training have their drawings, and need no more of it."""
+def _is_drawn(points: Sequence[Point], job: Job, of: str) -> bool:
+    """Whether all points of a training, or tuning, have their drawings, and need no more of it."""
     return all(
         not need_weights(p.graders) and job.store.exists(drawings_key(p))
         for p in points
-        if p.train_id == train_id
+        if of in (p.train_id, p.tune_id)
     )
+
+
+def _curve(trained: Trained) -> dict[str, list[float]]:
+    """The losses of the training, and of the tuning behind it, whose epochs count on."""
+    first = trained.training.curve if trained.training else {}
+    if trained.tuning is None:
+        return first
+    second, count = trained.tuning.curve, trained.training.epochs_done if trained.training else 0
+    curve: dict[str, list[float]] = {}
+    for name in {**first, **second}:
+        before = first.get(name, [math.nan] * count)
+        after = second.get(name, [math.nan] * trained.tuning.epochs_done)
+        curve[name] = before + ([e + count for e in after] if name == "epoch" else after)
+    return curve
 
 
 def _cost(trained: Trained) -> dict[str, Any]:
@@ -155,9 +176,12 @@ def _cost(trained: Trained) -> dict[str, Any]:
     training = trained.training
     if training is None:
         return {} if trained.family.trained else dict(epochs_done=0, train_seconds=0.0)
-    return dict(
+    cost: dict[str, Any] = dict(
         epochs_done=training.epochs_done, train_seconds=training.seconds, trained_as=training.how
     )
+    if trained.tuning is not None:
+        cost |= dict(tune_seconds=trained.tuning.seconds, tuned_as=trained.tuning.how)
+    return cost
 
 
 def assist(point: Point, job: Job) -> None:
@@ -178,13 +202,22 @@ def assist(point: Point, job: Job) -> None:
         fit_stack([(point, build(point))], given, job, unwatched)
 
 
-def group(points: Sequence[Point], max_stack: int = 1, slots: int = 1) -> list[list[Point]]:
+def group(
+    points: Sequence[Point],
+    max_stack: int = 1,
+    slots: int = 1,
+    trained: Collection[str] = (),
+) -> list[list[Point]]:
     """Points in trials: those that share a training or train as one stack go together.
+
+    Points whose training is stored and which are tuned go by their tunings, so that these are
+    spread over all slots.
 
     Args:
         points: of a sweep.
-        max_stack: most trainings in one trial.
+        max_stack: most trainings, or tunings, in one trial.
         slots: trials that run at once, over which the trainings are spread.
+        trained: train_ids of the trainings that are stored.
 
     Returns:
         Trials in the order of their first point. Within a trial, points that share drawings stand
@@ -192,11 +225,12 @@ def group(points: Sequence[Point], max_stack: int = 1, slots: int = 1) -> list[l
     """
     members: dict[str, list[Point]] = {}
     for point in points:
-        members.setdefault(point.train_id, []).append(point)
-    order = {train_id: i for i, train_id in enumerate(members)}
-    groups = sorted(stacks(points, max_stack, slots), key=lambda ids: order[ids[0]])
+        members.setdefault(stack_member(point, trained), []).append(point)
+    order = {name: i for i, name in enumerate(members)}
+    groups = sorted(stacks(points, max_stack, slots, trained), key=lambda ids: order[ids[0]])
     return [
-        [p for i in ids for p in sorted(members[i], key=lambda p: p.sample_id)] for ids in groups
+        [p for i in ids for p in sorted(members[i], key=lambda p: (p.tune_id, p.sample_id))]
+        for ids in groups
     ]
 
 

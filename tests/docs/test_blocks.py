@@ -19,6 +19,7 @@ import pages
 import pytest
 import small
 
+from oneshot import __main__ as oneshot_main
 from oneshot import cli
 
 DOCUMENTS = [page for page in pages.documents() if pages.blocks(page.read_text())]
@@ -130,6 +131,8 @@ def run(command: str, project: Path, own_package: bool) -> None:
         analyze(words[2:], project)
     elif words[:3] == ["python", "-m", "pytest"]:
         check_contract(words[3:], project)
+    elif words[:3] == ["python", "-m", "oneshot"]:
+        oneshot_main.parser().parse_args(words[3:])  # the data may not be here
     elif words[0] == "python":
         source = (small.ROOT / words[1]).read_text()
         assert all(f'"{word}"' in source for word in words[2:] if word.startswith("--")), command

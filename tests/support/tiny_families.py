@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
 from typing import Any
@@ -156,7 +157,9 @@ def data_for(family: Any) -> DataSet:
     """Data that a family can draw for: bits, or greys or points of which class 2 is left out."""
     if (of := kind(family)) == Kind.BITS:
         return drawings_data()
-    return made_labelled.made(str(of), without=2, classes=class_count(family), side=SIZE)
+    data = made_labelled.made(str(of), without=2, classes=class_count(family), side=SIZE)
+    few_shot = type(family).__module__.endswith(".real")  # of novel classes alone
+    return dataclasses.replace(data, split="classes_0") if few_shot else data
 
 
 def first_exemplars(data: DataSet) -> np.ndarray:

@@ -33,6 +33,8 @@ LIMITS = {
     **{name: (0.0, 1.0) for name in ("sample_precision", "sample_recall")},
     **{name: (0.0, 1.0) for name in ("dino_precision", "dino_recall", "dino_coverage")},
     **{name: (0.0, 1.0) for name in ("hits_missing", "mode_distance", "off_modes")},
+    **{name: (0.0, np.inf) for name in ("fid_base", "nearest_shot")},
+    **{name: (0.0, 100.0) for name in ("classified_supports", "classified_augmented")},
 }
 
 

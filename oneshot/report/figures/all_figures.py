@@ -3,9 +3,10 @@
 Each figure is a file of this folder with a function `draw`, decorated with `styled`, that takes the
 results and returns a Plot (figure, numbers, finding). It raises AnalysisError with the reason if it
 cannot be drawn from these results (no axis varies, no drawings are kept). To add one: a new file,
-and its line in FIGURES; or in SET_FIGURES, REMOVED_FIGURES, MAP_FIGURES, SHEET_FIGURES or
-POINT_FIGURES if it shows what only sweeps of models of sets, of greys, of models that explain
-themselves, of models with sheets, or of points of the plane leave.
+and its line in FIGURES; or in SET_FIGURES, REMOVED_FIGURES, MAP_FIGURES, SHEET_FIGURES,
+POINT_FIGURES or FEW_SHOT_FIGURES if it shows what only sweeps of models of sets, of greys, of
+models that explain themselves, of models with sheets, of points of the plane, or of models that are
+taught a few examples leave.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from oneshot.report.analysis.few_shot import has_few_shot
 from oneshot.report.analysis.people_maps import PeopleMaps
 from oneshot.report.analysis.sheets import has_sheets
 from oneshot.report.errors import AnalysisError
@@ -23,6 +25,7 @@ from oneshot.report.figures import (
     confusion,
     curves,
     effects,
+    few_shot,
     generalization,
     heatmap,
     importance,
@@ -60,6 +63,10 @@ REMOVED_FIGURES: dict[str, Callable[..., Plot]] = {"removed": removed.draw}
 MAP_FIGURES: dict[str, Callable[..., Plot]] = {"importance": importance.draw}
 SHEET_FIGURES: dict[str, Callable[..., Plot]] = {"sheets": sheets.draw}
 POINT_FIGURES: dict[str, Callable[..., Plot]] = {"modes": modes.draw, "missing": missing.draw}
+FEW_SHOT_FIGURES: dict[str, Callable[..., Plot]] = {
+    "few_shot": few_shot.draw,
+    "gain": few_shot.draw_gain,
+}
 # how the reason begins where a figure broke, though these results should have one
 BROKEN = "an error while it was drawn"
 
@@ -69,7 +76,8 @@ def figures_of(results: Results) -> dict[str, Callable[..., Plot]]:
 
     Those of models of sets are left out where no such model was evaluated, that of classes left out
     of training where no classifier saw drawings, those of importance maps and of sheets where none
-    were made, those of the plane of people where all drawings are points.
+    were made, those of few shots where no classifier was taught with drawings, those of the plane
+    of people where all drawings are points.
     """
     figures = dict(FIGURES)
     if not results.modes.empty:
@@ -83,6 +91,8 @@ def figures_of(results: Results) -> dict[str, Callable[..., Plot]]:
         figures |= REMOVED_FIGURES
     if not results.importance.empty:
         figures |= MAP_FIGURES
+    if has_few_shot(results):
+        figures |= FEW_SHOT_FIGURES
     if has_sheets(results):
         figures |= SHEET_FIGURES
     return figures

@@ -1,0 +1,102 @@
+"""Families of classes that are left out, and FIGR, on a cluster: killed workers cost an epoch each.
+
+Each family has a sweep of four trainings of its own, of which none shares a stack.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import clusters
+import pandas as pd
+import pytest
+from made_greys import write_npz
+
+EPOCHS = 3
+SWEEP = """
+from oneshot.sweep import Sweep, grid
+
+sweep = Sweep(
+    question="Does it survive?",
+    model="{model}",
+    variant="{variant}",
+    points=grid({axis}),
+    fixed=dict(epochs={epochs}, {fixed}),
+    critics=dict(
+        classifier=dict(epochs=1, batch_size=16, augment=0),
+        simclr=dict(epochs=1, batch_size=64, batches_per_epoch=15, strength="light"),
+        protonet=dict(epochs=1, episodes_per_epoch=15, train_ways=20, train_queries=2),
+    ),
+    references=(),
+)
+"""
+GREYS = "dataset='mnist', image_size=16, drawings_per_class=4"
+LEFT_OUT = "split=['without_0', 'without_1', 'without_2', 'without_3']"
+FAMILIES = {
+    "toy_gan": dict(
+        variant="tiny", axis=LEFT_OUT, fixed="dataset='gaussians', drawings_per_class=20"
+    ),
+    "mlp_vae": dict(variant="tiny", axis=LEFT_OUT, fixed=GREYS),
+    "infogan": dict(variant="tiny", axis=LEFT_OUT, fixed=GREYS),
+    "figr": dict(
+        variant="tiny_bce",
+        axis="inner_steps=[1, 2, 3, 4]",
+        fixed="dataset='quickdraw', split='fixed', image_size=16, epoch_steps=4,"
+        " schedule_classes='validation', drawings_per_class=4, diversity_drawings=4",
+    ),
+}
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def nodes(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[clusters.Nodes, Path]]:
+    """A cluster of two slots, and its folder with made digits."""
+    folder = tmp_path_factory.mktemp("left-out")
+    (folder / "notes").mkdir()
+    write_npz(folder / "data" / "mnist_10k.npz", 60)
+    more = {"ONESHOT_DATA": str(folder / "data")}
+    with clusters.cluster(folder / "notes", nodes=1, more=more) as started:
+        yield started, folder
+
+
+@pytest.mark.parametrize("model", FAMILIES)
+def test_a_killed_worker_costs_an_epoch_at_most(
+    model: str, nodes: tuple[clusters.Nodes, Path], finished: Path, tmp_path: Path
+) -> None:
+    cluster, folder = nodes
+    notes = folder / "notes"
+    for old in notes.glob("*.json*"):
+        old.unlink()
+    for part in ("critics", "exemplars", "humans", "features"):
+        if model == "figr":
+            shutil.copytree(finished / "results/store" / part, tmp_path / "results/store" / part)
+    file = tmp_path / "left_out.py"
+    file.write_text(SWEEP.format(model=model, epochs=EPOCHS, **FAMILIES[model]))
+    flags = ("--max-stack", "1", "--checkpoint-seconds", "0")
+    # each training stops after an epoch until the fault is gone, so that the kill finds it open
+    wait = [{"where": {"epochs": EPOCHS}, "do": "wait", "after": 1}]
+    (notes / "faults.json").write_text(json.dumps(wait))
+    run = clusters.start(cluster, file, "--results", tmp_path / "results", *flags)
+    clusters.wait_for(lambda: bool(clusters.in_training(notes, EPOCHS)), 300, run)
+    os.kill(clusters.in_training(notes, EPOCHS)[0], signal.SIGKILL)
+    with contextlib.suppress(FileNotFoundError):
+        (notes / "faults.json").unlink()
+    text = clusters.finish(run)
+    assert run.returncode == 0, text
+    assert text.count("lost worker on") == 1 and "(try 1 of 3)" in text, text
+    rows = pd.read_parquet(tmp_path / "results/left_out/points.parquet")
+    assert len(rows) == 4 and Counter(rows.status) == {"done": 4} and rows.train_id.nunique() == 4
+    curves = pd.read_parquet(tmp_path / "results/left_out/curves.parquet")
+    assert (curves.groupby("point_id").epoch.apply(list).map(lambda e: e == [0, 1, 2])).all()
+    trained = clusters.epochs(notes)
+    assert sum(trained.values()) - len(trained) <= 1, trained
