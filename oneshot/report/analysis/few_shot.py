@@ -196,7 +196,8 @@ def best_mode(results: Results, most: int) -> pd.DataFrame:
 
     Returns:
         One row a mode, the best first: `fid`, its `difference` to the best, `blocks` (data set,
-        split and shots that both were tried on), two-sided `p` of a paired t test, `p_holm`.
+        split and shots that both were tried on), two-sided `p` of a paired t test, `p_holm`
+        (Holm's correction over all pairs of modes, as the best is chosen by the same numbers).
     """
     rows = with_modes(require_few_shot(results), mode_axes(results, most))
     if "fid" not in rows or rows["fid"].isna().all():
@@ -206,16 +207,22 @@ def best_mode(results: Results, most: int) -> pd.DataFrame:
     cells = whole if len(whole) else cells
     means = cells.mean().sort_values(kind="stable")
     best = str(means.index[0])
-    found = []
-    for mode, value in means.items():
-        away = (cells[mode] - cells[best]).dropna().to_numpy(float)
-        p = math.nan if mode == best else _paired_p(away)
-        found.append(
-            dict(mode=mode, fid=value, difference=value - means[best], blocks=len(away), p=p)
+    pairs = list(itertools.combinations(means.index, 2))
+    away = {pair: (cells[pair[1]] - cells[pair[0]]).dropna().to_numpy(float) for pair in pairs}
+    p = {pair: _paired_p(values) for pair, values in away.items()}
+    corrected = dict(zip(pairs, holm(np.array(list(p.values())))))
+    found = [
+        dict(
+            mode=mode,
+            fid=value,
+            difference=value - means[best],
+            blocks=len(away.get((best, mode), cells[mode].dropna())),
+            p=p.get((best, mode), math.nan),
+            p_holm=corrected.get((best, mode), math.nan),
         )
-    table = pd.DataFrame(found)
-    table["p_holm"] = holm(table["p"].to_numpy(float))
-    return table
+        for mode, value in means.items()
+    ]
+    return pd.DataFrame(found)
 
 
 def is_alike(table: pd.DataFrame) -> pd.Series:
