@@ -60,6 +60,12 @@ def require_few_shot(results: Results) -> pd.DataFrame:
     return rows
 
 
+def of_models(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of models; those of real images where there are no others."""
+    drawn = rows[rows["model"] != REAL]
+    return drawn if len(drawn) else rows
+
+
 def spread(rows: pd.DataFrame, metric: str) -> Spread:
     """The mean of a metric over splits, or over points of one split, by Student's t.
 
@@ -90,8 +96,15 @@ def mode_axes(results: Results, most: int) -> list[str]:
     Returns:
         Their names.
     """
-    rows = require_few_shot(results)
-    axes = [a for a in varying_axes(results) if a not in NOT_OF_MODE and rows[a].nunique() > 1]
+    rows = of_models(require_few_shot(results))
+    axes: list[str] = []
+    for axis in varying_axes(results):
+        # one that goes with another, as a weight with the switch of its term, says nothing more
+        finer = len(rows.drop_duplicates([*axes, axis])) > (
+            len(rows.drop_duplicates(axes)) if axes else 1
+        )
+        if axis not in NOT_OF_MODE and finer:
+            axes.append(axis)
     while len(axes) > 1 and len(rows.drop_duplicates(axes)) > most:
         axes = axes[:-1]
     return axes
@@ -139,7 +152,7 @@ def quality_table(results: Results, most: int) -> pd.DataFrame:
     Raises:
         AnalysisError: No classifier was taught, or no metric is known.
     """
-    rows = with_modes(require_few_shot(results), mode_axes(results, most))
+    rows = with_modes(of_models(require_few_shot(results)), mode_axes(results, most))
     keys = ["dataset", "mode", SHOTS]
     table = _table(rows, keys, [name for name in QUALITY if name in rows])
     if table.empty:
@@ -199,7 +212,7 @@ def best_mode(results: Results, most: int) -> pd.DataFrame:
         split and shots that both were tried on), two-sided `p` of a paired t test, `p_holm`
         (Holm's correction over all pairs of modes, as the best is chosen by the same numbers).
     """
-    rows = with_modes(require_few_shot(results), mode_axes(results, most))
+    rows = with_modes(of_models(require_few_shot(results)), mode_axes(results, most))
     if "fid" not in rows or rows["fid"].isna().all():
         return pd.DataFrame(columns=["mode", "fid", "difference", "blocks", "p", "p_holm"])
     cells = rows.pivot_table(index=[*UNIT, SHOTS], columns="mode", values="fid", aggfunc="mean")

@@ -19,6 +19,7 @@ from oneshot.report.analysis.few_shot import (
     gain_table,
     is_alike,
     quality_table,
+    require_few_shot,
     spread,
     with_drawings,
 )
@@ -51,7 +52,11 @@ def draw(results: Results) -> Plot:
     datasets, modes = list(dict.fromkeys(table["dataset"])), list(dict.fromkeys(table["mode"]))
     metrics = [name for name in QUALITY if name in set(table["metric"])]
     title = _quality_title(results)
-    notes = (_intervals(table), "FID of one split is not comparable with that of another")
+    notes = (
+        _intervals(table),
+        _real(results),
+        "FID of one split is not comparable with that of another",
+    )
     looks = dict(zip(modes, colours.series()))
     width = style.WIDE if len(datasets) > 1 else style.SINGLE[0]
     size = (width, 1.2 + 2.1 * len(metrics) + _legend_height(modes))
@@ -166,6 +171,16 @@ def _intervals(table: pd.DataFrame) -> str:
     if table["low"].isna().all():
         return "no intervals, as there is one point each"
     return "bars: 95 % intervals (t) over splits, or over points of one split"
+
+
+def _real(results: Results) -> str:
+    """FID and recall of real images, if they were scored beside models."""
+    rows = require_few_shot(results)
+    real = rows[rows["model"] == REAL]
+    if real.empty or len(real) == len(rows) or not set(QUALITY) <= set(real):
+        return ""
+    fid, recall = (real[name].mean() for name in QUALITY)
+    return f"real images: FID {fid:.3g}, recall {recall:.2f}"
 
 
 def _alone(results: Results) -> str:
