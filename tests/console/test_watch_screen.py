@@ -92,7 +92,9 @@ def test_a_terminal_is_painted_over_itself_and_ends_when_all_is_done(tmp_path: P
     for point in expand(load_sweep(str(path)))[:3]:
         commit(Store(results), point)
     terminal = Terminal(path, "--status", "--watch", "0.3", "--results", results)
-    terminal.until(lambda: "3/13" in terminal.text())  # before the run, so that none of it is missed
+    terminal.until(
+        lambda: "3/13" in terminal.text()
+    )  # before the run, so that none of it is missed
     helper = subprocess.Popen(
         [sys.executable, "-c", HELPER, str(results), str(path), "0.4"],
         cwd=small.ROOT,
