@@ -149,7 +149,7 @@ class Config:
     tune_batch: int = setting(32, "tune", "images a step", low=1, high=8192, shapes=True)
     weights: str = setting("end", "sample", "draw from the last epoch", choices=("end",))
     generated_per_class: int = setting(
-        100,
+        20,
         "score",
         "drawings of each novel class that join the shots for the classifier",
         low=0,

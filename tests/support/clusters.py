@@ -53,8 +53,7 @@ class Nodes:
         self.notes, self.slots = notes, slots
         self.cluster = Cluster(
             initialize_head=True,
-            # no machines come by themselves: nobody needs to watch for demand
-            head_node_args=dict(num_cpus=0, num_gpus=0, include_dashboard=False, no_monitor=True),
+            head_node_args=dict(num_cpus=0, num_gpus=0, include_dashboard=False),
         )
         self.nodes: dict[str, Any] = {}
 
