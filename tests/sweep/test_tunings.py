@@ -106,7 +106,7 @@ def test_real_images_have_the_shots_of_the_models() -> None:
             "class_gan",
             dict(dataset="emnist", split="classes_0", image_size=32, generated_per_class=21),
             (),
-            "generated_per_class = 21 of class_gan: of each class there are drawings_per_class = 20",
+            "generated_per_class = 21 of class_gan: of each class there are",
         ),
         (
             "class_gan",
