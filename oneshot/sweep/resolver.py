@@ -314,7 +314,7 @@ def _unfit_file(values: Mapping[str, Any], kind: Kind) -> str:
     """Why files that score drawings cannot score those of a point, or lack; "" if they can."""
     dataset = values["dataset"]
     for name in ("dino_weights", "human_file"):
-        if values[name] and is_class_split(values.get("split", "")):
+        if values.get(name) and is_class_split(values.get("split", "")):
             return (
                 f"{name} is for drawings that are compared with people's; those of the split"
                 f" {values['split']} are compared with images of its novel classes"

@@ -50,7 +50,7 @@ def test_ids_nest_and_what_is_not_tuned_has_the_id_of_its_training() -> None:
     assert by_shots[0].train_id == by_shots[1].train_id
     assert by_shots[0].tune_id != by_shots[1].tune_id
     assert by_shots[0].row()["tune_id"] == by_shots[0].tune_id
-    by_score = made(generated_per_class=[0, 100])
+    by_score = made(generated_per_class=[0, 20])
     assert len({p.sample_id for p in by_score}) == 1 and len({p.point_id for p in by_score}) == 2
     plain = expand(make(grid(beta=[0.0, 1.0])))
     assert all(p.tune_id == p.train_id and "tune_id" not in p.row() for p in plain)
