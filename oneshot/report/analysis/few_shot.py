@@ -22,6 +22,7 @@ from oneshot.report.text import value_text
 
 SHOTS, DRAWN = "shots", "generated_per_class"
 QUALITY = ("fid", "sample_recall")
+MOST_OF = {"fid": math.inf, "sample_recall": 1.0}
 UNIT = ["dataset", "split"]
 REAL = "real"  # the family of real images in place of drawings
 # axes that say of what a mode is tried, or what a classifier makes of its drawings
@@ -155,6 +156,9 @@ def quality_table(results: Results, most: int) -> pd.DataFrame:
     rows = with_modes(of_models(require_few_shot(results)), mode_axes(results, most))
     keys = ["dataset", "mode", SHOTS]
     table = _table(rows, keys, [name for name in QUALITY if name in rows])
+    most_of = table["metric"].map(MOST_OF)  # few splits have intervals beyond what can be
+    table["low"] = table["low"].clip(lower=0.0)
+    table["high"] = table["high"].clip(upper=most_of)
     if table.empty:
         raise AnalysisError("drawings are too few for a distance to images for tests")
     return table
