@@ -26,14 +26,14 @@ DRAWINGS = 10
 # who, the row that it is, and its colour; the sweep of the first has the references
 ROWS = (
     ("people", "picture_vae_stn", "model == 'human'", "#D55E00"),
-    ("VAE-STN, beta 0.5", "picture_vae_stn", "beta == 0.5", "#0072B2"),
-    ("VAE-STN, beta 2", "picture_vae_stn", "beta == 2.0", "#0072B2"),
+    ("VAE-STN, beta 0.1", "picture_vae_stn", "beta == 0.1", "#0072B2"),
+    ("VAE-STN, beta 1", "picture_vae_stn", "beta == 1.0", "#0072B2"),
     ("Neural Statistician", "picture_set_vae", "set_size == 5", "#009E73"),
     ("DAGAN", "picture_dagan", "channels == 8", "#CC79A7"),
     ("copies", "picture_vae_stn", "model == 'copy'", "black"),
     ("noise", "picture_vae_stn", "model == 'noise'", "black"),
 )
-DRAWN = ("people", "VAE-STN, beta 2", "Neural Statistician", "DAGAN")
+DRAWN = ("people", "VAE-STN, beta 1", "Neural Statistician", "DAGAN")
 MARKERS = {"people": "*", "copies": "s", "noise": "x"}
 COLUMNS = ["diversity", "diversity_se", "recognizability", "recognizability_se", "human_distance"]
 
@@ -93,8 +93,8 @@ def draw_plane(panel: Axes, frame: pd.DataFrame) -> None:
             markersize=11 if who == "people" else 6,
             elinewidth=0.8,
         )
-        left = row.diversity > 0.25 and who != "VAE-STN, beta 0.5"
-        below = who in ("VAE-STN, beta 0.5", "DAGAN")  # a name is above them
+        left = row.diversity > 0.25 and who != "VAE-STN, beta 0.1"
+        below = who in ("VAE-STN, beta 0.1", "DAGAN")  # a name is above them
         panel.annotate(
             who,
             (row.diversity, row.recognizability),

@@ -11,8 +11,6 @@ sweep = Sweep(
         dataset="quickdraw_clusters",
         split="fixed",
         image_size=28,
-        drawings_per_class=10,
-        diversity_drawings=10,
         likelihood="none",
         epochs=8,
     ),
