@@ -148,7 +148,8 @@ function shapePath(context, shape, x, y, radius) {
     4: [[-r * 0.4, -r], [r * 0.4, -r], [r * 0.4, -r * 0.4], [r, -r * 0.4], [r, r * 0.4],
       [r * 0.4, r * 0.4], [r * 0.4, r], [-r * 0.4, r], [-r * 0.4, r * 0.4], [-r, r * 0.4],
       [-r, -r * 0.4], [-r * 0.4, -r * 0.4]],
-    5: [0, 1, 2, 3, 4, 5].map((i) => [r * Math.cos(i * Math.PI / 3), r * Math.sin(i * Math.PI / 3)]),
+    5: [0, 1, 2, 3, 4, 5].map((i) => (i * Math.PI) / 3)
+      .map((angle) => [r * Math.cos(angle), r * Math.sin(angle)]),
   };
   const corners = polygons[shape % SHAPES];
   if (!corners) {

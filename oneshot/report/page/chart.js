@@ -1,7 +1,7 @@
 // Small charts as SVG: lines, dots, intervals and steps, with a text for screen readers.
 
 // series: [{ name, colour, dashed, dots, steps, points: [[x, y, low, high, row]] }]
-function chart(series, { title, x, y, logX = false, ticksX = null, width = 420, height = 260 }) {
+function chart(series, { title, x, y, logX = false, ticksX = null, width = 560, height = 300 }) {
   const points = series.flatMap((one) => one.points).filter((point) => Number.isFinite(point[1])
     && (!logX || point[0] > 0));
   const box = { left: 52, right: 12, top: 10, bottom: 40 };
@@ -79,7 +79,8 @@ function chartSeries(one, at, logX) {
   for (const point of known) {
     if (Number.isFinite(point[2]) && Number.isFinite(point[3])) {
       const [x, low] = at(point, point[2]);
-      parts.push(makeSvg("path", { d: `M${x},${low}V${at(point, point[3])[1]}`, class: "interval" }));
+      const high = at(point, point[3])[1];
+      parts.push(makeSvg("path", { d: `M${x},${low}V${high}`, class: "interval" }));
     }
   }
   if (!one.dotsOnly && known.length > 1) {

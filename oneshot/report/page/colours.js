@@ -34,8 +34,8 @@ function mixed(colours, share) {
   return `#${parts.join("")}`;
 }
 
-// How a column becomes colours: { palette, codes: Uint8Array by row, legend: [[text, colour, shape]]
-// or null, low, high, column }. Few ordered values are coloured by rank, many by value.
+// How a column becomes colours: { palette, codes: Uint8Array by row, legend: [[text, colour,
+// shape]] or null, low, high, column }. Few ordered values are coloured by rank, many by value.
 function colouring(name) {
   const column = columnOf(name);
   const { families, ordered, grey } = look();

@@ -16,7 +16,7 @@ function fill(element, attributes, children) {
       element.setAttribute(name, value === true ? "" : String(value));
     }
   }
-  for (const child of children.flat()) {
+  for (const child of children.flat(Infinity)) {
     if (child !== null && child !== undefined) element.append(child);
   }
   return element;
@@ -25,7 +25,7 @@ function fill(element, attributes, children) {
 const byId = (id) => document.getElementById(id);
 
 function replace(element, ...children) {
-  element.replaceChildren(...children.flat().filter((child) => child !== null));
+  element.replaceChildren(...children.flat(Infinity).filter((child) => child !== null));
 }
 
 // A number as people read it; digits of a metric as in printed tables.
@@ -40,7 +40,8 @@ function shownValue(value, name = "") {
   return String(Number(value.toPrecision(6)));
 }
 
-const shownCount = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+const thousands = (count) => count.toLocaleString("en");
+const shownCount = (count, noun) => `${thousands(count)} ${noun}${count === 1 ? "" : "s"}`;
 
 function announce(text) {
   byId("live").textContent = text;

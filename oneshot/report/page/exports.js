@@ -1,4 +1,4 @@
-// What leaves the page: the selection as a --where expression, its rows as CSV, what is seen as PNG.
+// What leaves the page: the selection as a --where expression, its rows as CSV, a picture as PNG.
 
 // A text as the language of --where reads it.
 const quoted = (text) => `'${String(text).replaceAll("\\", "\\\\").replaceAll("'", "\\'")
@@ -7,7 +7,10 @@ const quoted = (text) => `'${String(text).replaceAll("\\", "\\\\").replaceAll("'
 // The selection: pins if there are any, else filter and brush; all points if there is neither.
 function selectionExpression() {
   const { pins, where, brush, x, y } = report.state;
-  if (pins.length) return `point_id in [${pins.map((row) => quoted(valueOf("point_id", row))).join(", ")}]`;
+  if (pins.length) {
+    const ids = pins.map((row) => quoted(valueOf("point_id", row)));
+    return `point_id in [${ids.join(", ")}]`;
+  }
   const parts = [];
   if (where.trim() && !report.filterProblem) parts.push(where.trim());
   if (brush) {
@@ -55,7 +58,8 @@ function pictureOfPage(plane) {
   context.drawImage(over, 0, title);
   if (drawn) {
     context.font = `${12 * ratio}px system-ui, sans-serif`;
-    context.fillText(`${valueOf("point_id", report.state.point)} ${settingText(report.state.point)}`,
+    const { point } = report.state;
+    context.fillText(`${valueOf("point_id", point)} ${settingText(point)}`,
       10 * ratio, cloud.height + title + 18 * ratio, canvas.width - 20 * ratio);
     context.imageSmoothingEnabled = false;
     context.drawImage(drawn, 10 * ratio, cloud.height + title + 30 * ratio,

@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from oneshot.report.errors import AnalysisError
+from oneshot.report.page.serve import served
 from oneshot.report.page.write import Written, write_page
 from oneshot.report.results import load
+
+__all__ = ["PageWriter", "page_kept", "served"]
 
 SECONDS = 5.0  # between two looks at the table
 SHARE = 20  # writing takes at most one such part of the time
@@ -67,12 +70,14 @@ def page_kept(folder: Path, say: Callable[[str], None]) -> Iterator[PageWriter]:
 
     Args:
         folder: RESULTS/<sweep>; it need not be there yet.
-        say: What is told of a page that could not be written.
+        say: What is told at the end of pages that could not be written, as a run that is under way
+            draws its progress.
 
     Yields:
         The writer of the page.
     """
-    writer, end = PageWriter(folder, say), threading.Event()
+    problems: list[str] = []
+    writer, end = PageWriter(folder, problems.append), threading.Event()
 
     def loop() -> None:
         pause = SECONDS
@@ -89,3 +94,5 @@ def page_kept(folder: Path, say: Callable[[str], None]) -> Iterator[PageWriter]:
         end.set()
         thread.join()
         writer.update(running=False, always=True)
+        for problem in problems:
+            say(problem)

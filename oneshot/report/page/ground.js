@@ -107,6 +107,7 @@ function drawGround(context, view) {
 // People are a star, copies a square, noise a cross, the same everywhere.
 function drawLandmarks(context, view) {
   const { people, ink, paper } = look();
+  const named = new Set();
   for (const row of report.references) {
     const model = valueOf("model", row);
     if (!(model in LANDMARKS)) continue;
@@ -134,6 +135,8 @@ function drawLandmarks(context, view) {
     context.fillStyle = colour;
     if (model !== "noise") context.fill();
     context.stroke();
+    if (named.has(model)) continue; // of several critics one label is enough
+    named.add(model);
     const right = x > view.width - 80;
     context.textAlign = right ? "right" : "left";
     context.textBaseline = "middle";
@@ -145,7 +148,8 @@ function drawLandmarks(context, view) {
 function legend(scheme) {
   const { ink } = look();
   const swatch = (colour, shape) => {
-    const canvas = make("canvas", { width: 24, height: 24, class: "swatch", "aria-hidden": "true" });
+    const canvas = make("canvas",
+      { width: 24, height: 24, class: "swatch", "aria-hidden": "true" });
     const context = canvas.getContext("2d");
     context.fillStyle = colour;
     context.beginPath();
@@ -159,7 +163,8 @@ function legend(scheme) {
       parts.push(make("span", { class: "legend-item" }, swatch(colour, shape), text));
     }
   } else if (scheme.scale) {
-    const canvas = make("canvas", { width: STEPS, height: 1, class: "scale", "aria-hidden": "true" });
+    const canvas = make("canvas",
+      { width: STEPS, height: 1, class: "scale", "aria-hidden": "true" });
     const context = canvas.getContext("2d");
     scheme.scale.forEach((colour, i) => {
       context.fillStyle = colour;

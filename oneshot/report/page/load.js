@@ -129,8 +129,8 @@ class Blocks {
     const chunk = this.data.details.chunk;
     const block = await this.read("details", Math.floor(point / chunk));
     if (!block) return {};
-    if (!block.entries) block.entries = parsedJson(block);
-    return block.entries[point % chunk] || {};
+    if (!block.parsed) block.parsed = parsedJson(block);
+    return block.parsed[point % chunk] || {};
   }
 }
 

@@ -8,7 +8,9 @@ async function begin() {
   report.data = parsedJson(bytes);
   const { data } = report;
   report.count = data.count;
-  for (const encoded of data.columns) report.columns.set(encoded.name, new Column(encoded, data.count));
+  for (const encoded of data.columns) {
+    report.columns.set(encoded.name, new Column(encoded, data.count));
+  }
   for (const empty of data.empty) {
     if (report.columns.has(empty.name)) continue;
     report.columns.set(empty.name, new Column(
@@ -92,7 +94,7 @@ function showHead() {
     by[status] = (by[status] || 0) + 1;
   }
   const seeds = columnOf("seed").different().length;
-  const parts = Object.entries(by).map(([status, count]) => `${count.toLocaleString("en")} ${status}`);
+  const parts = Object.entries(by).map(([status, count]) => `${thousands(count)} ${status}`);
   const revision = data.revision ? `revision ${data.revision.slice(0, 8)}` : "revision unknown";
   byId("counts").textContent = [...parts, shownCount(seeds, "seed"), revision].join(", ");
   byId("question").textContent = data.question;
@@ -101,7 +103,7 @@ function showHead() {
   const notes = [...data.warnings, ...data.notes];
   const { served } = data;
   if (served && !report.blocks.served) {
-    notes.push(`${served.inline.toLocaleString("en")} points show their drawings in this file, those `
+    notes.push(`${thousands(served.inline)} points show their drawings in this file, those `
       + `nearest to people and farthest; the others lie beside it: ${served.command}`);
   }
   replace(byId("notes"), notes.map((note) => make("li", {}, note)));
@@ -141,6 +143,7 @@ begin().then(() => {
   document.documentElement.dataset.ready = "failed";
   const note = byId("running");
   note.hidden = false;
-  note.textContent = `This page could not be shown: ${error.message}. It needs a browser of 2023 or later.`;
+  note.textContent = `This page could not be shown: ${error.message}. `
+    + "It needs a browser of 2023 or later.";
   throw error;
 });

@@ -92,7 +92,8 @@ function slidersView() {
   }
 
   const differing = (row) => {
-    const other = axes.filter((axis) => held[axis] !== undefined && valueOf(axis, row) !== held[axis]);
+    const other = axes.filter((axis) => held[axis] !== undefined
+      && valueOf(axis, row) !== held[axis]);
     return other.length
       ? `No such point; the nearest one has ${other
         .map((axis) => `${axis} ${shownValue(valueOf(axis, row))}`).join(", ")}.`
@@ -118,7 +119,8 @@ function slidersView() {
       const row = nearestRow({ ...base, [moved]: value }, moved);
       const same = row >= 0 && axes.every((axis) => axis === moved
         || base[axis] === undefined || valueOf(axis, row) === base[axis]);
-      const drawn = same ? await drawingsCanvas(row, report.state.classNumber, 4) : null;
+      const drawn = same ? await drawingsCanvas(
+        row, report.state.classNumber, { most: 4, line: 2, exemplar: false }) : null;
       return make("figure", { class: "strip-cell", "data-value": shownValue(value) },
         drawn ? drawn.canvas : make("p", { class: "quiet" }, same ? "no drawings" : "no point"),
         make("figcaption", { class: value === held[moved] ? "current" : undefined },

@@ -58,7 +58,7 @@ function planeView() {
 
   function size() {
     const width = Math.max(frame.clientWidth, 200);
-    const height = Math.round(Math.min(Math.max(width * 0.76, 240), innerHeight * 0.8, 1400));
+    const height = Math.round(Math.max(240, Math.min(width * 0.76, innerHeight * 0.8, 1400)));
     const ratio = Math.min(devicePixelRatio || 1, 3);
     for (const canvas of [cloud, over]) {
       canvas.width = Math.round(width * ratio);
@@ -234,7 +234,9 @@ function range(values) {
 }
 
 function planeKey(event) {
-  const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1, PageDown: 20, PageUp: -20 };
+  const steps = {
+    ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1, PageDown: 20, PageUp: -20,
+  };
   if (event.key in steps) step(steps[event.key]);
   else if (event.key === "Home") step(-Infinity);
   else if (event.key === "End") step(Infinity);

@@ -2,16 +2,16 @@
 
 const PAPER = { exemplar: 214, drawing: 246 };
 
-// A canvas with the exemplar and the drawings of one class of a point.
-async function drawingsCanvas(row, classNumber, most = 8) {
+// A canvas with the exemplar and the drawings of one class of a point, so many in a line.
+async function drawingsCanvas(row, classNumber, { most = 8, line = 4, exemplar = true } = {}) {
   const found = await report.blocks.drawingsOf(row);
   if (!found) return null;
   const { kind, pixels } = found;
   const number = Math.min(classNumber, kind.names.length - 1);
   const first = kind.counts.slice(0, number).reduce((sum, count) => sum + count, 0);
-  const asked = await report.blocks.exemplarsOf(kind);
+  const asked = exemplar && await report.blocks.exemplarsOf(kind);
   const count = Math.min(kind.counts[number], most);
-  const across = Math.min(count, count > 8 ? 10 : 4);
+  const across = Math.min(count, count > 8 ? 10 : line);
   const lines = Math.ceil(count / across);
   const scale = Math.max(1, Math.round(64 / kind.width));
   const gap = 4;
@@ -186,7 +186,7 @@ function noDrawings(row) {
   const sample = blocks.sample(row);
   if (sample >= 0) return "The drawings of this point could not be read: its block is missing.";
   if (data.served && !blocks.served && data.served.drawings.pointSample[row] >= 0) {
-    return "The drawings of this point lie beside this file: analyze.py --report --serve shows them.";
+    return "The drawings of this point lie beside this file: --report --serve shows them.";
   }
   return "No drawings of this point are kept, or their file is damaged.";
 }
@@ -200,9 +200,9 @@ function numbersOf(row) {
   let note = null;
   if (values.length > 1) {
     const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+    const [low, high] = range(values).map((value) => shownValue(value, ranking));
     note = make("p", { class: "quiet" }, `${ranking} of all ${values.length} points of this `
-      + `setting: mean ${shownValue(mean, ranking)}, from ${shownValue(Math.min(...values), ranking)}`
-      + ` to ${shownValue(Math.max(...values), ranking)}`);
+      + `setting: mean ${shownValue(mean, ranking)}, from ${low} to ${high}`);
   }
   return make("div", {}, listOf(pairs), note);
 }

@@ -71,13 +71,15 @@ async function curvesContent() {
     const end = valueOf("status", row) === "diverged" ? ", diverged" : "";
     for (const [name, dashed] of [["train_loss", true], ["validation_loss", false]]) {
       if (!found[name] || !found[name].some((value) => value !== null)) continue;
-      series.push({ name: `${settingText(row)}${end}, ${name.replace("_loss", "")}`, colour, dashed,
+      series.push({ name: dashed && found.validation_loss ? "" : settingText(row) + end, colour,
+        dashed,
         points: found.epoch.map((epoch, i) => [epoch, found[name][i] ?? NaN]) });
     }
   }
   if (!series.length) return make("p", { class: "quiet" }, "No curve of training of these points.");
   const { thinned } = report.data.details;
-  return [thinned ? make("p", { class: "quiet" },
+  return [make("p", { class: "quiet" }, "Dashed: training items; solid: validation items."),
+  thinned ? make("p", { class: "quiet" },
     "Of long trainings evenly spaced epochs are shown; curves.parquet has all.") : null,
   chart(series, { title: "Loss by epoch", x: "epoch", y: "loss", width: 560 })];
 }
@@ -144,7 +146,8 @@ function failuresContent() {
     make("div", {}, rows.slice(0, 12).map((row) => make("button", { type: "button", class: "plain",
       click: () => change({ point: row }) }, `${valueOf("point_id", row)} ${settingText(row)}`)),
     rows.length > 12 ? ` and ${rows.length - 12} more` : ""),
-    ...new Set(rows.slice(0, 3).map((row) => valueOf("log", row)).filter(Boolean)))));
+    [...new Set(rows.slice(0, 3).map((row) => valueOf("log", row)).filter(Boolean))]
+      .map((log) => make("div", { class: "quiet" }, `log: ${log}`)))));
 }
 
 function secondsOf(row) {
@@ -166,6 +169,7 @@ function costContent() {
       || largest * valueOf(ranking, row) < largest * valueOf(ranking, last)) pareto.push(row);
   }
   const shown = spaced(bySeconds, DOTS);
+  const grey = { colour: look().grey, dotsOnly: true, small: true };
   const point = (row) => [secondsOf(row), valueOf(ranking, row), undefined, undefined, row];
   const totals = ["train_seconds", "tune_seconds", "draw_seconds", "score_seconds"]
     .map((name) => [name, rows.reduce((sum, row) => sum + (valueOf(name, row) || 0), 0)])
@@ -176,13 +180,14 @@ function costContent() {
       `${shownValue(Math.round(sum))} s of all matching points (${percent(sum / all)})`]))
       : make("p", { class: "quiet" }, "No seconds are known of the matching points."),
     shown.length ? chart([
-      { name: "points", colour: look().grey, dotsOnly: true, small: true, points: shown.map(point) },
+      { name: "points", ...grey, points: shown.map(point) },
       { name: "nothing cheaper is better", colour: look().families[0], steps: true, dots: true,
         wide: true, points: pareto.map(point) },
     ], { title: `${UNITS[ranking] || ranking} against seconds`, x: "seconds (logarithmic)",
       y: ranking, logX: true, width: 560, height: 300 }) : null,
     shown.length < scored.length
-      ? make("p", { class: "quiet" }, `${shown.length} of ${scored.length} points are drawn.`) : null,
+      ? make("p", { class: "quiet" }, `${shown.length} of ${scored.length} points are drawn.`)
+      : null,
     pareto.length ? make("ol", { class: "pareto" }, pareto.map((row) => make("li", {},
       make("button", { type: "button", class: "plain", click: () => change({ point: row }) },
         settingText(row)), `: ${shownValue(secondsOf(row))} s, ${shownValue(valueOf(ranking, row),

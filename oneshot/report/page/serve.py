@@ -15,6 +15,12 @@ from urllib.parse import unquote, urlsplit
 HOST = "127.0.0.1"
 TYPES = {".html": "text/html; charset=utf-8", ".json": "application/json; charset=utf-8"}
 
+# until the first page is there
+WAITING = (
+    '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="5">'
+    "<title>oneshot</title><p>No point has a result yet. This page looks again every 5 seconds."
+)
+
 
 class PageServer(ThreadingHTTPServer):
     """Serves a page, its blocks and the records beside it, and nothing else.
@@ -70,6 +76,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.FORBIDDEN)
             return
         file = self.server.file_of(self.path)
+        if file == self.server.page and not file.exists():
+            self._answer_waiting(with_body=with_body)
+            return
         try:
             if file is None:
                 raise FileNotFoundError(self.path)
@@ -91,6 +100,17 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
             else:
                 self._refuse(HTTPStatus.NOT_FOUND)
+
+    def _answer_waiting(self, *, with_body: bool) -> None:
+        """Answer with a page that looks again, while no row has come in."""
+        body = WAITING.encode()
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", TYPES[".html"])
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        if with_body:
+            self.wfile.write(body)
 
     def _refuse(self, status: HTTPStatus) -> None:
         """Answer with an error that shows nothing of the request."""

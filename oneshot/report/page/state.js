@@ -160,7 +160,8 @@ function fragmentOfState() {
   }
   for (const name of ["descending", "bars"]) if (state[name]) parts.set(name, "1");
   if (state.classNumber) parts.set("class", state.classNumber);
-  if (state.pins.length) parts.set("pins", state.pins.map((row) => valueOf("point_id", row)).join());
+  const pins = state.pins.map((row) => valueOf("point_id", row));
+  if (pins.length) parts.set("pins", pins.join());
   return parts.toString();
 }
 

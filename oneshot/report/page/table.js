@@ -41,7 +41,7 @@ function tableView() {
         shownValue(valueOf(name, row), name))))));
     const left = report.order.length - shown.length;
     byId("table-note").textContent = left > 0
-      ? `${shown.length.toLocaleString("en")} of ${shownCount(report.order.length, "row")} are shown.`
+      ? `${thousands(shown.length)} of ${shownCount(report.order.length, "row")} are shown.`
       : `${shownCount(shown.length, "row")}.`;
     byId("more-rows").hidden = left <= 0;
     markRow();
