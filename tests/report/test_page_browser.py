@@ -285,9 +285,7 @@ def test_axe_finds_nothing_serious(browser: Any, file: Path, scheme: str) -> Non
     axe = Path(found.submodule_search_locations[0]) / "axe.min.js"
     opened = Opened(browser, file, bypass_csp=True, color_scheme=scheme)
     opened.page.click("#pin")
-    for section in opened.page.locator("main > details > summary").all():
-        section.click()
-    opened.page.wait_for_selector("#definitions-section[data-ready]")
+    opened.open_sections()
     opened.page.add_script_tag(path=str(axe))
     result = opened.page.evaluate("axe.run()")
     assert len(result["passes"]) > 15
@@ -303,9 +301,7 @@ def test_axe_finds_nothing_serious(browser: Any, file: Path, scheme: str) -> Non
 @pytest.mark.parametrize("width", [320, 3840])
 def test_nothing_is_wider_than_the_window(browser: Any, file: Path, width: int) -> None:
     opened = Opened(browser, file, viewport={"width": width, "height": 900})
-    for section in opened.page.locator("main > details > summary").all():
-        section.click()
-    opened.page.wait_for_selector("#definitions-section[data-ready]")
+    opened.open_sections()
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
     box = opened.page.locator("#over").bounding_box()
     assert box["width"] >= 250 and box["x"] + box["width"] <= width

@@ -21,6 +21,7 @@ from figure_checks import analyze
 from PIL import Image
 from synthetic_results import grid, squiggles, write_results
 
+from oneshot.report.analysis.intervals import Scores
 from oneshot.report.page import assemble
 from oneshot.report.page.drawings import EXTENTS, Extent, collect, packed
 from oneshot.report.page.write import write_page
@@ -77,6 +78,21 @@ def test_a_page_carries_every_value_of_the_table(small: Results, tmp_path: Path)
     value = column(data, "recognizability")
     inside = [a <= x <= b for a, x, b in zip(low, value, high) if a is not None]
     assert len(inside) > 20 and all(inside)
+
+
+def test_intervals_of_single_points_are_those_of_means_of_one(small: Results) -> None:
+    lacking = small.points["point_id"].iloc[5]
+    classes = small.classes.copy()
+    classes.loc[classes["point_id"] == lacking, ["diversity", "recognizability"]] = np.nan
+    for results in (small, dataclasses.replace(small, classes=classes)):
+        scores = Scores(results, results.points)
+        for metric in ("diversity", "recognizability", "human_distance", "diversity_ratio"):
+            found = scores.point_bounds(metric)
+            expected = [
+                scores.mean(metric, np.array([i])).bounds(metric) for i in range(len(found))
+            ]
+            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+            assert np.isfinite(found).sum() > 30
 
 
 def test_the_blocks_hold_the_first_drawings_of_evenly_spaced_classes(
@@ -167,8 +183,7 @@ def test_a_column_that_is_missing_costs_what_needs_it_alone(
     lacking = dataclasses.replace(small, points=small.points.drop(columns=missing), axes=axes)
     written = write_page(lacking, [lacking], tmp_path / "report.html")
     opened = Opened(browser, written.file)
-    for section in opened.page.locator("main > details > summary").all():
-        section.click()
+    opened.open_sections()
     assert opened.page.inner_text("#count") == f"{len(small.points)} points"
     assert opened.complaints == []
     opened.close()
@@ -190,9 +205,7 @@ def test_results_without_rows_places_or_references_have_a_page(
     for name, results in cases.items():
         written = write_page(results, [results], tmp_path / f"{name}.html")
         opened = Opened(browser, written.file)
-        for section in opened.page.locator("main > details > summary").all():
-            section.click()
-        opened.page.wait_for_selector("#definitions-section[data-ready]")
+        opened.open_sections()
         count = len(results.points)
         assert opened.page.inner_text("#count") == f"{count} point{'s' * (count != 1)}", name
         opened.page.focus("#over")
@@ -222,9 +235,7 @@ def test_hostile_names_and_errors_stay_text(small: Results, browser: Any, tmp_pa
     row = points.index.get_loc(failed)
     opened.page.evaluate("(point) => oneshotReport.change({ point, pins: [point] })", row)
     opened.page.select_option("#colour", "family")
-    for section in opened.page.locator("main > details > summary").all():
-        section.click()
-    opened.page.wait_for_selector("#definitions-section[data-ready]")
+    opened.open_sections()
     opened.page.wait_for_selector("#pins .card")
     assert opened.page.inner_text("#point .failure pre") == HOSTILE
     for place in ("#question", "#notes", "#legend", "#failures-section", "#sliders-section"):

@@ -15,7 +15,7 @@ import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 READY = "html[data-ready=true]"
-PATIENCE = 240_000  # milliseconds, to end a hang; a page is ready in one second
+PATIENCE = 90_000  # milliseconds, to end a hang; a page is ready in one second
 
 
 @contextmanager
@@ -95,6 +95,12 @@ class Opened:
             ".getImageData(0, 0, canvas.width, canvas.height).data]]",
         )
         return np.array(data, np.uint8).reshape(height, width, 4)
+
+    def open_sections(self) -> None:
+        """Open every section that these results have, and wait until the last is made."""
+        for section in self.page.locator("main > details:not([hidden]) > summary").all():
+            section.click()
+        self.page.wait_for_selector("#definitions-section[data-ready]")
 
     def close(self) -> None:
         """Close the page."""

@@ -131,9 +131,9 @@ def point_intervals(results: Results) -> dict[str, list[list[float | None]]]:
     scores = Scores(results, rows)
     out = {}
     for metric in [name for name in (*BY_CLASS, DISTANCE, RATIO) if name in rows]:
-        ends = [scores.mean(metric, np.array([i])).bounds(metric) for i in range(len(rows))]
+        ends = scores.point_bounds(metric)
         if np.isfinite(ends).any():
-            out[metric] = [shortened(side, 5) for side in zip(*ends)]
+            out[metric] = [shortened(side, 5) for side in ends.T]
     return out
 
 

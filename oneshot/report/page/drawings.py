@@ -89,6 +89,7 @@ class Shown:
         images: uint8 [N, H, W, C]: the drawings, class after class.
         exemplars: uint8 [classes, H, W, C]; none of drawings for no class.
         bits: Bits of a pixel: 1 where values are 0 and 1, else 8.
+        points: How many points of the plane its one image shows; 0 where drawings are images.
     """
 
     names: list[str]
@@ -96,11 +97,12 @@ class Shown:
     images: np.ndarray
     exemplars: np.ndarray
     bits: int
+    points: int = 0
 
     def kind(self) -> tuple[Any, ...]:
         """What it shares with others, as a key."""
         shape = self.images.shape[1:]
-        return (*shape, self.bits, *self.names, *self.counts, self.exemplars.tobytes())
+        return (*shape, self.bits, self.points, *self.names, *self.counts, self.exemplars.tobytes())
 
 
 def collect(
@@ -218,12 +220,14 @@ def shown(results: Results, drawings: Drawings, extent: Extent) -> Shown:
     """
     if drawings.images.ndim == 2:
         image = _rasterised(results, drawings.images)
-        return Shown([""], [1], image[None, :, :, None], image[None, :0, :0, None][:0], 1)
+        one = image[None, :, :, None]
+        return Shown([""], [1], one, one[:0], 1, points=len(drawings.images))
     bits = 8 if drawings.images.ndim == 4 else 1
     every = drawings.images if bits == 8 else drawings.images[..., None]
     if drawings.class_names == NO_CLASS:
         images = every[: extent.classes * extent.drawings]
-        return Shown([""], [len(images)], images, every[:0], bits)
+        counts = [len(images[i : i + extent.drawings]) for i in _starts(images, extent)]
+        return Shown([""] * len(counts), counts, images, every[:0], bits)
     exemplars = drawings.exemplars if bits == 8 else drawings.exemplars[..., None]
     names = evenly_spaced(sorted(drawings.class_names), extent.classes)
     labels = [drawings.class_names.index(name) for name in names]
@@ -231,6 +235,11 @@ def shown(results: Results, drawings: Drawings, extent: Extent) -> Shown:
     return Shown(
         names, [len(part) for part in of_class], np.concatenate(of_class), exemplars[labels], bits
     )
+
+
+def _starts(images: np.ndarray, extent: Extent) -> range:
+    """Where each group of drawings for no class begins; groups are shown as classes are."""
+    return range(0, len(images), extent.drawings)
 
 
 def packed(images: np.ndarray, bits: int) -> bytes:
@@ -257,6 +266,7 @@ def _described(part: Shown) -> dict[str, Any]:
         "bits": part.bits,
         "names": part.names,
         "counts": part.counts,
+        "points": part.points,
         "exemplars": inline(compressed(packed(part.exemplars, part.bits)))
         if len(part.exemplars)
         else "",

@@ -139,7 +139,8 @@ function pointView() {
       figure.append(make("figcaption", { class: "quiet" }, noDrawings(row)));
     } else {
       const { kind, name, count, asked } = drawn;
-      const what = `${asked ? "exemplar, left, and " : ""}${shownCount(count, "drawing")}`;
+      const what = kind.points ? `${shownCount(kind.points, "drawing")}, points of the plane`
+        : `${asked ? "exemplar, left, and " : ""}${shownCount(count, "drawing")}`;
       figure.append(drawn.canvas, make("figcaption", {}, name ? `${name}: ${what}` : what,
         kind.names.length > 1 ? classButtons(kind) : null));
     }
@@ -153,8 +154,9 @@ function pointView() {
       type: "button", "aria-label": label,
       click: () => change({ classNumber: (at + by + count) % count }),
     }, sign);
-    return make("span", { class: "classes" }, button(-1, "‹", "previous class"),
-      ` class ${at + 1} of ${count} `, button(1, "›", "next class"));
+    const which = kind.names[at] ? "class" : "group";
+    return make("span", { class: "classes" }, button(-1, "‹", `previous ${which}`),
+      ` ${which} ${at + 1} of ${count} `, button(1, "›", `next ${which}`));
   }
 
   function buttonsOf(row, pinned) {

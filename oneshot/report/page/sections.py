@@ -18,7 +18,7 @@ from oneshot.report.text import setting_text, value_text
 from oneshot.store.tables import TABLES
 
 METRICS = ("human_distance", "diversity", "recognizability")
-MOST_POINTS = 20_000  # of which effects are computed
+MOST_POINTS = 10_000  # of which effects are computed
 MOST_VALUES = 60  # of an axis that are shown
 SHEETS = 3  # points whose sheets are shown
 SHEET_BYTES = 400_000  # of the pixels of one sheet
@@ -73,28 +73,29 @@ def _effect(results: Results, row: pd.Series, metrics: Sequence[str]) -> dict[st
     }
 
 
-def sheets(parts: Sequence[Results]) -> list[dict[str, Any]]:
+def sheets(parts: Sequence[Results], room: int) -> tuple[list[dict[str, Any]], int]:
     """The diagnostic sheets of a few points, each as one image.
 
     Args:
         parts: The results, each of one sweep.
+        room: The bytes that all may take.
 
     Returns:
-        Title, rows and columns and pixels of each sheet, and which of its lines are left out.
+        Title, rows and columns and pixels of each sheet, and how many did not fit.
     """
-    out = []
+    out: list[dict[str, Any]] = []
+    taken, left_out = 0, 0
     for results in parts:
         for row, images in sheets_to_show(results, SHEETS):
             for name, sheet in images.items():
-                out.append(
-                    {
-                        "name": name,
-                        "point": str(row["point_id"]),
-                        "setting": setting_text(results, row),
-                        **_sheet_image(sheet),
-                    }
-                )
-    return out
+                image = _sheet_image(sheet)
+                if taken + len(image["pixels"]) > room:
+                    left_out += 1
+                    continue
+                taken += len(image["pixels"])
+                about = {"name": name, "point": str(row["point_id"])}
+                out.append({**about, "setting": setting_text(results, row), **image})
+    return out, left_out
 
 
 def _sheet_image(sheet: np.ndarray) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from oneshot.store.tables import LARGEST_FIRST
 BUDGET = 5_000_000  # bytes of a page that carries everything itself
 TEXT = 4 / 3  # how much longer bytes are as text
 NEAREST, FARTHEST = 2000, 200  # points whose drawings a page carries where all do not fit
+SHEETS_SHARE = 0.3  # of the budget, at most
 PROBES = 24  # samples by which the size of all is estimated
 
 
@@ -73,13 +74,16 @@ def write_page(
     file.parent.mkdir(parents=True, exist_ok=True)
     data = page_data(results, parts)
     details = detail_blocks(results)
+    sheets, sheets_left_out = sections.sheets(parts, int(budget * SHEETS_SHARE))
+    data |= {
+        "effects": sections.effects(results),
+        "sheets": sheets,
+        "critics": sections.critics(parts),
+        "definitions": sections.definitions(),
+    }
     room = int(budget / TEXT) - len(compressed(json_bytes(data))) - _total(details)
     drawings = _fitting(results, parts, room)
     data |= {
-        "effects": sections.effects(results),
-        "sheets": sections.sheets(parts),
-        "critics": sections.critics(parts),
-        "definitions": sections.definitions(),
         "details": {"chunk": CHUNK, "blocks": len(details), "thinned": thinned(results)},
         "count": len(results.points),
         "where": where,
@@ -93,10 +97,13 @@ def write_page(
     if drawings is not None:
         kept = _named("drawings", drawings.blocks) | _named("details", details)
     else:
-        drawings, data["served"], files = _beside(results, parts, details, room, file, folder.name)
+        room += _total(details)  # which lie beside
+        drawings, data["served"], files = _beside(results, parts, details, room, folder.name)
         kept = _named("drawings", drawings.blocks)
     data["drawings"] = drawings.description()
     data["notes"] = notes(results, drawings, data, where)
+    if sheets_left_out:
+        data["notes"].append(f"{sheets_left_out} more sheets are in store/sheets.")
     blocks = {"data": compressed(json_bytes(data)), **kept}
     texts = {"TITLE": f"{results.name}: oneshot", "FINDING": data["finding"], "NAME": results.name}
     page = assemble(texts, blocks, fetches=running or bool(files)).encode()
@@ -124,12 +131,21 @@ def notes(
     if where:
         out.append(f"Only points for which {where}; people, copies and noise stay.")
     full = data["served"]["drawings"] if data["served"] else drawings.description()
-    extent = EXTENTS[4] if data["served"] else drawings.extent
+    kinds = full["kinds"]
     classes, each = full["keptClasses"], full["keptDrawings"]
-    if classes > extent.classes:
-        out.append(f"{extent.classes} of {classes} classes are shown, evenly spaced by name.")
-    if each > extent.drawings and classes:
-        out.append(f"{extent.drawings} of {each} drawings of a class are shown, the first ones.")
+    shown_classes = max((len(kind["names"]) for kind in kinds), default=0)
+    # of drawings for no class, groups are shown as if they were classes
+    of_class = [
+        sum(kind["counts"]) if kind["names"][:1] == [""] else max(kind["counts"], default=0)
+        for kind in kinds
+    ]
+    shown_each = max(of_class, default=0)
+    if any(kind["points"] for kind in kinds):
+        shown_each = each  # one image shows all
+    if classes > shown_classes > 0:
+        out.append(f"{shown_classes} of {classes} classes are shown, evenly spaced by name.")
+    if each > shown_each > 1:
+        out.append(f"{shown_each} of {each} drawings of a class are shown, the first ones.")
     for count, what in ((full["damaged"], "are damaged"), (full["absent"], "are not kept")):
         if count:
             out.append(f"The drawings of {count:,} sample{'s' * (count != 1)} {what}.")
@@ -161,7 +177,6 @@ def _beside(
     parts: Sequence[Results],
     details: list[bytes],
     room: int,
-    file: Path,
     folder: str,
 ) -> tuple[Collected, dict[str, Any], dict[str, bytes]]:
     """The drawings that the page carries, what it has to know of the others, and their files."""
