@@ -11,8 +11,8 @@ sweep: .venv/installed
 
 ## all tests and checks: two files at a time, then the tests that need the machine for themselves; what was skipped, and why, stands at the end
 test: .venv/installed-test
-	$(BIN)/python -m pytest -m "not alone" $(TWO)
-	$(BIN)/python -m pytest -m alone -rs
+	@export ONESHOT_FINISHED=$$(mktemp -d); trap 'rm -rf "$$ONESHOT_FINISHED"' EXIT; set -x; \
+	$(BIN)/python -m pytest -m "not alone" $(TWO) && $(BIN)/python -m pytest -m alone -rs
 
 ## without the slow ones
 test-fast: .venv/installed-test

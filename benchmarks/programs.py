@@ -16,8 +16,12 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks import baseline, made
+from oneshot import data as datasets
+from oneshot.models import toy_gan
+from oneshot.models.toy_gan import FAMILY as ToyGan
 from oneshot.models.vae_stn import Config, VaeStn
 from oneshot.training.cuda_graph import StepRunner
+from oneshot.training.labelled_batches import LabelledBatches
 from oneshot.training.loop import noise
 from oneshot.training.pair_batches import PairBatches
 from oneshot.training.stack import Stack, matrix_products
@@ -71,6 +75,30 @@ def our_step(
                 noise(0, ("noise", next(count)), len(index), models[0].noise_shape, device),
                 hyper,
             )
+
+    return step
+
+
+def toy_step(lambda_g: Sequence[float], batch_size: int, device: torch.device) -> Callable[[], Any]:
+    """One step of a stack of toy GANs with these weights of creativity, on eight Gaussians."""
+    given = dict(creativity="mce", lambda_d=0.5, batch_size=batch_size)
+    models = []
+    for weight in lambda_g:
+        torch.manual_seed(0)
+        models.append(ToyGan(toy_gan.Config(**given, lambda_g=weight), 28))
+    data = datasets.load("gaussians", "without_0", 28)
+    points = LabelledBatches.of(data, models[0].config, device)
+    for model in models:
+        model.set_trained_classes(points.trained_classes)
+    rounds = StepRunner(Stack(models, device), points.batch, device.type == "cuda")
+    columns = [model.hyper(0) for model in models]
+    hyper = {n: torch.tensor([c[n] for c in columns], device=device) for n in columns[0]}
+    batches = itertools.cycle(points.epoch(0, 0, batch_size))
+    count = itertools.count()
+
+    def step() -> Any:
+        size = (batch_size, models[0].noise_shape, device)
+        return rounds.step(next(batches), noise(0, ("noise", next(count)), *size), hyper)
 
     return step
 

@@ -10,6 +10,7 @@ fill the cores and stacking brings little, at a small size: hidden layers of 64,
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,11 @@ def main() -> None:
     if options.quick:
         tiny = dict(time_steps=3, z=4, lstm_size=16, glimpse=5, hidden=16, batch_size=8)
         table.add(*case("quick", tiny, 20, source, BETAS[:3], (None, None), 2))
+        table.add(toy_case(2, 16, 2, 1))
     elif device.type == "cuda":
         table.add(*case("full size", full, 50, source, BETAS, (5.0, 40.0), 11))
     else:
+        table.add(toy_case(8, 128, 9))
         table.add(
             *case("small size (hidden 64, batch 16)", small, 28, source, BETAS, (1.5, 1.5), 9)
         )
@@ -86,6 +89,20 @@ def case(
             )
         )
     return rows
+
+
+def toy_case(count: int, batch_size: int, repeats: int, steps: int = 20) -> Row:
+    """Time of 1,500 steps of a toy GAN, a point of `creativity_small`: in a stack, and alone."""
+    weights = [0.5 * k / (count - 1) for k in range(count)]
+    stack = programs.toy_step(weights, batch_size, programs.device())
+    alone = programs.toy_step(weights[:1], batch_size, programs.device())
+
+    def several(step: Callable[[], Any]) -> Callable[[], Any]:
+        return lambda: [step() for _ in range(steps)]
+
+    result = per_model(paired(several(stack), several(alone), repeats), count)
+    what = f"1,500 steps of {count} toy GANs as a stack (batch {batch_size}), against one alone"
+    return result.row(2, what, 1.5, "s a point", 1500 / steps)
 
 
 def per_model(result: Paired, count: int) -> Paired:

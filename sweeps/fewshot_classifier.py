@@ -18,6 +18,6 @@ sweep = Sweep(
             dict(dataset="cifar100", split="classes_0"),
         ]
     ),
-    fixed=dict(image_size=32, drawings_per_class=100, shots=5),
+    fixed=dict(image_size=32, drawings_per_class=100, generated_per_class=100, shots=5),
     references=(),
 )

@@ -17,6 +17,6 @@ sweep = Sweep(
         shots=[5, 10, 15, 25],
         split=[f"classes_{seed}" for seed in range(5)],
     ),
-    fixed=dict(dataset="emnist", image_size=32, drawings_per_class=100),
+    fixed=dict(dataset="emnist", image_size=32, drawings_per_class=100, generated_per_class=100),
     references=("real",),
 )

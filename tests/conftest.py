@@ -119,10 +119,12 @@ def ray_session() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the small sweep and its results, run once on Ray; for all workers of
-    pytest-xdist the same. Not to be changed.
+    pytest-xdist the same, and for all calls of pytest to which $ONESHOT_FINISHED gives one folder.
+    Not to be changed.
     """
     base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished"
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = Path(os.environ.get("ONESHOT_FINISHED") or base) / "finished"
     with (folder.parent / "finished.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "stderr.txt").exists():

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from oneshot.console.text import labelled, short_text, value_text
 from oneshot.store.plan import Plan
 from oneshot.sweep import families
-from oneshot.sweep.point import CriticSpec, Point
+from oneshot.sweep.point import CriticSpec, Point, kind_of
 from oneshot.sweep.settings import COMMON
-from oneshot.types import Status
+from oneshot.types import Kind, Status
 
 if TYPE_CHECKING:
     from oneshot.console.outcome import Outcome
@@ -61,7 +61,9 @@ def inputs_text(plan: Plan) -> str:
         several = f"{splits[0]} .. {splits[-1]} ({len(splits)} splits)"
         split = several if len(splits) > 1 else splits[0]
         data = f"{dataset} {split} {size}x{size} {fingerprint}"
-        texts.append(f"{data}, {seen or 'no critics: likelihoods only'}")
+        points = kind_of(dataset) == Kind.POINTS
+        unseen = "no critics: modes are counted" if points else "no critics: likelihoods only"
+        texts.append(f"{data}, {seen or unseen}")
     return "; ".join(texts)
 
 

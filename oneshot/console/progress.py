@@ -78,6 +78,7 @@ BEST_BY = {
     "mode_distance": ("nearest to the data's modes", "mode_distance", 4),
     "nelbo": ("lowest NELBO", "nelbo", 2),
     "hits_missing": ("most hits of what was left out", "hits_missing", 4),
+    "classified_gain": ("largest gain of a classifier", "classified_gain", 2),
 }
 
 

@@ -16,7 +16,7 @@ from oneshot.types import Status
 if TYPE_CHECKING:
     from oneshot.console.outcome import Outcome
 
-BEST = 3  # points of a table of likelihoods or hits
+BEST = 3  # points of a table of likelihoods, hits or gains
 
 
 def finished(plan: Plan, outcome: Outcome, retry: str) -> str:
@@ -36,6 +36,7 @@ def finished(plan: Plan, outcome: Outcome, retry: str) -> str:
             "human_distance": _nearest_table,
             "mode_distance": _modes_table,
             "nelbo": _likelihood_table,
+            "classified_gain": _gain_table,
         },
     )
     lines = [
@@ -151,19 +152,44 @@ def _hits_table(plan: Plan) -> list[str]:
 
     Beside the hits stand those that real images of the kept classes have.
     """
-    model, axes = plan.sweep.model, [*plan.sweep.axes, "seed"]
+    return _most(plan, "most hits", {"hits_missing": ("hits", 4), "false_hits": ("false hits", 4)})
+
+
+def _most(plan: Plan, name: str, shown: Mapping[str, tuple[str, int]]) -> list[str]:
+    """The three points with most of a number, and the references.
+
+    Args:
+        plan: of the sweep.
+        name: of the first line.
+        shown: the head and the digits of each number, by its column; the first one ranks.
+
+    Returns:
+        The lines of a table; none where no point has the number.
+    """
+    metric, model, axes = next(iter(shown)), plan.sweep.model, [*plan.sweep.axes, "seed"]
     done = [record.row for record in plan.current_records() if record.row["status"] == Status.DONE]
-    rows = [row for row in done if row.get("hits_missing") is not None]
-    own = sorted((r for r in rows if r["model"] == model), key=lambda r: -r["hits_missing"])
+    rows = [row for row in done if row.get(metric) is not None]
+    own = sorted((r for r in rows if r["model"] == model), key=lambda r: -r[metric])
     if not own:
         return []
     columns = [Column("", 12), *(Column(axis, 6, right=True) for axis in axes)]
-    columns += [Column("hits", 7, right=True), Column("false hits", 10, right=True)]
+    columns += [Column(head, max(len(head), 7), right=True) for head, _ in shown.values()]
 
-    def cells(name: str, row: Mapping[str, Any]) -> list[str]:
-        numbers = [measured(row.get(n), None, 4) for n in ("hits_missing", "false_hits")]
-        return [name, *(short_text(row.get(axis, "")) for axis in axes), *numbers]
+    def cells(first: str, row: Mapping[str, Any]) -> list[str]:
+        numbers = [measured(row.get(n), None, digits) for n, (_, digits) in shown.items()]
+        return [first, *(short_text(row.get(axis, "")) for axis in axes), *numbers]
 
-    best = [cells("" if place else "most hits", row) for place, row in enumerate(own[:BEST])]
+    best = [cells("" if place else name, row) for place, row in enumerate(own[:BEST])]
     references = [cells(row["model"], row) for row in rows if row["model"] != model]
     return table(columns, [*best, *references])
+
+
+def _gain_table(plan: Plan) -> list[str]:
+    """The three points whose drawings a classifier gains most by, and real images."""
+    shown = {
+        "classified_gain": ("gain", 1),
+        "classified_supports": ("shots", 1),
+        "fid": ("FID", 1),
+        "sample_recall": ("recall", 2),
+    }
+    return _most(plan, "most gain", shown)

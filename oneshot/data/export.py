@@ -107,7 +107,7 @@ def export(
         parts = few_shot.few_shot_parts(found, shots, shot_seed, pool)
     except ValueError as error:
         raise DataError(str(error)) from error
-    about = dict(
+    about: dict[str, Any] = dict(
         format=FORMAT,
         oneshot=oneshot.__version__,
         dataset=dataset,

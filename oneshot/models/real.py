@@ -44,7 +44,7 @@ class Config:
         choices=("published", "disjoint"),
     )
     generated_per_class: int = setting(
-        100,
+        20,
         "score",
         "drawings of each novel class that the classifier learns from beside the shots",
         low=0,

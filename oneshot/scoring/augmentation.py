@@ -79,7 +79,6 @@ class Learner:
 
     def __init__(self, network: ResNet, task: Task, device: torch.device):
         self.network, self.task, self.device = network, task, device
-
         self.head_only = task.unfreeze == "head"
 
     def frozen(self, images: Tensor) -> Tensor:

@@ -150,13 +150,15 @@ class Plan:
         Returns:
             "human_distance", the distance to people, the lower the better; "mode_distance", that of
             the shares of the modes from the data's, of points of the plane, the lower the better;
-            "hits_missing" of greys, the higher the better; "nelbo" where nothing scores drawings,
-            the lower the better.
+            "hits_missing" of greys, the higher the better; "classified_gain" of few shots, the
+            higher the better; "nelbo" where nothing scores drawings, the lower the better.
         """
         if any(p.scored for p in self.points):
             return "human_distance"
         if any("modes" in p.graders for p in self.points):
             return "mode_distance"
+        if any("few_shot" in p.graders for p in self.points):
+            return "classified_gain"
         classified = any(any_from_drawings(p.graders) for p in self.points)
         return "hits_missing" if classified else "nelbo"
 

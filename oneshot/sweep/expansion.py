@@ -78,22 +78,33 @@ def _duplicates(points: Sequence[Point], axes: Sequence[str]) -> list[tuple[str,
 
 
 def _references(sweep: Sweep, maker: PointMaker, points: Sequence[Point]) -> list[Point]:
-    """The points of the reference families, one for each data on which models are scored."""
-    shared = [name for name in COMMON if name != "variant"]
-    commons = dict.fromkeys(
+    """The points of the reference families, one for each data on which models are scored.
+
+    Of those for base and novel classes, one also for each value of the settings that they share
+    with the model, as the number of shots.
+    """
+    common = [name for name in COMMON if name != "variant"]
+    model = families.declaration("models", sweep.model).fields
+    names = [name for name in sweep.references if name != sweep.model]
+    known = {name: families.declaration("models", name) for name in names}
+    own = {
+        name: [n for n in family.fields if families.on_class_splits(name) and n in model]
+        for name, family in known.items()
+    }
+    shared = list(dict.fromkeys([*common, *(n for settings in own.values() for n in settings)]))
+    values = dict.fromkeys(
         tuple(point.settings[name] for name in shared)
         for point in points
         if any_from_drawings(point.graders)
     )
-    references = []
-    for common in commons:
-        kind = kind_of(common[shared.index("dataset")])
-        for name in sweep.references:
-            fits = families.on_class_splits(name) == is_class_split(common[shared.index("split")])
-            if name != sweep.model and fits and kind in families.kinds(name):
-                family = families.declaration("models", name)
-                base = defaults(family) | dict(zip(shared, common))
+    references: dict[str, Point] = {}
+    for given in (dict(zip(shared, some)) for some in values):
+        kind, few_shot = kind_of(given["dataset"]), is_class_split(given["split"])
+        for name, family in known.items():
+            if families.on_class_splits(name) == few_shot and kind in families.kinds(name):
+                base = defaults(family) | {n: given[n] for n in (*common, *own[name])}
                 if name == "human":
                     base["file"] = base["human_file"]
-                references.append(maker.make(family, base, {}, sweep.seed_list()[0], (), ""))
-    return references
+                point = maker.make(family, base, {}, sweep.seed_list()[0], (), "")
+                references.setdefault(point.point_id, point)
+    return list(references.values())

@@ -127,9 +127,7 @@ def kinds(name: str) -> tuple[Kind, ...]:
 
 
 def on_class_splits(name: str) -> bool:
-    """Whether a family is of splits into base and novel classes: what its file says as
-    CLASS_SPLITS.
-    """
+    """Whether a family is of splits into base and novel classes, by its file's CLASS_SPLITS."""
     return bool(constant("models", name, "CLASS_SPLITS", False))
 
 

@@ -283,6 +283,11 @@ def _excluded_together(family: Declaration, values: Mapping[str, Any]) -> list[s
             f"{dataset} has {classes} test classes in its split {values['split']!r}:"
             f" recognizability needs {WAYS}; drawings_per_class = 0 scores likelihoods alone"
         ]
+    if values.get("generated_per_class", 0) > drawn:
+        return [
+            f"generated_per_class = {values['generated_per_class']} of {family.name}: of each class"
+            f" there are drawings_per_class = {drawn} drawings"
+        ]
     if not hasattr(family.config, "problems"):
         return []
     config = family.config(**{name: values[name] for name in family.fields})
@@ -308,6 +313,12 @@ def _unfit_split(family: str, dataset: str, split: str) -> str:
 def _unfit_file(values: Mapping[str, Any], kind: Kind) -> str:
     """Why files that score drawings cannot score those of a point, or lack; "" if they can."""
     dataset = values["dataset"]
+    for name in ("dino_weights", "human_file"):
+        if values.get(name) and is_class_split(values.get("split", "")):
+            return (
+                f"{name} is for drawings that are compared with people's; those of the split"
+                f" {values['split']} are compared with images of its novel classes"
+            )
     if values["dino_weights"] and not values["drawings_per_class"]:
         return "dino_weights compares drawings with people's; drawings_per_class = 0 draws none"
     if values["dino_weights"] and kind not in (Kind.BITS, Kind.COLOUR):
@@ -319,7 +330,8 @@ def _unfit_file(values: Mapping[str, Any], kind: Kind) -> str:
         for name in ("human_file", "file"):
             if values.get(name):
                 return f"{name} holds {ITEMS[Kind.BITS]}; {dataset} holds {ITEMS[kind]}"
-        if not values["dino_weights"] and "likelihood" not in values:
+        scored = values["dino_weights"] or is_class_split(values.get("split", ""))
+        if not scored and "likelihood" not in values:
             return f"without dino_weights nothing would be scored: {dataset} holds {ITEMS[kind]}"
     return ""
 

@@ -95,7 +95,15 @@ class LabelledBatches(Batches):
 
     @staticmethod
     def tensors_of(data: DataSet, device: torch.device) -> tuple[Tensor, float, Tensor]:
-        """All images of a data set, the value of full ink, and the class of each image."""
+        """All images of a data set as batches need them.
+
+        Args:
+            data: images and classes.
+            device: of training.
+
+        Returns:
+            Images [N, C, H, W] or points [N, 2], the value of full ink, and the class of each.
+        """
         images = on_device(data.images, device)
         return (
             images.unsqueeze(1) if data.kind == Kind.BITS else images,

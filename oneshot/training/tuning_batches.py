@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,6 @@ from oneshot.data.few_shot import few_shot_parts
 from oneshot.training.batch_source import BatchSpec
 from oneshot.training.labelled_batches import LabelledBatches
 from oneshot.types import DataSet
-
-NONE = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class TuningBatches(LabelledBatches):
         epochs: over which they are spread as evenly as whole steps can be.
     """
 
-    pool: np.ndarray = NONE
+    pool: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     total: int = 0
     epochs: int = 1
 
@@ -67,7 +65,7 @@ class TuningBatches(LabelledBatches):
             supports,
             0,
             most,
-            parts.pool if config.semi else NONE,
+            parts.pool if config.semi else parts.pool[:0],
             config.tune_steps,
             epochs,
         )

@@ -314,7 +314,15 @@ def stored_training(point: Point, job: Job) -> Training | None:
 
 
 def stored_under(key: str, job: Job) -> Training | None:
-    """The training under a key; None if there is none, or a damaged one, which is set aside."""
+    """The finished training, or tuning, under a key.
+
+    Args:
+        key: of the store.
+        job: its store.
+
+    Returns:
+        The training; None if there is none, or a damaged one, which is set aside.
+    """
     try:
         return Training.from_bytes(job.store.unseal(key), job.store.path(key))
     except FileNotFoundError:

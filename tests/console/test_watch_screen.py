@@ -91,12 +91,15 @@ def test_a_terminal_is_painted_over_itself_and_ends_when_all_is_done(tmp_path: P
     path, results = sweep_file(tmp_path), tmp_path / "results"
     for point in expand(load_sweep(str(path)))[:3]:
         commit(Store(results), point)
+    terminal = Terminal(path, "--status", "--watch", "0.3", "--results", results)
+    terminal.until(
+        lambda: "3/13" in terminal.text()
+    )  # before the run, so that none of it is missed
     helper = subprocess.Popen(
-        [sys.executable, "-c", HELPER, str(results), str(path), "0.2"],
+        [sys.executable, "-c", HELPER, str(results), str(path), "0.4"],
         cwd=small.ROOT,
         env=small.environment(),
     )
-    terminal = Terminal(path, "--status", "--watch", "0.3", "--results", results)
     try:
         terminal.until(
             lambda: (

@@ -65,8 +65,8 @@ def test_a_file_with_anything_else_in_it_is_named(
     batch: dict[bytes, object], words: str, tmp_path: Path
 ) -> None:
     write_cifar100(tmp_path / "data")
-    path = tmp_path / "data" / "cifar-100-python" / "test"
-    path.write_bytes(pickle.dumps(batch, protocol=2))
+    path = Path("data/cifar-100-python/test")
+    path.write_bytes(pickle.dumps(batch, protocol=3))
     with pytest.raises(DataError, match=f"{path} is no batch of(.|\n)*{words}(.|\n)*help: "):
         data.load("cifar100", "classes_0", 32)
     assert not (tmp_path / "was-run").exists() and not list((tmp_path / "cache").glob("*.npy"))

@@ -86,8 +86,8 @@ def test_by_class_files_are_merged_and_cut(tmp_path: Path, monkeypatch: pytest.M
     assert np.array_equal(found.images[found.label == place, 0], expected)
 
 
-def test_the_official_form_of_47_classes_is_preferred(tmp_path: Path) -> None:
-    folder = tmp_path / "data" / "emnist"
+def test_the_official_form_of_47_classes_is_preferred() -> None:
+    folder = Path("data/emnist")
     write_emnist_npz(folder / emnist.PACKED, 20)
     assert emnist.located() == folder / emnist.PACKED
     write_emnist(folder, "byclass", 62, 2, 1)
@@ -150,8 +150,8 @@ def test_damaged_official_files_are_named(
     assert not list((tmp_path / "cache").glob("*.npy"))
 
 
-def test_a_damaged_npz_and_poor_classes_are_named(tmp_path: Path) -> None:
-    path = tmp_path / "data" / emnist.PACKED
+def test_a_damaged_npz_and_poor_classes_are_named() -> None:
+    path = Path("data") / emnist.PACKED
     arrays = write_emnist_npz(path, 4)
     with pytest.raises(DataError, match=r"has fewer than 20 images of: 0, 1, 2, .* more"):
         data.load("emnist", "classes_0", 28)

@@ -42,6 +42,22 @@ def folder(finished: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[clusters.Nodes]:
+    """A cluster of one node with two slots, whose witness writes to `notes`."""
+    notes = tmp_path_factory.mktemp("notes")
+    with clusters.cluster(notes, nodes=1) as nodes:
+        yield nodes
+
+
+@pytest.fixture
+def nodes(started: clusters.Nodes) -> clusters.Nodes:
+    """That cluster, of which nothing is written down yet."""
+    for old in started.notes.glob("*.json*"):
+        old.unlink()
+    return started
+
+
 def write_sweep(folder: Path, epochs: int) -> tuple[object, ...]:
     """The sweep of 16 betas, each trained on its own with a checkpoint every epoch; returns the
     arguments that run it.
@@ -91,7 +107,7 @@ def interrupted(folder: Path) -> dict[str, int]:
     return found
 
 
-def check(folder: Path, epochs: int, most_again: int, failed: int = 0) -> pd.DataFrame:
+def check(folder: Path, notes: Path, epochs: int, most_again: int, failed: int = 0) -> pd.DataFrame:
     """One row a point, whole curves, every epoch trained once but for at most `most_again`; returns
     the rows.
     """
@@ -104,7 +120,7 @@ def check(folder: Path, epochs: int, most_again: int, failed: int = 0) -> pd.Dat
     )
     whole = curves[curves.status == "done"].groupby("point_id").epoch.apply(list)
     assert len(whole) == POINTS - failed and (whole.map(lambda e: e == list(range(epochs)))).all()
-    trained = clusters.epochs(folder / "notes")
+    trained = clusters.epochs(notes)
     again = {key: times for key, times in trained.items() if times > 1}
     print(
         f"{len(trained)} epochs, trained again: {sum(again.values()) - len(again)} of"
@@ -114,14 +130,16 @@ def check(folder: Path, epochs: int, most_again: int, failed: int = 0) -> pd.Dat
     return frame
 
 
-def test_two_drivers_at_once_a_raising_trial_a_full_gpu_and_killed_workers(folder: Path) -> None:
+def test_two_drivers_at_once_a_raising_trial_a_full_gpu_and_killed_workers(
+    folder: Path, nodes: clusters.Nodes
+) -> None:
     """The second driver is refused; the point that raises is a row; two workers killed with -9 cost
     an epoch each at most.
 
     Of two points that run out of a GPU's memory while four share it, one finds enough where two do;
     the other becomes a row.
     """
-    arguments, notes = (*write_sweep(folder, epochs=2), "--gpus-per-trial", ".25"), folder / "notes"
+    arguments, notes = (*write_sweep(folder, epochs=2), "--gpus-per-trial", ".25"), nodes.notes
     full = dict(do="oom", message="CUDA out of memory")
     faults = [
         dict(where={"beta": BETAS[10]}, do="raise", message="the lamp went out"),
@@ -131,36 +149,35 @@ def test_two_drivers_at_once_a_raising_trial_a_full_gpu_and_killed_workers(folde
         dict(where={"beta": BETAS[14]}, do="odd", message="the text is odd"),
     ]
     (notes / "faults.json").write_text(json.dumps(faults))
-    with clusters.cluster(notes, nodes=1) as nodes:
-        both = [clusters.start(nodes, *arguments) for _ in range(2)]
+    both = [clusters.start(nodes, *arguments) for _ in range(2)]
+    clusters.wait_for(
+        lambda: any(p.poll() is not None for p in both),
+        120,
+        min(both, key=lambda p: p.poll() is not None),
+    )
+    second, first = sorted(both, key=lambda p: p.poll() is None)
+    assert (
+        second.wait() == 2
+        and second.stdout
+        and "is being run by process" in (text := second.stdout.read())
+    ), text
+    killed = 0
+    for least in (5, 8):
         clusters.wait_for(
-            lambda: any(p.poll() is not None for p in both),
-            120,
-            min(both, key=lambda p: p.poll() is not None),
+            lambda: (
+                len(records(folder)) >= least  # noqa: B023
+                and bool(clusters.in_training(notes, epochs=2))
+            ),
+            300,
+            first,
         )
-        second, first = sorted(both, key=lambda p: p.poll() is None)
-        assert (
-            second.wait() == 2
-            and second.stdout
-            and "is being run by process" in (text := second.stdout.read())
-        ), text
-        killed = 0
-        for least in (5, 8):
-            clusters.wait_for(
-                lambda: (
-                    len(records(folder)) >= least  # noqa: B023
-                    and bool(clusters.in_training(notes, epochs=2))
-                ),
-                300,
-                first,
-            )
-            before = records(folder)
-            # one that is idle between two trials would be no loss
-            os.kill(clusters.in_training(notes, epochs=2)[0], signal.SIGKILL)
-            killed += 1
-        text = clusters.finish(first)
+        before = records(folder)
+        # one that is idle between two trials would be no loss
+        os.kill(clusters.in_training(notes, epochs=2)[0], signal.SIGKILL)
+        killed += 1
+    text = clusters.finish(first)
     assert first.returncode == 1, text
-    frame = check(folder, 2, most_again=killed, failed=4)
+    frame = check(folder, notes, 2, most_again=killed, failed=4)
     assert before.items() <= records(folder).items(), "finished points were computed again"
     bad, crowded, left, odd = frame[frame.status == "failed"].sort_values("beta").iloc
     for row, beta, kind, words in (
@@ -214,7 +231,7 @@ def test_a_machine_that_comes_late_and_one_that_dies(folder: Path) -> None:
         (notes / "faults.json").unlink()
         text = clusters.finish(run)
     assert run.returncode == 0, text
-    check(folder, 3, most_again=2 * nodes.slots)
+    check(folder, notes, 3, most_again=2 * nodes.slots)
     assert before.items() <= records(folder).items(), "finished points were computed again"
     by_node = Counter(line["node"] for line in clusters.told(notes) if line["what"] == "epoch")
     assert by_node["n3"] > 0, f"the late node did nothing: {by_node}"
@@ -223,45 +240,46 @@ def test_a_machine_that_comes_late_and_one_that_dies(folder: Path) -> None:
     )
 
 
-def test_a_driver_killed_twice_a_truncated_checkpoint_and_a_torn_record(folder: Path) -> None:
+def test_a_driver_killed_twice_a_truncated_checkpoint_and_a_torn_record(
+    folder: Path, nodes: clusters.Nodes
+) -> None:
     """After two kill -9 of the driver the same command ends the sweep; what was damaged in between
     is noticed, named and made again.
     """
-    arguments, notes = write_sweep(folder, epochs=3), folder / "notes"
+    arguments, notes = write_sweep(folder, epochs=3), nodes.notes
     finished: set[str] = set()
-    with clusters.cluster(notes, nodes=1) as nodes:
-        for least in (5, 8):
-            run = clusters.start(nodes, *arguments)
-            clusters.wait_for(lambda: len(records(folder)) >= least, 300, run)  # noqa: B023
-            # trainings that have an epoch behind them wait, so that the kill finds some
-            (notes / "faults.json").write_text(
-                json.dumps([{"where": {"epochs": 3}, "do": "wait", "after": 1}])
-            )
-            clusters.wait_for(lambda: bool(interrupted(folder)), 300, run)
-            run.send_signal(signal.SIGKILL)
-            run.wait()
-            (notes / "faults.json").unlink()
-            # Ray ends them with it
-            clusters.wait_for(
-                lambda: not nodes.workers(), 60, subprocess.Popen(["sleep", "90"], text=True)
-            )
-            finished = done_trainings(folder)
-        open_trainings = interrupted(folder)
-        assert open_trainings and max(open_trainings.values()) >= 1
-        truncated = min(open_trainings)
-        path = folder / "results/store/trainings" / truncated / "checkpoint.pt"
-        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-        torn = max(p for p in (folder / "results/small/records").glob("*.json"))
-        torn_training = decode(torn.read_bytes(), row_only=True).row["train_id"]
-        torn.write_bytes(torn.read_bytes()[:-200])
-        before = {name: stamp for name, stamp in records(folder).items() if name != torn.name}
-        counted = clusters.epochs(notes)
+    for least in (5, 8):
         run = clusters.start(nodes, *arguments)
-        text = clusters.finish(run)
+        clusters.wait_for(lambda: len(records(folder)) >= least, 300, run)  # noqa: B023
+        # trainings that have an epoch behind them wait, so that the kill finds some
+        (notes / "faults.json").write_text(
+            json.dumps([{"where": {"epochs": 3}, "do": "wait", "after": 1}])
+        )
+        clusters.wait_for(lambda: bool(interrupted(folder)), 300, run)
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+        (notes / "faults.json").unlink()
+        # Ray ends them with it
+        clusters.wait_for(
+            lambda: not nodes.workers(), 60, subprocess.Popen(["sleep", "90"], text=True)
+        )
+        finished = done_trainings(folder)
+    open_trainings = interrupted(folder)
+    assert open_trainings and max(open_trainings.values()) >= 1
+    truncated = min(open_trainings)
+    path = folder / "results/store/trainings" / truncated / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    torn = max(p for p in (folder / "results/small/records").glob("*.json"))
+    torn_training = decode(torn.read_bytes(), row_only=True).row["train_id"]
+    torn.write_bytes(torn.read_bytes()[:-200])
+    before = {name: stamp for name, stamp in records(folder).items() if name != torn.name}
+    counted = clusters.epochs(notes)
+    run = clusters.start(nodes, *arguments)
+    text = clusters.finish(run)
     assert run.returncode == 0, text
     lost = open_trainings[truncated]
     # a training under way in each slot at each kill, and the truncated one from its beginning
-    check(folder, 3, most_again=2 * nodes.slots + lost)
+    check(folder, notes, 3, most_again=2 * nodes.slots + lost)
     assert before.items() <= records(folder).items(), "finished points were computed again"
     later = clusters.epochs(notes) - counted
     assert not {train_id for train_id, _ in later} & (finished | {torn_training}), (
@@ -304,7 +322,7 @@ def test_a_trial_that_eats_all_memory_fails_alone(folder: Path) -> None:
         run = clusters.start(nodes, *arguments)
         text = clusters.finish(run, 500)
     assert run.returncode == 1, text
-    frame = check(folder, 2, most_again=8, failed=1)
+    frame = check(folder, notes, 2, most_again=8, failed=1)
     bad = frame[frame.status == "failed"].iloc[0]
     assert (
         bad.beta == pytest.approx(BETAS[5])
@@ -338,12 +356,12 @@ def remount(folder: Path, how: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{how}", folder], check=True)
 
 
-def test_a_full_disk_and_then_a_read_only_one(folder: Path) -> None:
+def test_a_full_disk_and_then_a_read_only_one(folder: Path, nodes: clusters.Nodes) -> None:
     """The run ends by itself, says why, and loses nothing; with room again, the same command goes
     on.
     """
-    arguments, notes, results = write_sweep(folder, epochs=2), folder / "notes", folder / "results"
-    with disk(results, "24m"), clusters.cluster(notes, nodes=1) as nodes:
+    arguments, results = write_sweep(folder, epochs=2), folder / "results"
+    with disk(results, "24m"):
         run = clusters.start(nodes, *arguments)
         clusters.wait_for(lambda: len(records(folder)) >= 5, 300, run)
         with (results / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
@@ -376,5 +394,5 @@ def test_a_full_disk_and_then_a_read_only_one(folder: Path) -> None:
         run = clusters.start(nodes, *arguments)
         text = clusters.finish(run)
         assert run.returncode == 0, text
-        check(folder, 2, most_again=2 * nodes.slots)
+        check(folder, nodes.notes, 2, most_again=2 * nodes.slots)
         assert before.items() <= records(folder).items(), "finished points were computed again"

@@ -59,8 +59,10 @@ def test_a_row_a_point_one_training_and_four_tunings(run: tuple[Path, small.Done
     folder, done = run
     assert done.returncode == 0, done.stderr
     table = pd.read_parquet(folder / "results/few/points.parquet")
-    assert (table.status == "done").all() and len(table) == 9
+    assert (table.status == "done").all() and len(table) == 12
     rows = table[table.model == "class_gan"]
+    real = table[table.model == "real"]  # as many shots, and as many images in place of drawings
+    assert sorted(zip(real.shots, real.generated_per_class)) == [(2, 0), (2, 4), (5, 0), (5, 4)]
     assert rows.train_id.nunique() == 1 and rows.tune_id.nunique() == 4
     assert rows.sample_id.nunique() == 4 and (rows.drawings == 47 * 4).all()
     store = folder / "results" / "store"
@@ -126,7 +128,7 @@ def test_a_run_killed_in_mid_tuning_trains_no_base_again(tmp_path: Path) -> None
     assert second.returncode == 0, text
     assert {path: path.stat().st_mtime_ns for path in stored} == stored
     table = pd.read_parquet(tmp_path / "results/few/points.parquet")
-    assert (table.status == "done").all() and len(table) == 9
+    assert (table.status == "done").all() and len(table) == 12
     again = clusters.epochs(notes) - counted
     names = {path.parent.name for path in stored}
     assert not {of for of, _ in again} & names, "what was finished was computed again"

@@ -42,7 +42,7 @@ from oneshot.types import Kind
 
 def part(items: Items, rows: slice) -> Items:
     """Some of the items of a batch."""
-    return type(items)(*(tensor[rows] for tensor in vars(items).values()))
+    return type(items)(*(t if t is None else t[rows] for t in vars(items).values()))
 
 
 @pytest.mark.parametrize("family", families.names("models"))
@@ -167,9 +167,12 @@ def test_no_hidden_randomness_or_state(family: str) -> None:
         # buffers may follow the batches in training
         kept = dict(model.named_parameters()) if training else model.state_dict()
         before = {k: v.clone() for k, v in kept.items()}
+        buffers = {n: b.clone() for n, b in model.named_buffers()}
         first = [p.loss(items, noise, model.hyper(0))["loss"] for p in model.players()]
         model.eval().sample(*drawing)
         model.train(training)
+        for name, buffer in model.named_buffers():
+            buffer.copy_(buffers[name])
         second = [p.loss(items, noise, model.hyper(0))["loss"] for p in model.players()]
         assert all(torch.equal(a, b) for a, b in zip(first, second))
         assert torch.equal(state, torch.random.get_rng_state())

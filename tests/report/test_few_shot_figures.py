@@ -55,7 +55,7 @@ def written(
         better: By how much the FID of the mode `linear` lies below that of others.
         constant: Columns with one value.
     """
-    rng, rows = np.random.default_rng(0), []
+    rng, rows = np.random.default_rng(1), []
     for i, (split, k, mode, seed) in enumerate(itertools.product(splits, SHOTS, modes, seeds)):
         alone = 50.0 + 8 * splits.index(split) + k
         added = gain + splits.index(split) - (len(splits) - 1) / 2 + rng.normal(0, 0.1)
@@ -139,7 +139,8 @@ def test_the_best_mode_is_tested_on_the_same_split_and_shots(sweep: Results) -> 
     for row in table.iloc[1:].to_dict("records"):
         mode = row["mode"].removeprefix("g_mode ")
         p = stats.ttest_rel(cells[mode], cells["linear"]).pvalue
-        assert row["p"] == pytest.approx(p, rel=1e-6) and row["p_holm"] >= row["p"]
+        assert row["p"] == pytest.approx(p, rel=1e-6)
+        assert row["p"] < row["p_holm"] <= 3 * row["p"], "of three pairs"
         assert row["difference"] == pytest.approx((cells[mode] - cells["linear"]).mean())
     assert not is_alike(table).any()
 
@@ -199,8 +200,8 @@ def test_a_line_is_a_split_and_the_black_one_their_mean(sweep: Results) -> None:
     assert len(lines) == 4 and not overlaps(plot)
     for split, container in zip(SPLITS, lines):
         rows = sweep.evaluated[sweep.evaluated["split"] == split]
-        wanted = rows.groupby("shots")["classified_gain"].mean()
-        np.testing.assert_allclose(container.lines[0].get_ydata(), wanted)
+        wanted = rows.groupby("shots")["classified_gain"].mean().to_numpy(float)
+        np.testing.assert_allclose(container.lines[0].get_ydata().astype(float), wanted)
     assert lines[3].lines[0].get_color() == "#000000"
     assert "accuracy from shots alone: 65.0 to 81.0 % by split" in foot(plot)
     assert "means over g_mode, seed" in foot(plot)

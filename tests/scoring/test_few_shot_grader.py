@@ -15,6 +15,7 @@ from tiny_families import build
 from oneshot.critics.base_classifier import Config, ResNet, train
 from oneshot.data.few_shot import few_shot_parts
 from oneshot.metrics.neighbours import nearest
+from oneshot.scoring import augmentation
 from oneshot.scoring.base_classifier import BaseClassifier
 from oneshot.scoring.graders import few_shot as grader
 from oneshot.scoring.work import Work
@@ -138,11 +139,14 @@ def test_base_classes_are_compared_with_base_images(judge: BaseClassifier, tmp_p
     assert 0 < near["fid_base"] < far["fid_base"] / 3
 
 
-def test_the_first_drawings_of_a_class_teach(judge: BaseClassifier, tmp_path: Path) -> None:
+def test_the_first_drawings_of_a_class_teach(
+    judge: BaseClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(augmentation, "LEARNING_RATE", 2e-3)
     drawn = drawings(parts().pool)
-    task = dict(generated_per_class=7, head_steps=40)
-    row = graded(drawn, judge, tmp_path, **task)
-    assert row["generated_images"] == 21
+    task = dict(generated_per_class=7, head_steps=300)
+    whole = graded(drawn, judge, tmp_path, **task)
+    assert whole["generated_images"] == 21
     place = np.arange(len(drawn.label)) - np.searchsorted(drawn.label, drawn.label)
     for changed, same in ((place >= 7, True), (place < 7, False)):
         images = drawn.images.copy()
@@ -151,17 +155,19 @@ def test_the_first_drawings_of_a_class_teach(judge: BaseClassifier, tmp_path: Pa
             Drawings(images, drawn.label, drawn.exemplars, drawn.class_names),
             judge,
             tmp_path,
-            **{**task, "head_steps": 2000},
+            **task,
         )
-        whole = graded(drawn, judge, tmp_path, **{**task, "head_steps": 2000})
         assert (other["classified_augmented"] == whole["classified_augmented"]) == same
         assert other["classified_supports"] == whole["classified_supports"]
 
 
-def test_real_images_in_place_of_drawings_are_a_gain(judge: BaseClassifier, tmp_path: Path) -> None:
+def test_real_images_in_place_of_drawings_are_a_gain(
+    judge: BaseClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(augmentation, "LEARNING_RATE", 2e-3)
     data = clusters()
     real = build("real", shots=1).draw(data, np.arange(0, CLASSES * IMAGES, IMAGES), 40, 44)
-    row = graded(real, judge, tmp_path, shots=1, generated_per_class=40, head_steps=3000)
+    row = graded(real, judge, tmp_path, shots=1, generated_per_class=40, head_steps=800)
     assert row["classified_gain"] > 15 and row["generated_images"] == 120
     assert {*OF_PANEL, "fid_base"} <= set(row)
 

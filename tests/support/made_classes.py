@@ -7,6 +7,7 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+from made_colour import old_pickle
 from mnist_files import idx
 
 from oneshot.data import emnist
@@ -60,20 +61,22 @@ def write_emnist_npz(path: Path, each: int) -> dict[str, np.ndarray]:
 
 
 def write_cifar100(folder: Path, train: int = 20, test: int = 5) -> tuple[np.ndarray, np.ndarray]:
-    """Write a folder cifar-100-python into this one; returns images and labels, training first."""
+    """Write a folder cifar-100-python into this one, one file of it as Python 2 wrote it.
+
+    Returns:
+        Images and labels, training first.
+    """
     home = folder / "cifar-100-python"
     home.mkdir(parents=True, exist_ok=True)
     parts = []
     for name, each, seed in (("train", train, 5), ("test", test, 6)):
         label = labels(100, each, seed)
         pixels = numbered((len(label), 3072), seed)
-        batch = {
-            b"data": pixels,
-            b"fine_labels": label.tolist(),
-            b"coarse_labels": (label // 5).tolist(),
-            b"batch_label": b"made",
-        }
-        (home / name).write_bytes(pickle.dumps(batch, protocol=2))
+        batch = {b"data": pixels, b"fine_labels": label.tolist(), b"coarse_labels": [0]}
+        content = pickle.dumps(batch, protocol=3)
+        if name == "train":
+            content = old_pickle(pixels, label.tolist(), b"fine_labels")
+        (home / name).write_bytes(content)
         parts.append((pixels.reshape(-1, 3, 32, 32), label))
     (a, b), (c, d) = parts
     return np.concatenate([a, c]), np.concatenate([b, d])

@@ -43,9 +43,9 @@ def make_faces(folder: Path) -> list[str]:
     return lines
 
 
-def old_pickle(data: np.ndarray, labels: list[int]) -> bytes:
+def old_pickle(data: np.ndarray, labels: list[int], name: bytes = b"labels") -> bytes:
     """A batch as Python 2 wrote it: byte strings throughout, NumPy's functions under their old
-    names.
+    names; `name` is what it calls its labels.
     """
     array = (
         b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntU\x01btR(I1\n(I%d\nI%d\nt"
@@ -54,9 +54,9 @@ def old_pickle(data: np.ndarray, labels: list[int]) -> bytes:
     array += b"cnumpy\ndtype\n(U\x02u1I0\nI1\ntR(I3\nU\x01|NNNI-1\nI-1\nI0\ntbI00\n"
     array += b"T" + data.nbytes.to_bytes(4, "little") + data.tobytes() + b"tb"
     numbers = b"(l" + b"".join(b"I%d\na" % label for label in labels)
-    return (
-        b"\x80\x02}(U\x0bbatch_labelU\x04testU\x06labels" + numbers + b"U\x04data" + array + b"u."
-    )
+    called = b"U" + bytes([len(name)]) + name
+    start = b"\x80\x02}(U\x0bbatch_labelU\x04test"
+    return start + called + numbers + b"U\x04data" + array + b"u."
 
 
 def make_batches(folder: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -50,7 +50,7 @@ def test_ids_nest_and_what_is_not_tuned_has_the_id_of_its_training() -> None:
     assert by_shots[0].train_id == by_shots[1].train_id
     assert by_shots[0].tune_id != by_shots[1].tune_id
     assert by_shots[0].row()["tune_id"] == by_shots[0].tune_id
-    by_score = made(generated_per_class=[0, 100])
+    by_score = made(generated_per_class=[0, 20])
     assert len({p.sample_id for p in by_score}) == 1 and len({p.point_id for p in by_score}) == 2
     plain = expand(make(grid(beta=[0.0, 1.0])))
     assert all(p.tune_id == p.train_id and "tune_id" not in p.row() for p in plain)
@@ -89,11 +89,25 @@ def test_a_point_that_travels_keeps_its_tuning() -> None:
     assert dataclasses.replace(point, place="").tune_id == point.tune_id
 
 
+def test_real_images_have_the_shots_of_the_models() -> None:
+    real = points_of("fewshot_small", "real")
+    assert [(p.settings["split"], p.settings["shots"]) for p in real] == [
+        (split, k) for split in ("classes_0", "classes_1") for k in (5, 25)
+    ]
+    assert {p.settings["generated_per_class"] for p in real} == {100}
+
+
 @pytest.mark.parametrize(
     ("model", "fixed", "references", "words"),
     [
         ("mlp_vae", dict(dataset="emnist", split="classes_0"), (), "class_gan and real do"),
         ("class_gan", dict(dataset="mnist", split="all"), (), "class_gan needs base and novel"),
+        (
+            "class_gan",
+            dict(dataset="emnist", split="classes_0", image_size=32, generated_per_class=21),
+            (),
+            "generated_per_class = 21 of class_gan: of each class there are",
+        ),
         (
             "class_gan",
             dict(dataset="emnist", split="classes_0", image_size=32),

@@ -22,6 +22,7 @@ from oneshot.report.text import value_text
 
 SHOTS, DRAWN = "shots", "generated_per_class"
 QUALITY = ("fid", "sample_recall")
+MOST_OF = {"fid": math.inf, "sample_recall": 1.0}
 UNIT = ["dataset", "split"]
 REAL = "real"  # the family of real images in place of drawings
 # axes that say of what a mode is tried, or what a classifier makes of its drawings
@@ -60,6 +61,12 @@ def require_few_shot(results: Results) -> pd.DataFrame:
     return rows
 
 
+def of_models(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of models; those of real images where there are no others."""
+    drawn = rows[rows["model"] != REAL]
+    return drawn if len(drawn) else rows
+
+
 def spread(rows: pd.DataFrame, metric: str) -> Spread:
     """The mean of a metric over splits, or over points of one split, by Student's t.
 
@@ -90,8 +97,15 @@ def mode_axes(results: Results, most: int) -> list[str]:
     Returns:
         Their names.
     """
-    rows = require_few_shot(results)
-    axes = [a for a in varying_axes(results) if a not in NOT_OF_MODE and rows[a].nunique() > 1]
+    rows = of_models(require_few_shot(results))
+    axes: list[str] = []
+    for axis in varying_axes(results):
+        # one that goes with another, as a weight with the switch of its term, says nothing more
+        finer = len(rows.drop_duplicates([*axes, axis])) > (
+            len(rows.drop_duplicates(axes)) if axes else 1
+        )
+        if axis not in NOT_OF_MODE and finer:
+            axes.append(axis)
     while len(axes) > 1 and len(rows.drop_duplicates(axes)) > most:
         axes = axes[:-1]
     return axes
@@ -139,9 +153,12 @@ def quality_table(results: Results, most: int) -> pd.DataFrame:
     Raises:
         AnalysisError: No classifier was taught, or no metric is known.
     """
-    rows = with_modes(require_few_shot(results), mode_axes(results, most))
+    rows = with_modes(of_models(require_few_shot(results)), mode_axes(results, most))
     keys = ["dataset", "mode", SHOTS]
     table = _table(rows, keys, [name for name in QUALITY if name in rows])
+    most_of = table["metric"].map(MOST_OF)  # few splits have intervals beyond what can be
+    table["low"] = table["low"].clip(lower=0.0)
+    table["high"] = table["high"].clip(upper=most_of)
     if table.empty:
         raise AnalysisError("drawings are too few for a distance to images for tests")
     return table
@@ -196,9 +213,10 @@ def best_mode(results: Results, most: int) -> pd.DataFrame:
 
     Returns:
         One row a mode, the best first: `fid`, its `difference` to the best, `blocks` (data set,
-        split and shots that both were tried on), two-sided `p` of a paired t test, `p_holm`.
+        split and shots that both were tried on), two-sided `p` of a paired t test, `p_holm`
+        (Holm's correction over all pairs of modes, as the best is chosen by the same numbers).
     """
-    rows = with_modes(require_few_shot(results), mode_axes(results, most))
+    rows = with_modes(of_models(require_few_shot(results)), mode_axes(results, most))
     if "fid" not in rows or rows["fid"].isna().all():
         return pd.DataFrame(columns=["mode", "fid", "difference", "blocks", "p", "p_holm"])
     cells = rows.pivot_table(index=[*UNIT, SHOTS], columns="mode", values="fid", aggfunc="mean")
@@ -206,16 +224,22 @@ def best_mode(results: Results, most: int) -> pd.DataFrame:
     cells = whole if len(whole) else cells
     means = cells.mean().sort_values(kind="stable")
     best = str(means.index[0])
-    found = []
-    for mode, value in means.items():
-        away = (cells[mode] - cells[best]).dropna().to_numpy(float)
-        p = math.nan if mode == best else _paired_p(away)
-        found.append(
-            dict(mode=mode, fid=value, difference=value - means[best], blocks=len(away), p=p)
+    pairs = list(itertools.combinations(means.index, 2))
+    away = {pair: (cells[pair[1]] - cells[pair[0]]).dropna().to_numpy(float) for pair in pairs}
+    p = {pair: _paired_p(values) for pair, values in away.items()}
+    corrected = dict(zip(pairs, holm(np.array(list(p.values())))))
+    found = [
+        dict(
+            mode=mode,
+            fid=value,
+            difference=value - means[best],
+            blocks=len(away.get((best, mode), cells[mode].dropna())),
+            p=p.get((best, mode), math.nan),
+            p_holm=corrected.get((best, mode), math.nan),
         )
-    table = pd.DataFrame(found)
-    table["p_holm"] = holm(table["p"].to_numpy(float))
-    return table
+        for mode, value in means.items()
+    ]
+    return pd.DataFrame(found)
 
 
 def is_alike(table: pd.DataFrame) -> pd.Series:

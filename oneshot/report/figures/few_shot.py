@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from oneshot.report.analysis.few_shot import (
@@ -20,6 +19,7 @@ from oneshot.report.analysis.few_shot import (
     gain_table,
     is_alike,
     quality_table,
+    require_few_shot,
     spread,
     with_drawings,
 )
@@ -52,7 +52,11 @@ def draw(results: Results) -> Plot:
     datasets, modes = list(dict.fromkeys(table["dataset"])), list(dict.fromkeys(table["mode"]))
     metrics = [name for name in QUALITY if name in set(table["metric"])]
     title = _quality_title(results)
-    notes = (_intervals(table), "FID of one split is not comparable with that of another")
+    notes = (
+        _intervals(table),
+        _real(results),
+        "FID of one split is not comparable with that of another",
+    )
     looks = dict(zip(modes, colours.series()))
     width = style.WIDE if len(datasets) > 1 else style.SINGLE[0]
     size = (width, 1.2 + 2.1 * len(metrics) + _legend_height(modes))
@@ -67,7 +71,7 @@ def draw(results: Results) -> Plot:
         panel.set_title(dataset if len(datasets) > 1 else "", fontsize=8, loc="left")
     for panel in grid[-1]:
         panel.set_xlabel(LABELS[SHOTS])
-    _legend(figure, looks)
+    _legend(grid[-1, 0], looks, width)
     style.settle(figure)
     return Plot(figure, table, title)
 
@@ -112,7 +116,8 @@ def draw_gain(results: Results) -> Plot:
         panel.set_xlabel(LABELS.get(axis, axis))
     for panel in grid[:, 0]:
         panel.set_ylabel("gain (points of accuracy)")
-    _legend(figure, {name or "mean over splits": look for name, look in looks.items()})
+    named = {name or "mean over splits": look for name, look in looks.items()}
+    _legend(grid[-1, 0], named, width)
     style.settle(figure)
     return Plot(figure, table, title)
 
@@ -138,8 +143,8 @@ def _legend_height(names: Iterable[str]) -> float:
     return 0.18 * math.ceil(sum(1 for _ in names) / 2)
 
 
-def _legend(figure: Figure, looks: Looks) -> None:
-    """Name the lines below the panels, if there are several."""
+def _legend(panel: Axes, looks: Looks, width: float) -> None:
+    """Name the lines below the lowest panel, if there are several; width: of the figure, inches."""
     if len(looks) < 2:
         return
     handles = [
@@ -147,13 +152,15 @@ def _legend(figure: Figure, looks: Looks) -> None:
         for name, (colour, marker) in looks.items()
     ]
     longest = max(map(len, looks))
-    columns = max(1, int(figure.get_figwidth() * 12 / (longest + 6)))
-    figure.legend(
+    columns = max(1, int(width * 12 / (longest + 6)))
+    panel.legend(
         handles=handles,
-        loc="outside lower left",
+        loc="upper left",
+        bbox_to_anchor=(0, -0.45 / 1.7),  # below the name of the axis: inches, of about 1.7
         ncols=min(columns, len(looks)),
         frameon=False,
         fontsize=7,
+        borderaxespad=0,
         columnspacing=1.2,
         handletextpad=0.4,
     )
@@ -164,6 +171,16 @@ def _intervals(table: pd.DataFrame) -> str:
     if table["low"].isna().all():
         return "no intervals, as there is one point each"
     return "bars: 95 % intervals (t) over splits, or over points of one split"
+
+
+def _real(results: Results) -> str:
+    """FID and recall of real images, if they were scored beside models."""
+    rows = require_few_shot(results)
+    real = rows[rows["model"] == REAL]
+    if real.empty or len(real) == len(rows) or not set(QUALITY) <= set(real):
+        return ""
+    fid, recall = (real[name].mean() for name in QUALITY)
+    return f"real images: FID {fid:.3g}, recall {recall:.2f}"
 
 
 def _alone(results: Results) -> str:

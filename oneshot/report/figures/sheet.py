@@ -24,6 +24,17 @@ CLASSES, DRAWINGS = 12, 10
 BLOCKS = {
     "nelbo": {"nearest": "lowest NELBO", "median": "median NELBO", "farthest": "highest NELBO"},
     "hits_missing": {"nearest": "most hits", "median": "median hits", "farthest": "fewest hits"},
+    "classified_gain": {
+        "nearest": "largest gain",
+        "median": "median gain",
+        "farthest": "smallest gain",
+    },
+}
+# what the title says of these metrics, and the digits of their values
+TITLES = {
+    "nelbo": ("NELBO", 2),
+    "hits_missing": ("Drawings in what was left out", 3),
+    "classified_gain": ("Gain of a classifier", 1),
 }
 NO_CLASS = [""]  # the class names of drawings that were asked by nothing
 
@@ -32,8 +43,9 @@ NO_CLASS = [""]  # the class names of drawings that were asked by nothing
 def draw(results: Results) -> Plot:
     """Draw drawings of the points nearest to people, median and farthest, and of people.
 
-    Where drawings have no place on the plane, of the points of lowest, median and highest NELBO, or
-    of most, median and fewest hits of a class that was left out. All show the same classes, evenly
+    Where drawings have no place on the plane, of the points of lowest, median and highest NELBO, of
+    most, median and fewest hits of a class that was left out, or of largest, median and smallest
+    gain of a classifier. All show the same classes, evenly
     spaced in the list of names, so not chosen. Each line is a class: its exemplar, then its first
     drawings. Drawings for no class fill the lines in the order in which they were made.
 
@@ -114,8 +126,8 @@ def classes_to_show(drawn: list[Drawings]) -> list[str]:
 
 def _title(rows: dict[str, pd.Series], by: str) -> str:
     """The metric of each block, people aside."""
-    if by in BLOCKS:
-        what, digits = ("NELBO", 2) if by == "nelbo" else ("Drawings in what was left out", 3)
+    if by in TITLES:
+        what, digits = TITLES[by]
         return f"{what}: " + ", ".join(
             f"{name.split()[0]} {row[by]:.{digits}f}"
             for name, row in rows.items()
@@ -142,6 +154,10 @@ def _other_score(row: pd.Series) -> str:
     """What is known of a row without a place on the plane."""
     if bounded(row.to_frame().T).all():
         return f"NELBO {row['nelbo']:.2f} nats per image"
+    if pd.notna(row.get("classified_gain")):
+        gain, fid = row["classified_gain"], row.get("fid")
+        beside = "" if pd.isna(fid) else f", FID {fid:.3g}"
+        return f"gain {gain:+.1f} points of accuracy{beside}"
     if pd.isna(row.get("hits_missing")):
         return "not scored"
     null = row.get("false_hits")
