@@ -15,7 +15,7 @@ import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 READY = "html[data-ready=true]"
-PATIENCE = 90_000  # milliseconds, to end a hang; a page is ready in one second
+PATIENCE = 60_000  # milliseconds, to end a hang; a page is ready in one second
 
 
 @contextmanager

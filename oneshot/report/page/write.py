@@ -29,6 +29,7 @@ BUDGET = 5_000_000  # bytes of a page that carries everything itself
 TEXT = 4 / 3  # how much longer bytes are as text
 NEAREST, FARTHEST = 2000, 200  # points whose drawings a page carries where all do not fit
 SHEETS_SHARE = 0.3  # of the budget, at most
+LEAST_SHARE = 0.2  # of the budget, for drawings of a page whose others lie beside it
 PROBES = 24  # samples by which the size of all is estimated
 
 
@@ -97,7 +98,7 @@ def write_page(
     if drawings is not None:
         kept = _named("drawings", drawings.blocks) | _named("details", details)
     else:
-        room += _total(details)  # which lie beside
+        room = max(room + _total(details), int(budget * LEAST_SHARE / TEXT))
         drawings, data["served"], files = _beside(results, parts, details, room, folder.name)
         kept = _named("drawings", drawings.blocks)
     data["drawings"] = drawings.description()
