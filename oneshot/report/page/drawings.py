@@ -60,8 +60,9 @@ class Collected:
 
     @property
     def size(self) -> int:
-        """The bytes of all blocks."""
-        return sum(len(block) for block in self.blocks)
+        """The bytes of all blocks, and of the exemplars."""
+        exemplars = sum(len(kind["exemplars"]) * 3 // 4 for kind in self.kinds)
+        return sum(len(block) for block in self.blocks) + exemplars
 
     def description(self) -> dict[str, Any]:
         """What a page has to know to find the images of a point in the blocks."""
