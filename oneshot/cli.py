@@ -14,6 +14,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from oneshot.console import messages, preview, status, summary
@@ -124,6 +125,9 @@ def _dispatch(options: argparse.Namespace) -> int:
         raise Refused(
             "which sweep?", "run_sweep.py --list shows them; run_sweep.py quickstart is a first one"
         )
+    if options.serve and not options.watch:
+        right = shlex.join(["run_sweep.py", options.sweep, "--status", "--watch", "--serve"])
+        raise Refused("--serve goes with --status --watch", right)
     if options.watch:
         return _watch(options)
     made = _make_plan(options)
@@ -165,7 +169,30 @@ def _watch(options: argparse.Namespace) -> int:
         raise Refused("--watch goes with --status, and with no other look", right)
     from oneshot.console import watch
 
-    return watch.run(lambda: _make_plan(options), options.sweep, options.watch, options.json)
+    def look() -> int:
+        return watch.run(lambda: _make_plan(options), options.sweep, options.watch, options.json)
+
+    if not options.serve:
+        return look()
+    from oneshot.report.page import follow
+
+    made = _make_plan(options)
+    folder = _local_folder(made)
+    with follow.page_kept(folder, tell_error) as page, follow.served(page.file) as server:
+        page.update(running=True)
+        tell_error(f"{server.url} shows the points that came in")
+        return look()
+
+
+def _local_folder(made: Plan) -> Path:
+    """The folder of the sweep; raises Refused where its results are in no folder."""
+    folder = made.store.local(made.sweep.name)
+    if folder is None:
+        raise Refused(
+            "a page is made of results in a local folder",
+            "copy the tables and store/drawings here, then analyze.py RESULTS --report",
+        )
+    return folder
 
 
 def _check_data(made: Plan, options: argparse.Namespace) -> None:
@@ -219,6 +246,8 @@ def _make_plan(options: argparse.Namespace) -> Plan:
 
 def _run(made: Plan, options: argparse.Namespace) -> int:
     """Run what is missing, and say how that ended. Returns the exit status."""
+    if options.report:
+        _local_folder(made)
     if options.local and options.workers_per_trial > 1:
         raise Refused("--workers-per-trial needs Ray", "leave --local out")
     from oneshot.store.lease import Lease, Taken, holder
@@ -229,7 +258,8 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
         if held_by is None:  # else the tables are another driver's to write
             with contextlib.suppress(Taken), Lease(made.store, name):
                 made.compact()
-        tell(messages.nothing_to_do(made, retry), sys.stderr)
+        with _page_kept(made, options):  # written when it is left
+            tell(messages.nothing_to_do(made, retry), sys.stderr)
         return 1 if made.counts()[Status.FAILED] else 0
     if held_by is not None and held_by[1] <= ALIVE_SECONDS:
         raise _is_run_elsewhere(Taken(name, *held_by))
@@ -241,7 +271,8 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
 
     note = json.dumps(manifest(made, options, git_revision()), indent=1).encode()
     try:
-        outcome = driver.run(made, _engine_options(options), _engine_class(options.local), note)
+        with _page_kept(made, options):
+            outcome = driver.run(made, _engine_options(options), _engine_class(options.local), note)
     except Taken as error:
         raise _is_run_elsewhere(error) from error
     except (DataError, CriticError) as error:
@@ -262,6 +293,15 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
         return 128 + outcome.signal
     tell(summary.finished(made, outcome, retry))
     return 1 if made.counts()[Status.FAILED] or outcome.missing else 0
+
+
+def _page_kept(made: Plan, options: argparse.Namespace) -> contextlib.AbstractContextManager[Any]:
+    """Keep the page of the sweep current, if that is asked for, as long as the context lasts."""
+    if not options.report:
+        return contextlib.nullcontext()
+    from oneshot.report.page import follow
+
+    return follow.page_kept(_local_folder(made), tell_error)
 
 
 def _engine_options(options: argparse.Namespace) -> Options:

@@ -126,7 +126,7 @@ def _add_execution(how: argparse._ArgumentGroup) -> None:
         type=_positive,
         default=1,
         metavar="K",
-        help="train each point on K workers at once, data-parallel [1]",
+        help="train a point on K workers at once, data-parallel [1]",
     )
     how.add_argument(
         "--fresh-workers", action="store_true", help="a new process for every trial [warm workers]"
@@ -140,7 +140,7 @@ def _add_execution(how: argparse._ArgumentGroup) -> None:
         "--max-stack",
         type=_positive,
         metavar="K",
-        help="most trainings that train as one stacked model [64 on a GPU, else 8]",
+        help="trainings of one stacked model at most [GPU: 64, else 8]",
     )
     how.add_argument(
         "--checkpoint-seconds",
@@ -148,6 +148,11 @@ def _add_execution(how: argparse._ArgumentGroup) -> None:
         default=60.0,
         metavar="S",
         help="most seconds between two checkpoints [60]",
+    )
+    how.add_argument(
+        "--report",
+        action="store_true",
+        help="keep RESULTS/SWEEP/report.html current",
     )
     how.add_argument(
         "--drop-weights",
@@ -179,9 +184,14 @@ def _add_views(view: argparse._ArgumentGroup) -> None:
         help="with --status: again and again [10]",
     )
     view.add_argument(
+        "--serve",
+        action="store_true",
+        help="with --watch: show that page on 127.0.0.1",
+    )
+    view.add_argument(
         "--list",
         action="store_true",
-        help="the points of SWEEP with their status; all sweeps without SWEEP",
+        help="the points with their status; without SWEEP all sweeps",
     )
     view.add_argument(
         "--check-cluster",

@@ -23,6 +23,7 @@ examples:
   python analyze.py results/cfgdm_gamma --importance people.npz
   python analyze.py results/ns_small results/vae_stn_beta --figures both
   python analyze.py results/before results/after --diff --csv diff.csv
+  python analyze.py results/vae_stn --report --where "status == 'done'"
 """
 
 
@@ -67,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_table_flags(p.add_argument_group("table"))
     _add_figure_flags(p.add_argument_group("figures"))
+    _add_page_flags(p.add_argument_group("page"))
     p.add_argument_group("other").add_argument("-h", "--help", action="help", help="show this help")
     return p
 
@@ -140,6 +142,25 @@ def _add_figure_flags(group: argparse._ArgumentGroup) -> None:
         help="axis or metric that colours the plane [first that varies]",
     )
     group.add_argument("--no-figures", action="store_true", help="the table only")
+
+
+def _add_page_flags(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--report",
+        action="store_true",
+        help="RESULTS/report.html: all points with their drawings in one file, for a browser;"
+        " no figures unless --figures is given",
+    )
+    group.add_argument(
+        "--serve",
+        action="store_true",
+        help="and serve it to browsers of this machine, with what does not fit into the file",
+    )
+    group.add_argument(
+        "--gallery",
+        action="store_true",
+        help="RESULTS/gallery.parquet: points with their drawings as PNG, for other programs",
+    )
 
 
 def _row_count(text: str) -> int:

@@ -73,7 +73,8 @@ def _run(args: argparse.Namespace) -> int:
     results = join(parts)
     for warning in results.warnings:
         tell_error(f"warning: {warning}")
-    if len(args.results) > 1 and not (args.figures or args.no_figures):
+    pages = args.report or args.gallery
+    if len(args.results) > 1 and not (args.figures or args.no_figures or pages):
         raise AnalysisError(
             "figures of several sweeps have no folder of their own",
             "Say where they go: --figures DIR, or --no-figures",
@@ -95,10 +96,14 @@ def _run(args: argparse.Namespace) -> int:
     _write_table(args, exact_types(results, table))
     if not (args.json or args.likelihood or args.importance is not None):
         _print_notes(selected)
-    if args.no_figures or table.empty:
-        return 0
     drawn = select(results, args.where, keep_references=True) if args.where else results
-    return _draw(drawn, args.figures, args.color_by, people)
+    wanted = not (args.no_figures or table.empty or (pages and not args.figures))
+    status = _draw(drawn, args.figures, args.color_by, people) if wanted else 0
+    if pages:
+        from oneshot.report.page import command as page
+
+        status = page.run(args, drawn, parts) or status
+    return status
 
 
 def _check_flags(args: argparse.Namespace) -> None:
@@ -109,9 +114,13 @@ def _check_flags(args: argparse.Namespace) -> None:
     special += ["--diff"] * args.diff
     if len(special) > 1:
         raise AnalysisError(f"{' and '.join(special)} are two tables; ask for one at a time")
+    if args.serve and not args.report:
+        raise AnalysisError("--serve goes with --report", "analyze.py RESULTS --report --serve")
     names = ("sort", "descending", "columns", "top", "over_seeds")
     if args.diff and (args.figures or args.color_by):
         raise AnalysisError("--diff draws no figures; leave out --figures and --color-by")
+    if args.diff and (args.report or args.gallery):
+        raise AnalysisError("--diff has no page; leave out --report and --gallery")
     given = [f"--{name.replace('_', '-')}" for name in names if getattr(args, name)]
     if special and given:
         raise AnalysisError(

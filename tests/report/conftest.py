@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from browser_pages import chromium
 from synthetic_results import grid, squiggles, write_results
 
 from oneshot.report.results import Results, load
@@ -30,3 +33,10 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Results:
     """Two axes and two seeds, with drawings, and points that failed or diverged."""
     root = tmp_path_factory.mktemp("results")
     return load(write_results(root, CROSSED, seeds=2, failed=1, diverged=2, drawings=squiggles))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A real browser without a window; skips with the reason where there is none."""
+    with chromium() as found:
+        yield found

@@ -19,6 +19,7 @@ from oneshot.report.columns import EXTRA_METRICS, METRICS
 from oneshot.report.results import Results
 from oneshot.store.tables import DINO, MODES, PANEL
 
+TOGETHER = 256  # points whose draws are in memory at a time
 BY_CLASS = ("diversity", "recognizability", "originality")  # of the table of classes
 RATIO, DISTANCE = "diversity_ratio", "human_distance"
 # what a metric can be, where an interval that is made longer must not go beyond
@@ -149,6 +150,34 @@ class Scores:
             draws = sums.sum(axis=1) / (weights @ in_seed.sum(axis=0))
         by_seed = np.bincount(seed, stored + shift) / np.bincount(seed)
         return Mean(value, draws, class_draws, by_seed, len(places), classes)
+
+    def point_bounds(self, metric: str) -> np.ndarray:
+        """The 95 % interval of a metric of each point alone, for other classes.
+
+        Args:
+            metric: A metric of the points.
+
+        Returns:
+            The lower and the upper ends, [points, 2], as `mean` of each point gives them; NaN of
+            points without the metric, and where it was not scored by class.
+        """
+        out = np.full((len(self.rows), 2), np.nan)
+        known = np.flatnonzero(~np.isnan(self._numbers(metric)))
+        for start in range(0, len(known), TOGETHER):
+            places = known[start : start + TOGETHER]
+            drawn, classes = self._drawn(metric, places)
+            if classes > 1 and np.isfinite(drawn).all():
+                moved = drawn - self._numbers(metric)[places]
+                factors = [stretch([(0.0, 1), (float(v), classes)]) for v in drawn.var(axis=0)]
+                low, high = np.quantile(moved, [0.025, 0.975], axis=0) * factors
+                limits = LIMITS.get(metric, (-np.inf, np.inf))
+                ends = np.stack([np.minimum(low, 0.0), np.maximum(high, 0.0)], axis=1)
+                out[places] = np.clip(ends + self._numbers(metric)[places, None], *limits)
+            else:  # one of them lacks classes, which says nothing of the others
+                out[places] = [
+                    self.mean(metric, places[[i]]).bounds(metric) for i in range(len(places))
+                ]
+        return out
 
     def classes_of(self, places: np.ndarray) -> np.ndarray:
         """Which of the classes some points were scored on: bool [classes]; [] if not by class."""

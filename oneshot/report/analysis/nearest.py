@@ -18,6 +18,7 @@ from oneshot.report.analysis.chance import (
 from oneshot.report.analysis.intervals import DISTANCE, setting_means
 from oneshot.report.averages import over_seeds
 from oneshot.report.results import Results
+from oneshot.report.text import setting_text, with_interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +75,40 @@ def nearest(results: Results) -> Nearest | None:
         noise=reference.value if reference else float("nan"),
         beats_noise=reference is None or beats(ranked[0], reference, trainings),
     )
+
+
+def nearest_title(results: Results, found: Nearest | None) -> str:
+    """The nearest setting, as far as tests tell it from noise, from luck and from the others.
+
+    Args:
+        results: The results.
+        found: Their nearest setting; None where there is none.
+
+    Returns:
+        A sentence without its full stop.
+    """
+    if found is None:
+        count = len(results.models)
+        points = f"{count:,} point{'s' * (count != 1)}"
+        return f"{results.name}: {points}; no distance to people was scored"
+    if not found.beats_noise:
+        return (
+            f"No model beats noise: the nearest to people is at distance {found.distance:.2f},"
+            f" noise at {found.noise:.2f}"
+        )
+    distance = f"distance {with_interval(found.distance, found.bounds)}"
+    best = setting_text(results, found.setting)
+    if found.settings == 1:
+        return f"{best}: {distance} to people"
+    if found.luck is not None and not found.luck.beaten:
+        return (
+            f"Not distinguishable: the nearest to people of {found.settings} settings is no nearer"
+            " than luck allows"
+        )
+    if found.alike == found.settings - 1:
+        return f"Not distinguishable: {best} is nearest to people, but no other is clearly farther"
+    others = f"; {found.alike} of {found.settings - 1} others not distinguishable from it"
+    return f"Nearest to people: {best}, {distance}" + others * (found.alike > 0)
 
 
 def luck_text(chance: Luck | None) -> str:

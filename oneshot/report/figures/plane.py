@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from oneshot.report.analysis.critics import agreement_text, critic_agreement
 from oneshot.report.analysis.intervals import RATIO, with_intervals
-from oneshot.report.analysis.nearest import Nearest, luck_text, nearest
+from oneshot.report.analysis.nearest import Nearest, luck_text, nearest, nearest_title
 from oneshot.report.analysis.plane import (
     across,
     human_point,
@@ -23,7 +23,7 @@ from oneshot.report.figures.labels import Labels, halo
 from oneshot.report.figures.style import Plot, styled
 from oneshot.report.results import Results
 from oneshot.report.select import known_column, varying_axes
-from oneshot.report.text import setting_text, value_text, with_interval
+from oneshot.report.text import value_text
 
 # where the axis across ends, fixed, so that figures compare
 X_LIMITS = {"diversity": 3.2, RATIO: 2.4}
@@ -56,7 +56,7 @@ def draw(results: Results, color_by: str = "") -> Plot:
     references = with_intervals(results, results.references)
     shown = pd.concat([frame, references], ignore_index=True)
     found = nearest(results)
-    title, x_limit = _title(results, found), _x_limit(shown, x)
+    title, x_limit = nearest_title(results, found), _x_limit(shown, x)
     notes = _notes(results, frame, found)
     figure = style.canvas(title, style.foot(results, *notes), style.SINGLE)
     axes = figure.subplots()
@@ -82,31 +82,6 @@ def draw(results: Results, color_by: str = "") -> Plot:
         _mark_nearest(axes, labels, found.setting[x], found.setting["recognizability"])
     plane_marks.distance_rings(axes, results, labels)
     return Plot(figure, shown.reindex(columns=list(frame.columns)), title)
-
-
-def _title(results: Results, found: Nearest | None) -> str:
-    """The nearest setting, as far as tests tell it from noise, from luck and from the others."""
-    if found is None:
-        points = style.plural(len(results.models), "point")
-        return f"{results.name}: {points}; no distance to people was scored"
-    if not found.beats_noise:
-        return (
-            f"No model beats noise: the nearest to people is at distance {found.distance:.2f},"
-            f" noise at {found.noise:.2f}"
-        )
-    distance = f"distance {with_interval(found.distance, found.bounds)}"
-    best = setting_text(results, found.setting)
-    if found.settings == 1:
-        return f"{best}: {distance} to people"
-    if found.luck is not None and not found.luck.beaten:
-        return (
-            f"Not distinguishable: the nearest to people of {found.settings} settings is no nearer"
-            " than luck allows"
-        )
-    if found.alike == found.settings - 1:
-        return f"Not distinguishable: {best} is nearest to people, but no other is clearly farther"
-    others = f"; {found.alike} of {found.settings - 1} others not distinguishable from it"
-    return f"Nearest to people: {best}, {distance}" + others * (found.alike > 0)
 
 
 def _notes(results: Results, frame: pd.DataFrame, found: Nearest | None) -> list[str]:
