@@ -53,7 +53,9 @@ def compact(
 
     about = {"format": FORMAT, "axes": list(axes), "sweep": sweep, **meta}
     note = {b"oneshot": json.dumps(about).encode()}
-    schema = pa.schema(point_fields({r.row["model"] for r in records}, axes), metadata=note)
+    of_folder = any(r.row.get("data_path") for r in records)
+    fields = point_fields({r.row["model"] for r in records}, axes, of_folder)
+    schema = pa.schema(fields, metadata=note)
     rows = points_table(records, schema)
     write_table(store, f"{sweep}/points.parquet", schema, [rows])
     if parts is None:

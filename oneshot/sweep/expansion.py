@@ -87,7 +87,7 @@ def _references(sweep: Sweep, maker: PointMaker, points: Sequence[Point]) -> lis
     )
     references = []
     for common in commons:
-        kind = kind_of(common[shared.index("dataset")])
+        kind = kind_of(common[shared.index("dataset")], common[shared.index("colour")])
         for name in sweep.references:
             fits = families.on_class_splits(name) == is_class_split(common[shared.index("split")])
             if name != sweep.model and fits and kind in families.kinds(name):
