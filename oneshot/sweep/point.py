@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from oneshot.sweep import families, graders
-from oneshot.sweep.settings import COMMON, OF_FOLDER, Common
+from oneshot.sweep.settings import COMMON, Common
 from oneshot.types import Kind
 
 
@@ -112,12 +112,11 @@ class Point:
     def row(self) -> dict[str, Any]:
         """Identity and hyperparameters, as they stand in a result row."""
         tuned = {} if self.tune_id == self.train_id else {"tune_id": self.tune_id}
-        left_out = () if by_settings(self.settings["dataset"]) else OF_FOLDER
         return dict(
             point_id=self.point_id,
             model=self.model,
             seed=self.seed,
-            **{name: value for name, value in self.settings.items() if name not in left_out},
+            **self.settings,
             train_id=self.train_id,
             **tuned,
             sample_id=self.sample_id,
