@@ -10,7 +10,6 @@ from oneshot.data.folder_files import some
 from oneshot.data.folder_source import PARTS, Source
 from oneshot.paths import DataError
 from oneshot.sweep.point import Point
-from oneshot.sweep.resolver import WAYS
 
 
 def unmet(point: Point) -> DataError | None:
@@ -47,7 +46,7 @@ def _of_parts(parts: Mapping[str, np.ndarray], scored: bool) -> list[str]:
 def _of_critics(point: Point, source: Source, parts: Mapping[str, np.ndarray]) -> list[str]:
     """What the critics of a point need: enough test classes, and images in each class."""
     problems = []
-    ways = point.settings.get("ways", WAYS)
+    ways = point.settings["ways"]
     if len(parts["test"]) < ways:
         problems.append(
             f"{len(parts['test'])} test classes, recognizability needs {ways}: take more for tests,"

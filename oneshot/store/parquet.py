@@ -33,7 +33,7 @@ from oneshot.store.tables import (
     column_type,
 )
 from oneshot.sweep import families
-from oneshot.sweep.settings import COMMON, OF_FOLDER
+from oneshot.sweep.settings import COMMON, SELDOM
 from oneshot.types import Kind
 
 if TYPE_CHECKING:
@@ -57,14 +57,14 @@ def arrow_type(name: str) -> pa.DataType:
 
 
 def point_fields(
-    models: Iterable[str], axes: Sequence[str], of_folder: bool = False
+    models: Iterable[str], axes: Sequence[str], seldom: bool = False
 ) -> list[pa.Field]:
     """The columns of the points table, in order.
 
     Args:
         models: families that the table has rows of; the settings of all are columns.
         axes: settings that vary, which come first.
-        of_folder: whether a row is of images of the user's, whose settings are columns then.
+        seldom: whether a row needs the columns of SELDOM.
 
     Returns:
         Identity, axes, seed, metrics, other settings, cost and provenance.
@@ -73,7 +73,7 @@ def point_fields(
 
     heads = [families.declaration("models", model) for model in sorted(models)]
     fixed = {column.name: column.type for column in TABLES["points"].columns}
-    left_out = () if of_folder else OF_FOLDER
+    left_out = () if seldom else SELDOM
     own = {name: str(f.type) for name, f in COMMON.items() if name not in left_out}
     for head in heads:
         own |= {name: str(f.type) for name, f in head.fields.items()}

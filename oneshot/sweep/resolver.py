@@ -34,7 +34,6 @@ ITEMS = {
     Kind.COLOUR: "colour images",
     Kind.POINTS: "points of the plane",
 }
-WAYS = 20  # classes among which a drawing is recognised
 
 
 class Row(NamedTuple):
@@ -284,11 +283,12 @@ def _excluded_together(family: Declaration, values: Mapping[str, Any]) -> list[s
             return [f"classes = {values['classes']} of {family.name}: {dataset} has {classes}"]
     if problem := _unfit_file(values, kind):
         return [problem]
-    classes = families.constant("data", dataset, "TEST_CLASSES", {}).get(values["split"], WAYS)
-    if kind == Kind.BITS and drawn and classes < WAYS:
+    ways = values["ways"]
+    classes = families.constant("data", dataset, "TEST_CLASSES", {}).get(values["split"], ways)
+    if kind == Kind.BITS and drawn and classes < ways:
         return [
             f"{dataset} has {classes} test classes in its split {values['split']!r}:"
-            f" recognizability needs {WAYS}; drawings_per_class = 0 scores likelihoods alone"
+            f" recognizability needs {ways}; drawings_per_class = 0 scores likelihoods alone"
         ]
     if not hasattr(family.config, "problems"):
         return []

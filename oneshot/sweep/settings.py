@@ -20,6 +20,8 @@ STAGES = ("data", "model", "train", "tune", "sample", "score")
 NAME = "name"  # not a stage: a setting that only says where values come from, and enters no id
 # what data_path holds enters ids by the fingerprint of the images, and so does how they are read
 OF_FOLDER = ("data_path", "ink_tone", "threshold", "colour", "split_file", "test_share")
+# columns of tables in which a row needs them
+SELDOM = (*OF_FOLDER, "ways")
 
 Field = dataclasses.Field[Any]
 
@@ -159,6 +161,15 @@ class Common:
         "score",
         "recognizability: its closed-form expectation, or the published 3,750 episodes",
         choices=("expected", "episodes"),
+    )
+    ways: int = setting(
+        20,
+        "score",
+        "recognizability: among how many classes a drawing is recognised; other numbers than 20 are"
+        " not comparable with it",
+        low=2,
+        high=1000,
+        omit_default=True,
     )
     critic_seed: int = setting(
         0,

@@ -22,7 +22,7 @@ from oneshot.models.human import Config as HumanConfig
 from oneshot.models.human import Human as HumanFamily
 from oneshot.scoring.base_classifier import BaseClassifier
 from oneshot.scoring.classifier import Classifier
-from oneshot.scoring.plane import Critics, Human
+from oneshot.scoring.plane import WAYS, Critics, Human
 from oneshot.scoring.work import People
 from oneshot.store import notes
 from oneshot.store.node_cache import node_file
@@ -113,7 +113,9 @@ def keys(point: Point) -> dict[str, str]:
 
 def score_settings(point: Point) -> dict[str, Any]:
     """The settings of a point that people's point depends on."""
-    return {n: point.settings[n] for n in ("protocol", "diversity_drawings")}
+    names = ("protocol", "diversity_drawings", "ways")
+    # people's points that were stored before this setting came keep their names
+    return {n: point.settings[n] for n in names if (n, point.settings[n]) != ("ways", WAYS)}
 
 
 def images_beside(point: Point) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from oneshot.critics.encoder import embed_all, held_out_rows
 from oneshot.critics.importing import import_weights
 from oneshot.data import digits
 from oneshot.paths import DataError
-from oneshot.scoring.plane import WAYS, Critics, Human, grade
+from oneshot.scoring.plane import Critics, Human, grade
 from oneshot.store import notes
 from oneshot.store.store import DamagedFile, Store, sealed
 from oneshot.sweep.point import CriticSpec, Point
@@ -145,10 +145,11 @@ class _InputMaker:
     def data(self) -> DataSet:
         """The images; DataError if they have too few test classes for the critics."""
         data = load_images(self.point, self.store)
-        if len(data.test) < WAYS:
+        ways = self.point.settings["ways"]
+        if len(data.test) < ways:
             raise DataError(
                 f"{data.name} has {len(data.test)} test classes in its split {data.split!r}:"
-                f" recognizability needs {WAYS}\n  help: drawings_per_class = 0 scores"
+                f" recognizability needs {ways}\n  help: drawings_per_class = 0 scores"
                 " likelihoods alone"
             )
         return data
