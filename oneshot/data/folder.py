@@ -31,6 +31,7 @@ from oneshot.types import DataSet
 
 SPLITS = ("fixed",)
 FINGERPRINT = "folder"
+FINGERPRINT_FILES = ()  # nothing is looked for in the places of other data sets
 BY_SETTINGS = True  # settings of a point say where the images are and how they are read
 
 REPORT = 2.0  # seconds between two lines of progress

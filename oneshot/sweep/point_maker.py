@@ -243,8 +243,9 @@ class _Template:
             if field.metadata["omit_default"]
         }
         self._fixed = {n: text(v, n in self.files) for n, v in base.items() if n not in varied}
+        counted = {n: f for n, f in fields.items() if not f.metadata["folder"]}
         self._names = {
-            stage: sorted(n for n, field in fields.items() if field.metadata["stage"] == stage)
+            stage: sorted(n for n, field in counted.items() if field.metadata["stage"] == stage)
             for stage in STAGES
         }
         self.tuned = self._names["tune"]

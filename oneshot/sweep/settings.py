@@ -65,7 +65,7 @@ def setting(
         shapes: a train-stage or tune-stage setting that all models of a stack share, as it changes
             tensor shapes or batches, so that points that differ in it cannot train as one stack.
         file: the value is a path; the content of the file, not its name, enters the id of a point.
-        folder: the value is a path of a folder or file, and stands for what is there.
+        folder: the value is a path of a folder or file. It enters no id: what is there does.
         omit_default: at its default the value enters no id. For a setting that a family gets after
             its ids were published: points that do without it keep theirs. A file with it may be
             left out.
@@ -181,7 +181,7 @@ class Common:
     )
     data_path: str = setting(
         "",
-        NAME,
+        "data",
         "of dataset = folder: a folder with a folder of images for each class, or an npz",
         folder=True,
         omit_default=True,

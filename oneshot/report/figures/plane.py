@@ -72,8 +72,8 @@ def draw(results: Results, color_by: str = "") -> Plot:
     style.settle(figure)
     labels = Labels(axes, frame[[x, "recognizability"]].to_numpy())
     plane_marks.landmarks(axes, results.references, labels, x)
-    ways = frame["ways"].max() if "ways" in frame else WAYS  # the table has it where it is another
-    percent = 100 / float(ways)
+    # the table has this column where it is another number
+    percent = 100 / float(results.models["ways"].max() if "ways" in results.models else WAYS)
     chance = axes.axhline(percent, color=colours.GREY, lw=0.7, ls=(0, (4, 3)), zorder=0)
     looks = dict(ha="right", fontsize=7, color=chance.get_color(), path_effects=halo())
     note = axes.text(x_limit * 0.995, percent + 0.8, f"chance {percent:.3g} %", **looks)  # type: ignore[arg-type]
