@@ -9,7 +9,8 @@ greys or points, and `load(split, image_size) -> DataSet`; `greys(image_size)` i
 of ink. Importing it reads no image. Two functions are optional: `check(image_size, greys)` raises
 DataError where its images are not here, and reads none; `contents(found)` says which files and
 class lists make data of the user's what they are (`content.Contents`): without it, every file below
-what was found, and the code of the data set's own file. Where splits make classes novel,
+what was found, and the code of the data set's own file. With `BY_SETTINGS`, settings of a point say
+where the images are, and functions take them (`folder.py`). Where splits make classes novel,
 `class_splits.py` prepares the images.
 """
 
@@ -18,7 +19,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,7 +27,8 @@ from typing import Any
 import numpy as np
 
 from oneshot.paths import DataError, absent, cache_dir, find, unreadable
-from oneshot.sweep.point import Point, data_fingerprint
+from oneshot.sweep.point import Point, by_settings, data_fingerprint
+from oneshot.sweep.settings import COMMON, OF_FOLDER, default_of
 from oneshot.types import DataSet
 
 # Raised whenever the same content comes out as other images or in another split; part of every
@@ -61,7 +63,9 @@ def splits(name: str) -> tuple[str, ...]:
     return tuple(_module(name).SPLITS)
 
 
-def load(name: str, split: str, image_size: int) -> DataSet:
+def load(
+    name: str, split: str, image_size: int, settings: Mapping[str, Any] | None = None
+) -> DataSet:
     """Load the images and the class split of a data set.
 
     The first call on a machine fills its cache; later ones map that file.
@@ -70,6 +74,7 @@ def load(name: str, split: str, image_size: int) -> DataSet:
         name: the data set.
         split: one of its splits.
         image_size: height and width in pixels, 8 .. 512.
+        settings: of a point, for a data set that they describe.
 
     Returns:
         Images, classes, and the train, validation and test classes.
@@ -87,16 +92,21 @@ def load(name: str, split: str, image_size: int) -> DataSet:
         raise DataError(
             f"image_size = {image_size!r} is not a whole number in {SMALLEST} .. {LARGEST}"
         )
-    data: DataSet = _module(name).load(split, image_size)
+    module = _module(name)
+    described = _described(module, settings, split=split, image_size=image_size)
+    data: DataSet = module.load(split, image_size, *described)
     return data
 
 
-def greys(name: str, image_size: int) -> np.ndarray | None:
+def greys(
+    name: str, image_size: int, settings: Mapping[str, Any] | None = None
+) -> np.ndarray | None:
     """The images of a data set in 255 levels of ink, for stochastic binarisation.
 
     Args:
         name: the data set.
         image_size: height and width in pixels, 8 .. 512.
+        settings: of a point, for a data set that they describe.
 
     Returns:
         uint8 [N, S, S], index by index as `load`; None for a colour data set.
@@ -104,15 +114,17 @@ def greys(name: str, image_size: int) -> np.ndarray | None:
     Raises:
         DataError: as `load`.
     """
-    make = getattr(_module(name), "greys", None)
-    found: np.ndarray | None = make(image_size) if make else None
+    module = _module(name)
+    make = getattr(module, "greys", None)
+    described = _described(module, settings, image_size=image_size)
+    found: np.ndarray | None = make(image_size, *described) if make else None
     return found
 
 
 def missing(name: str, settings: Mapping[str, Any]) -> DataError | None:
     """Say why the images that a point needs cannot be had on this machine.
 
-    Looks for files only, and reads none.
+    Looks for files only, and reads none; images that settings describe are prepared at once.
 
     Args:
         name: the data set.
@@ -125,7 +137,9 @@ def missing(name: str, settings: Mapping[str, Any]) -> DataError | None:
     try:
         cache_dir()
         module = _module(name)
-        if hasattr(module, "check"):
+        if described := _described(module, settings):
+            module.check(*described)
+        elif hasattr(module, "check"):
             module.check(settings["image_size"], settings.get("binarisation") == "stochastic")
         elif module.FINGERPRINT == "folder" and find(name, module.FINGERPRINT_FILES) is None:
             raise absent(name, name, " or ".join(module.FINGERPRINT_FILES))
@@ -149,15 +163,18 @@ def missing_of(points: Iterable[Point], remote: bool = False) -> list[DataError]
         The errors that a run would end with, in the order of the points.
     """
     points = list(points)
-    wanted = ("dataset", "image_size", "binarisation", "transfer", "classify")
+    wanted = ("dataset", "image_size", "binarisation", "transfer", "classify", *OF_FOLDER)
     kinds = {tuple(point.settings.get(n) for n in wanted): point.settings for point in points}
     found = {}
     for given in kinds.values():
         name = given["dataset"]
         if not remote or _module(name).FINGERPRINT == "folder":
-            asked = {n: given[n] for n in ("dataset", "image_size")} if remote else given
+            of_images = ("dataset", "image_size", *OF_FOLDER)
+            asked = {n: given[n] for n in of_images} if remote else given
             if error := missing(name, asked):
                 found[str(error)] = error
+    if not found:
+        found = {str(error): error for error in _unmet(points)}
     files = {
         (file, point.settings["image_size"], name): None
         for point in points
@@ -170,6 +187,15 @@ def missing_of(points: Iterable[Point], remote: bool = False) -> list[DataError]
         except ValueError as invalid:
             found[str(invalid)] = DataError(f"{name}: {invalid}")
     return list(found.values())
+
+
+def _unmet(points: Iterable[Point]) -> Iterator[DataError]:
+    """What points need of images that their settings describe, and these lack."""
+    described = [p for p in points if by_settings(p.settings["dataset"])]
+    alike = {(p.data_fingerprint, *map(p.critic_id, p.critics)): p for p in described}
+    for point in alike.values():
+        if error := importlib.import_module("oneshot.data.folder_needs").unmet(point):
+            yield error
 
 
 def is_absent(fingerprint: str) -> bool:
@@ -188,6 +214,15 @@ def by_hash(class_names: Sequence[str]) -> np.ndarray:
     """
     digests = [hashlib.sha256(name.encode()).hexdigest() for name in class_names]
     return np.array(sorted(range(len(digests)), key=digests.__getitem__), dtype=np.int64)
+
+
+def _described(
+    module: ModuleType, settings: Mapping[str, Any] | None, **asked: Any
+) -> tuple[dict[str, Any], ...]:
+    """The settings by which a data set is described, as the last argument of its functions."""
+    if not getattr(module, "BY_SETTINGS", False):
+        return ()
+    return ({n: default_of(COMMON[n]) for n in OF_FOLDER} | dict(settings or {}) | asked,)
 
 
 def _module(name: str) -> ModuleType:

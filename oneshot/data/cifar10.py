@@ -29,7 +29,12 @@ TRAIN_IMAGES = {"fixed": 36_000}
 CHANNELS = 3
 DRAWINGS_PER_CLASS = 60  # the largest set
 FINGERPRINT = "folder"
-FINGERPRINT_FILES = ("cifar-10-batches-py/data_batch_1", "data_batch_1", "cifar10_jpeg_subset.npz")
+FINGERPRINT_FILES = (
+    *("cifar-10-batches-py/data_batch_1", "data_batch_1", "cifar10_jpeg_subset.npz"),
+    # as archives of other sites unpack
+    "cifar-10-batches-py/cifar-10-batches-py/data_batch_1",
+    "cifar-10-python/cifar-10-batches-py/data_batch_1",
+)
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 TEST, VALIDATION = 2, 2  # classes; the remaining 6 are for training

@@ -32,7 +32,10 @@ TRAIN_IMAGES = {
 DRAWINGS_PER_CLASS = 480  # that shots of a novel class are chosen from
 FINGERPRINT = "folder"
 # not `train` alone, as folders of other data have that name
-FINGERPRINT_FILES = ("cifar-100-python/train", "cifar-100-python/test")
+FINGERPRINT_FILES = (
+    *("cifar-100-python/train", "cifar-100-python/test"),
+    "cifar-100-python/cifar-100-python/train",  # as archives of other sites unpack
+)
 
 FILES = ("train", "test")
 HELP = "\n  help: put the official folder cifar-100-python there again"

@@ -52,6 +52,23 @@ def folder_fingerprint(dataset: str) -> str:
     if source is None:
         return "absent"
     given = module.contents(source) if hasattr(module, "contents") else whole_folder(source, module)
+    return of_contents(dataset, source, given)
+
+
+def of_contents(dataset: str, source: Path, given: Contents) -> str:
+    """What identifies these files and splits, each file read once a machine.
+
+    Args:
+        dataset: the name of the data set.
+        source: the folder or file in which they are.
+        given: the files that count, and the splits.
+
+    Returns:
+        12 hex digits.
+
+    Raises:
+        DataError: a file is missing or cannot be read.
+    """
     digest = hashlib.sha256(json.dumps(given.splits, sort_keys=True).encode())
     for name, content in sorted(_checksums(dataset, source, given.files).items()):
         digest.update(f"{name}\0{content}\n".encode(errors="surrogateescape"))

@@ -20,7 +20,7 @@ from oneshot.store.estimate import trial_work
 from oneshot.store.lease import Lease
 from oneshot.store.plan import Plan, critic_text
 from oneshot.store.store import Unavailable
-from oneshot.trial import files, trial
+from oneshot.trial import files, images, trial
 from oneshot.trial.job import Job
 from oneshot.types import Status
 
@@ -65,6 +65,7 @@ def run(
             if manifest:
                 plan.store.write(f"{plan.sweep.name}/sweep.json", manifest)
             files.store_files(plan.to_run, plan.store)
+            images.store_images(plan.points if plan.to_run else [], plan.store)
             with make_engine(sweep_run) as engine:
                 stop.preparing = True
                 engine.prepare(plan.points)

@@ -83,6 +83,7 @@ def grade(
     human: Human | None = None,
     diversity_drawings: int = 20,
     features: np.ndarray | None = None,
+    ways: int = WAYS,
 ) -> Grades:
     """Score drawings by the critics.
 
@@ -93,12 +94,13 @@ def grade(
     episodes count the hits of classes, not of drawings.
 
     Args:
-        drawings: sorted by class; of at least 20 classes, with 2 drawings each or more.
+        drawings: sorted by class; of at least `ways` classes, with 2 drawings each or more.
         critics: the networks.
         protocol: of recognizability: "expected" (closed form) or "episodes" (as published).
         human: people's point; None if the drawings themselves are people's, who set the reference.
         diversity_drawings: how many drawings of each class count for diversity and originality.
         features: of all drawings in SimCLR's space, float32 [N, D], if they are at hand.
+        ways: among how many classes a drawing is recognised.
 
     Returns:
         Metrics of the model, of each class and of each drawing.
@@ -123,10 +125,10 @@ def grade(
     prototypes = embed_all(critics.protonet, drawings.exemplars, critics.device)
 
     # ---- Recognizability: 20-way one-shot, of each drawing and class (Boutin et al. 2022)
-    recognized = recognizability.expected(queries, label, prototypes, WAYS)
+    recognized = recognizability.expected(queries, label, prototypes, ways)
     percent = recognizability.per_class(recognized, label)
     if protocol == "episodes":
-        percent = _by_published_episodes(queries, label, prototypes, drawings.class_names)
+        percent = _by_published_episodes(queries, label, prototypes, drawings.class_names, ways)
 
     # ---- Diversity: standard deviation within a class, mean over dimensions (Boutin et al. 2022)
     label_first, features_first = label[first], features[first[embedded]]
@@ -152,7 +154,6 @@ def grade(
     curve = _curve(original[on_curve], recognized[on_curve], label[on_curve], classes)
     human = human or _as_people(totals, scale, curve)
     totals |= _against_people(human, totals, curve)
-
     original[~first] = np.nan
     of_drawings = {"originality": original, "recognized": recognized}
     by_class = {"diversity": spread, "recognizability": percent, "originality": original_of_class}
@@ -226,7 +227,11 @@ def _curve_table(curve: list[list[float]]) -> dict[str, list[int] | list[float]]
 
 
 def _by_published_episodes(
-    queries: np.ndarray, label: np.ndarray, prototypes: np.ndarray, names: tuple[str, ...]
+    queries: np.ndarray,
+    label: np.ndarray,
+    prototypes: np.ndarray,
+    names: tuple[str, ...],
+    ways: int,
 ) -> np.ndarray:
     """Per cent of each class in the published episodes.
 
@@ -234,4 +239,4 @@ def _by_published_episodes(
     """
     order = np.array(sorted(range(len(names)), key=names.__getitem__))
     place = np.argsort(order)
-    return recognizability.by_episodes(queries, place[label], prototypes[order], WAYS)[place]
+    return recognizability.by_episodes(queries, place[label], prototypes[order], ways)[place]

@@ -24,7 +24,9 @@ from oneshot.store.parquet import (
 from oneshot.store.parts import DamagedPart, Parts
 from oneshot.store.records import FORMAT, NewerFormat, Record
 from oneshot.store.store import Store, Unavailable
+from oneshot.sweep.settings import COMMON, SELDOM, default_of
 
+USUAL = {name: default_of(COMMON[name]) for name in SELDOM}  # needs no column
 ROW_GROUP = 256  # records whose details become one row group: what compaction holds in memory
 
 
@@ -53,7 +55,9 @@ def compact(
 
     about = {"format": FORMAT, "axes": list(axes), "sweep": sweep, **meta}
     note = {b"oneshot": json.dumps(about).encode()}
-    schema = pa.schema(point_fields({r.row["model"] for r in records}, axes), metadata=note)
+    seldom = any(any(r.row.get(n) not in (None, v) for n, v in USUAL.items()) for r in records)
+    fields = point_fields({r.row["model"] for r in records}, axes, seldom)
+    schema = pa.schema(fields, metadata=note)
     rows = points_table(records, schema)
     write_table(store, f"{sweep}/points.parquet", schema, [rows])
     if parts is None:

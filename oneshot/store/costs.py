@@ -22,7 +22,10 @@ from typing import Any
 
 from oneshot.paths import DataError, cache_dir
 from oneshot.sweep import families
+from oneshot.sweep.point import channels as channels_of
+from oneshot.sweep.point import kind_of
 from oneshot.sweep.settings import SettingError
+from oneshot.types import Kind
 
 COUNTING = 2  # raised whenever what is counted changes
 # Settings of shape that say how many steps a training has, not what a step costs.
@@ -64,8 +67,9 @@ class Shape:
         """
         try:
             head = families.declaration("models", family)
-            channels = int(families.constant("data", values["dataset"], "CHANNELS", 1))
-            if families.constant("data", values["dataset"], "KIND", "") == "points":
+            dataset, colour = values["dataset"], bool(values.get("colour"))
+            channels = channels_of(dataset, colour)
+            if kind_of(dataset, colour) == Kind.POINTS:
                 channels = 0
             size = int(values["image_size"])
         except (SettingError, KeyError, TypeError, ValueError, OSError):

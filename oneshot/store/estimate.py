@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from oneshot.paths import DataError
 from oneshot.store import costs
 from oneshot.store.costs import Shape
 from oneshot.store.plan import Plan
 from oneshot.sweep import families
-from oneshot.sweep.point import Point
+from oneshot.sweep.point import Point, declared
 from oneshot.types import Status
 
 # multiply-adds a second and core: a first guess, until rows of this results folder say better
@@ -89,16 +90,16 @@ def _work(model: str, values: Mapping[str, Any]) -> float | None:
     try:
         copies = value("augmented_copies") or 0
         copies = value("set_size") - 1 if copies < 0 else copies
-        images = families.constant("data", values["dataset"], "TRAIN_IMAGES")[values["split"]]
+        images = declared(values, "TRAIN_IMAGES")[values["split"]]
         if most := value("images_per_class"):
-            classes = families.constant("data", values["dataset"], "CLASSES")
+            classes = declared(values, "CLASSES")
             images = min(images, most * classes)
         if steps := value("epoch_steps"):
             of_sets = value("set_size")
             drawn = steps * value("batch_size") * (of_sets or 1)
             images = min(images, drawn) if of_sets else drawn  # a set is in an epoch once
         return value("epochs") * images * (1.0 + copies) * cost.products + REFERENCE_WORK
-    except (KeyError, TypeError, FileNotFoundError):
+    except (KeyError, TypeError, FileNotFoundError, DataError):
         # an old row, perhaps of a data set that is gone
         return None
 

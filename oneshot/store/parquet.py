@@ -33,7 +33,7 @@ from oneshot.store.tables import (
     column_type,
 )
 from oneshot.sweep import families
-from oneshot.sweep.settings import COMMON
+from oneshot.sweep.settings import COMMON, SELDOM
 from oneshot.types import Kind
 
 if TYPE_CHECKING:
@@ -56,12 +56,15 @@ def arrow_type(name: str) -> pa.DataType:
     }[name]
 
 
-def point_fields(models: Iterable[str], axes: Sequence[str]) -> list[pa.Field]:
+def point_fields(
+    models: Iterable[str], axes: Sequence[str], seldom: bool = False
+) -> list[pa.Field]:
     """The columns of the points table, in order.
 
     Args:
         models: families that the table has rows of; the settings of all are columns.
         axes: settings that vary, which come first.
+        seldom: whether a row needs the columns of SELDOM.
 
     Returns:
         Identity, axes, seed, metrics, other settings, cost and provenance.
@@ -70,7 +73,8 @@ def point_fields(models: Iterable[str], axes: Sequence[str]) -> list[pa.Field]:
 
     heads = [families.declaration("models", model) for model in sorted(models)]
     fixed = {column.name: column.type for column in TABLES["points"].columns}
-    own = {name: str(f.type) for name, f in COMMON.items()}
+    left_out = () if seldom else SELDOM
+    own = {name: str(f.type) for name, f in COMMON.items() if name not in left_out}
     for head in heads:
         own |= {name: str(f.type) for name, f in head.fields.items()}
     names = [

@@ -308,9 +308,11 @@ def signature(row: Mapping[str, Any], axes: Sequence[str]) -> tuple[Any, ...] | 
 def _family_settings(model: str) -> tuple[str, ...] | None:
     """The names of all settings of a family; None if there is no such family."""
     try:
-        return (*COMMON, *families.declaration("models", model).fields)
+        names = (*COMMON, *families.declaration("models", model).fields)
     except SettingError:
         return None
+    # the same images may lie elsewhere
+    return tuple(name for name in names if name != "data_path")
 
 
 def _assignment(row: Mapping[str, Any], axes: Sequence[str]) -> tuple[Any, ...]:

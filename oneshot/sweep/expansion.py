@@ -99,7 +99,8 @@ def _references(sweep: Sweep, maker: PointMaker, points: Sequence[Point]) -> lis
     )
     references: dict[str, Point] = {}
     for given in (dict(zip(shared, some)) for some in values):
-        kind, few_shot = kind_of(given["dataset"]), is_class_split(given["split"])
+        kind = kind_of(given["dataset"], given["colour"])
+        few_shot = is_class_split(given["split"])
         for name, family in known.items():
             if families.on_class_splits(name) == few_shot and kind in families.kinds(name):
                 base = defaults(family) | {n: given[n] for n in (*common, *own[name])}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -157,28 +157,80 @@ def hash_file(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def data_fingerprint(dataset: str) -> str:
+def data_fingerprint(dataset: str, of_folder: Mapping[str, Any] | None = None) -> str:
     """What identifies the images of a data set: their content and how they were prepared.
 
     Of a data set in a folder of the user's it is a hash of all its files and of its class split, or
     "absent" where there are none: such ids are good for looking only. The files are read once a
     machine (`data/content.py`).
 
+    Args:
+        dataset: its name.
+        of_folder: settings of a point, for a data set that they describe.
+
+    Returns:
+        The hash of its content, and the version of how it is prepared.
+
     Raises:
         DataError: the data are there, and not whole.
     """
+    if of_folder and by_settings(dataset):
+        module = importlib.import_module(f"oneshot.data.{dataset}")
+        of_these: str = module.fingerprint(of_folder)
+        return of_these
     content = families.constant("data", dataset, "FINGERPRINT")
     if content == "folder":
         content = importlib.import_module("oneshot.data.content").folder_fingerprint(dataset)
     return f"{content}-{families.constant('data', '__init__', 'VERSION')}"
 
 
-def channels(dataset: str) -> int:
-    """The channels of the images of a data set: 3 in colour, else 1."""
-    return int(families.constant("data", dataset, "CHANNELS", 1))
+def by_settings(dataset: str) -> bool:
+    """Whether settings of a point say where the images of a data set are."""
+    return bool(families.constant("data", dataset, "BY_SETTINGS", False))
 
 
-def kind_of(dataset: str) -> Kind:
-    """What the items of a data set are, read without importing its file."""
-    default = Kind.COLOUR if channels(dataset) == 3 else Kind.BITS
+def declared(values: Mapping[str, Any], variable: str) -> Any:
+    """What the data set of a point declares; of images that its settings name, what is counted.
+
+    Args:
+        values: the settings of the point.
+        variable: the name in the file of the data set, as `TRAIN_IMAGES`.
+
+    Returns:
+        The value.
+
+    Raises:
+        KeyError: the data set does not declare it.
+        DataError: the images that settings name are absent or malformed.
+    """
+    dataset = values["dataset"]
+    if by_settings(dataset):
+        return importlib.import_module(f"oneshot.data.{dataset}").counts(values)[variable]
+    return families.constant("data", dataset, variable)
+
+
+def channels(dataset: str, colour: bool = False) -> int:
+    """The channels of the images of a data set: 3 in colour, else 1.
+
+    Args:
+        dataset: its name.
+        colour: the setting of the point, for images of the user's.
+
+    Returns:
+        1 or 3.
+    """
+    return 3 if colour else int(families.constant("data", dataset, "CHANNELS", 1))
+
+
+def kind_of(dataset: str, colour: bool = False) -> Kind:
+    """What the items of a data set are, read without importing its file.
+
+    Args:
+        dataset: its name.
+        colour: the setting of the point, for images of the user's.
+
+    Returns:
+        The kind.
+    """
+    default = Kind.COLOUR if channels(dataset, colour) == 3 else Kind.BITS
     return Kind(families.constant("data", dataset, "KIND", default))

@@ -16,6 +16,7 @@ from oneshot.sweep.families import Declaration
 from oneshot.sweep.point import (
     CriticSpec,
     Point,
+    by_settings,
     canonical_json,
     data_fingerprint,
     digest,
@@ -25,6 +26,7 @@ from oneshot.sweep.point import (
 )
 from oneshot.sweep.settings import (
     COMMON,
+    OF_FOLDER,
     STAGES,
     default_of,
 )
@@ -54,7 +56,7 @@ class PointMaker:
 
     def __init__(self, critics: Mapping[str, dict[str, Any]], critic_seed: int):
         self._critics, self._critic_seed = critics, critic_seed
-        self._fingerprint = functools.cache(data_fingerprint)
+        self._fingerprint = functools.cache(_fingerprint)
         self._file_hash = functools.cache(hash_file)
         self._critic_specs = functools.cache(self._make_critic_specs)
         self._templates: dict[tuple[str, int, tuple[str, ...]], _Template] = {}
@@ -91,7 +93,8 @@ class PointMaker:
             self._templates[key] = template
         text, settings = template.texts(given), {**base, **given}
         drawn, critic_seed = bool(settings["drawings_per_class"]), settings["critic_seed"]
-        shared = (family.name, text["data"], drawn, critic_seed)
+        # the path of images is no part of the text of a stage
+        shared = (family.name, text["data"], drawn, critic_seed, settings["data_path"])
         if shared not in self._data:
             self._data[shared] = self._data_and_critics(settings, text["data"])
         fingerprint, critics, data, at_hand = self._data[shared]
@@ -151,19 +154,22 @@ class PointMaker:
 
     def _data_and_critics(self, settings: Mapping[str, Any], stage: str) -> _Shared:
         """What points share that have these images; stage: their data settings, as JSON."""
-        dataset, fingerprint = settings["dataset"], self._fingerprint(settings["dataset"])
+        dataset = settings["dataset"]
+        described = tuple((n, settings[n]) for n in OF_FOLDER) if by_settings(dataset) else ()
+        fingerprint = self._fingerprint(dataset, described)
         critics: dict[str, CriticSpec] = {}
-        kind, size = kind_of(dataset), settings["image_size"]
+        kind, size = kind_of(dataset, settings["colour"]), settings["image_size"]
         by_network = kind in (Kind.BITS, Kind.GREYS) or is_class_split(settings["split"])
         if by_network and settings["drawings_per_class"]:
-            critics = self._critic_specs(dataset, settings["split"], size, settings["critic_seed"])
+            data, critic_seed = (settings["split"], size, fingerprint), settings["critic_seed"]
+            critics = self._critic_specs(dataset, *data, critic_seed)
         medoids = "chooser" in critics and settings["exemplar"] == "medoid"
         exemplars = critics["chooser"].id if medoids else ""
         text = f"[{stage},{canonical_json(fingerprint)},{canonical_json(exemplars)}]"
         return _Shared(fingerprint, critics, text, _at_hand(settings, critics))
 
     def _make_critic_specs(
-        self, dataset: str, split: str, size: int, seed: int
+        self, dataset: str, split: str, size: int, fingerprint: str, seed: int
     ) -> dict[str, CriticSpec]:
         """The critics of one seed, and the one that chooses exemplars, which are the support images
         of ProtoNet: they are the same whoever scores. Where classes are base or novel, the
@@ -171,12 +177,12 @@ class PointMaker:
         them a split leaves out.
         """
         if is_class_split(split):
-            data = [dataset, split, size, self._fingerprint(dataset)]
+            data = [dataset, split, size, fingerprint]
             return {"base_classifier": self._critic("base_classifier", data, [], seed)}
         if kind_of(dataset) == Kind.GREYS:
-            data = [dataset, ALL_CLASSES, size, self._fingerprint(dataset)]
+            data = [dataset, ALL_CLASSES, size, fingerprint]
             return {"classifier": self._critic("classifier", data, [], seed)}
-        data = [dataset, split, size, self._fingerprint(dataset)]
+        data = [dataset, split, size, fingerprint]
         chooser = self._critic("simclr", data, [], self._critic_seed)
         return {
             "chooser": chooser,
@@ -194,13 +200,18 @@ class PointMaker:
         return CriticSpec(kind, settings, seed, critic_id, file_hash)
 
 
+def _fingerprint(dataset: str, described: tuple[tuple[str, Any], ...]) -> str:
+    """The fingerprint of a data set; described: what settings say of it, if they do."""
+    return data_fingerprint(dataset, dict(described)) if described else data_fingerprint(dataset)
+
+
 def _at_hand(settings: Mapping[str, Any], critics: Mapping[str, CriticSpec]) -> tuple[str, ...]:
     """What the drawings of a point are scored by, of `graders.AT_HAND`."""
     if not settings["drawings_per_class"]:
         return ()
     if is_class_split(settings["split"]):
         return ("few_shot",)
-    kind = kind_of(settings["dataset"])
+    kind = kind_of(settings["dataset"], settings["colour"])
     if kind == Kind.POINTS:
         return ("points",)
     if kind == Kind.GREYS:
@@ -232,8 +243,9 @@ class _Template:
             if field.metadata["omit_default"]
         }
         self._fixed = {n: text(v, n in self.files) for n, v in base.items() if n not in varied}
+        counted = {n: f for n, f in fields.items() if not f.metadata["folder"]}
         self._names = {
-            stage: sorted(n for n, field in fields.items() if field.metadata["stage"] == stage)
+            stage: sorted(n for n, field in counted.items() if field.metadata["stage"] == stage)
             for stage in STAGES
         }
         self.tuned = self._names["tune"]

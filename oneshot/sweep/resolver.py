@@ -13,9 +13,10 @@ from oneshot.sweep import families
 from oneshot.sweep.definition import REFERENCES, Sweep
 from oneshot.sweep.families import Declaration
 from oneshot.sweep.parts import Part, SweepError
-from oneshot.sweep.point import channels, kind_of
+from oneshot.sweep.point import by_settings, channels, declared, kind_of
 from oneshot.sweep.settings import (
     COMMON,
+    OF_FOLDER,
     SettingError,
     default_of,
     did_you_mean,
@@ -33,7 +34,6 @@ ITEMS = {
     Kind.COLOUR: "colour images",
     Kind.POINTS: "points of the plane",
 }
-WAYS = 20  # classes among which a drawing is recognised
 
 
 class Row(NamedTuple):
@@ -71,6 +71,7 @@ class Resolver:
         self._sweep = sweep
         self._fields = {**COMMON, **self.family.fields}
         self._floats = {n for n, field in self._fields.items() if type_name(field) == "float"}
+        self._folders = {n for n, field in self._fields.items() if field.metadata["folder"]}
         self._files = {n for n, field in self._fields.items() if field.metadata["file"]}
         self._folder = Path(sweep.path).parent if sweep.path else None
         self._allowed: set[tuple[str, type, Any]] = set()  # setting, type and value
@@ -129,9 +130,10 @@ class Resolver:
         kind = type(value)
         if kind not in PLAIN or (name, kind, value) not in self._allowed:
             reason = self.family.problem(name, value, self._fields)
-            if reason is None and name in self._files and value:
+            if reason is None and value and name in self._files | self._folders:
                 try:
-                    self._paths[value] = _find_file(value, self._folder)
+                    may_be_folder = name in self._folders
+                    self._paths[value] = _find_file(value, self._folder, may_be_folder)
                 except SettingError as error:
                     reason = f"{name} = {value!r} of {self.family.name}: {error}"
             if reason:
@@ -140,7 +142,8 @@ class Resolver:
             self._allowed.add((name, kind, value))
         if name in self._floats:
             return float(value)
-        return self._paths.get(value, value) if name in self._files else value
+        is_path = name in self._files or name in self._folders
+        return self._paths.get(value, value) if is_path else value
 
     def _base(self, variant: Any) -> dict[str, Any]:
         """What all rows of a variant share, every setting in the order of its declaration."""
@@ -167,13 +170,14 @@ class Resolver:
 
     def _check_splits(self, rows: Sequence[Row]) -> None:
         """Note class splits that a data set does not have, and references of other data."""
-        pairs: dict[tuple[Any, Any], None] = {}
+        pairs: dict[tuple[Any, Any, Any], None] = {}
         for row in rows:
             dataset = row.given.get("dataset", row.base["dataset"])
             split = row.given.get("split", row.base["split"])
+            colour = row.given.get("colour", row.base["colour"]) is True
             if type(dataset) in PLAIN and type(split) in PLAIN:  # else already a problem
-                pairs[dataset, split] = None
-        for dataset, split in pairs:
+                pairs[dataset, split, colour] = None
+        for dataset, split, colour in pairs:
             if dataset not in COMMON["dataset"].metadata["choices"]:
                 continue  # already a problem
             allowed = families.constant("data", dataset, "SPLITS")
@@ -184,7 +188,7 @@ class Resolver:
                 continue  # nobody asked for these: they are left out where they do not fit
             for name in self._sweep.references:
                 problem = ""
-                if (kind := kind_of(dataset)) not in families.kinds(name):
+                if (kind := kind_of(dataset, colour)) not in families.kinds(name):
                     problem = f"{name} cannot be a reference on {dataset}, which is {ITEMS[kind]}"
                 elif families.on_class_splits(name) != is_class_split(split):
                     problem = f"{name} cannot be a reference: {_unfit_split(name, dataset, split)}"
@@ -265,7 +269,9 @@ def _excluded_together(family: Declaration, values: Mapping[str, Any]) -> list[s
         return [f"drawings_per_class = 0 of {family.name}: nothing would be scored"]
     if values.get("epochs") == 0 and not values.get("weights_file"):
         return [f"epochs = 0 of {family.name} trains nothing: give a weights_file to draw from"]
-    kind, planes = kind_of(dataset), channels(dataset)
+    if problem := _misplaced(values):
+        return [problem]
+    kind, planes = kind_of(dataset, values["colour"]), channels(dataset, values["colour"])
     if kind not in families.kinds(family.name):
         modelled = " and ".join(ITEMS[k] for k in families.kinds(family.name))
         return [f"{family.name} models {modelled}, {dataset} holds {ITEMS[kind]}"]
@@ -277,11 +283,12 @@ def _excluded_together(family: Declaration, values: Mapping[str, Any]) -> list[s
             return [f"classes = {values['classes']} of {family.name}: {dataset} has {classes}"]
     if problem := _unfit_file(values, kind):
         return [problem]
-    classes = families.constant("data", dataset, "TEST_CLASSES", {}).get(values["split"], WAYS)
-    if kind == Kind.BITS and drawn and classes < WAYS:
+    ways = values["ways"]
+    classes = families.constant("data", dataset, "TEST_CLASSES", {}).get(values["split"], ways)
+    if kind == Kind.BITS and drawn and classes < ways:
         return [
             f"{dataset} has {classes} test classes in its split {values['split']!r}:"
-            f" recognizability needs {WAYS}; drawings_per_class = 0 scores likelihoods alone"
+            f" recognizability needs {ways}; drawings_per_class = 0 scores likelihoods alone"
         ]
     if values.get("generated_per_class", 0) > drawn:
         return [
@@ -291,9 +298,20 @@ def _excluded_together(family: Declaration, values: Mapping[str, Any]) -> list[s
     if not hasattr(family.config, "problems"):
         return []
     config = family.config(**{name: values[name] for name in family.fields})
-    of_class = families.constant("data", dataset, "DRAWINGS_PER_CLASS")
+    of_class = declared(values, "DRAWINGS_PER_CLASS")
     problems: list[str] = config.problems(values["image_size"], planes, of_class)
     return problems
+
+
+def _misplaced(values: Mapping[str, Any]) -> str:
+    """Why settings of images of the user's cannot stand, or lack; "" if they can."""
+    dataset = values["dataset"]
+    if by_settings(dataset):
+        return "" if values["data_path"] else f"dataset = {dataset!r} needs data_path: its images"
+    given = [n for n in OF_FOLDER if values[n] != default_of(COMMON[n])]
+    if given:
+        return f"{given[0]} is of dataset = 'folder'; here dataset = {dataset!r}"
+    return ""
 
 
 def _unfit_split(family: str, dataset: str, split: str) -> str:
@@ -336,13 +354,14 @@ def _unfit_file(values: Mapping[str, Any], kind: Kind) -> str:
     return ""
 
 
-def _find_file(value: str, folder: Path | None) -> str:
+def _find_file(value: str, folder: Path | None, may_be_folder: bool = False) -> str:
     """The file that a setting names, as a path that holds from the working directory.
 
     Args:
         value: what was given; `~` is the home folder. What is not absolute is looked for in
             `folder`, then in the working directory.
         folder: of the sweep file; None if there is none.
+        may_be_folder: whether a folder will do.
 
     Returns:
         The path as it was given, where it holds as it stands.
@@ -357,13 +376,17 @@ def _find_file(value: str, folder: Path | None) -> str:
     if existing is None:
         where = f"neither {' nor '.join(tried)}" if len(tried) > 1 else tried[0]
         raise SettingError([f"there is no such file: {where}"])
-    if os.path.isdir(existing):
+    is_folder = os.path.isdir(existing)
+    if is_folder and not may_be_folder:
         raise SettingError([f"{existing} is a folder, not a file"])
-    if os.path.exists(existing) and not os.path.isfile(existing):
+    if os.path.exists(existing) and not os.path.isfile(existing) and not is_folder:
         # opening a pipe would wait for its writer
         raise SettingError([f"{existing} is not an ordinary file"])
     try:
-        Path(existing).open("rb").close()
+        if is_folder:
+            os.scandir(existing).close()
+        else:
+            Path(existing).open("rb").close()
     except OSError as error:
         raise SettingError([f"{existing} cannot be read: {error.strerror}"]) from error
     if existing == os.path.abspath(value):

@@ -18,6 +18,10 @@ from oneshot.sweep.values import is_unicode, is_whole, shown
 
 STAGES = ("data", "model", "train", "tune", "sample", "score")
 NAME = "name"  # not a stage: a setting that only says where values come from, and enters no id
+# what data_path holds enters ids by the fingerprint of the images, and so does how they are read
+OF_FOLDER = ("data_path", "ink_tone", "threshold", "colour", "split_file", "test_share")
+# columns of tables in which a row needs them
+SELDOM = (*OF_FOLDER, "ways")
 
 Field = dataclasses.Field[Any]
 
@@ -45,6 +49,7 @@ def setting(
     unit: str = "",
     shapes: bool = False,
     file: bool = False,
+    folder: bool = False,
     omit_default: bool = False,
 ) -> Any:
     """Declare one field of a `Config`.
@@ -60,6 +65,7 @@ def setting(
         shapes: a train-stage or tune-stage setting that all models of a stack share, as it changes
             tensor shapes or batches, so that points that differ in it cannot train as one stack.
         file: the value is a path; the content of the file, not its name, enters the id of a point.
+        folder: the value is a path of a folder or file. It enters no id: what is there does.
         omit_default: at its default the value enters no id. For a setting that a family gets after
             its ids were published: points that do without it keep theirs. A file with it may be
             left out.
@@ -81,6 +87,7 @@ def setting(
         unit=unit,
         shapes=shapes,
         file=file,
+        folder=folder,
         omit_default=omit_default,
     )
     return dataclasses.field(default=default, metadata=metadata)
@@ -110,6 +117,7 @@ class Common:
             "emnist",
             "omniglot_rgb",
             "cifar100",
+            "folder",
         ),
     )
     split: str = setting(
@@ -154,12 +162,66 @@ class Common:
         "recognizability: its closed-form expectation, or the published 3,750 episodes",
         choices=("expected", "episodes"),
     )
+    ways: int = setting(
+        20,
+        "score",
+        "recognizability: among how many classes a drawing is recognised; other numbers than 20 are"
+        " not comparable with it",
+        low=2,
+        high=1000,
+        omit_default=True,
+    )
     critic_seed: int = setting(
         0,
         "score",
         "seed of the critics that score; as an axis, stored drawings are scored by several pairs",
         low=0,
         high=2**63 - 1,
+        omit_default=True,
+    )
+    data_path: str = setting(
+        "",
+        "data",
+        "of dataset = folder: a folder with a folder of images for each class, or an npz",
+        folder=True,
+        omit_default=True,
+    )
+    ink_tone: str = setting(
+        "auto",
+        "data",
+        "of dataset = folder: whether ink is darker or brighter than paper; auto: as the borders"
+        " of the images tell",
+        choices=("auto", "dark", "bright"),
+        omit_default=True,
+    )
+    threshold: float = setting(
+        0.5,
+        "data",
+        "of dataset = folder: a pixel is ink above this share of the most ink of its image",
+        low=0.01,
+        high=0.99,
+        omit_default=True,
+    )
+    colour: bool = setting(
+        False,
+        "data",
+        "of dataset = folder: keep colours, which the critics of drawings do not score",
+        omit_default=True,
+    )
+    split_file: str = setting(
+        "",
+        "data",
+        "of dataset = folder: CSV with the columns class and part (train, validation or test);"
+        " empty: a split by the hash of the names",
+        file=True,
+        omit_default=True,
+    )
+    test_share: float = setting(
+        0.2,
+        "data",
+        "of dataset = folder: the share of classes for tests, half as many for validation",
+        low=0.0,
+        high=0.6,
         omit_default=True,
     )
     panel: bool = setting(

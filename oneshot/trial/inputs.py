@@ -7,6 +7,7 @@ files that a node has once, so all its processes share them.
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,10 +20,9 @@ from torch import nn
 from oneshot import data as datasets
 from oneshot.models.human import Config as HumanConfig
 from oneshot.models.human import Human as HumanFamily
-from oneshot.paths import DataError
 from oneshot.scoring.base_classifier import BaseClassifier
 from oneshot.scoring.classifier import Classifier
-from oneshot.scoring.plane import Critics, Human
+from oneshot.scoring.plane import WAYS, Critics, Human
 from oneshot.scoring.work import People
 from oneshot.store import notes
 from oneshot.store.node_cache import node_file
@@ -30,6 +30,7 @@ from oneshot.store.store import MAGIC, Store
 from oneshot.sweep.point import CriticSpec, Point, digest
 from oneshot.trial.exemplars import choose_exemplars, exemplars_id, exemplars_key
 from oneshot.trial.files import MissingInput, local_file
+from oneshot.trial.images import load_greys, load_images
 from oneshot.types import DataSet, Drawings
 
 Judge = TypeVar("Judge", Classifier, BaseClassifier)
@@ -51,6 +52,7 @@ class Inputs:
         people: features of people's and of training drawings; None where there are no critics.
         classifier: of greys; None for all others, and for points without drawings.
         base_classifier: of base classes; None for points without novel ones.
+        read_greys: gives the images in levels of ink, where the data set alone does not say it.
     """
 
     data: DataSet
@@ -60,6 +62,7 @@ class Inputs:
     people: People | None = None
     classifier: Classifier | None = None
     base_classifier: BaseClassifier | None = None
+    read_greys: Callable[[], np.ndarray | None] | None = None
 
     def greys(self, config: Any) -> np.ndarray | None:
         """The images in grey levels, uint8 [N, H, W], if this Config binarises at random.
@@ -67,7 +70,11 @@ class Inputs:
         They are a memory map, in step with `data.images`. None for other configurations.
         """
         wanted = getattr(config, "binarisation", "") == "stochastic"
-        return datasets.greys(self.data.name, self.data.image_size) if wanted else None
+        if not wanted:
+            return None
+        if self.read_greys is not None:
+            return self.read_greys()
+        return datasets.greys(self.data.name, self.data.image_size)
 
 
 def keys(point: Point) -> dict[str, str]:
@@ -106,7 +113,9 @@ def keys(point: Point) -> dict[str, str]:
 
 def score_settings(point: Point) -> dict[str, Any]:
     """The settings of a point that people's point depends on."""
-    return {n: point.settings[n] for n in ("protocol", "diversity_drawings")}
+    names = ("protocol", "diversity_drawings", "ways")
+    # people's points that were stored before this setting came keep their names
+    return {n: point.settings[n] for n in names if (n, point.settings[n]) != ("ways", WAYS)}
 
 
 def images_beside(point: Point) -> dict[str, Any]:
@@ -156,8 +165,9 @@ def load(point: Point, store: Store, device: torch.device) -> Inputs:
 def _read(point: Point, store: Store, device: torch.device) -> Inputs:
     """The inputs of a point, read from the store."""
     key_of, size = keys(point), point.settings["image_size"]
+    greys = functools.partial(load_greys, point, store)
     if not point.scored:
-        data = load_images(point)
+        data = load_images(point, store)
         # there is no critic in whose space a medoid lies
         kind = point.settings["exemplar"].replace("medoid", "first")
         exemplars = choose_exemplars(data, kind, None, point.seed, device)
@@ -166,7 +176,8 @@ def _read(point: Point, store: Store, device: torch.device) -> Inputs:
             judge = read_classifier("classifier", Classifier, point, data, store, device)
         if "base_classifier" in key_of:
             base = read_classifier("base_classifier", BaseClassifier, point, data, store, device)
-        return Inputs(data, exemplars, None, None, classifier=judge, base_classifier=base)
+        judges: dict[str, Any] = dict(classifier=judge, base_classifier=base)
+        return Inputs(data, exemplars, None, None, **judges, read_greys=greys)
     try:
         file = node_file(store, key_of["exemplars"])
         exemplars = np.load(file, mmap_mode="r", allow_pickle=False)
@@ -176,7 +187,7 @@ def _read(point: Point, store: Store, device: torch.device) -> Inputs:
             read_critic(point.critics["protonet"], size, store, device),
             device,
         )
-        data, people = load_images(point), None
+        data, people = load_images(point, store), None
         if "features" in key_of:
             features = np.load(
                 node_file(store, key_of["features"]), mmap_mode="r", allow_pickle=False
@@ -185,7 +196,7 @@ def _read(point: Point, store: Store, device: torch.device) -> Inputs:
             people = People(features[: len(label)], label, features[len(label) :])
     except FileNotFoundError as error:
         raise _missing(error, store) from error
-    return Inputs(data, exemplars, critics, human, people)
+    return Inputs(data, exemplars, critics, human, people, read_greys=greys)
 
 
 def _missing(error: FileNotFoundError, store: Store) -> MissingInput:
@@ -250,20 +261,6 @@ def people_drawings(point: Point, data: DataSet, exemplars: np.ndarray, store: S
     file = point.settings["human_file"]
     config = HumanConfig(local_file(file, point.files["human_file"], store) if file else "")
     return HumanFamily(config).draw(data, exemplars, 0, 0)
-
-
-def load_images(point: Point) -> DataSet:
-    """The images of a point; DataError if they are not those by which its ids were made."""
-    data = datasets.load(
-        point.settings["dataset"], point.settings["split"], point.settings["image_size"]
-    )
-    if data.fingerprint != point.data_fingerprint:
-        raise DataError(
-            f"{data.name} on this machine ({data.fingerprint}) is not what the run began with"
-            f" ({point.data_fingerprint})\n  help: bring the same files to all machines, and leave"
-            " them as they are while a sweep runs"
-        )
-    return data
 
 
 def read_critic(spec: CriticSpec, image_size: int, store: Store, device: torch.device) -> nn.Module:

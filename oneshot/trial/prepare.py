@@ -25,18 +25,18 @@ from oneshot.critics.encoder import embed_all, held_out_rows
 from oneshot.critics.importing import import_weights
 from oneshot.data import digits
 from oneshot.paths import DataError
-from oneshot.scoring.plane import WAYS, Critics, Human, grade
+from oneshot.scoring.plane import Critics, Human, grade
 from oneshot.store import notes
 from oneshot.store.store import DamagedFile, Store, sealed
 from oneshot.sweep.point import CriticSpec, Point
 from oneshot.sweep.point_maker import ALL_CLASSES
 from oneshot.trial.exemplars import choose_exemplars, exemplars_key
 from oneshot.trial.files import local_file
+from oneshot.trial.images import load_greys, load_images
 from oneshot.trial.inputs import (
     critic_checksums,
     images_beside,
     keys,
-    load_images,
     people_drawings,
     read_critic,
     read_human,
@@ -69,9 +69,9 @@ def prepare(
     """
     beside, size = images_beside(point), point.settings["image_size"]
     if "dataset" in beside:
-        load_images(point)
+        load_images(point, store)
     if "binarisation" in beside:
-        datasets.greys(point.settings["dataset"], size)
+        load_greys(point, store)
     if "transfer" in beside or "classify" in beside:
         digits.load(1, size)
     # twice: critics that are made in the first pass can make people's stored point outdated
@@ -144,11 +144,12 @@ class _InputMaker:
     @functools.cached_property
     def data(self) -> DataSet:
         """The images; DataError if they have too few test classes for the critics."""
-        data = load_images(self.point)
-        if len(data.test) < WAYS:
+        data = load_images(self.point, self.store)
+        ways = self.point.settings["ways"]
+        if len(data.test) < ways:
             raise DataError(
                 f"{data.name} has {len(data.test)} test classes in its split {data.split!r}:"
-                f" recognizability needs {WAYS}\n  help: drawings_per_class = 0 scores"
+                f" recognizability needs {ways}\n  help: drawings_per_class = 0 scores"
                 " likelihoods alone"
             )
         return data
@@ -183,9 +184,9 @@ class _InputMaker:
     @functools.cached_property
     def base_classifier(self) -> nn.Module:
         """The classifier that learns the base classes of the point's own split."""
-        spec, point = self.point.critics["base_classifier"], self.point
+        spec, point, store = self.point.critics["base_classifier"], self.point, self.store
         return read_or_make_critic(
-            spec, lambda: load_images(point), lambda: None, self.store, self.device, self.report
+            spec, lambda: load_images(point, store), lambda: None, store, self.device, self.report
         )
 
     @functools.cached_property

@@ -58,6 +58,18 @@ def test_cifar10_below_a_root_or_in_the_folder_itself(
     )
 
 
+@pytest.mark.parametrize("outer", ["cifar-10-batches-py", "cifar-10-python"])
+def test_cifar10_in_a_folder_of_an_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outer: str
+) -> None:
+    monkeypatch.setenv("ONESHOT_DATA", str(tmp_path / "named"))
+    make_batches(tmp_path / "named" / outer)
+    nested = cifar10.load("fixed", 32)
+    assert len(nested.images) == 660
+    monkeypatch.setenv("ONESHOT_DATA", str(tmp_path / "named" / outer))
+    assert cifar10.load("fixed", 32).fingerprint == nested.fingerprint
+
+
 class Evil:
     def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
         return os.system, ("touch was-run",)

@@ -43,6 +43,12 @@ def test_the_official_folder_is_read_and_the_published_classes_are_novel(
     assert isinstance(again.images, np.memmap) and np.array_equal(again.images, found.images)
 
 
+def test_the_folder_may_lie_in_one_of_its_own_name(tmp_path: Path) -> None:
+    write_cifar100(tmp_path / "data" / "cifar-100-python")
+    assert data.missing("cifar100", {"image_size": 32}) is None
+    assert len(data.load("cifar100", "classes_0", 32).images) == 2500
+
+
 class Evil:
     def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
         return os.system, ("touch was-run",)

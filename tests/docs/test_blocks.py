@@ -36,6 +36,10 @@ TRAINED = [*CRITICS, "simclr.batches_per_epoch=15", "protonet.episodes_per_epoch
 RUN = {
     "mine_first": [*TRAINED, "image_size=16", "epochs=1", "drawings_per_class=10"],
     "my_drawings": [*TRAINED, "image_size=16"],
+    "my_images_first": [
+        *(*CRITICS, "simclr.batches_per_epoch=3", "protonet.episodes_per_epoch=3"),
+        *("image_size=16", "epochs=1", "drawings_per_class=4", "time_steps=2", "hidden=8"),
+    ],
     "shapes_first": [
         *(*CRITICS, "simclr.batches_per_epoch=3", "protonet.episodes_per_epoch=3"),
         *("image_size=16", "epochs=1", "drawings_per_class=4", "time_steps=2", "hidden=8"),

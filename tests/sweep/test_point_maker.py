@@ -74,7 +74,7 @@ def test_a_point_without_critics_has_the_id_that_it_had_before_graders_had_versi
     point = expand(make(grid(beta=[1.0]), model="set_vae", fixed=fixed))[0]
     fields = families.declaration("models", "set_vae").fields
     of_score = [n for n, f in {**COMMON, **fields}.items() if f.metadata["stage"] == "score"]
-    later = ("critic_seed", "panel", "human_file", "dino_weights")
+    later = ("critic_seed", "panel", "human_file", "dino_weights", "ways")
     score = {n: point.settings[n] for n in of_score if n not in later}
     assert point.graders == {"likelihood": 1} and not point.critics
     assert point.point_id == digest(point.sample_id, score, graders.FIRST_TEXT, "", "", 1)

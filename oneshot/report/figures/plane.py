@@ -27,7 +27,7 @@ from oneshot.report.text import value_text
 
 # where the axis across ends, fixed, so that figures compare
 X_LIMITS = {"diversity": 3.2, RATIO: 2.4}
-CHANCE = 5.0  # per cent: one of the 20 classes of an episode
+WAYS = 20  # classes among which a drawing is recognised, of which one is right by chance
 MOST_BARS = 60  # settings; the intervals of more would hide their dots
 
 
@@ -72,9 +72,11 @@ def draw(results: Results, color_by: str = "") -> Plot:
     style.settle(figure)
     labels = Labels(axes, frame[[x, "recognizability"]].to_numpy())
     plane_marks.landmarks(axes, results.references, labels, x)
-    chance = axes.axhline(CHANCE, color=colours.GREY, lw=0.7, ls=(0, (4, 3)), zorder=0)
+    # the table has this column where it is another number
+    percent = 100 / float(results.models["ways"].max() if "ways" in results.models else WAYS)
+    chance = axes.axhline(percent, color=colours.GREY, lw=0.7, ls=(0, (4, 3)), zorder=0)
     looks = dict(ha="right", fontsize=7, color=chance.get_color(), path_effects=halo())
-    note = axes.text(x_limit * 0.995, CHANCE + 0.8, f"chance {CHANCE:g} %", **looks)  # type: ignore[arg-type]
+    note = axes.text(x_limit * 0.995, percent + 0.8, f"chance {percent:.3g} %", **looks)  # type: ignore[arg-type]
     labels.taken.append(note.get_window_extent())
     for name, at, y, colour in families:
         labels.add(at, y, name, color=colour, bold=True)

@@ -28,7 +28,8 @@ def grade(work: Work) -> tuple[Columns, Tables]:
     point, drawings = work.point, work.drawings
     human = None if point.model == "human" else work.human  # people are their own reference
     protocol, most = point.settings["protocol"], point.settings["diversity_drawings"]
-    grades = plane.grade(drawings, work.critics, protocol, human, most, work.features)
+    ways = point.settings["ways"]
+    grades = plane.grade(drawings, work.critics, protocol, human, most, work.features, ways)
     of_drawings: dict[str, Any] = {k: v.astype(np.float32) for k, v in grades.drawings.items()}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, label=drawings.label, **of_drawings)
