@@ -16,6 +16,7 @@ from oneshot.sweep import requirements
 from oneshot.sweep.settings import (
     COMMON,
     Field,
+    TrainingSettings,
     check_value,
     did_you_mean,
     setting,
@@ -85,6 +86,8 @@ def execute(tree: ast.Module, path: str) -> dict[str, Any]:
         "__name__": __name__,
         "dataclass": dataclass,
         "setting": setting,
+        "TrainingSettings": TrainingSettings,
+        "dataclasses": dataclasses,
         "math": math,
     }
     exec(compile(module, path, "exec"), space)  # the file's own definitions, without its imports
