@@ -117,7 +117,7 @@ def write(name: str, folder: Path) -> list[Path]:
     """
     if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
         raise SettingError([f"{name!r} cannot name a family: letters, digits and _, as in my_vae"])
-    if families.is_known(name):
+    if name in families.names("models"):
         raise SettingError([f"there is a family {name!r} already: choose another name"])
     if name in sys.stdlib_module_names:
         raise SettingError([f"{name!r} is a module of Python: choose another name"])

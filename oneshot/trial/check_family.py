@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 
 from oneshot.contracts import TrainedFamily
 from oneshot.sweep import families
-from oneshot.sweep.settings import default_of
+from oneshot.sweep.settings import Field, check_value, default_of
 from oneshot.trial.family_contract import SIZE, Tried, findings
 from oneshot.trial.own_family import FamilyError, imported, make
 from oneshot.types import Kind
@@ -69,9 +70,27 @@ def tried(name: str, values: Mapping[str, Any], kind: Kind) -> Tried:
     declared, module = families.declaration("models", name), imported(name)
     settings = {n: default_of(field) for n, field in declared.fields.items()} | dict(values)
 
-    def made(seed: int, image_size: int) -> TrainedFamily:
+    def made(seed: int, image_size: int, **changed: Any) -> TrainedFamily:
         torch.manual_seed(seed)
-        family: TrainedFamily = make(module, settings, image_size, torch.device("cpu"))
+        given = settings | changed
+        family: TrainedFamily = make(module, given, image_size, torch.device("cpu"))
         return family
 
-    return Tried(made, kind, str(declared.path))
+    varied = {
+        n: functools.partial(made, **{n: other})
+        for n, field in declared.fields.items()
+        if field.metadata["stage"] == "train" and not field.metadata["shapes"]
+        if (other := _other_value(field, settings[n])) is not None
+    }
+    return Tried(made, kind, str(declared.path), varied)
+
+
+def _other_value(field: Field, value: Any) -> Any:
+    """Another value that a setting may have; None if none is found."""
+    tries = [*(field.metadata["choices"] or ()), field.metadata["low"], field.metadata["high"]]
+    if isinstance(value, bool):
+        tries.append(not value)
+    elif isinstance(value, (int, float)):
+        tries = [value * 2, value + 1, value / 2, *tries]
+    allowed = (other for other in tries if other is not None and other != value)
+    return next((other for other in allowed if check_value(field, other) is None), None)

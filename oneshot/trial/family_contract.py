@@ -7,22 +7,24 @@ families to the same rules by the same functions.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from oneshot.contracts import Items, Labelled, Losses, Pairs, Player, Sets, TrainedFamily
+from oneshot.contracts import Losses, Player, TrainedFamily
 from oneshot.training.stack import Stack, by_vmap
+from oneshot.trial.made_batch import asked, batch, item_shape, part
 from oneshot.trial.own_family import FamilyError, told
 from oneshot.types import Kind
 
-CLASSES = 10  # of data of a family that does not say how many it takes
 ITEMS = 5  # of the batch that losses are asked of
 SIZES = (28, 48, 50)  # of the images of published data sets, in pixels
 SIZE = 20  # of the images of all other checks
+
+
+Make = Callable[[int, int], TrainedFamily]
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,14 @@ class Tried:
         make: (seed, image_size) -> an instance with random weights.
         kind: of the data that it models.
         path: of its file, for messages.
+        varied: by the name of each train-stage setting in which members of a stack may differ: as
+            `make`, with another value of it.
     """
 
-    make: Callable[[int, int], TrainedFamily]
+    make: Make
     kind: Kind
     path: str
+    varied: Mapping[str, Make] = field(default_factory=dict)
 
 
 Check = Callable[[Tried], Iterator[str]]
@@ -82,8 +87,10 @@ def losses(tried: Tried) -> Iterator[str]:
         if wrong := list(_shapes(player, given)):
             yield from wrong
             continue
-        one = player.loss(_part(items, slice(2, 3)), noise[2:3], model.hyper(0))
-        if not torch.allclose(one["loss"], given["loss"][2:3], rtol=1e-4, atol=1e-4):
+        again = player.loss(items, noise, model.hyper(0))["loss"]
+        one = player.loss(part(items, slice(2, 3)), noise[2:3], model.hyper(0))
+        apart = not torch.allclose(one["loss"], again[2:3], rtol=1e-4, atol=1e-4)
+        if apart and torch.equal(again, given["loss"]):  # else it has a hidden state, told later
             yield (
                 f"the loss of {player.name} for an example depends on the other examples of the"
                 " batch, also in evaluation mode: sum over the dimensions behind the first alone"
@@ -287,89 +294,41 @@ def stacking(tried: Tried) -> Iterator[str]:
                     return
 
 
+def settings_of_loss(tried: Tried) -> Iterator[str]:
+    """Settings that the loss reads from the Config, though members of a stack differ in them.
+
+    Args:
+        tried: the family.
+
+    Yields:
+        A message for each setting.
+    """
+    model = tried.make(0, SIZE).eval()
+    if model.cannot_stack:
+        return
+    items, noise = batch(model, tried.kind)
+    own = [p.loss(items, noise, model.hyper(0))["loss"] for p in model.players()]
+    for name, make in tried.varied.items():
+        other = make(0, SIZE).eval()
+        others = {**dict(other.named_parameters()), **dict(other.named_buffers())}
+        with torch.no_grad():  # each member of a stack has its own
+            for n, value in [*model.named_parameters(), *model.named_buffers()]:
+                others[n].copy_(value)
+        its = [p.loss(items, noise, model.hyper(0))["loss"] for p in other.players()]
+        if not all(torch.equal(a, b) for a, b in zip(own, its)):
+            yield (
+                f"the loss depends on {name} of the Config: members of a stack differ in it, and"
+                f' have one Config. Return it from hyper() and read hyper["{name}"], or declare it'
+                " with shapes=True"
+            )
+
+
 CHECKS: dict[str, Check] = {
     "the loss": losses,
     "sample": samples,
     "the loss, asked twice,": hidden_state,
     "a stack": stacking,
+    "the loss with other settings": settings_of_loss,
     "another image size": sizes,
 }
 FIRST = ("the loss", "sample")  # what all other checks rest on
-
-
-def item_shape(family: TrainedFamily, kind: Kind) -> tuple[int, ...]:
-    """The shape of an item that a model learns and draws: (1, S, S), or (2,) of points.
-
-    Args:
-        family: the model.
-        kind: of its data.
-
-    Returns:
-        Without the dimension of the batch.
-    """
-    side = family.image_size
-    return (2,) if kind == Kind.POINTS else (1, side, side)
-
-
-def class_count(family: Any) -> int:
-    """How many classes the data of a model have: as many as it was built for."""
-    return int(getattr(family.config, "classes", CLASSES))
-
-
-def batch(family: TrainedFamily, kind: Kind, n: int = ITEMS) -> tuple[Items, Tensor]:
-    """A random batch of a model.
-
-    Args:
-        family: the model.
-        kind: of its data.
-        n: items of the batch.
-
-    Returns:
-        Its items, and its noise of shape (n, *noise_shape).
-    """
-    generator = torch.Generator().manual_seed(1)
-    noise = torch.randn(n, *family.noise_shape, generator=generator)
-    if family.trains_on is Sets:
-        sets = (n, family.config.set_size, *item_shape(family, kind))
-        return Sets((torch.rand(sets, generator=generator) > 0.8).float()), noise
-    if family.trains_on is Labelled:
-        label = torch.arange(n) % class_count(family)
-        one_hot = torch.nn.functional.one_hot(label, class_count(family)).float()
-        return Labelled(_items(family, kind, n, generator), one_hot), noise
-    x = _items(family, kind, n, generator)
-    return Pairs(x, x.flip(0)), noise
-
-
-def asked(family: TrainedFamily, kind: Kind, n: int = ITEMS, seed: int = 2) -> Tensor:
-    """What a model is asked for drawings by.
-
-    Args:
-        family: the model.
-        kind: of its data.
-        n: drawings.
-        seed: of exemplars.
-
-    Returns:
-        Exemplars, weights over classes, or [n, 0], as the family asks.
-    """
-    if family.asks == "nothing":
-        return torch.zeros(n, 0)
-    if family.asks == "class":
-        label = torch.arange(n) % class_count(family)
-        return torch.nn.functional.one_hot(label, class_count(family)).float()
-    return _items(family, kind, n, torch.Generator().manual_seed(seed))
-
-
-def _items(family: TrainedFamily, kind: Kind, n: int, generator: torch.Generator) -> Tensor:
-    """Random items of the kind of data that a model models."""
-    shape = (n, *item_shape(family, kind))
-    if kind == Kind.POINTS:
-        return torch.randn(shape, generator=generator)
-    levels = torch.rand(shape, generator=generator)
-    return levels if kind == Kind.GREYS else (levels > 0.8).float()
-
-
-def _part(items: Items, rows: slice) -> Items:
-    """Some of the items of a batch."""
-    parts: list[Any] = [t if t is None else t[rows] for t in vars(items).values()]
-    return type(items)(*parts)

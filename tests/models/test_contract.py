@@ -34,6 +34,7 @@ from oneshot import rng as streams
 from oneshot.contracts import LikelihoodFamily, SetFamily, TrainedFamily
 from oneshot.scoring.sample import draw
 from oneshot.sweep import families, requirements, settings
+from oneshot.trial import check_family
 from oneshot.trial import family_contract as contract
 from oneshot.types import Kind
 
@@ -118,10 +119,9 @@ def test_a_drawing_is_the_same_at_any_batch_size(family: str) -> None:
 @pytest.mark.parametrize("family", TRAINED)
 def test_a_family_keeps_the_rules_that_own_families_are_checked_for(family: str, rule: str) -> None:
     """Losses per example, drawings, no hidden state, stacks without a slow fallback, all sizes."""
-    name = family.partition(":")[0]
-    made = contract.Tried(
-        lambda seed, size: build(family, seed, size), families.kinds(name)[0], str(name)
-    )
+    name, _, variant = family.partition(":")
+    values = families.declaration("models", name).variants[variant]
+    made = check_family.tried(name, values, families.kinds(name)[0])
     assert list(contract.CHECKS[rule](made)) == []
 
 

@@ -12,11 +12,11 @@ import torch
 
 from oneshot.contracts import Items, TrainedFamily
 from oneshot.sweep import families
-from oneshot.trial import family_contract as contract
-from oneshot.trial.family_contract import class_count
+from oneshot.trial import family_contract, made_batch
+from oneshot.trial.made_batch import class_count
 from oneshot.types import DataSet, Kind
 
-SIZE = contract.SIZE  # of the images, in pixels
+SIZE = family_contract.SIZE  # of the images, in pixels
 __all__ = ["class_count"]  # for tests
 
 FAMILIES = [
@@ -65,7 +65,7 @@ def kind(family: Any) -> Kind:
 
 def item_shape(family: TrainedFamily) -> tuple[int, ...]:
     """The shape of an item that a model learns and draws: (1, S, S), or (2,) of points."""
-    return contract.item_shape(family, kind(family))
+    return made_batch.item_shape(family, kind(family))
 
 
 def batch(family: TrainedFamily, n: int = 5) -> tuple[Items, torch.Tensor]:
@@ -78,7 +78,7 @@ def batch(family: TrainedFamily, n: int = 5) -> tuple[Items, torch.Tensor]:
     Returns:
         Its items, and its noise of shape (n, *noise_shape).
     """
-    return contract.batch(family, kind(family), n)
+    return made_batch.batch(family, kind(family), n)
 
 
 def asked(family: TrainedFamily, n: int = 5, seed: int = 2) -> torch.Tensor:
@@ -92,7 +92,7 @@ def asked(family: TrainedFamily, n: int = 5, seed: int = 2) -> torch.Tensor:
     Returns:
         Exemplars, weights over classes, or [n, 0], as the family asks.
     """
-    return contract.asked(family, kind(family), n, seed)
+    return made_batch.asked(family, kind(family), n, seed)
 
 
 @functools.cache
