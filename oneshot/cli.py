@@ -132,7 +132,7 @@ def _dispatch(options: argparse.Namespace) -> int:
         return _watch(options)
     made = _make_plan(options)
     _check_data(made, options)
-    _check_weight_files(made, options)
+    _check_files(made, options)
     if not (options.status or options.list):
         _count_costs(made)
     if options.check:
@@ -212,10 +212,15 @@ def _check_data(made: Plan, options: argparse.Namespace) -> None:
         tell(f"note: {error}", sys.stderr)
 
 
-def _check_weight_files(made: Plan, options: argparse.Namespace) -> None:
-    """Raise SweepError if files of weights that a run would read do not fit."""
-    if options.status or options.list:
+def _check_files(made: Plan, options: argparse.Namespace) -> None:
+    """Raise SweepError if the family's file, or files of weights that a run reads, do not fit."""
+    if options.status or options.list or not made.to_run:
         return
+    if made.sweep.model_file:
+        from oneshot.trial import own_family  # imports torch
+
+        if problems := own_family.problems(made.to_run):
+            raise SweepError(problems)
     named = ("weights_file", "dino_weights")
     files = [p.settings.get(name) for p in made.to_run for name in named]
     files += [given.get("weights") for given in made.sweep.critics.values()]

@@ -29,6 +29,11 @@ def manifest(plan: Plan, options: argparse.Namespace, revision: str) -> dict[str
     fields = ("name", "path", "question", "model", "axes", "variant")
     return {
         **{name: getattr(sweep, name) for name in fields},
+        **(
+            {"family_file": dict(zip(("path", "content"), first.family_file))}
+            if sweep.model_file
+            else {}
+        ),
         "fixed": dict(sweep.fixed),
         "seeds": sweep.seed_list(),
         "points": len(plan.points),

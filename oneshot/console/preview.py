@@ -159,6 +159,8 @@ def sweep_list(as_json: bool = False) -> str:
 
 def settings_table(family: str) -> str:
     """The settings of a family: name, type, allowed values, default, unit and meaning, by stage."""
+    if families.is_path(family):
+        family = families.use_file(family).name
     kind = "critics" if family in families.names("critics") else "models"
     declared = families.declaration(kind, family)
     fields = declared.fields if kind == "critics" else {**COMMON, **declared.fields}

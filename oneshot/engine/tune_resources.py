@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from oneshot.engine import demand
 from oneshot.engine.autoscaler import grows_elsewhere, promised
 from oneshot.engine.demand import Resources, Types, WaitDisplay
 from oneshot.engine.options import Options
+from oneshot.sweep import families
 
 CHECK_SECONDS = 5.0  # between two looks whether the machines there are could run what is left
 
@@ -136,4 +136,4 @@ class ClusterResources:
 
 def _family_class(model: str) -> Any:
     """The class of a family."""
-    return importlib.import_module(f"oneshot.models.{model}").FAMILY
+    return families.module("models", model).FAMILY

@@ -41,7 +41,7 @@ class Shape:
 
     Args:
         family: of the model.
-        version: of the family.
+        version: of the family; of a file of the user's, what its content says.
         image_size: pixels a side.
         channels: 1, or 3 in colour; 0 of points of the plane.
         settings: names and values of the settings that shape tensors.
@@ -76,7 +76,7 @@ class Shape:
             return None
         if "epochs" not in head.fields:
             return None
-        return Shape(family, head.version, size, channels, _shaping(head, values))
+        return Shape(family, head.code, size, channels, _shaping(head, values))
 
     @property
     def kind(self) -> tuple[Any, ...]:

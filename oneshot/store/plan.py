@@ -6,7 +6,6 @@ version of the code: settings may be missing in them, and families may be gone.
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -304,7 +303,7 @@ def signature(row: Mapping[str, Any], axes: Sequence[str]) -> tuple[Any, ...] | 
     )
 
 
-@functools.cache
+@families.kept
 def _family_settings(model: str) -> tuple[str, ...] | None:
     """The names of all settings of a family; None if there is no such family."""
     try:

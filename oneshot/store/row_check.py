@@ -7,7 +7,6 @@ that fit their columns, so that one odd value costs that value alone, never the 
 from __future__ import annotations
 
 import datetime
-import functools
 import math
 from typing import Any
 
@@ -34,7 +33,7 @@ class ForeignFamily(OddRecord):
         self.family = family
 
 
-@functools.cache
+@families.kept
 def column_types(model: str) -> dict[str, str]:
     """The type of every column of a row of this family: int, float, bool, str or time.
 
@@ -48,7 +47,7 @@ def column_types(model: str) -> dict[str, str]:
     return found | {column.name: column.type for column in TABLES["points"].columns}
 
 
-@functools.cache
+@families.kept
 def later_settings(model: str) -> dict[str, Any]:
     """The settings that a family got after its ids were published, and LATER_COLUMNS: defaults.
 
@@ -87,7 +86,7 @@ def check_row(row: Any, point_id: str) -> tuple[dict[str, Any], list[str]]:
     if row.get("status") not in STATUSES:
         raise OddRecord(f"status {row.get('status')!r} is none of {', '.join(STATUSES)}")
     model = row.get("model")
-    if not isinstance(model, str) or model not in _families():
+    if not isinstance(model, str) or not families.is_known(model):
         raise ForeignFamily(str(model))
     types, problems = column_types(model), []
     checked = dict(later_settings(model))
@@ -112,11 +111,6 @@ _WORDS = {
     "str": "text",
     "time": "time",
 }
-
-
-@functools.cache
-def _families() -> frozenset[str]:
-    return frozenset(families.names("models"))
 
 
 def _converted(value: Any, wanted: str) -> tuple[Any, bool]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from oneshot.sweep import families
-from oneshot.sweep.parts import MOST, Part, SweepError, as_list, calling_line
+from oneshot.sweep.parts import MOST, Part, SweepError, as_list, calling_file, calling_line
 from oneshot.sweep.settings import COMMON, SettingError, did_you_mean
 from oneshot.sweep.values import is_whole, plain, shown
 
@@ -42,7 +42,8 @@ class Sweep:
 
     Args:
         question: in words, for people.
-        model: the family.
+        model: the family, by its name or as the path of its file, as in "./my_vae.py". The path is
+            meant from the folder of the sweep file.
         points: what varies (scientific settings): one part or several.
         fixed: settings that differ from the family's defaults and stay.
         seeds: how many seeds, or which (nuisance: averaged over).
@@ -53,6 +54,7 @@ class Sweep:
             neither `fixed` nor an axis has a `critic_seed`.
         name: of the results folder; without it, the name of the sweep file.
         path: of the sweep file.
+        model_file: the whole path of the family's file, where `model` was given as one.
 
     Raises:
         SweepError: with every argument that is of no use.
@@ -69,6 +71,7 @@ class Sweep:
     critic_seed: int = 0
     name: str = ""
     path: str = ""
+    model_file: str = ""
 
     def __post_init__(self) -> None:
         """Turn every field from the forms in which people write it into the one that it has."""
@@ -79,9 +82,24 @@ class Sweep:
                 object.__setattr__(self, name, convert(given))
             except SettingError as error:
                 problems += [f"{name} = {shown(given)}: {problem}" for problem in error.problems]
+        if not problems:
+            problems += self._use_file()
         if problems:
             place = self.path if isinstance(self.path, str) and self.path else calling_line()
             raise SweepError([(problem, place) for problem in problems])
+
+    def _use_file(self) -> list[str]:
+        """Make the file of the family known, and the model its name; returns why it cannot be."""
+        given = self.model if families.is_path(self.model) else self.model_file
+        if not given:
+            return []
+        try:
+            file = families.use_file(given, calling_file().parent)
+        except SettingError as error:
+            return [f"model = {shown(self.model)}: {problem}" for problem in error.problems]
+        object.__setattr__(self, "model", file.name)
+        object.__setattr__(self, "model_file", file.path)
+        return []
 
     @property
     def parts(self) -> list[Part]:
@@ -290,4 +308,5 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "critic_seed": _critic_seed,
     "name": _name,
     "path": _text,
+    "model_file": _text,
 }

@@ -1,8 +1,11 @@
 """What the files of families (and of data sets) declare, read without importing them.
 
 They import torch, and `--help` and `--check` must answer at once. Of a family, only the definitions
-of `Config`, `VARIANTS` and `VERSION` are executed, which therefore may use nothing but the standard
-library and `setting`.
+of `Config`, `VARIANTS` and `VERSION` are executed, which therefore may use nothing but `setting`,
+`TrainingSettings`, `dataclass` and `math`.
+
+A family is a file of the package, one of an installed package, or a file of the user's. The latter
+is made known to the process by `use_file`, and has its name from then on.
 """
 
 from __future__ import annotations
@@ -10,20 +13,21 @@ from __future__ import annotations
 import ast
 import dataclasses
 import functools
-import math
-from collections.abc import Mapping
+import importlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, TypeVar
 
-from oneshot.sweep import requirements
+from oneshot.sweep import declared, family_files
+from oneshot.sweep.family_files import FamilyFile
+from oneshot.sweep.named_files import find_file
 from oneshot.sweep.settings import (
-    COMMON,
     Field,
     SettingError,
     check_value,
     did_you_mean,
-    setting,
     type_name,
     unknown_setting,
 )
@@ -31,19 +35,19 @@ from oneshot.sweep.values import shown
 from oneshot.types import Kind
 
 PACKAGE = Path(__file__).parents[1]
-TYPES = ("int", "float", "bool", "str")
-# Names that a column of the result tables must not have: reserved words of DuckDB, attributes of a
-# pandas frame.
-RESERVED = {
-    *("desc", "end", "group", "limit", "offset", "order"),
-    *("T", "count", "index", "rank", "sample", "size", "values"),
-}
 _REQUIRED = object()
+_own: dict[str, FamilyFile] = {}  # by the name of the family
+_kept: list[Any] = []  # caches of what is read of families
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Declaration:
-    """What a family file says of itself: Config, VERSION, VARIANTS, and its first line of text."""
+    """What a family file says of itself: Config, VERSION, VARIANTS, and its first line of text.
+
+    A file of the user's that states no VERSION has a number of its content instead.
+    """
 
     name: str
     config: type
@@ -51,6 +55,12 @@ class Declaration:
     variants: dict[str, dict[str, Any]]
     summary: str
     path: Path
+    file: FamilyFile | None = None
+
+    @property
+    def code(self) -> int:
+        """What changes whenever the code of the family may have changed."""
+        return self.file.number if self.file else self.version
 
     @functools.cached_property
     def fields(self) -> dict[str, Field]:
@@ -76,9 +86,99 @@ class Declaration:
         return f"{reason} of {self.name} ({type_name(fields[name])})" if reason else None
 
 
+def kept(function: Callable[..., T]) -> functools._lru_cache_wrapper[T]:
+    """As functools.cache, of what is read of families: forgotten when a file takes another's name.
+
+    Args:
+        function: whose results are kept.
+    """
+    cached = functools.cache(function)
+    _kept.append(cached)
+    return cached
+
+
 def names(kind: str) -> list[str]:
-    """The families of a kind ("models", "critics"): its files that define a `Config`."""
-    return list(_names(f"{PACKAGE}/{kind}"))
+    """The families of a kind ("models", "critics"): ours, and those of installed packages."""
+    return [*_names(f"{PACKAGE}/{kind}"), *_installed(kind)]
+
+
+def is_known(model: str) -> bool:
+    """Whether there is a model family of this name, files of the user's included."""
+    return model in _own or model in _names(f"{PACKAGE}/models") or model in _installed("models")
+
+
+def is_path(model: str) -> bool:
+    """Whether a model is given as a file, and not by the name of a family."""
+    return family_files.is_path(model)
+
+
+def is_current(model: str, path: str) -> bool:
+    """Whether the family of this name is the file at this path.
+
+    Args:
+        model: name of the family.
+        path: of its file.
+
+    Returns:
+        False if it is another file, or none.
+    """
+    return model in _own and _own[model].path == path
+
+
+def use_file(path: str, folder: Path | None = None) -> FamilyFile:
+    """Make a family file known to this process by the name of its family.
+
+    Args:
+        path: of the file; what is not absolute is looked for in `folder`, then in the working
+            directory.
+        folder: of the sweep file; None if there is none.
+
+    Returns:
+        The file as it is now.
+
+    Raises:
+        SettingError: there is no such file, or its name is that of another family.
+    """
+    return use(family_files.read(find_file(path, folder)))
+
+
+def use(file: FamilyFile) -> FamilyFile:
+    """Make a family known to this process that was read before, as on a worker.
+
+    Raises:
+        SettingError: its name is that of another family.
+    """
+    if file.name in _names(f"{PACKAGE}/models") or file.name in _installed("models"):
+        problem = f"{file.shown}: there is a family {file.name!r} already: rename the file"
+        raise SettingError([problem])
+    before = _own.get(file.name)
+    _own[file.name] = file
+    if before is not None and before != file:
+        for cached in _kept:
+            cached.cache_clear()
+    return file
+
+
+def module(kind: str, name: str) -> ModuleType:
+    """The imported module of a family, wherever its file is.
+
+    Args:
+        kind: "models" or "critics".
+        name: of the family.
+
+    Returns:
+        The same module at every call.
+    """
+    if kind == "models" and name in _own:
+        return family_files.imported(_own[name])
+    if name not in _names(f"{PACKAGE}/{kind}") and name in _installed(kind):
+        return importlib.import_module(_installed(kind)[name][0])
+    return importlib.import_module(f"oneshot.{kind}.{name}")
+
+
+def is_installed(model: str) -> bool:
+    """Whether a model family is one of an installed package."""
+    return model not in _own and model in _installed("models")
 
 
 def declaration(kind: str, name: str) -> Declaration:
@@ -98,6 +198,16 @@ def declaration(kind: str, name: str) -> Declaration:
     return _declaration(f"{PACKAGE}/{kind}", name)
 
 
+def _path_of(kind: str, name: str) -> str:
+    """The path of a file, for reading it; of one of the user's that which it was read from."""
+    path = f"{PACKAGE}/{kind}/{name}.py"
+    if kind == "models" and name in _own:
+        return _own[name].path
+    if kind == "models" and name not in _names(f"{PACKAGE}/{kind}") and name in _installed(kind):
+        return _installed(kind)[name][1]
+    return path
+
+
 def constant(kind: str, name: str, variable: str, default: Any = _REQUIRED) -> Any:
     """The literal value of a module-level name of a file, read without importing the file.
 
@@ -113,7 +223,7 @@ def constant(kind: str, name: str, variable: str, default: Any = _REQUIRED) -> A
     Raises:
         KeyError: the file does not assign the name, and no default is given.
     """
-    value = _literal(f"{PACKAGE}/{kind}/{name}.py", variable)
+    value = _literal(_path_of(kind, name), variable)
     if value is not _REQUIRED:
         return value
     if default is not _REQUIRED:
@@ -133,12 +243,15 @@ def on_class_splits(name: str) -> bool:
 
 # What is read of the package's own files stays in memory. Keys are texts, as making a Path takes
 # longer than to look one up.
-@functools.cache
+@kept
 def _source(path: str) -> str:
+    for file in _own.values():
+        if file.path == path:
+            return file.text
     return Path(path).read_text(encoding="utf-8")
 
 
-@functools.cache
+@kept
 def _tree(path: str) -> ast.Module:
     return ast.parse(_source(path), path)
 
@@ -149,117 +262,91 @@ def _names(folder: str) -> tuple[str, ...]:
     return tuple(path.stem for path in files if "\nclass Config" in _source(str(path)))
 
 
-@functools.cache
+@kept
 def _literal(path: str, variable: str) -> Any:
-    value = _assigned(_tree(path), variable)
+    value = declared.assigned(_tree(path), variable)
     return _REQUIRED if value is None else ast.literal_eval(value)
 
 
-def _defined_name(node: ast.stmt) -> str | None:
-    """The name that a statement of a module defines as a class or a variable."""
-    if isinstance(node, ast.ClassDef):
-        return node.name
-    target: ast.expr | None = None
-    if isinstance(node, ast.Assign):
-        target = node.targets[0]
-    elif isinstance(node, ast.AnnAssign):
-        target = node.target
-    return target.id if isinstance(target, ast.Name) else None
-
-
-def _assigned(tree: ast.Module, variable: str) -> ast.expr | None:
-    """The expression that a module first assigns to a name; None if it assigns none."""
-    return next(
-        (
-            node.value
-            for node in tree.body
-            if isinstance(node, (ast.Assign, ast.AnnAssign))
-            and node.value is not None
-            and _defined_name(node) == variable
-        ),
-        None,
-    )
-
-
 @functools.cache
+def _installed(kind: str) -> dict[str, tuple[str, str]]:
+    """The families of installed packages, without those that are of no use."""
+    found = {}
+    for name, (module, path) in family_files.installed(kind).items():
+        reason = ""
+        if name in _names(f"{PACKAGE}/{kind}"):
+            reason = f"there is a family {name!r} already"
+        else:
+            try:
+                _read_installed(name, path)
+            except SettingError as error:
+                reason = error.problems[0]
+        if reason:
+            family_files.pass_over(kind, name, module, reason)
+        else:
+            found[name] = module, path
+    return found
+
+
+@kept
 def _declaration(folder: str, name: str) -> Declaration:
-    kind, known = Path(folder).name, _names(folder)
-    if name not in known:
-        near = did_you_mean(name, list(known))
-        there_is = f"there is no {kind.rstrip('s')} {name!r}.{near} Known: {', '.join(known)}"
-        raise SettingError([there_is])
-    path, short = f"{folder}/{name}.py", f"{kind}/{name}.py"
+    kind = Path(folder).name
+    if kind == "models" and name in _own:
+        file = _own[name]
+        return _read(name, file.path, file.shown, file)
+    if name in _names(folder):
+        return _read(name, f"{folder}/{name}.py", f"{kind}/{name}.py", None)
+    if name in _installed(kind):
+        return _read_installed(name, _installed(kind)[name][1])
+    known = [*_names(folder), *_installed(kind)]
+    near = did_you_mean(name, known)
+    there_is = f"there is no {kind.rstrip('s')} {name!r}.{near} Known: {', '.join(known)}"
+    raise SettingError([there_is])
+
+
+def _read_installed(name: str, path: str) -> Declaration:
+    """What the file of a family of an installed package declares."""
+    file = family_files.made(name, path, Path(path).read_bytes(), travels=False)
+    return _read(name, path, path, file)
+
+
+def _read(name: str, path: str, short: str, file: FamilyFile | None) -> Declaration:
+    """What the file of a family declares.
+
+    Args:
+        name: of the family.
+        path: of its file.
+        short: the path, for messages.
+        file: the file, where it is not one of the package.
+
+    Returns:
+        The declaration.
+
+    Raises:
+        SettingError: with all that is missing or wrong.
+    """
     try:
         tree = _tree(path)
     except SyntaxError as error:
         raise SettingError([f"{short}, line {error.lineno}: {error.msg}"]) from error
+    except (OSError, ValueError) as error:
+        raise SettingError([f"{short} cannot be read: {error}"]) from error
+    if file is not None and file.travels and (problems := family_files.neighbours(file, tree)):
+        raise SettingError(problems)
     try:
-        defined = _execute_definitions(tree, path)
+        defined = declared.execute(tree, path)
     except Exception as error:
+        line = family_files.line_of(error, path)
+        place = f"{short}, line {line}" if line else short
         reason = (
-            f"{short}: Config, VARIANTS and VERSION are read without the rest of the file, and may"
+            f"{place}: Config, VARIANTS and VERSION are read without the rest of the file, and may"
             f" use nothing of it. {type(error).__name__}: {error}"
         )
         raise SettingError([reason]) from error
-    if problems := _problems(tree, defined):
+    if file is not None:
+        defined.setdefault("VERSION", file.number)
+    if problems := declared.problems_of(tree, defined):
         raise SettingError([f"{short}: {problem}" for problem in problems])
     summary = (ast.get_docstring(tree) or "").split("\n")[0]
-    variants = defined.get("VARIANTS", {})
-    return Declaration(name, defined["Config"], defined["VERSION"], variants, summary, Path(path))
-
-
-def _execute_definitions(tree: ast.Module, path: str) -> dict[str, Any]:
-    """The names that a file's definitions of Config, VARIANTS and VERSION make, run alone."""
-    wanted = [n for n in tree.body if _defined_name(n) in {"Config", "VARIANTS", "VERSION"}]
-    future = ast.ImportFrom(module="__future__", names=[ast.alias(name="annotations")], level=0)
-    module = ast.fix_missing_locations(ast.Module(body=[future, *wanted], type_ignores=[]))
-    space: dict[str, Any] = {
-        "__name__": __name__,
-        "dataclass": dataclass,
-        "setting": setting,
-        "math": math,
-    }
-    exec(compile(module, path, "exec"), space)  # the package's own file, without its imports
-    return space
-
-
-def _problems(tree: ast.Module, defined: Mapping[str, Any]) -> list[str]:
-    """What a family file lacks or has in a form that nothing around it understands."""
-    problems = []
-    version, config = defined.get("VERSION"), defined.get("Config")
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        problems.append(
-            "VERSION must be a whole number from 1, raised whenever a change moves numbers"
-        )
-    if not isinstance(config, type) or not dataclasses.is_dataclass(config):
-        return [*problems, "Config must be a class with @dataclass(frozen=True)"]
-    fields = {field.name: field for field in dataclasses.fields(config)}
-    wrong = {name: reason for name, field in fields.items() if (reason := _problem_of(field))}
-    sound = {name: field for name, field in fields.items() if name not in wrong}
-    problems += wrong.values()
-    for variant, values in defined.get("VARIANTS", {}).items():
-        for name, value in values.items():
-            if name not in fields:
-                near = did_you_mean(name, list(fields))
-                problems.append(f"variant {variant!r}: there is no setting {name!r}.{near}")
-            elif name in sound and (reason := check_value(sound[name], value)):
-                problems.append(f"variant {variant!r}: {reason}")
-    needs = requirements.needed_settings(tree, _assigned(tree, "FAMILY"))
-    return problems + requirements.unmet(needs, config, sound)
-
-
-def _problem_of(field: Field) -> str | None:
-    """What is wrong with the declaration of one setting."""
-    name, meta = field.name, field.metadata
-    if "stage" not in meta:
-        return f"{name} must be declared by setting(default, stage, help)"
-    if type_name(field) not in TYPES:
-        return f"{name} has the type {field.type}; settings are {', '.join(TYPES)}"
-    if name in RESERVED or name in COMMON:
-        return (
-            f"{name} cannot be the name of a setting: tables have such a column, or all families"
-            " such a setting"
-        )
-    if not meta["file"] and (reason := check_value(field, field.default)):
-        return f"the default {reason}"
-    return None
+    variants, version = defined.get("VARIANTS", {}), defined["VERSION"]
+    return Declaration(name, defined["Config"], version, variants, summary, Path(path), file)

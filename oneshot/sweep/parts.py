@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from oneshot.sweep.values import PLAIN, plain, shown
@@ -186,10 +187,21 @@ def as_list(values: Any) -> tuple[list[Any], str]:
 
 def calling_line() -> str:
     """The line of the sweep file that called a function of this package, as in `mine.py:7`."""
+    frame = _calling_frame()
+    return f"{short_path(Path(frame.f_code.co_filename))}:{frame.f_lineno}"
+
+
+def calling_file() -> Path:
+    """The file that called a function of this package."""
+    return Path(_calling_frame().f_code.co_filename)
+
+
+def _calling_frame() -> FrameType:
+    """The frame of the sweep file."""
     frame = sys._getframe(0)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_THE_CALLER):
         frame = frame.f_back
-    return f"{short_path(Path(frame.f_code.co_filename))}:{frame.f_lineno}"
+    return frame
 
 
 def short_path(path: Path) -> str:

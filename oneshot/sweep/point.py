@@ -68,6 +68,7 @@ class Point:
         family_version: of the model's code.
         place: where the sweep file gives the point.
         files: the SHA-256 of the content of each file that a setting names, by setting.
+        family_file: of a family in a file of the user's, the path and the SHA-256 of its content.
     """
 
     model: str
@@ -86,6 +87,7 @@ class Point:
     files: dict[str, str] = field(default_factory=dict)
     tune_id: str = ""
     tune_key: str = ""
+    family_file: tuple[str, str] = ("", "")
 
     def __post_init__(self) -> None:
         """Of a point that says nothing of tuning, nothing is tuned."""

@@ -132,6 +132,7 @@ class PointMaker:
             files={n: self._file_hash(settings[n]) for n in template.files if settings[n]},
             tune_id=tune_id,
             tune_key=hash_text(f'["{train_id}",{text["tune_shapes"]}]') if tuned else "",
+            family_file=template.family_file,
         )
 
     def _setting_text(self, value: Any, file: bool) -> str:
@@ -235,6 +236,8 @@ class _Template:
     ):
         fields = {**COMMON, **family.fields}
         self.base, self.family = base, f"{canonical_json(family.name)},{family.version}"
+        file = family.file
+        self.family_file = (file.path, file.content) if file and file.travels else ("", "")
         self._text, self._known = text, dict[tuple[str, ...], str]()
         self.files = {name for name, field in fields.items() if field.metadata["file"]}
         self._omitted = {

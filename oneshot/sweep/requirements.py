@@ -111,6 +111,11 @@ DERIVED = {
     "SheetFamily": ("TrainedFamily",),
     "SetFamily": ("TrainedFamily", "SetFamily"),
 }
+HAS_DEFAULTS = tuple(NEEDED["TrainedFamily"])  # in TrainingSettings
+BASE_HINT = (
+    f"class Config(TrainingSettings) has {', '.join(HAS_DEFAULTS)}, with defaults;"
+    " TrainingSettings is in oneshot.sweep.settings"
+)
 # A setting may enter earlier than it is needed, never later: it would be missing in an id that
 # depends on it.
 RANKS = {"data": 0, "model": 0, "train": 0, "tune": 1, "sample": 2, "score": 3, NAME: 4}
@@ -173,6 +178,8 @@ def unmet(needs: Mapping[str, Needed], config: type, fields: Mapping[str, Field]
                 f"{name} needs shapes=True: all members of a stack take it from the first"
             )
     if missing:
+        if any(line.partition(":")[0] in HAS_DEFAULTS for line in missing):
+            missing.append(BASE_HINT)
         lacks = "Config lacks settings that training, drawing or scoring read. It needs"
         problems.insert(0, "\n  ".join([lacks, *missing]))
     return problems

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 from oneshot.sweep import families
 from oneshot.sweep.definition import REFERENCES, Sweep
 from oneshot.sweep.families import Declaration
+from oneshot.sweep.named_files import find_file
 from oneshot.sweep.parts import Part, SweepError
 from oneshot.sweep.point import by_settings, channels, declared, kind_of
 from oneshot.sweep.settings import (
@@ -64,6 +64,8 @@ class Resolver:
     """
 
     def __init__(self, sweep: Sweep):
+        if sweep.model_file and not families.is_current(sweep.model, sweep.model_file):
+            families.use_file(sweep.model_file)  # another sweep named one of the same name since
         if problems := _sweep_problems(sweep):
             raise SweepError(problems)
         self.family, self.axes = families.declaration("models", sweep.model), tuple(sweep.axes)
@@ -133,7 +135,7 @@ class Resolver:
             if reason is None and value and name in self._files | self._folders:
                 try:
                     may_be_folder = name in self._folders
-                    self._paths[value] = _find_file(value, self._folder, may_be_folder)
+                    self._paths[value] = find_file(value, self._folder, may_be_folder)
                 except SettingError as error:
                     reason = f"{name} = {value!r} of {self.family.name}: {error}"
             if reason:
@@ -213,7 +215,7 @@ class Resolver:
                 continue
             if published := full[name].get("weights"):
                 try:
-                    full[name]["weights"] = _find_file(published, self._folder)
+                    full[name]["weights"] = find_file(published, self._folder)
                 except SettingError as error:
                     self.problems.setdefault(f"weights = {published!r} of {name}: {error}", place)
         seeded = "critic_seed" in self.axes or "critic_seed" in self._fixed
@@ -352,44 +354,3 @@ def _unfit_file(values: Mapping[str, Any], kind: Kind) -> str:
         if not scored and "likelihood" not in values:
             return f"without dino_weights nothing would be scored: {dataset} holds {ITEMS[kind]}"
     return ""
-
-
-def _find_file(value: str, folder: Path | None, may_be_folder: bool = False) -> str:
-    """The file that a setting names, as a path that holds from the working directory.
-
-    Args:
-        value: what was given; `~` is the home folder. What is not absolute is looked for in
-            `folder`, then in the working directory.
-        folder: of the sweep file; None if there is none.
-        may_be_folder: whether a folder will do.
-
-    Returns:
-        The path as it was given, where it holds as it stands.
-
-    Raises:
-        SettingError: there is no such file, or it cannot be read.
-    """
-    path = value if os.path.lexists(value) else os.path.expanduser(value)
-    places = [] if folder is None or os.path.isabs(path) else [folder]
-    tried = list(dict.fromkeys(os.path.abspath(place / path) for place in [*places, Path()]))
-    existing = next((place for place in tried if os.path.lexists(place)), None)
-    if existing is None:
-        where = f"neither {' nor '.join(tried)}" if len(tried) > 1 else tried[0]
-        raise SettingError([f"there is no such file: {where}"])
-    is_folder = os.path.isdir(existing)
-    if is_folder and not may_be_folder:
-        raise SettingError([f"{existing} is a folder, not a file"])
-    if os.path.exists(existing) and not os.path.isfile(existing) and not is_folder:
-        # opening a pipe would wait for its writer
-        raise SettingError([f"{existing} is not an ordinary file"])
-    try:
-        if is_folder:
-            os.scandir(existing).close()
-        else:
-            Path(existing).open("rb").close()
-    except OSError as error:
-        raise SettingError([f"{existing} cannot be read: {error.strerror}"]) from error
-    if existing == os.path.abspath(value):
-        return value
-    relative = os.path.relpath(existing)
-    return existing if relative.startswith("..") else relative

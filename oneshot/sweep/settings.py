@@ -248,6 +248,29 @@ class Common:
     )
 
 
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What every family that learns has among its settings: a Config may derive from it."""
+
+    epochs: int = setting(
+        20, "train", "passes over the training images", low=1, high=100000, shapes=True
+    )
+    batch_size: int = setting(128, "train", "images a step", low=1, high=8192, shapes=True)
+    plateau: int = setting(
+        0, "train", "epochs without progress before the step size halves; 0: never", low=0
+    )
+    schedule_classes: str = setting(
+        "validation",
+        "train",
+        "classes whose loss drives schedule and best epoch; test: the published protocol",
+        choices=("validation", "test"),
+        shapes=True,
+    )
+    weights: str = setting(
+        "end", "sample", "draw from the last or the best epoch", choices=("end", "best")
+    )
+
+
 COMMON: dict[str, Field] = {field.name: field for field in dataclasses.fields(Common)}
 
 

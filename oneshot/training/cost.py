@@ -7,7 +7,6 @@ memory for none, within a second or two.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import math
 import time
 from collections.abc import Iterable, Mapping
@@ -23,6 +22,7 @@ from torch.utils.flop_counter import flop_registry
 from oneshot.contracts import Items, Labelled, Pairs, Sets
 from oneshot.store import costs
 from oneshot.store.costs import Cost, Shape
+from oneshot.sweep import families
 from oneshot.training.stack import Stack
 
 META = torch.device("meta")
@@ -121,7 +121,7 @@ def of_shape(shape: Shape) -> Cost:
         shape: of a model.
     """
     if (cost := costs.load(shape)) is None:
-        module = importlib.import_module(f"oneshot.models.{shape.family}")
+        module = families.module("models", shape.family)
         config = module.Config(**dict(shape.settings))
         with META:
             models = [module.FAMILY(config, shape.image_size) for _ in range(2)]

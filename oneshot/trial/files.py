@@ -1,7 +1,7 @@
-"""Files that settings name: kept in the store by their content, so that every worker finds them.
+"""Files that settings name, and families in files of the user's: what workers find in the store.
 
-Workers have working folders of their own, and may be on other machines, where a path of the user's
-means nothing.
+They are kept by their content. Workers have working folders of their own, and may be on other
+machines, where a path of the user's means nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def file_key(path: str, content: str) -> str:
 
 
 def store_files(points: Sequence[Point], store: Store) -> None:
-    """Bring the files that settings of points and critics name into the store.
+    """Bring the files that settings of points and critics name, and families, into the store.
 
     Args:
         points: of a run.
@@ -45,6 +45,7 @@ def store_files(points: Sequence[Point], store: Store) -> None:
     """
     given = {(p.settings[name], content) for p in points for name, content in p.files.items()}
     critics = {spec.id: spec for p in points for spec in p.critics.values() if spec.file_hash}
+    given |= {p.family_file for p in points if p.family_file[1]}
     given |= {(spec.settings["weights"], spec.file_hash) for spec in critics.values()}
     for path, content in sorted(given):
         key = file_key(path, content)

@@ -8,7 +8,6 @@ files that a node has once, so all its processes share them.
 from __future__ import annotations
 
 import functools
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -27,6 +26,7 @@ from oneshot.scoring.work import People
 from oneshot.store import notes
 from oneshot.store.node_cache import node_file
 from oneshot.store.store import MAGIC, Store
+from oneshot.sweep import families
 from oneshot.sweep.point import CriticSpec, Point, digest
 from oneshot.trial.exemplars import choose_exemplars, exemplars_id, exemplars_key
 from oneshot.trial.files import MissingInput, local_file
@@ -280,7 +280,7 @@ def read_critic(spec: CriticSpec, image_size: int, store: Store, device: torch.d
     """
     file = node_file(store, spec.weights_key)
     state = torch.load(file, weights_only=True, map_location="cpu", mmap=True)
-    family = importlib.import_module(f"oneshot.critics.{spec.kind}")
+    family = families.module("critics", spec.kind)
     sizes = family.sizes_of(state) if hasattr(family, "sizes_of") else {}
     with torch.device("meta"):  # no weights of its own
         module = family.FAMILY(image_size, **sizes)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib
 import io
 import warnings
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from oneshot.paths import DataError
 from oneshot.scoring.plane import Critics, Human, grade
 from oneshot.store import notes
 from oneshot.store.store import DamagedFile, Store, sealed
+from oneshot.sweep import families
 from oneshot.sweep.point import CriticSpec, Point
 from oneshot.sweep.point_maker import ALL_CLASSES
 from oneshot.trial.exemplars import choose_exemplars, exemplars_key
@@ -296,7 +296,7 @@ def read_or_make_critic(
     Returns:
         The network, in evaluation mode.
     """
-    family = importlib.import_module(f"oneshot.critics.{spec.kind}")
+    family = families.module("critics", spec.kind)
     config = family.Config(**spec.settings)
     folder, title = f"store/critics/{spec.id}", TITLES[spec.kind]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from oneshot import rng
 from oneshot.contracts import TrainedFamily
 from oneshot.nn import data_parallel
 from oneshot.store.store import DamagedFile, Store, Unavailable
+from oneshot.sweep import families
 from oneshot.sweep.point import Point
 from oneshot.training.batches import batches_for
 from oneshot.training.checkpoint import Checkpoint, Training
@@ -240,7 +240,7 @@ def keep(training: Training | Diverged, key: str, checkpoint: Checkpoint, job: J
 
 def build(point: Point) -> Any:
     """The family object of a point, untrained; its initial weights depend on the seed alone."""
-    module = importlib.import_module(f"oneshot.models.{point.model}")
+    module = families.module("models", point.model)
     config = module.Config(**point.config())
     if not module.FAMILY.trained:
         return module.FAMILY(config)

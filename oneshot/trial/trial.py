@@ -27,7 +27,7 @@ from oneshot.sweep.graders import need_weights
 from oneshot.sweep.grouping import stack_member, stacks
 from oneshot.sweep.point import Point
 from oneshot.training.loop import Stopped, Tick, unwatched, watch
-from oneshot.trial import inputs
+from oneshot.trial import inputs, own_family
 from oneshot.trial.draw import Drawn, draw, drawings_key
 from oneshot.trial.failure import record_failure
 from oneshot.trial.grade import grade
@@ -77,11 +77,11 @@ def run(points: Sequence[Point], job: Job, report: Tick = unwatched) -> dict[str
     # ---- Inputs, training and tuning, of all points together
     try:
         with contextlib.redirect_stdout(output):
+            own_family.use(points[0], job.store)
             given = inputs.load(points[0], job.store, device)
             is_drawn = functools.partial(_is_drawn, points, job)
             trained_by_id = train(list(trainings.values()), given, job, report, is_drawn)
-            tuned = list(tunings.values())
-            outcomes = tune(tuned, trained_by_id, given, job, report, is_drawn)
+            outcomes = tune([*tunings.values()], trained_by_id, given, job, report, is_drawn)
     except Stopped:
         return {}
     except Unavailable:
@@ -195,6 +195,7 @@ def assist(point: Point, job: Job) -> None:
         Stopped: the run was asked to stop.
     """
     torch.set_num_threads(job.threads or 1)
+    own_family.use(point, job.store)
     given = inputs.load(point, job.store, torch.device(job.device))
     if data_parallel.current_group().broadcast_flag(
         False

@@ -4,7 +4,6 @@ read before anything runs.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -55,7 +54,7 @@ def _of_models(points: Sequence[Point]) -> Readings:
 
 def _read(point: Point, path: str) -> None:
     """Hold a file against the network of a point, which takes no memory for it."""
-    module = importlib.import_module(f"oneshot.models.{point.model}")
+    module = families.module("models", point.model)
     with torch.device("meta"):
         family = module.FAMILY(module.Config(**point.config()), point.settings["image_size"])
     family.published_state(path)

@@ -9,7 +9,6 @@ import dataclasses
 import re
 import shutil
 import tempfile
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,22 +26,17 @@ from tiny_families import (
     data_for,
     drawings_data,
     first_exemplars,
-    item_shape,
     kind,
 )
 
 from oneshot import cli
 from oneshot import rng as streams
-from oneshot.contracts import Items, LikelihoodFamily, SetFamily, TrainedFamily
+from oneshot.contracts import LikelihoodFamily, SetFamily, TrainedFamily
 from oneshot.scoring.sample import draw
 from oneshot.sweep import families, requirements, settings
-from oneshot.training.stack import Stack, by_vmap
+from oneshot.trial import check_family
+from oneshot.trial import family_contract as contract
 from oneshot.types import Kind
-
-
-def part(items: Items, rows: slice) -> Items:
-    """Some of the items of a batch."""
-    return type(items)(*(t if t is None else t[rows] for t in vars(items).values()))
 
 
 @pytest.mark.parametrize("family", families.names("models"))
@@ -121,99 +115,14 @@ def test_a_drawing_is_the_same_at_any_batch_size(family: str) -> None:
     torch.testing.assert_close(whole[some], single, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("rule", contract.CHECKS)
 @pytest.mark.parametrize("family", TRAINED)
-def test_samples_are_probabilities_and_losses_are_per_example(family: str) -> None:
-    """In evaluation mode: in training mode the statistics of a batch may couple its items."""
-    model = build(family).eval()
-    items, noise = batch(model)
-    images = model.sample(asked(model), torch.randn(5, *model.drawing_noise_shape))
-    assert images.shape == (5, *item_shape(model)) and torch.isfinite(images).all()
-    assert kind(model) == Kind.POINTS or (images.min() >= 0 and images.max() <= 1)
-    for player in model.players():
-        losses = player.loss(items, noise, model.hyper(0))
-        assert "loss" in losses and all(v.shape == (5,) for v in losses.values())
-        one = player.loss(part(items, slice(2, 3)), noise[2:3], model.hyper(0))
-        torch.testing.assert_close(one["loss"], losses["loss"][2:3], rtol=1e-4, atol=1e-4)
-        model.train()
-        player.loss(items, noise, model.hyper(0))["loss"].mean().backward()
-        model.eval()
-        assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in player.parameters())
-
-
-@pytest.mark.parametrize("size", [28, 48, 50])
-@pytest.mark.parametrize("family", TRAINED)
-def test_a_family_learns_and_draws_at_the_published_image_sizes(family: str, size: int) -> None:
-    """28: Quick, Draw! as embedded; 48 and 50: Omniglot. A Config that rules a size out says so in
-    `problems`.
-    """
-    model = build(family, image_size=size)
-    if hasattr(model.config, "problems") and model.config.problems(size, 1, 20):
-        return
-    items, noise = batch(model, 3)
-    for player in model.players():
-        assert torch.isfinite(player.loss(items, noise, model.hyper(0))["loss"]).all()
-    drawn = model.eval().sample(asked(model, 2), torch.randn(2, *model.drawing_noise_shape))
-    assert drawn.shape == (2, *item_shape(model))
-
-
-@pytest.mark.parametrize("family", TRAINED)
-def test_no_hidden_randomness_or_state(family: str) -> None:
-    model = build(family)
-    items, noise = batch(model)
-    drawing = asked(model), torch.ones(5, *model.drawing_noise_shape)
-    state = torch.random.get_rng_state()
-    for training in (False, True):
-        model.train(training)
-        # buffers may follow the batches in training
-        kept = dict(model.named_parameters()) if training else model.state_dict()
-        before = {k: v.clone() for k, v in kept.items()}
-        buffers = {n: b.clone() for n, b in model.named_buffers()}
-        first = [p.loss(items, noise, model.hyper(0))["loss"] for p in model.players()]
-        model.eval().sample(*drawing)
-        model.train(training)
-        for name, buffer in model.named_buffers():
-            buffer.copy_(buffers[name])
-        second = [p.loss(items, noise, model.hyper(0))["loss"] for p in model.players()]
-        assert all(torch.equal(a, b) for a, b in zip(first, second))
-        assert torch.equal(state, torch.random.get_rng_state())
-        assert all(torch.equal(v, before[k]) for k, v in kept.items())
-
-
-@pytest.mark.parametrize("family", TRAINED)
-def test_a_family_stacks_without_a_slow_fallback(family: str) -> None:
-    """K models at once give the losses of each: by vmap, and by the stacked form of the family if
-    it has one.
-
-    No operator may lack a batching rule: the warning of a slow fallback fails the test. A family
-    that cannot stack says why in `cannot_stack`, and its points train alone.
-    """
-    models = [build(family, seed=s) for s in (0, 1, 2)]
-    if reason := models[0].cannot_stack:
-        assert len(reason) > 20, "say why"
-        return
-    items, noise = batch(models[0])
-    hyper = {
-        name: torch.tensor([value, value + 0.5, value + 1])
-        for name, value in models[0].hyper(0).items()
-    }
-    stack = Stack(models, torch.device("cpu"))
-    for turn, side in enumerate(stack.players):
-        weights = {n: w for s in stack.players for n, w in s.weights().items()}
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            ways = [
-                by_vmap(stack.template, turn, {**weights, **stack.buffers}, items, noise, hyper)
-            ]
-            ways += (
-                [side.player.stacked(weights, items, noise, hyper)] if side.player.stacked else []
-            )
-        for k, model in enumerate(models):
-            own = model.players()[turn].loss(
-                items, noise, {n: float(v[k]) for n, v in hyper.items()}
-            )
-            for together in ways:
-                assert set(together) == set(own)
-                torch.testing.assert_close(together["loss"][k], own["loss"], rtol=1e-4, atol=1e-4)
+def test_a_family_keeps_the_rules_that_own_families_are_checked_for(family: str, rule: str) -> None:
+    """Losses per example, drawings, no hidden state, stacks without a slow fallback, all sizes."""
+    name, _, variant = family.partition(":")
+    values = families.declaration("models", name).variants[variant]
+    made = check_family.tried(name, values, families.kinds(name)[0])
+    assert list(contract.CHECKS[rule](made)) == []
 
 
 @pytest.mark.parametrize("family", TRAINED)
@@ -357,7 +266,8 @@ def test_settings_that_a_made_family_lacks_are_named_all_at_once(
     with pytest.raises(settings.SettingError) as caught:
         made_family(text.format(base=base, fields=""))
     (problem,) = caught.value.problems
-    first, *lines = problem.split("\n")
+    first, *lines, hint = problem.split("\n")
+    assert hint.strip() == requirements.BASE_HINT
     assert (
         first
         == "models/mine.py: Config lacks settings that training, drawing or scoring read. It needs"
@@ -379,7 +289,7 @@ def test_what_is_told_of_missing_settings_is_what_helps(made_family: MadeFamily)
     with pytest.raises(settings.SettingError) as caught:
         made_family(MADE.format(base="SetFamily", fields=""))
     fields = []
-    for line in caught.value.problems[0].split("\n")[1:]:
+    for line in caught.value.problems[0].split("\n")[1:-1]:
         name, kind, call = re.fullmatch(r"  (\w+): (\w+) = (setting\(.*\)): .*", line).groups()  # type: ignore[union-attr]
         choices = re.search(r"choices=(\(.*?\))", call)
         default = repr(ast.literal_eval(choices[1])[0]) if choices else defaults[kind]
@@ -388,6 +298,16 @@ def test_what_is_told_of_missing_settings_is_what_helps(made_family: MadeFamily)
         )
     assert len(fields) == 15 and "shapes=True" in fields[0]
     made_family(MADE.format(base="SetFamily", fields="\n".join(fields)))
+
+
+def test_a_config_may_derive_from_the_settings_of_training(made_family: MadeFamily) -> None:
+    text = MADE.format(base="TrainedFamily", fields="").replace(
+        "class Config:", "class Config(TrainingSettings):"
+    )
+    fields = made_family(text).fields
+    assert list(fields) == [*TRAINING, "z"]
+    own = text.replace("    z:", '    plateau: int = setting(4, "train", "epochs", low=0)\n    z:')
+    assert made_family(own).fields["plateau"].default == 4
 
 
 def test_a_family_that_learns_nothing_needs_none_of_them(made_family: MadeFamily) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from unittest import mock
 
 import oneshot.models
-from oneshot.store import row_check
 from oneshot.sweep import families
 
 # Draws real test images of a data set of greys, a share of them of the class that is left out.
@@ -76,7 +75,6 @@ def installed(folder: Path, name: str, source: str) -> Iterator[None]:
         (models / path.name).symlink_to(path)
     (models / f"{name}.py").write_text(source)
     places = [*oneshot.models.__path__, str(models)]
-    row_check._families.cache_clear()
     try:
         with (
             mock.patch.object(families, "PACKAGE", folder),
@@ -84,5 +82,4 @@ def installed(folder: Path, name: str, source: str) -> Iterator[None]:
         ):
             yield
     finally:
-        row_check._families.cache_clear()
         sys.modules.pop(f"oneshot.models.{name}", None)

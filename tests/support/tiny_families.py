@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib
 from typing import Any
 
 import made_labelled
 import numpy as np
 import torch
 
-from oneshot.contracts import Items, Labelled, Pairs, Sets, TrainedFamily
+from oneshot.contracts import Items, TrainedFamily
 from oneshot.sweep import families
+from oneshot.trial import family_contract, made_batch
+from oneshot.trial.made_batch import class_count
 from oneshot.types import DataSet, Kind
 
-SIZE = 20  # of the images, in pixels
-CLASSES = 10  # of data of a family that does not say how many it takes
+SIZE = family_contract.SIZE  # of the images, in pixels
+__all__ = ["class_count"]  # for tests
 
 FAMILIES = [
     f"{family}:{variant}"
@@ -25,11 +26,7 @@ FAMILIES = [
     for variant in families.declaration("models", family).variants
     if variant.startswith("tiny")
 ]
-TRAINED = [
-    f
-    for f in FAMILIES
-    if importlib.import_module(f"oneshot.models.{f.split(':')[0]}").FAMILY.trained
-]
+TRAINED = [f for f in FAMILIES if families.module("models", f.partition(":")[0]).FAMILY.trained]
 
 
 def build(
@@ -52,7 +49,7 @@ def build(
         An instance of the family.
     """
     name, _, variant = family.partition(":")
-    module = importlib.import_module(f"oneshot.models.{name}")
+    module = families.module("models", name)
     config = module.Config(**{**module.VARIANTS[variant or "tiny"], **changed})
     if not module.FAMILY.trained:
         return module.FAMILY(config)
@@ -68,13 +65,7 @@ def kind(family: Any) -> Kind:
 
 def item_shape(family: TrainedFamily) -> tuple[int, ...]:
     """The shape of an item that a model learns and draws: (1, S, S), or (2,) of points."""
-    side = family.image_size
-    return (2,) if kind(family) == Kind.POINTS else (1, side, side)
-
-
-def class_count(family: Any) -> int:
-    """How many classes the data of a model have: as many as it was built for."""
-    return int(getattr(family.config, "classes", CLASSES))
+    return made_batch.item_shape(family, kind(family))
 
 
 def batch(family: TrainedFamily, n: int = 5) -> tuple[Items, torch.Tensor]:
@@ -87,18 +78,7 @@ def batch(family: TrainedFamily, n: int = 5) -> tuple[Items, torch.Tensor]:
     Returns:
         Its items, and its noise of shape (n, *noise_shape).
     """
-    generator = torch.Generator().manual_seed(1)
-    noise = torch.randn(n, *family.noise_shape, generator=generator)
-    shape = item_shape(family)
-    if family.trains_on is Sets:
-        sets = (n, family.config.set_size, *shape)
-        return Sets((torch.rand(sets, generator=generator) > 0.8).float()), noise
-    if family.trains_on is Labelled:
-        label = torch.arange(n) % class_count(family)
-        one_hot = torch.nn.functional.one_hot(label, class_count(family)).float()
-        return Labelled(_items(family, n, generator), one_hot), noise
-    x = _items(family, n, generator)
-    return Pairs(x, x.flip(0)), noise
+    return made_batch.batch(family, kind(family), n)
 
 
 def asked(family: TrainedFamily, n: int = 5, seed: int = 2) -> torch.Tensor:
@@ -112,21 +92,7 @@ def asked(family: TrainedFamily, n: int = 5, seed: int = 2) -> torch.Tensor:
     Returns:
         Exemplars, weights over classes, or [n, 0], as the family asks.
     """
-    if family.asks == "nothing":
-        return torch.zeros(n, 0)
-    if family.asks == "class":
-        label = torch.arange(n) % class_count(family)
-        return torch.nn.functional.one_hot(label, class_count(family)).float()
-    return _items(family, n, torch.Generator().manual_seed(seed))
-
-
-def _items(family: TrainedFamily, n: int, generator: torch.Generator) -> torch.Tensor:
-    """Random items of the kind of data that a model models."""
-    shape = (n, *item_shape(family))
-    if kind(family) == Kind.POINTS:
-        return torch.randn(shape, generator=generator)
-    levels = torch.rand(shape, generator=generator)
-    return levels if kind(family) == Kind.GREYS else (levels > 0.8).float()
+    return made_batch.asked(family, kind(family), n, seed)
 
 
 @functools.cache

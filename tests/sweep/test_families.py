@@ -8,9 +8,7 @@ import pytest
 from made_sweeps import ROOT
 
 from oneshot.store.tables import column_names
-from oneshot.sweep import (
-    families,
-)
+from oneshot.sweep import declared, families
 from oneshot.sweep.expansion import expand
 from oneshot.sweep.files import load_sweep
 from oneshot.sweep.settings import COMMON
@@ -19,7 +17,7 @@ from oneshot.sweep.settings import COMMON
 @pytest.mark.parametrize("family", families.names("models"))
 def test_no_setting_has_the_name_of_a_column_or_a_reserved_word(family: str) -> None:
     names = {*COMMON, *families.declaration("models", family).fields}
-    assert not names & (column_names() | families.RESERVED)
+    assert not names & (column_names() | declared.RESERVED)
     assert len(names) == len(COMMON) + len(families.declaration("models", family).fields)
 
 
