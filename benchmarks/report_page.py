@@ -21,7 +21,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +156,7 @@ def vega_page(rows: pd.DataFrame, file: Path) -> None:
 
 LIBRARIES: dict[str, tuple[tuple[str, ...], Callable[[pd.DataFrame, Path], None], str]] = {
     "Plotly": (("plotly",), plotly_page, ".nsewdrag"),
-    "Bokeh": (("bokeh",), bokeh_page, ".bk-Figure, .bk-root, body > div"),
+    "Bokeh": (("bokeh",), bokeh_page, ".bk-Figure"),
     "Vega": (("altair", "vl_convert"), vega_page, "canvas"),
 }
 
@@ -175,7 +175,8 @@ def measured(browser: Any, url: str, ready: str, area: str) -> dict[str, float]:
         times.append(time.perf_counter() - start)
         if turn < 2:
             context.close()
-    box = page.locator(area).first.bounding_box()
+    # where an element has no box of its own, the plots still lie at the top left
+    box = page.locator(area).first.bounding_box() or dict(x=50, y=50, width=700, height=500)
     page.evaluate(RECORD)
     rng = np.random.default_rng(1)
     for x, y in rng.uniform(0.15, 0.85, (PLACES, 2)):
@@ -187,7 +188,7 @@ def measured(browser: Any, url: str, ready: str, area: str) -> dict[str, float]:
         "frame_ms": float(np.median(frames)),
         "frame_p95_ms": float(np.quantile(frames, 0.95)),
     }
-    if "oneshot" in url or "report" in url:
+    if area == "#over":  # the page itself
         for kind in ("hover", "brush"):
             own = page.evaluate(OWN_STEPS, kind)
             out[f"{kind}_ms"] = statistics.median(own)
@@ -196,33 +197,26 @@ def measured(browser: Any, url: str, ready: str, area: str) -> dict[str, float]:
     return out
 
 
-def of_points(browser: Any, points: int, folder: Path) -> list[dict[str, Any]]:
-    """The page and each library on so many points."""
+def of_points(browser: Any, points: int, folder: Path) -> Iterator[dict[str, Any]]:
+    """The page and each library on so many points, one after the other."""
     results = more_points(load(made_results(folder, min(points, SAMPLES))), points)
     rows = results.points
     start = time.perf_counter()
     written = write_page(results, [results], folder / "report.html")
-    found = [
-        {
-            "points": len(rows),
-            "what": "page, inline",
-            "mb": written.size / 1e6,
-            "write_s": time.perf_counter() - start,
-        }
-    ]
-    found[0] |= measured(browser, written.file.as_uri(), "html[data-ready=true]", "#over")
+    spent = time.perf_counter() - start
+    yield {
+        "points": len(rows),
+        "what": "page, inline",
+        "mb": written.size / 1e6,
+        "write_s": spent,
+        **measured(browser, written.file.as_uri(), "html[data-ready=true]", "#over"),
+    }
     if written.beside:
         beside = sum(path.stat().st_size for path in written.beside.iterdir())
         with served(written.file) as server:
             more = measured(browser, server.url, "html[data-ready=true]", "#over")
-        found.append(
-            {
-                "points": len(rows),
-                "what": "page, served",
-                "mb": (written.size + beside) / 1e6,
-                **more,
-            }
-        )
+        size = (written.size + beside) / 1e6
+        yield {"points": len(rows), "what": "page, served", "mb": size, **more}
     models = rows[rows["model"] == "vae_stn"]
     table = models[["point_id", "diversity", "recognizability", *AXES]].astype(
         {"time_steps": int, "z": int, "diversity": float, "recognizability": float}
@@ -236,16 +230,13 @@ def of_points(browser: Any, points: int, folder: Path) -> list[dict[str, Any]]:
         start = time.perf_counter()
         write(table, file)
         spent = time.perf_counter() - start
-        found.append(
-            {
-                "points": len(rows),
-                "what": name,
-                "mb": file.stat().st_size / 1e6,
-                "write_s": spent,
-                **measured(browser, file.as_uri(), ready[name], area),
-            }
-        )
-    return found
+        yield {
+            "points": len(rows),
+            "what": name,
+            "mb": file.stat().st_size / 1e6,
+            "write_s": spent,
+            **measured(browser, file.as_uri(), ready[name], area),
+        }
 
 
 def main() -> None:
@@ -257,14 +248,18 @@ def main() -> None:
         for points in [200] if args.quick else args.points:
             folder = Path(tempfile.mkdtemp(prefix="report-page-"))
             try:
-                found += of_points(browser, points, folder)
+                for row in of_points(browser, points, folder):
+                    found.append(row)
+                    print(
+                        {k: v if isinstance(v, str) else round(v, 2) for k, v in row.items()},
+                        flush=True,
+                    )
+                    OUT.mkdir(exist_ok=True)
+                    content = {"machine": machine(), "rows": found}
+                    (OUT / "report_page.json").write_text(json.dumps(content, indent=1))
             finally:
                 shutil.rmtree(folder)
-            table = pd.DataFrame(found).round(2)
-            print(table[-8:].to_string(index=False), flush=True)
-            OUT.mkdir(exist_ok=True)
-            content = {"machine": machine(), "rows": found}
-            (OUT / "report_page.json").write_text(json.dumps(content, indent=1))
+    print(pd.DataFrame(found).round(2).to_string(index=False))
 
 
 if __name__ == "__main__":

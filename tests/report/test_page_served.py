@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.client
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from browser_pages import Opened
 from synthetic_results import grid, squiggles, write_drawings, write_results
@@ -15,20 +17,25 @@ from oneshot.report.page.serve import served
 from oneshot.report.page.write import write_page
 from oneshot.report.results import Results, load
 
-MANY = grid(beta=np.linspace(0, 4, 40).round(3).tolist(), time_steps=list(range(20, 70)), z=[1, 2])
-SAMPLES = 2500  # sets of drawings that the 20,000 points share: more than two blocks
+BASE = grid(beta=np.linspace(0, 4, 50).round(3).tolist(), time_steps=list(range(20, 70)))
+COPIES = 8  # of the points of BASE, with ids of their own: 20,000
+SAMPLES = 2500  # sets of drawings that they share: more than two blocks
 
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Results:
     root = tmp_path_factory.mktemp("results")
-    folder = write_results(root, MANY, seeds=5)
-    results = load(folder)
-    ids = [f"s{i % SAMPLES:08x}" for i in range(len(results.points))]
-    results.points["sample_id"] = ids
-    for sample_id in dict.fromkeys(ids):
+    results = load(write_results(root, BASE))
+    models = results.models
+    copies = [
+        models.assign(point_id=models["point_id"] + f"{copy:02x}", seed=44 + copy)
+        for copy in range(COPIES)
+    ]
+    points = pd.concat([results.references, *copies], ignore_index=True)
+    points["sample_id"] = [f"s{i % SAMPLES:08x}" for i in range(len(points))]
+    for sample_id in points["sample_id"][:SAMPLES]:
         write_drawings(root, sample_id, lambda name, c: squiggles(name, c, 8), classes=1)
-    return results
+    return dataclasses.replace(results, points=points)
 
 
 def get(address: str, path: str, method: str = "GET", **headers: str) -> tuple[int, bytes]:
@@ -152,8 +159,6 @@ def test_a_page_of_a_run_reloads_when_rows_came_in(browser: Any, tmp_path: Path)
     results = load(folder)
     first = results.points.iloc[:4]
     page = tmp_path / "report.html"
-    import dataclasses
-
     write_page(dataclasses.replace(results, points=first), [results], page, running=True)
     with served(page) as server:
         opened = Opened(browser, server.url)
