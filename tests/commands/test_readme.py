@@ -58,5 +58,5 @@ def test_it_claims_no_figure_of_a_gpu_that_was_not_measured() -> None:
 
 def test_an_own_model_is_as_short_as_it_says() -> None:
     page = (small.ROOT / "docs" / "own_model.md").read_text()
-    model = next(b for b in pages.blocks(page) if b.file == "oneshot/models/mine.py")
+    model = next(b for b in pages.blocks(page) if b.file == "mine.py")
     assert "under 70 lines" in README and len(model.text.splitlines()) < 70
