@@ -52,7 +52,7 @@ OWN_STEPS = """(kind) => {
   for (let i = 0; i < 60; i += 1) {
     const start = performance.now();
     if (kind === "hover") oneshotReport.change({ point: (i * 7919) % r.count });
-    else oneshotReport.change({ brush: [0.5, 10, 1.5 + i / 60, 99] });
+    else oneshotReport.followBrush([0.5, 10, 1.5 + i / 60, 99]);
     r.plane.cloud.getContext("2d").getImageData(0, 0, 1, 1); // waits until it is painted
     times.push(performance.now() - start);
   }

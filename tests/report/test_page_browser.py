@@ -126,6 +126,9 @@ def test_a_brush_selects_what_lies_in_it(opened: Opened, small: Results) -> None
     opened.page.mouse.down()
     opened.page.mouse.move(x + box["width"] * 0.5, y + 10, steps=3)
     opened.page.mouse.move(x + box["width"] * 0.6, y + box["height"] * 0.3, steps=3)
+    # the count follows the mouse; the table waits until the button is up
+    opened.page.wait_for_function("document.getElementById('count').textContent.includes(' of ')")
+    assert opened.value("r.order.length") == len(small.points)
     opened.page.mouse.up()
     left, bottom, right, top = opened.value("r.state.brush")
     points = small.points

@@ -101,7 +101,8 @@ def script_text() -> str:
     `window.oneshotReport` is what tests and a console reach.
     """
     parts = [(FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
-    reached = "window.oneshotReport = { report, change, compileFilter, selectRows, columnOf };"
+    names = "report, change, followBrush, compileFilter, selectRows, columnOf"
+    reached = f"window.oneshotReport = {{ {names} }};"
     return '(() => {\n"use strict";\n' + "\n".join(parts) + f"\n{reached}\n}})();\n"
 
 

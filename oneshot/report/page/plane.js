@@ -179,7 +179,7 @@ function planeView() {
     if (drag && !drag.touch && (drag.box || Math.hypot(x - drag.from[0], y - drag.from[1]) > 4)) {
       drag.box = [Math.min(x, drag.from[0]), Math.min(y, drag.from[1]),
         Math.max(x, drag.from[0]), Math.max(y, drag.from[1])];
-      soon(() => change({ brush: brushOfBox(drag ? drag.box : [0, 0, 0, 0]) }));
+      soon(() => { if (drag) followBrush(brushOfBox(drag.box)); });
       return;
     }
     if (drag) return;
@@ -194,7 +194,10 @@ function planeView() {
     else hover(x, y, 24);
     announceCount();
   });
-  over.addEventListener("pointercancel", () => { drag = null; });
+  over.addEventListener("pointercancel", () => {
+    if (drag && drag.box) change({ brush: report.state.brush });
+    drag = null;
+  });
   over.addEventListener("dblclick", () => {
     if (report.state.point >= 0) togglePin(report.state.point);
   });
@@ -220,7 +223,9 @@ function planeView() {
     drawCloud();
   }
 
-  return { refresh, redraw, renderer, cloud, over, current: () => ({ points, view }) };
+  return {
+    refresh, redraw, renderer, cloud, over, followsBrush: true, current: () => ({ points, view }),
+  };
 }
 
 function range(values) {

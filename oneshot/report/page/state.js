@@ -57,6 +57,20 @@ function change(changes) {
   writeFragment();
 }
 
+// While a brush is dragged: the plane and the count follow it, the other views when it ends.
+function followBrush(brush) {
+  report.state.brush = brush;
+  applyBrush();
+  const changed = new Set(["matching"]);
+  for (const view of report.views) if (view.followsBrush) view.refresh(changed);
+}
+
+function matchingCount() {
+  let count = 0;
+  for (let row = 0; row < report.count; row += 1) count += report.matching[row];
+  return count;
+}
+
 function applyFilter() {
   const { where } = report.state;
   report.filterProblem = "";

@@ -99,9 +99,10 @@ function announceCount() {
 }
 
 function countText() {
-  const { count, order } = report;
-  return order.length === count ? shownCount(count, "point")
-    : `${order.length.toLocaleString("en")} of ${shownCount(count, "point")} match`;
+  const { count } = report;
+  const matching = matchingCount();
+  return matching === count ? shownCount(count, "point")
+    : `${matching.toLocaleString("en")} of ${shownCount(count, "point")} match`;
 }
 
 // The line of controls: colour, axes of the plane, filter, what is exported.
@@ -138,6 +139,7 @@ function controlsView() {
   });
   byId("clear").addEventListener("click", () => change({ brush: null, where: "" }));
   return {
+    followsBrush: true,
     refresh() {
       const { state } = report;
       for (const name of ["colour", "x", "y"]) byId(name).value = state[name];
