@@ -107,7 +107,7 @@ def _add_table_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--likelihood",
         action="store_true",
-        help="models of sets: their bounds on the likelihood, by data set",
+        help="models of sets: bounds on the likelihood, by data set",
     )
     group.add_argument(
         "--importance",
@@ -148,18 +148,18 @@ def _add_page_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--report",
         action="store_true",
-        help="RESULTS/report.html: all points with their drawings in one file, for a browser;"
-        " no figures unless --figures is given",
+        help="RESULTS/report.html: points with their drawings, for a browser; no figures unless"
+        " --figures is given",
     )
     group.add_argument(
         "--serve",
         action="store_true",
-        help="and serve it to browsers of this machine, with what does not fit into the file",
+        help="and serve it to browsers of this machine",
     )
     group.add_argument(
         "--gallery",
         action="store_true",
-        help="RESULTS/gallery.parquet: points with their drawings as PNG, for other programs",
+        help="RESULTS/gallery.parquet: drawings of points as PNG",
     )
 
 

@@ -30,9 +30,7 @@ def test_what_is_said_before_images_are_read(name: str) -> None:
     kind, classes, novel, images = SETS[name]
     assert kind_of(name) == kind and told("CLASSES") == classes
     assert data.splits(name) == told("SPLITS") == few_shot.SPLITS
-    assert told("TRAIN_IMAGES") == dict.fromkeys(
-        few_shot.SPLITS, (classes - novel) * images * 9 // 10
-    )
+    assert told("TRAIN_IMAGES") == dict.fromkeys(few_shot.SPLITS, (classes - novel) * images)
     fewest = 300 if name == "emnist" else images  # the npz of EMNIST has 300
     assert told("DRAWINGS_PER_CLASS") == fewest * 4 // 5
     assert name in COMMON["dataset"].metadata["choices"]

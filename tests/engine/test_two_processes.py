@@ -154,7 +154,7 @@ def one_round(family: str) -> dict[str, torch.Tensor]:
     stack = Stack([model], torch.device("cpu"))
     hyper = {n: torch.tensor([v]) for n, v in model.hyper(0).items()}
     mine, given, share = data_parallel.current_group().shard(
-        {n: t.double() for n, t in vars(items).items()}, noise.double()
+        {n: t.double() for n, t in vars(items).items() if t is not None}, noise.double()
     )
     means = stack.train_step(type(items)(**mine), given, hyper, range(len(stack.players)), share)
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 from pathlib import Path
@@ -18,12 +19,11 @@ from oneshot.critics import protonet, simclr
 from oneshot.models import dagan, diffusion, set_vae
 from oneshot.models.vae_stn import VARIANTS, Config, VaeStn
 from oneshot.paths import DataError
-from oneshot.scoring.plane import WAYS
 from oneshot.store.store import Store
-from oneshot.sweep import families, resolver
+from oneshot.sweep import families
 from oneshot.sweep.expansion import expand
 from oneshot.sweep.files import load_sweep
-from oneshot.sweep.settings import SettingError
+from oneshot.sweep.settings import COMMON, SettingError
 from oneshot.trial import files, prepare
 from oneshot.trial.files import MissingInput, file_key
 from oneshot.trial.job import Job
@@ -246,11 +246,11 @@ def test_too_few_test_classes_are_told_by_the_check(
 
     def constant(kind: str, name: str, variable: str, *default: Any) -> Any:
         if variable == "TEST_CLASSES":
-            return {"fixed": WAYS - 1}
+            return {"fixed": 19}
         return known(kind, name, variable, *default)
 
     monkeypatch.setattr(families, "constant", constant)
-    assert resolver.WAYS == WAYS
+    assert COMMON["ways"].default == 20
     done = small.main(write("beta=[1.0]"), "--check", "--results", store.root, cwd=tmp_path)
     assert done.returncode == 2 and nothing_was_written(Path(store.base))
     assert "quickdraw has 19 test classes in its split 'fixed'" in done.stderr
@@ -258,10 +258,11 @@ def test_too_few_test_classes_are_told_by_the_check(
 
 
 def test_too_few_test_classes_are_told_before_critics_are_trained(
-    tmp_path: Path, store: Store, trained: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, store: Store, trained: list[str]
 ) -> None:
     (point,) = some_points(tmp_path)
-    monkeypatch.setattr(prepare, "WAYS", 23)  # the made images have 22
+    # the made images have 22
+    point = dataclasses.replace(point, settings={**point.settings, "ways": 23})
     with pytest.raises(DataError, match=r"22 test classes .* recognizability needs 23"):
         prepare.prepare(point, store, CPU)
     assert trained == []
