@@ -185,14 +185,12 @@ def test_what_it_cannot_learn_from_is_named() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "least"), [("mnist", 96.0), ("fashion_mnist", 85.0)])
+@pytest.mark.parametrize(("name", "least"), [("mnist", 97.0), ("fashion_mnist", 87.0)])
 def test_it_knows_real_images(
     name: str, least: float, shared_data: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ONESHOT_DATA", str(shared_data))
     if datasets.missing(name, {"image_size": 28}):
         pytest.skip(f"needs {name}, not in {shared_data}")
-    # a third of the epochs, and of the minute that they take
-    short = Config(epochs=3)
-    found = train(short, datasets.load(name, "all", 28), None, 0, CPU, silent)[1]
+    found = train(Config(), datasets.load(name, "all", 28), None, 0, CPU, silent)[1]
     assert found["test_accuracy"] > least and found["calibration_error"] < 0.05
