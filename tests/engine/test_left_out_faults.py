@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 import clusters
 import pandas as pd
 import pytest
+import small
 from made_classes import write_emnist_npz
 from made_greys import write_npz
 
@@ -56,8 +56,8 @@ FAMILIES = {
     "figr": dict(
         variant="tiny_bce",
         axis="inner_steps=[1, 2, 3, 4]",
-        fixed="dataset='quickdraw', split='fixed', image_size=16, epoch_steps=4,"
-        " schedule_classes='validation', drawings_per_class=4, diversity_drawings=4",
+        fixed="dataset='folder', data_path='images.npz', split='fixed', image_size=16,"
+        " epoch_steps=4, schedule_classes='validation', drawings_per_class=4, diversity_drawings=4",
     ),
 }
 
@@ -86,9 +86,8 @@ def test_a_killed_worker_costs_an_epoch_at_most(
     notes = folder / "notes"
     for old in notes.glob("*.json*"):
         old.unlink()
-    for part in ("critics", "exemplars", "humans", "features"):
-        if model == "figr":
-            shutil.copytree(finished / "results/store" / part, tmp_path / "results/store" / part)
+    if model == "figr":
+        small.copy_prepared(finished, tmp_path)
     file = tmp_path / "left_out.py"
     file.write_text(SWEEP.format(model=model, epochs=EPOCHS, **FAMILIES[model]))
     flags = ("--max-stack", "1", "--checkpoint-seconds", "0")

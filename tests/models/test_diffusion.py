@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -392,8 +391,7 @@ def gammas(tmp_path_factory: pytest.TempPathFactory, finished: Path) -> Path:
     """
     folder = tmp_path_factory.mktemp("gammas")
     (folder / "gammas.py").write_text(GAMMAS)
-    for part in ("critics", "exemplars"):
-        shutil.copytree(finished / "results/store" / part, folder / "results/store" / part)
+    small.copy_prepared(finished, folder)
     with first_images(train=500, schedule=100) as fits:
         done = small.main("gammas.py", "--local", "--results", "results", cwd=folder)
     assert done.returncode == 0 and "to be trained" not in done.stderr, done.stderr
