@@ -29,6 +29,7 @@ def rows(folder: Path) -> pd.DataFrame:
     return frame[frame.model == "my_vae"].reset_index(drop=True)
 
 
+@pytest.mark.slow
 def test_rows_of_a_stack_are_those_of_solo_trainings_and_an_edit_trains_again(
     prepared: Path,
 ) -> None:

@@ -14,6 +14,7 @@ import torch
 from oneshot.models.vae_stn import VARIANTS, Config, VaeStn
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_session")
 def test_a_worker_finds_the_weights_whatever_its_folder_is(prepared: Path) -> None:
     torch.manual_seed(1)
@@ -31,6 +32,7 @@ def test_a_worker_finds_the_weights_whatever_its_folder_is(prepared: Path) -> No
     assert (models.weights_file == "tiny.model").all()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_session")
 def test_a_worker_finds_files_of_drawings_whatever_its_folder_is(prepared: Path) -> None:
     data = small.data()

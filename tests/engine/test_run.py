@@ -370,6 +370,7 @@ def test_a_stack_of_which_some_points_are_done_computes_the_others_only(
     ]
 
 
+@pytest.mark.slow
 def test_weights_are_dropped_when_asked_and_drawings_stay(prepared: Path) -> None:
     assert local(prepared, "--drop-weights") == 0
     store = prepared / "results" / "store"
@@ -385,6 +386,7 @@ def local(folder: Path, *more: str) -> int:
     )
 
 
+@pytest.mark.slow
 def test_a_raising_model_leaves_a_failed_row_and_retry_mends_it(
     prepared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -413,6 +415,7 @@ def test_a_raising_model_leaves_a_failed_row_and_retry_mends_it(
     assert Counter(points(prepared).status) == {"done": 6}
 
 
+@pytest.mark.slow
 def test_a_diverging_model_is_a_result(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         vae_stn.VaeStn,

@@ -214,6 +214,7 @@ def test_a_stack_over_step_size_and_drop_probability_is_its_solo_trainings(
     )
 
 
+@pytest.mark.slow
 def test_a_resumed_training_is_the_unbroken_one_and_the_step_size_fades(tmp_path: Path) -> None:
     few = dict(learning_rate=1e-3, batch_size=20)  # three steps an epoch
     (whole,) = train([model(epochs=4, **few)], tmp_path / "whole")
