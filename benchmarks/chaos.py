@@ -39,7 +39,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos_faults import FAULTS, Round, status_of
-from chaos_run import POLL_SECONDS, SWEEP, Run, start
+from chaos_run import POLL_SECONDS, Run, start, write_sweep
 
 LONGEST = 240.0  # seconds of one run
 MOST_RUNS = 8  # of a round, until every point is done
@@ -189,7 +189,7 @@ def reference(folder: Path) -> Reference:
     from oneshot.store import records
 
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "chaos.py").write_text(SWEEP)
+    write_sweep(folder)
     arguments = [
         str(folder / "chaos.py"),
         "--local",

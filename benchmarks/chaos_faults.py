@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from chaos_run import POLL_SECONDS, SWEEP, Run, start
+from chaos_run import POLL_SECONDS, Run, start, write_sweep
 
 
 class Round:
@@ -40,8 +40,7 @@ class Round:
         )
         self.flags = folder / "flags"
         self.flags.mkdir(parents=True)
-        self.sweep = folder / "chaos.py"
-        self.sweep.write_text(SWEEP)
+        self.sweep = write_sweep(folder)
         self.damaged: set[str] = set()
         self.seen: dict[str, bytes] = {}
         self.wrong: list[str] = []

@@ -28,8 +28,8 @@ sweep = Sweep(
     points=grid(beta=[0.0, 0.5, 1.0, 2.0]),
     seeds=2,
     fixed=dict(
-        dataset="quickdraw", split="fixed", image_size=16, time_steps=1, epochs=4, batch_size=512,
-        drawings_per_class=3,
+        dataset="folder", data_path="images.npz", split="fixed", image_size=16, time_steps=1,
+        epochs=8, batch_size=256, drawings_per_class=3,
     ),
     references=("human", "noise"),
     critics=dict(
@@ -39,6 +39,16 @@ sweep = Sweep(
 )
 """
 POLL_SECONDS = 0.03
+
+
+def write_sweep(folder: Path) -> Path:
+    """The sweep of the campaign, with its images beside it; returns its file."""
+    import small
+
+    small.write_images(folder)
+    path = folder / "chaos.py"
+    path.write_text(SWEEP)
+    return path
 
 
 def as_driver(arguments: list[str], mischief: str) -> int:

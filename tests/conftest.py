@@ -27,12 +27,14 @@ signal.signal(
 )  # a shell's background job ignores it, and so would every run that a test interrupts
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Files with slow tests come first: `make test` gives a file to one worker of pytest-xdist.
 
     What begins last ends last: a long file that begins at the end would leave the other processor
-    idle.
+    idle. Where slow tests run, what only repeats the beginning of one is left out.
     """
+    if not config.option.markexpr.startswith("not slow"):
+        items[:] = [item for item in items if not item.get_closest_marker("shorter")]
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 

@@ -1,6 +1,6 @@
 """Families of classes that are left out, and a tuned GAN: killed workers cost an epoch each.
 
-Each family has a sweep of four trainings of its own, of which none shares a stack. That a training
+Each family has a sweep of two trainings of its own, of which none shares a stack. That a training
 of every family goes on as if nothing had been is tested without a cluster.
 """
 
@@ -38,14 +38,14 @@ sweep = Sweep(
     references=(),
 )
 """
-LEFT_OUT = "split=['without_0', 'without_1', 'without_2', 'without_3']"
+LEFT_OUT = "split=['without_0', 'without_3']"
 FAMILIES = {
     "toy_gan": dict(
         variant="tiny", axis=LEFT_OUT, fixed="dataset='gaussians', drawings_per_class=20"
     ),
     "class_gan": dict(
         variant="tiny",
-        axis="alpha=[0.0, 0.1, 0.2, 0.3]",
+        axis="alpha=[0.0, 0.3]",
         fixed="dataset='emnist', split='classes_0', image_size=32, classes=47, epoch_steps=2,"
         " images_per_class=4, drawings_per_class=4, generated_per_class=4, head_steps=5",
     ),
@@ -90,7 +90,7 @@ def test_a_killed_worker_costs_an_epoch_at_most(
     assert run.returncode == 0, text
     assert text.count("lost worker on") == 1 and "(try 1 of 3)" in text, text
     rows = pd.read_parquet(tmp_path / "results/left_out/points.parquet")
-    assert len(rows) == 4 and Counter(rows.status) == {"done": 4} and rows.train_id.nunique() == 4
+    assert len(rows) == 2 and Counter(rows.status) == {"done": 2} and rows.train_id.nunique() == 2
     curves = pd.read_parquet(tmp_path / "results/left_out/curves.parquet")
     tuned = [3] if model == "class_gan" else []  # the tuning is one epoch more
     whole = curves.groupby("point_id").epoch.apply(list)

@@ -242,7 +242,10 @@ class Leases(RuleBasedStateMachine):
         raise AssertionError("it asks without end")
 
 
-@pytest.mark.parametrize("examples", [200, pytest.param(800, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "examples",
+    [pytest.param(200, marks=pytest.mark.shorter), pytest.param(800, marks=pytest.mark.slow)],
+)
 def test_of_all_drivers_at_most_one_holds_the_sweep(examples: int) -> None:
     Leases.happened = set()
     run_state_machine_as_test(Leases, settings=settings(SEARCH, max_examples=examples))

@@ -306,26 +306,26 @@ def memory(pid: int, folder: Path) -> dict[str, Counter[str]]:
 def test_data_and_critics_are_loaded_once_a_node_and_mapped_by_its_trials(
     tmp_path: Path, cache: Path
 ) -> None:
-    """Six trials at once on two nodes, of a store that has the critics: a node fetches and builds
+    """Four trials at once on two nodes, of a store that has the critics: a node fetches and builds
     once, and its workers share pages.
 
-    Each worker runs one trial to its end and then waits in its next, so that all six are seen at
+    Each worker runs one trial to its end and then waits in its next, so that all four are seen at
     once with what they have mapped.
     """
     (notes := tmp_path / "notes").mkdir()
     file = small.write_sweep(tmp_path, epochs=1)
-    file.write_text(file.read_text().replace("[0.0, 1.0, 2.0]", str([i / 12 for i in range(12)])))
+    file.write_text(file.read_text().replace("[0.0, 1.0, 2.0]", str([i / 8 for i in range(8)])))
     prepare(expand(load_sweep(file))[0], Store(tmp_path / "results"), torch.device("cpu"))
     (notes / "faults.json").write_text(json.dumps([{"where": {"epochs": 1}, "do": "wait"}]))
     seen: dict[int, dict[str, Counter[str]]] = {}
-    with clusters.cluster(notes, nodes=2, slots=3) as nodes:
+    with clusters.cluster(notes, nodes=2, slots=2) as nodes:
         run = clusters.start(nodes, file, "--results", tmp_path / "results", "--max-stack", "1")
 
         def all_have_scored() -> bool:
             seen.clear()
             with contextlib.suppress(OSError):  # a worker that ended since it was found
                 seen.update({pid: memory(pid, notes) for pid in nodes.workers()})
-            return len(seen) == 6 and all(
+            return len(seen) == 4 and all(
                 sum(kb["Rss"] > 300 for path, kb in f.items() if path.endswith(".pt")) == 2
                 for f in seen.values()
             )
@@ -334,7 +334,7 @@ def test_data_and_critics_are_loaded_once_a_node_and_mapped_by_its_trials(
         node_of = {pid: name for name in ("n1", "n2") for pid in nodes.workers(name)}
         (notes / "faults.json").unlink()
         out = clusters.finish(run)
-    assert run.returncode == 0 and "15 done" in out, out
+    assert run.returncode == 0 and "11 done" in out, out
     told = clusters.told(notes)
     weights = {key for line in told if (key := line.get("key", "")).startswith("store/critics/")}
     read = Counter(
@@ -348,7 +348,7 @@ def test_data_and_critics_are_loaded_once_a_node_and_mapped_by_its_trials(
     )
     built = Counter((line["node"], line["file"]) for line in told if line["what"] == "builds")
     assert set(built.values()) == {1} and sorted(node for node, _ in built) == ["n1", "n2"]
-    assert Counter(node_of[pid] for pid in seen) == {"n1": 3, "n2": 3}
+    assert Counter(node_of[pid] for pid in seen) == {"n1": 2, "n2": 2}
     for name in ("n1", "n2"):
         mine = [seen[pid] for pid in seen if node_of[pid] == name]
         files = {path for files in mine for path in files if path != "all"}
