@@ -44,7 +44,7 @@ def load(results: str | Path | Iterable[str | Path], where: str = "") -> pd.Data
     for text in joined.warnings:
         warnings.warn(text, stacklevel=2)
     chosen = select(joined, where) if where else joined
-    table = points_table(chosen, list(chosen.points))
+    table = points_table(chosen, [str(name) for name in chosen.points])
     return exact_types(chosen, table).reset_index(drop=True)
 
 

@@ -106,7 +106,7 @@ def remade(row: Mapping[str, Any], store: Store, sweep: str) -> Point:
     note, model = _note(store, sweep), row["model"]
     family_file = _use_own_family(row, note, store)
     known = {**COMMON, **families.declaration("models", model).fields}
-    settings = {
+    settings: dict[str, Any] = {
         name: row[name] if row.get(name) is not None else field.default
         for name, field in known.items()
     }
