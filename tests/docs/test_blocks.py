@@ -26,7 +26,7 @@ DOCUMENTS = [page for page in pages.documents() if pages.blocks(page.read_text()
 LOOKS = {"--check", "--status", "--list", "--settings", "--check-cluster"}
 # What adds a file to the package is run in a process that imports a copy of it.
 OWN_PACKAGE = {"docs/own_data.md"}
-SLOW = OWN_PACKAGE | {"docs/own_model.md"}  # they train
+SLOW = OWN_PACKAGE | {"docs/own_model.md", "docs/python.md"}  # they train
 # Sweeps that pages show and that are run to their end, with what makes them small. The critics of
 # the first two are those of the fixture `finished`.
 CRITICS = [
