@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from oneshot.console import messages, preview, status, summary
+from oneshot.console import messages, preview, program, status, summary
 from oneshot.console.arguments import Refused, assignments, command_line, parser
 from oneshot.console.terminal import ReaderLeft, plain_warnings, tell, tell_error
 from oneshot.engine import launch
@@ -81,7 +81,7 @@ def _dispatch_and_explain(options: argparse.Namespace) -> int:
 
 def _tell_refusal(message: str, help: str = "") -> None:
     """Print an error, and what would help."""
-    tell_error(f"error: {message}" + (f"\n  help: {help}" if help else ""))
+    tell_error(program.named(f"error: {message}" + (f"\n  help: {help}" if help else "")))
 
 
 def _traceback_if_asked() -> None:
