@@ -51,7 +51,7 @@ def command_tree(called: str) -> argparse.ArgumentParser:
         name: commands.add_parser(name, help=help, description=help)
         for name, help in COMMANDS.items()
     }
-    sweep = dict(metavar="SWEEP", help="a file, or a name in sweeps/")
+    sweep: dict[str, Any] = dict(metavar="SWEEP", help="a file, or a name in sweeps/")
     run, analyze = _flags_of_run(), _flags_of_analyze()
     for name in ("run", "status", "list"):
         given = made[name].add_argument("sweep", nargs=None if name != "list" else "?", **sweep)
