@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 def bits_of(images: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Images as bits of one size, as the images that models learn from.
 
+    >>> import numpy as np
+    >>> grey = np.zeros((1, 4, 4))
+    >>> grey[0, :2] = 0.7
+    >>> bits_of(grey, 2)[0].tolist()
+    [[[1, 1], [0, 0]]]
+
     Args:
         images: [N, H, W], bool, floats in [0, 1], or whole numbers 0 and 1.
         size: side of the result.
@@ -89,6 +95,12 @@ def as_data(exemplars: np.ndarray, size: int, kind: Kind) -> DataSet:
 
 def as_drawings(drawings: np.ndarray, exemplars: np.ndarray, size: int) -> Drawings:
     """Drawings by class, with their exemplars, as bits of the size that critics see.
+
+    >>> import numpy as np
+    >>> exemplars = np.eye(3)[[0, 1]].reshape(2, 1, 3).repeat(3, axis=1)
+    >>> made = as_drawings(exemplars[:, None].repeat(2, axis=1), exemplars, 3)
+    >>> made.label.tolist(), made.images.shape
+    ([0, 0, 1, 1], (4, 3, 3))
 
     Args:
         drawings: [C, n, H, W].

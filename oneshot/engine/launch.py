@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import logging
 import os
 import sys
 import warnings
@@ -220,7 +221,11 @@ def engine_class(local: bool) -> Any:
         from oneshot.engine.local import LocalEngine
 
         return LocalEngine
-    from oneshot.engine.tune import RayEngine
+    # in a notebook both ask for packages of widgets, which nothing here uses
+    logging.getLogger("ray.widgets.util").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        from oneshot.engine.tune import RayEngine
 
     return RayEngine
 

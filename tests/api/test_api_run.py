@@ -30,7 +30,7 @@ CRITICS = dict(
 @pytest.fixture
 def prepared(finished: Path, own_cache: Path, tmp_path: Path) -> Path:
     """A working folder whose results have the critics of the small sweep."""
-    for name in ("critics", "exemplars"):
+    for name in ("critics", "exemplars", "humans", "features"):
         shutil.copytree(finished / f"results/store/{name}", tmp_path / f"results/store/{name}")
     return tmp_path
 
@@ -65,22 +65,22 @@ def interrupt_after(records: Path, count: int) -> threading.Thread:
 def test_an_interrupt_saves_and_the_same_call_goes_on(
     prepared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked, records = sweep(epochs=8), prepared / "results/mine/records"
+    asked, records = sweep(epochs=3, references=()), prepared / "results/mine/records"
     handler = signal.getsignal(signal.SIGINT)
     presses = interrupt_after(records, 1)
-    with pytest.raises(KeyboardInterrupt, match="of 6 points have a result"):
+    with pytest.raises(KeyboardInterrupt, match="of 3 points have a result"):
         oneshot.run(asked, local=True, max_stack=1)
     presses.join(10)
     before = {path.name: path.read_bytes() for path in records.glob("*.json")}
-    assert 1 <= len(before) < 6 and signal.getsignal(signal.SIGINT) == handler
+    assert 1 <= len(before) < 3 and signal.getsignal(signal.SIGINT) == handler
     table = oneshot.run(asked, local=True, max_stack=1)
-    assert len(table) == 6 and set(table["status"]) == {"done"}
+    assert len(table) == 3 and set(table["status"]) == {"done"}
     assert all((records / name).read_bytes() == data for name, data in before.items())
     told = capsys.readouterr().err
-    assert "mine: 6 points to run, 0 have a result" in told and "running ones save" in told
+    assert "mine: 3 points to run, 0 have a result" in told and "running ones save" in told
     again = oneshot.run(asked, local=True, max_stack=1)
     pd.testing.assert_frame_equal(table, again)
-    assert "nothing to run, 6 of 6 points have a result" in capsys.readouterr().err
+    assert "nothing to run, 3 of 3 points have a result" in capsys.readouterr().err
 
 
 def test_a_family_in_a_file_is_run_and_its_weights_draw(prepared: Path) -> None:
