@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
@@ -45,7 +46,7 @@ def dry_run(plan: Plan, command: str, max_stack: int | None = None, as_json: boo
                 to_run=len(plan.to_run),
                 trainings=len({point.train_id for point in to_run}),
                 stacked_groups=groups,
-                estimate_seconds=None if seconds is None else round(seconds),
+                estimate_seconds=None if seconds is None else math.ceil(seconds),
                 estimate_basis=basis,
                 **{status: counts[status] for status in STATUSES},
             )

@@ -52,6 +52,16 @@ def tell(text: str, stream: TextIO | None = None) -> None:
         raise ReaderLeft from error
 
 
+def tell_note(text: str) -> None:
+    """Write a line of what is done or found beside the results to stderr, at once.
+
+    Raises:
+        ReaderLeft: nobody reads it.
+    """
+    if sys.stderr is not None:
+        tell(f"oneshot: {text}", sys.stderr)
+
+
 def tell_error(text: str) -> None:
     """Write to stderr what ends a command anyhow, whether or not somebody reads it."""
     if sys.stderr is not None:

@@ -9,13 +9,13 @@ its authors; no image of it is part of this package.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from oneshot.console.terminal import tell_note
 from oneshot.data.content import Contents
 from oneshot.data.images import area_resized, read_rgb
 from oneshot.paths import DataError, locate, unreadable
@@ -76,11 +76,7 @@ def load(split: str, image_size: int) -> DataSet:
 
     def prepared() -> Iterator[np.ndarray]:
         folder = checked_folder(listing, classes)
-        print(
-            f"oneshot: preparing {shape[0]:,} CelebA images of {image_size} x {image_size}",
-            file=sys.stderr,
-            flush=True,
-        )
+        tell_note(f"preparing {shape[0]:,} CelebA images of {image_size} x {image_size}")
         return (prepare(folder, listing, images, image_size) for images in classes.values())
 
     images = cached(f"celeba-{image_size}-{fingerprint}.npy", shape, prepared)

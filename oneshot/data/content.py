@@ -11,7 +11,6 @@ import hashlib
 import importlib
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from oneshot.console.terminal import tell_note
 from oneshot.paths import DataError, cache_dir, find, unreadable
 from oneshot.store.machine_cache import lock, replacing, sha256
 
@@ -143,8 +143,9 @@ def _read_all(
     for done, name in enumerate(unread):
         if time.monotonic() - said > REPORT:
             said = time.monotonic()
-            text = f"reading {dataset} once, to know it again: {done:,} of {len(unread):,} files"
-            print(f"oneshot: {text}", file=sys.stderr, flush=True)
+            tell_note(
+                f"reading {dataset} once, to know it again: {done:,} of {len(unread):,} files"
+            )
         with _named(files[name]):
             sums[name] = sha256(files[name])
     return sums

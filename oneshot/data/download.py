@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import http.client
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
+from oneshot.console.terminal import tell_note
 from oneshot.store.machine_cache import lock, replacing
 
 TRIES = 3
@@ -54,7 +54,7 @@ def fetch(url: str, target: Path, md5: str) -> None:
                 return
             if attempt:
                 wait = WAIT * 2 ** (attempt - 1)
-                _say(f"{target.name}: {reason}; next try in {wait:g} s")
+                tell_note(f"{target.name}: {reason}; next try in {wait:g} s")
                 time.sleep(wait)
             try:
                 return _fetch_once(url, target, md5)
@@ -81,13 +81,15 @@ def _blocks(url: str, name: str) -> Iterator[bytes]:
         with urlopen(Request(url, headers={"User-Agent": "oneshot"}), timeout=TIMEOUT) as response:
             total = int(response.headers.get("Content-Length") or 0)
             done, said = 0, time.monotonic()
-            _say(f"downloading {url} ({total / 1e6:.1f} MB)" if total else f"downloading {url}")
+            tell_note(
+                f"downloading {url} ({total / 1e6:.1f} MB)" if total else f"downloading {url}"
+            )
             while block := response.read(1 << 18):
                 yield block
                 done += len(block)
                 if time.monotonic() - said > REPORT:
                     said = time.monotonic()
-                    _say(
+                    tell_note(
                         f"{name}: {done / 1e6:.1f}"
                         + (f" of {total / 1e6:.1f} MB" if total else " MB")
                     )
@@ -100,7 +102,7 @@ def _blocks(url: str, name: str) -> Iterator[bytes]:
         raise _Broken(_reason(error)) from error
     if done < total:  # urllib takes an early end of the body for its end
         raise _Broken(f"{name} broke off after {done} of {total} bytes")
-    _say(f"{name}: complete, {done / 1e6:.1f} MB")
+    tell_note(f"{name}: complete, {done / 1e6:.1f} MB")
 
 
 def _reason(error: Exception) -> str:
@@ -110,8 +112,3 @@ def _reason(error: Exception) -> str:
     if isinstance(cause, (socket.gaierror, ConnectionRefusedError)):
         return "host not reachable"
     return f"connection failed: {cause}"
-
-
-def _say(line: str) -> None:
-    """Whole lines only: they look the same on a terminal and in a log."""
-    print(f"oneshot: {line}", file=sys.stderr, flush=True)

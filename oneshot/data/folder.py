@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-import sys
 import time
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from oneshot.console.terminal import tell_note
 from oneshot.data import VERSION
 from oneshot.data.content import Contents, of_contents
 from oneshot.data.folder_pictures import dark_ink, ink_levels
@@ -136,7 +136,7 @@ def check(settings: Mapping[str, Any]) -> None:
     source = Source.of(settings)
     with _open(prepared(source, _content(source), settings["image_size"])) as file:
         for line in file["said"].tolist():
-            print(f"oneshot: {source.path}: {line}", file=sys.stderr, flush=True)
+            tell_note(f"{source.path}: {line}")
 
 
 def prepared_file(settings: Mapping[str, Any]) -> Path:
@@ -188,8 +188,7 @@ def _prepare(source: Source, size: int, path: Path) -> None:
         values[i], votes[i], flat[i] = square
         if time.monotonic() - began > REPORT:
             began = time.monotonic()
-            text = f"preparing images of {source.path} once: {i + 1:,} of {total:,}"
-            print(f"oneshot: {text}", file=sys.stderr, flush=True)
+            tell_note(f"preparing images of {source.path} once: {i + 1:,} of {total:,}")
     said = [_in_words(source, total)]
     if not source.colour:
         dark = dark_ink(votes, source.ink_tone, source.path)

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from oneshot import rng
+from oneshot.console.terminal import tell_note
 from oneshot.data.content import Contents
 from oneshot.data.idx_files import CLASSES, IdxFiles
 from oneshot.data.images import CHUNK, area_resized
@@ -128,11 +128,9 @@ def _ordered(files: IdxFiles, there: Sequence[Path]) -> tuple[np.ndarray, np.nda
         )
     if len(there) == 1:
         shares = f"{SELECTION_SHARE} % to choose epochs, {TEST_SHARE} % to test, the rest to train"
-        print(
-            f"oneshot: of {files.title} only {there[0].name} is here, so each of its classes is"
-            f" cut: {shares}",
-            file=sys.stderr,
-            flush=True,
+        tell_note(
+            f"of {files.title} only {there[0].name} is here, so each of its classes is "
+            f" cut: {shares}"
         )
     part = np.full(len(label), Part.TRAIN, np.uint8)
     for c in range(CLASSES):

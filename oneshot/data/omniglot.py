@@ -8,12 +8,12 @@ image of it is part of this package.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from oneshot.console.terminal import tell_note
 from oneshot.data import VERSION, WillBeDownloaded, by_hash
 from oneshot.data.images import binarise_omniglot, unpacked_chunks
 from oneshot.data.images import greys as area_average
@@ -84,11 +84,7 @@ def load(split: str, image_size: int, release: Release = PUBLISHED) -> DataSet:
 
     def prepared() -> Iterator[np.ndarray]:
         packed = packed_images(release)
-        print(
-            f"oneshot: preparing {shape[0]:,} Omniglot images of {image_size} x {image_size}",
-            file=sys.stderr,
-            flush=True,
-        )
+        tell_note(f"preparing {shape[0]:,} Omniglot images of {image_size} x {image_size}")
         return (binarise_omniglot(bits, image_size) for bits in unpacked_chunks(packed, SIDE))
 
     images = cached(_prepared(image_size, release), shape, prepared)

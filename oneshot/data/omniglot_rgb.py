@@ -8,11 +8,11 @@ first. Copyright (c) 2015 Brenden Lake, MIT licence. No image of it is part of t
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 import numpy as np
 
+from oneshot.console.terminal import tell_note
 from oneshot.data import VERSION
 from oneshot.data.class_splits import ClassSplits, shuffled
 from oneshot.data.images import area_resized, unpacked_chunks
@@ -57,11 +57,7 @@ def load(split: str, image_size: int, release: Release = PUBLISHED, novel: int =
 
     def prepared() -> Iterator[np.ndarray]:
         packed = packed_images(release)
-        print(
-            f"oneshot: preparing {shape[0]:,} Omniglot images of {image_size} x {image_size}",
-            file=sys.stderr,
-            flush=True,
-        )
+        tell_note(f"preparing {shape[0]:,} Omniglot images of {image_size} x {image_size}")
         return (_grey(bits, image_size) for bits in unpacked_chunks(packed[shuffled(label)], SIDE))
 
     images = cached(_prepared(image_size, release), shape, prepared)

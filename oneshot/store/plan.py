@@ -28,6 +28,10 @@ from oneshot.types import Status
 NOT_SHOWN = ("curve", "settings", "class_accuracy", "confusion")
 
 
+# ids follow from the rest, and what images are is told by their fingerprint, not by their place
+NOT_COMPARED = ("point_id", "train_id", "tune_id", "sample_id", "data_path")
+
+
 class NothingSelected(ValueError):
     """No point of the sweep fulfils the condition; `help` says what its columns hold."""
 
@@ -327,11 +331,7 @@ def _difference(now: Mapping[str, Any], old: Mapping[str, Any]) -> str:
         theirs = old.get("metric_versions")
         again = "scored again, from stored drawings where these are there"
         return f"metrics are {now['metric_versions']}, theirs {theirs}: {again}"
-    changed = [
-        n
-        for n in now
-        if n not in ("point_id", "train_id", "tune_id", "sample_id") and now[n] != old.get(n)
-    ]
+    changed = [n for n in now if n not in NOT_COMPARED and now[n] != old.get(n)]
     parts = [
         f"{n} is {now[n]}, theirs {old[n]}" if n in old else f"{n} is {now[n]}, unknown to theirs"
         for n in changed[:3]

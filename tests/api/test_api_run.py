@@ -83,6 +83,7 @@ def test_an_interrupt_saves_and_the_same_call_goes_on(
     assert "nothing to run, 3 of 3 points have a result" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_family_in_a_file_is_run_and_its_weights_draw(prepared: Path) -> None:
     new_family.write("my_vae", prepared)
     asked = sweep(model="./my_vae.py", points=oneshot.grid(beta=[1.0]), references=())
@@ -100,6 +101,7 @@ def small_square() -> list[list[int]]:
     return [[int(4 <= x < 9 and 5 <= y < 12) for x in range(16)] for y in range(16)]
 
 
+@pytest.mark.slow
 def test_a_failed_point_is_a_row_and_is_told(
     prepared: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

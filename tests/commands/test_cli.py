@@ -137,6 +137,7 @@ def test_a_newer_results_folder_is_refused(
     assert status == 2 and "table format 7" in err and "Nothing was changed" in err
 
 
+@pytest.mark.slow
 def test_absent_images_are_named_with_every_folder_looked_in(tmp_path: Path) -> None:
     """Omniglot nowhere, and a network that answers nothing."""
     closed = dict.fromkeys(("https_proxy", "HTTPS_PROXY", "all_proxy"), "http://127.0.0.1:9")

@@ -49,7 +49,8 @@ class Closed(io.StringIO):
 @pytest.fixture
 def asked(tmp_path: Path) -> list[str]:
     """The first words of a command: a small sweep and a results folder of its own."""
-    return [str(small.write_sweep(tmp_path)), "--results", str(tmp_path / "results")]
+    sweep = small.embedded(small.write_sweep(tmp_path))
+    return [str(sweep), "--results", str(tmp_path / "results")]
 
 
 def planned(asked: Sequence[str], *more: str) -> Plan:
@@ -106,9 +107,12 @@ def test_a_look_into_a_closed_pipe_ends_quietly_as_a_process(asked: list[str]) -
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("images", ["embedded", "told of before anything else"])
 def test_a_run_whose_reader_has_left_does_not_begin(
-    asked: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    images: str, asked: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    if images != "embedded":
+        small.write_sweep(tmp_path)
     monkeypatch.setattr(sys, "stderr", Closed())
     assert cli.main([*asked, "--local"]) == 141
     assert not (tmp_path / "results").exists()

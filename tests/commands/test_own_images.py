@@ -127,7 +127,9 @@ def test_a_small_sweep_on_a_folder_ends_in_rows(own_cache: Path, tmp_path: Path)
     write_folder(tmp_path / "mine", 50, 8, dark=False)
     sweep = tmp_path / "mine_first.py"
     text = small.SWEEP.format(epochs=1, batch=64).replace("train_ways=20", "train_ways=10")
-    sweep.write_text(text.replace('dataset="quickdraw", split="fixed"', f"{OF_IMAGES}, ways=10"))
+    given = 'dataset="folder", data_path="images.npz", split="fixed"'
+    assert given in text
+    sweep.write_text(text.replace(given, f"{OF_IMAGES}, ways=10"))
     results = tmp_path / "results"
     looked = small.main(sweep, "--check", "--results", results)
     assert looked.returncode == 0 and "ink is bright" in looked.stderr, looked.stderr

@@ -27,25 +27,20 @@ DOCUMENTS = [page for page in pages.documents() if pages.blocks(page.read_text()
 LOOKS = {"--check", "--status", "--list", "--settings", "--check-cluster"}
 # What adds a file to the package is run in a process that imports a copy of it.
 OWN_PACKAGE = {"docs/own_data.md"}
-SLOW = OWN_PACKAGE | {"docs/own_model.md", "docs/python.md"}  # they train
-# Sweeps that pages show and that are run to their end, with what makes them small. The critics of
-# the first two are those of the fixture `finished`.
+SLOW = OWN_PACKAGE | {"docs/own_model.md", "docs/python.md", "docs/sweeps.md", "README.md"}
+# Sweeps that pages show and that are run to their end, with what makes them small.
 CRITICS = [
     *("simclr.epochs=1", "simclr.batch_size=64", "simclr.strength=light"),
     *("protonet.epochs=1", "protonet.train_ways=20", "protonet.train_queries=2"),
+    *("simclr.batches_per_epoch=3", "protonet.episodes_per_epoch=3", "image_size=16"),
 ]
-TRAINED = [*CRITICS, "simclr.batches_per_epoch=15", "protonet.episodes_per_epoch=15"]
+TRAINED = [*CRITICS, "epochs=1"]
+FEW = [*TRAINED, "drawings_per_class=4", "time_steps=2", "hidden=8"]
 RUN = {
-    "mine_first": [*TRAINED, "image_size=16", "epochs=1", "drawings_per_class=10"],
-    "my_drawings": [*TRAINED, "image_size=16"],
-    "my_images_first": [
-        *(*CRITICS, "simclr.batches_per_epoch=3", "protonet.episodes_per_epoch=3"),
-        *("image_size=16", "epochs=1", "drawings_per_class=4", "time_steps=2", "hidden=8"),
-    ],
-    "shapes_first": [
-        *(*CRITICS, "simclr.batches_per_epoch=3", "protonet.episodes_per_epoch=3"),
-        *("image_size=16", "epochs=1", "drawings_per_class=4", "time_steps=2", "hidden=8"),
-    ],
+    "mine_first": [*TRAINED, "drawings_per_class=10"],
+    "my_drawings": CRITICS,
+    "my_images_first": FEW,
+    "shapes_first": FEW,
 }
 # First words of commands that cannot be run here, and why.
 ELSEWHERE = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,7 @@ from oneshot.trial.job import Job
 @pytest.fixture
 def prepared(finished: Path, tmp_path: Path) -> Path:
     """A fresh folder where the critics are there already, and nothing else."""
-    for part in ("critics", "exemplars", "humans", "features"):
-        shutil.copytree(finished / "results/store" / part, tmp_path / "results/store" / part)
+    small.copy_prepared(finished, tmp_path)
     return tmp_path
 
 

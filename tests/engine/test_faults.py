@@ -36,8 +36,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 @pytest.fixture
 def folder(finished: Path, tmp_path: Path) -> Path:
     """A folder with the sweep's critics and a place for the witness's notes."""
-    for part in ("critics", "exemplars", "humans", "features"):
-        shutil.copytree(finished / "results/store" / part, tmp_path / "results/store" / part)
+    small.copy_prepared(finished, tmp_path)
     (tmp_path / "notes").mkdir()
     return tmp_path
 
@@ -65,7 +64,7 @@ def write_sweep(folder: Path, epochs: int) -> tuple[object, ...]:
     text = small.SWEEP.format(epochs=epochs, batch=512).replace(
         "beta=[0.0, 1.0, 2.0]", f"beta=[i / 12 for i in range({POINTS})]"
     )
-    text = text.replace("epochs=", "time_steps=1, epochs=", 1)  # a third of the work
+    small.write_images(folder)
     (folder / "small.py").write_text(text)
     return (
         folder / "small.py",

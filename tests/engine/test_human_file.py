@@ -10,13 +10,11 @@ import pandas as pd
 import pytest
 import small
 
-from oneshot.data import load
-
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """The last six drawings of each test class of the small sweep."""
-    data = load("quickdraw", "fixed", 16)
+    data = small.data()
     rows = data.rows(data.test).reshape(len(data.test), -1)[:, -6:]
     images, sources = data.images[rows.flatten()], data.images[rows[:, 0]]
     np.savez(
@@ -43,7 +41,11 @@ def test_people_of_a_file_are_the_reference(finished: Path, file: Path, tmp_path
     assert done.returncode == 0, done.stderr
     frame = pd.read_parquet(tmp_path / "results/small/points.parquet").set_index("model")
     people, models = frame.loc["human"], frame.loc["vae_stn"]
-    assert (people.human_distance, people.diversity_ratio, people.drawings) == (0, 1, 69 * 6)
+    assert (people.human_distance, people.diversity_ratio, people.drawings) == (
+        0,
+        1,
+        small.TEST_CLASSES * 6,
+    )
     assert people.fid < 1e-6 and people.sample_recall == people.coverage == 1
     assert people.diversity != before.diversity["human"]
     assert (frame.human_diversity == people.diversity).all()

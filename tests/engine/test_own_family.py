@@ -29,6 +29,7 @@ def rows(folder: Path) -> pd.DataFrame:
     return frame[frame.model == "my_vae"].reset_index(drop=True)
 
 
+@pytest.mark.slow
 def test_rows_of_a_stack_are_those_of_solo_trainings_and_an_edit_trains_again(
     prepared: Path,
 ) -> None:
@@ -87,6 +88,7 @@ def trained(points: list[Point], store: Store, most: int = 99) -> tuple[dict[str
 
 
 def test_what_cannot_be_imported_is_told_before_anything_is_prepared(tmp_path: Path) -> None:
+    small.write_images(tmp_path)
     write(tmp_path)
     text = (tmp_path / "my_vae.py").read_text()
     for old, new, words in (
@@ -108,6 +110,7 @@ def test_what_cannot_be_imported_is_told_before_anything_is_prepared(tmp_path: P
 
 
 def test_the_settings_of_a_file_are_shown(tmp_path: Path) -> None:
+    small.write_images(tmp_path)
     write(tmp_path)
     done = small.main("--settings", "./my_vae.py", cwd=tmp_path)
     assert done.returncode == 0 and "weight of the KL term" in done.stdout

@@ -11,10 +11,10 @@ import pytest
 import small
 import torch
 
-from oneshot.data import load
 from oneshot.models.vae_stn import VARIANTS, Config, VaeStn
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_session")
 def test_a_worker_finds_the_weights_whatever_its_folder_is(prepared: Path) -> None:
     torch.manual_seed(1)
@@ -32,9 +32,10 @@ def test_a_worker_finds_the_weights_whatever_its_folder_is(prepared: Path) -> No
     assert (models.weights_file == "tiny.model").all()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_session")
 def test_a_worker_finds_files_of_drawings_whatever_its_folder_is(prepared: Path) -> None:
-    data = load("quickdraw", "fixed", 16)
+    data = small.data()
     rows = data.rows(data.test).reshape(len(data.test), -1)[:, :4]
     np.savez(
         prepared / "people.npz",

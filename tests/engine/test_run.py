@@ -38,8 +38,7 @@ from oneshot.trial import inputs, trial
 @pytest.fixture
 def prepared(finished: Path, tmp_path: Path) -> Path:
     """A fresh folder where the critics are there already, and nothing else."""
-    for part in ("critics", "exemplars", "humans", "features"):
-        shutil.copytree(finished / "results/store" / part, tmp_path / "results/store" / part)
+    small.copy_prepared(finished, tmp_path)
     return tmp_path
 
 
@@ -92,7 +91,7 @@ def test_a_run_leaves_one_row_a_point_with_references_in_their_place(finished: P
     assert (
         (models.epochs_done == 2).all()
         and (models.train_seconds > 0).all()
-        and (models.drawings == 69 * 4).all()
+        and (models.drawings == small.TEST_CLASSES * 4).all()
     )
     assert (
         models.git_revision.notna().all()
@@ -137,7 +136,7 @@ def test_what_a_run_prints_fits_80_columns_and_says_what_matters(finished: Path)
         and "next        python analyze.py" in out
     )
     assert (
-        "settings    vae_stn: variant tiny, dataset quickdraw" in err
+        "settings    vae_stn: variant tiny, dataset folder" in err
         and "protonet" in err
         and "\x1b" not in err
     )
@@ -196,6 +195,7 @@ def test_a_longer_axis_computes_only_the_new_points(finished: Path, tmp_path: Pa
     shutil.copytree(finished / "results", tmp_path / "results")
     text = (finished / "small.py").read_text().replace("[0.0, 1.0, 2.0]", "[0.0, 1.0, 2.0, 3.0]")
     (tmp_path / "small.py").write_text(text)
+    small.write_images(tmp_path)
     before = files(tmp_path / "results/small/records")
     done = small.main(tmp_path / "small.py", "--local", "--results", tmp_path / "results")
     assert done.returncode == 0 and "1 done" in done.stdout
@@ -233,6 +233,7 @@ def test_images_made_elsewhere_score_as_the_model_that_drew_them(
         "epochs=2, batch_size=512, ", ""
     )
     made_sweep, results = tmp_path / "made.py", tmp_path / "results"
+    small.write_images(tmp_path)
 
     def run(*names: str) -> small.Done:
         files = [dict(file=str(tmp_path / f"{name}.npz")) for name in names]
@@ -369,6 +370,7 @@ def test_a_stack_of_which_some_points_are_done_computes_the_others_only(
     ]
 
 
+@pytest.mark.slow
 def test_weights_are_dropped_when_asked_and_drawings_stay(prepared: Path) -> None:
     assert local(prepared, "--drop-weights") == 0
     store = prepared / "results" / "store"
@@ -384,6 +386,7 @@ def local(folder: Path, *more: str) -> int:
     )
 
 
+@pytest.mark.slow
 def test_a_raising_model_leaves_a_failed_row_and_retry_mends_it(
     prepared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -412,6 +415,7 @@ def test_a_raising_model_leaves_a_failed_row_and_retry_mends_it(
     assert Counter(points(prepared).status) == {"done": 6}
 
 
+@pytest.mark.slow
 def test_a_diverging_model_is_a_result(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         vae_stn.VaeStn,
@@ -485,6 +489,7 @@ def test_ctrl_c_saves_says_how_to_continue_and_resumes(prepared: Path) -> None:
 
 def test_ctrl_c_while_critics_are_prepared_ends_at_once(tmp_path: Path) -> None:
     sweep = small.write_sweep(tmp_path)
+    sweep.write_text(sweep.read_text().replace("simclr=dict(epochs=1", "simclr=dict(epochs=99"))
     process = small.start(sweep, "--results", tmp_path / "results", "--local")
     small.wait_for(
         lambda: small.status(sweep, tmp_path / "results")["phase"].startswith("preparing"),
@@ -584,7 +589,7 @@ def test_a_stop_while_drawing_is_heard_within_a_batch_and_the_training_is_kept(
 
     def follow(what: str, done: int, total: int, **_: float) -> None:
         told.append((what, done, total))
-        if (what, total) == ("drawing", 69 * 5):
+        if (what, total) == ("drawing", small.TEST_CLASSES * 5):
             job.store.write(job.stop_key(), b"stop")
 
     now = [0.0]
@@ -592,7 +597,7 @@ def test_a_stop_while_drawing_is_heard_within_a_batch_and_the_training_is_kept(
         "oneshot.training.loop.time.monotonic", lambda: now.append(now[-1] + 2) or now[-1]
     )
     assert trial.run(points, job, follow) == {points[0].point_id: "done"}
-    # 276 in two batches, then the stop
+    # more than 256 in two batches, then the stop
     assert [what for what, _, _ in told] == ["epoch", "epoch", "drawing", "drawing", "drawing"]
     job.store.delete(job.stop_key())
     again: list[str] = []

@@ -104,6 +104,7 @@ def test_a_new_version_of_a_grader_leaves_points_that_it_does_not_score(
     assert {p.point_id for p in load_points(results)} == set(rows(results).point_id)
 
 
+@pytest.mark.slow
 def test_an_axis_over_critics_scores_stored_drawings_by_each_pair(
     results: Path, neither_trains_nor_draws: None
 ) -> None:

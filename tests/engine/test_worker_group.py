@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import shutil
 import signal
 import threading
 from pathlib import Path
@@ -79,13 +78,13 @@ def test_a_group_that_loses_a_worker_starts_again_from_its_checkpoint(
     """A point on Ray Train, by two workers; kill -9 of one of them in mid training costs the group
     an epoch at most.
     """
-    for part in ("critics", "exemplars", "humans", "features"):
-        shutil.copytree(finished / "results/store" / part, tmp_path / "results/store" / part)
+    small.copy_prepared(finished, tmp_path)
     notes, epochs = tmp_path / "notes", 4
     notes.mkdir()
     text = small.SWEEP.format(epochs=epochs, batch=512).replace(
         "beta=[0.0, 1.0, 2.0]", "beta=[1.0]"
     )
+    small.write_images(tmp_path)
     (tmp_path / "small.py").write_text(text.replace("question=", "references=[], question="))
     arguments = (
         "--results",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -215,6 +214,7 @@ def test_a_stack_over_step_size_and_drop_probability_is_its_solo_trainings(
     )
 
 
+@pytest.mark.slow
 def test_a_resumed_training_is_the_unbroken_one_and_the_step_size_fades(tmp_path: Path) -> None:
     few = dict(learning_rate=1e-3, batch_size=20)  # three steps an epoch
     (whole,) = train([model(epochs=4, **few)], tmp_path / "whole")
@@ -392,8 +392,7 @@ def gammas(tmp_path_factory: pytest.TempPathFactory, finished: Path) -> Path:
     """
     folder = tmp_path_factory.mktemp("gammas")
     (folder / "gammas.py").write_text(GAMMAS)
-    for part in ("critics", "exemplars"):
-        shutil.copytree(finished / "results/store" / part, folder / "results/store" / part)
+    small.copy_prepared(finished, folder)
     with first_images(train=500, schedule=100) as fits:
         done = small.main("gammas.py", "--local", "--results", "results", cwd=folder)
     assert done.returncode == 0 and "to be trained" not in done.stderr, done.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +85,8 @@ sweep = Sweep(
     variant="tiny_bce",
     points=grid(shots=[1, 3], adapt_steps=[0, 2]),
     fixed=dict(
-        dataset="quickdraw", split="fixed", image_size=16, epochs=1, epoch_steps=4, inner_rate=0.3,
+        dataset="folder", data_path="images.npz", split="fixed", image_size=16, epochs=1,
+        epoch_steps=4, inner_rate=0.3,
         schedule_classes="validation", drawings_per_class=10, diversity_drawings=10,
     ),
     critics=dict(
@@ -100,8 +100,7 @@ sweep = Sweep(
 @pytest.mark.slow
 def test_a_sweep_over_supports_and_steps_trains_once(tmp_path: Path, finished: Path) -> None:
     (tmp_path / "shots.py").write_text(SHOTS)
-    for part in ("critics", "exemplars"):
-        shutil.copytree(finished / "results/store" / part, tmp_path / "results/store" / part)
+    small.copy_prepared(finished, tmp_path)
     done = small.main("shots.py", "--local", "--results", "results", cwd=tmp_path)
     assert done.returncode == 0 and "to be trained" not in done.stderr, done.stderr
     store = tmp_path / "results" / "store"

@@ -71,6 +71,7 @@ def test_vae_stn_starts_from_the_published_weights() -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_first_batch_of_vae_stn_costs_what_the_published_one_cost(
     shared_data: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

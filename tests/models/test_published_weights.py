@@ -105,6 +105,7 @@ def test_a_published_neural_statistician_draws_the_golden_sample(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("generator", "mean"), [("uresnet", 0.4863179178), ("resnet", 0.4829979217)]
 )

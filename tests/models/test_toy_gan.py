@@ -257,6 +257,7 @@ def test_a_class_with_shots_is_one_of_those_trained_on(tmp_path: Path) -> None:
         assert torch.equal(source.trained_classes, KEPT if shots == 0 else torch.ones(8).bool())
 
 
+@pytest.mark.slow
 def test_random_labels_on_drawn_points_keep_the_discriminator_s_loss_at_its_plateau(
     tmp_path: Path,
 ) -> None:

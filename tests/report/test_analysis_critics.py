@@ -65,6 +65,7 @@ def test_a_setting_is_a_mean_over_critics_with_its_spread(scored: Results) -> No
     assert row["human_distance_se"] == pytest.approx(by_seed.sem()), "two seeds, not six points"
 
 
+@pytest.mark.slow
 def test_planes_of_several_critics_are_in_multiples_of_people_s_diversity(scored: Results) -> None:
     assert several_critics(scored)
     plot = plane.draw(scored)

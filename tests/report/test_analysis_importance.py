@@ -273,6 +273,7 @@ def test_command_prints_both_tables(sweep: Results, theirs: Path, tmp_path: Path
     )
 
 
+@pytest.mark.slow
 def test_command_draws_people_in_the_figure(theirs: Path, tmp_path: Path) -> None:
     folder = write_maps(tmp_path, gammas=(4.0,), seeds=1)
     done = small.main(folder, "--importance", theirs, "--figures", tmp_path, script="analyze.py")

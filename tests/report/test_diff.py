@@ -51,6 +51,7 @@ def test_a_difference_is_found_and_others_are_not() -> None:
     assert (table.loc[table["metric"] == "diversity", "difference"] == 0).all()
 
 
+@pytest.mark.slow
 def test_equal_results_move_no_more_often_than_chance_says() -> None:
     tables = [differences(*pair(seed, settings=2)) for seed in range(60)]
     rows = pd.concat(tables).query("metric == 'recognizability'")

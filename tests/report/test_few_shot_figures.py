@@ -217,6 +217,7 @@ def test_points_without_drawings_count_for_no_gain(sweep: Results, tmp_path: Pat
         few_shot.draw(other)
 
 
+@pytest.mark.slow
 def test_figures_are_the_same_bytes_again(sweep: Results, tmp_path: Path) -> None:
     made = []
     for name in ("one", "two"):

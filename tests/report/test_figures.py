@@ -65,6 +65,7 @@ def test_few_points_are_drawn_or_the_reason_is_given(tmp_path: Path, count: int)
             assert str(error)
 
 
+@pytest.mark.slow
 def test_the_full_grid_is_drawn(tmp_path: Path) -> None:
     results = load(write_results(tmp_path, grid(**FULL), failed=5, diverged=9))
     plot = plane.draw(results)

@@ -163,6 +163,7 @@ def test_panels_are_an_axis_down_and_the_removed_mode_across_then_references(
     assert "one seed each" in foot(plot)
 
 
+@pytest.mark.slow
 def test_panels_are_as_wide_as_there_is_room_also_of_eight_modes(tmp_path: Path) -> None:
     plot = modes.draw(load(write_points(tmp_path, removed=tuple(range(8)))))
     shown = [panel for panel in plot.figure.axes if panel.axison]
@@ -235,6 +236,7 @@ def test_without_a_removed_mode_there_are_drawings_and_no_heat_map(tmp_path: Pat
         missing.draw(results)
 
 
+@pytest.mark.slow
 def test_figures_are_the_same_bytes_again(sweep: Results, tmp_path: Path) -> None:
     made = []
     for name in ("one", "two"):

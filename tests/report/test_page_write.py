@@ -189,6 +189,7 @@ def test_a_column_that_is_missing_costs_what_needs_it_alone(
     opened.close()
 
 
+@pytest.mark.slow
 def test_results_without_rows_places_or_references_have_a_page(
     small: Results, browser: Any, tmp_path: Path
 ) -> None:
@@ -289,6 +290,7 @@ def test_the_scripts_are_all_there_and_short() -> None:
         assert len(lines) <= 400 and max(map(len, lines)) <= 100, path.name
 
 
+@pytest.mark.slow
 def test_less_of_the_drawings_is_shown_where_all_do_not_fit(small: Results, tmp_path: Path) -> None:
     sizes = {}
     for budget in (5_000_000, 30_000, 1_000):

@@ -243,6 +243,7 @@ def flippable(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_results(tmp_path_factory.mktemp("flipped"), grid(beta=[1.0, 2.0], z=[10, 20]))
 
 
+@pytest.mark.slow
 @hypothesis.settings(max_examples=150, deadline=None)
 @hypothesis.given(
     name=hypothesis.strategies.sampled_from(

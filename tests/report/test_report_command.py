@@ -37,6 +37,7 @@ def test_help_is_short_and_needs_no_heavy_import() -> None:
     assert "people, copies and noise stay" in " ".join(done.stdout.split())
 
 
+@pytest.mark.slow
 def test_the_script_prints_the_table_and_draws(small: Results, tmp_path: Path) -> None:
     command = [
         sys.executable,
@@ -58,6 +59,7 @@ def test_the_script_prints_the_table_and_draws(small: Results, tmp_path: Path) -
     ).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_command_prints_the_table_and_writes_files(small: Results, tmp_path: Path) -> None:
     files = [
         "--csv",

@@ -121,6 +121,7 @@ def test_whole_numbers_and_truth_values_stay_what_they_are_beside_empty_cells(
     assert str(schema.field("z").type) == "int64" and str(schema.field("annealed").type) == "bool"
 
 
+@pytest.mark.slow
 def test_whole_numbers_stay_whole_in_the_numbers_of_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,6 +67,7 @@ def test_bits_are_black_ink_on_white_paper() -> None:
     assert found[0, :, 0, 0].tolist() == pytest.approx([2.2489, 2.4286, 2.6400], abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gated", [False, True])
 def test_features_are_those_of_the_authors_network(gated: bool, tmp_path: Path) -> None:
     pytest.importorskip("transformers", reason=NEEDS)

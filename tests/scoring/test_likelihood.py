@@ -219,6 +219,7 @@ def test_the_likelihood_does_not_overflow() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [5, 7, 64, 333, 10_000])
 def test_nothing_depends_on_the_budget_and_no_pass_exceeds_it(budget: int) -> None:
     images, family = bits(200, 4), ExactSets()

@@ -29,6 +29,7 @@ def of_null(name: str, data: DataSet, n: int = 2000) -> dict[str, Any]:
     return columns
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [0, 3])
 def test_what_knows_nothing_of_the_removed_mode_scores_as_the_closed_forms_say(mode: int) -> None:
     data = datasets.load("gaussians", f"without_{mode}", 50)

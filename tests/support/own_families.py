@@ -18,7 +18,7 @@ sweep = Sweep(
     variant="tiny",
     points=grid(beta=[0.0, 1.0, 2.0]),
     fixed=dict(
-        dataset="quickdraw", split="fixed", image_size=16,
+        dataset="folder", data_path="images.npz", split="fixed", image_size=16,
         epochs={epochs}, batch_size=512, drawings_per_class=4,
     ),
     critics=dict(

@@ -7,9 +7,11 @@ import io
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -17,9 +19,18 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 from unittest import mock
 
+import numpy as np
+
+from oneshot.store.store import Store
+from oneshot.sweep.expansion import expand
+from oneshot.sweep.files import load_sweep
+from oneshot.trial.images import load_images
+from oneshot.types import DataSet
+
 ROOT = Path(__file__).parents[2]
 WITNESS = Path(__file__).parent / "witness"
 
+TEST_CLASSES = 66  # of the small sweep
 SWEEP = """
 from oneshot.sweep import Sweep, grid
 
@@ -29,7 +40,7 @@ sweep = Sweep(
     variant="tiny",
     points=grid(beta=[0.0, 1.0, 2.0]),
     fixed=dict(
-        dataset="quickdraw", split="fixed", image_size=16,
+        dataset="folder", data_path="images.npz", split="fixed", image_size=16,
         epochs={epochs}, batch_size={batch}, drawings_per_class=4,
     ),
     critics=dict(
@@ -41,10 +52,48 @@ sweep = Sweep(
 
 
 def write_sweep(folder: Path, epochs: int = 2, batch: int = 512) -> Path:
-    """The sweep file; about half a second an epoch."""
+    """The sweep file, with its images beside it."""
+    write_images(folder)
     path = folder / "small.py"
     path.write_text(SWEEP.format(epochs=epochs, batch=batch))
     return path
+
+
+def write_images(folder: Path, classes: int = 330, drawings: int = 12) -> None:
+    """images.npz with embedded drawings of some classes; all of them would take a run many times as
+    long.
+    """
+    with np.load(ROOT / "oneshot/data/quickdraw_345x80.npz") as file:
+        packed = file["packed"].reshape(-1, 80, 98)[:classes, :drawings].reshape(-1, 98)
+        names = file["class_names"][:classes]
+    np.savez(
+        folder / "images.npz",
+        images=np.unpackbits(packed, axis=1).reshape(-1, 28, 28),
+        label=np.arange(classes).repeat(drawings),
+        class_names=names,
+    )
+
+
+def embedded(sweep: Path) -> Path:
+    """Let a small sweep be one of the embedded drawings; for what trains nothing."""
+    text, images = sweep.read_text(), 'dataset="folder", data_path="images.npz"'
+    assert images in text
+    sweep.write_text(text.replace(images, 'dataset="quickdraw"'))
+    return sweep
+
+
+def data() -> DataSet:
+    """The images of the small sweep, as its critics see them."""
+    with tempfile.TemporaryDirectory() as folder:
+        point = expand(load_sweep(write_sweep(Path(folder))))[0]
+        return load_images(point, Store(folder))
+
+
+def copy_prepared(finished: Path, folder: Path) -> None:
+    """Put the images, critics and references of the finished small sweep into a folder."""
+    shutil.copyfile(finished / "images.npz", folder / "images.npz")
+    for part in ("images", "critics", "exemplars", "humans", "features"):
+        shutil.copytree(finished / "results/store" / part, folder / "results/store" / part)
 
 
 def environment() -> dict[str, str]:

@@ -54,6 +54,7 @@ def sweep_file(folder: Path, values: int = 10) -> Path:
     text = small.SWEEP.format(epochs=2, batch=512).replace(
         "[0.0, 1.0, 2.0]", f"[i / 2 for i in range({values})]"
     )
+    small.write_images(folder)
     path.write_text(text)
     return path
 
