@@ -65,6 +65,7 @@ def trivial(
 def measure_ours(count: int) -> dict[str, float]:
     """Run a sweep of `count` trivial points through the command, in this process."""
     from oneshot import cli
+    from oneshot.engine import launch
     from oneshot.engine import tune as ray_engine
 
     class TrivialEngine(ray_engine.RayEngine):
@@ -75,7 +76,7 @@ def measure_ours(count: int) -> dict[str, float]:
         def prepare(self, points: Sequence[Any]) -> None:
             self.state.phase = ""
 
-    cli._engine_class = lambda local: TrivialEngine  # type: ignore[assignment]
+    launch.engine_class = lambda local: TrivialEngine  # type: ignore[assignment]
     with tempfile.TemporaryDirectory() as folder:
         sweep = Path(folder) / "trivial.py"
         sweep.write_text(SWEEP.format(points=count))

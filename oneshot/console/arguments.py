@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from oneshot.console import program
 from oneshot.console.terminal import tell, tell_error
 
 VIEWS = "look, and run nothing"  # the group of flags that are no part of a run's command
@@ -36,10 +37,11 @@ class Refused(ValueError):
         self.help = help
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """argparse with near names for misspelt flags, and errors in our form."""
 
     def error(self, message: str) -> NoReturn:
+        """Tell a mistake, with the near name of a misspelt flag, and end the process."""
         lines = [f"error: {message}"]
         flags = [s for action in self._actions for s in action.option_strings if s.startswith("--")]
         for word in message.replace(":", " ").split():
@@ -53,16 +55,17 @@ class _Parser(argparse.ArgumentParser):
         sys.exit(2)
 
     def print_help(self, file: Any = None) -> None:
+        """Write the help to a stream, stdout unless another is given."""
         tell(self.format_help().rstrip("\n"), file)
 
 
 def parser() -> argparse.ArgumentParser:
     """The arguments of run_sweep.py."""
-    p = _Parser(
-        prog="run_sweep.py",
-        usage="run_sweep.py SWEEP [options]",
+    p = Parser(
+        prog=program.name("run"),
+        usage=f"{program.name('run')} SWEEP [options]",
         description="Train, draw and score every point of a sweep; leave one row a point.",
-        epilog=EPILOG,
+        epilog=program.named(EPILOG),
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -294,7 +297,7 @@ def command_line(options: argparse.Namespace, **changes: Any) -> str:
     """
     p, values = parser(), {**vars(options), **changes}
     views = next(group for group in p._action_groups if group.title == VIEWS)
-    words = ["python", "run_sweep.py"]
+    words = program.words("run")
     last: list[str] = []
     for action in p._actions:
         value = values.get(action.dest, action.default)

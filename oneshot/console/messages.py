@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from oneshot.console import program
 from oneshot.console.text import labelled, short_text, value_text
 from oneshot.store.plan import Plan
 from oneshot.sweep import families
@@ -143,7 +144,7 @@ def _engine_text(plan: Plan, options: argparse.Namespace) -> str:
 
 def analysis_command(plan: Plan) -> str:
     """The command that shows the tables of a sweep."""
-    return shlex.join(["python", "analyze.py", plan.store.path(plan.sweep.name)])
+    return shlex.join([*program.words("analyze"), plan.store.path(plan.sweep.name)])
 
 
 def nothing_to_do(plan: Plan, retry: str) -> str:

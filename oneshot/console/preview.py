@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from oneshot.store.estimate import estimate
 from oneshot.store.plan import Plan
 from oneshot.sweep import SweepError, families
 from oneshot.sweep.expansion import count
-from oneshot.sweep.files import load_sweep
+from oneshot.sweep.files import known_sweeps, load_sweep
 from oneshot.sweep.grouping import STACK_ON_CPU, STACK_ON_GPU, stacks
 from oneshot.sweep.settings import COMMON, STAGES, range_text
 
@@ -137,18 +136,15 @@ def point_list(plan: Plan, as_json: bool = False) -> str:
 
 
 def sweep_list(as_json: bool = False) -> str:
-    """The sweeps of the folder `sweeps/`: name, points, question."""
-    files = sorted(os.listdir("sweeps")) if os.path.isdir("sweeps") else []
+    """The sweeps of the folder `sweeps/`, or of the package: name, points, question."""
     entries = []
-    for file in files:
-        if not file.endswith(".py") or file.startswith("_"):
-            continue
+    for file in known_sweeps().values():
         try:
-            sweep = load_sweep(os.path.join("sweeps", file))
+            sweep = load_sweep(file)
             entry = dict(name=sweep.name, points=count(sweep), question=sweep.question)
         except SweepError as error:
             problem = error.problems[0][0].splitlines()[0]
-            entry = dict(name=file, points=0, question=f"invalid: {problem}")
+            entry = dict(name=file.name, points=0, question=f"invalid: {problem}")
         entries.append(entry)
     if as_json:
         return json.dumps(entries)

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-from oneshot.console.painter import Painter, is_terminal, window_size
+from oneshot.console.notebook import painter_for
+from oneshot.console.painter import window_size
 from oneshot.console.terminal import drop, nowhere, reader_left
 from oneshot.console.text import bar, duration
 from oneshot.store.tables import LARGEST_FIRST
@@ -261,8 +262,7 @@ class Progress:
     ):
         self.state, self.tick, self.gone = state, tick, gone
         self.stream = stream or sys.stderr or nowhere()
-        self.live = is_terminal(self.stream)
-        self._painter = Painter(self.stream, self._write)
+        self._painter, self.live = painter_for(stream, self._write)
         self._lock = threading.RLock()
         self._writer = 0  # the thread that writes at this moment
         self._said: deque[str] = deque()  # lines that wait to be written

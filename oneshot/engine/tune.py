@@ -37,7 +37,7 @@ from oneshot.engine.base import Engine
 from oneshot.engine.demand import Impossible, WaitDisplay
 from oneshot.engine.lost_workers import classify
 from oneshot.engine.tune_dispatch import BUSY_SECONDS, Dispatcher
-from oneshot.engine.tune_hooks import BatchCallback, BatchSearcher, StopWhenRequested
+from oneshot.engine.tune_hooks import BatchCallback, BatchSearcher, NoReport, StopWhenRequested
 from oneshot.engine.tune_resources import ClusterResources, Request
 from oneshot.engine.tune_worker import TRIALS_PER_OBJECT, Body
 from oneshot.engine.worker_group import WAITING_CPUS
@@ -158,6 +158,7 @@ class RayEngine(Engine):
                 name=f"round-{time.time_ns()}",
                 storage_path=self.scratch,
                 verbose=0,
+                progress_reporter=NoReport(),
                 failure_config=tune.FailureConfig(max_failures=0),
                 callbacks=[BatchCallback(dispatcher)],
                 stop=StopWhenRequested(dispatcher),

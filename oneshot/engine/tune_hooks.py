@@ -28,6 +28,31 @@ class _Unsaved:
         return (object, ())
 
 
+class NoReport(tune.ProgressReporter):
+    """Reports nothing: in a notebook Tune's own would wipe what the run shows in the cell."""
+
+    def should_report(self, trials: list[Any], done: bool = False) -> bool:
+        """Never.
+
+        Args:
+            trials: of Tune.
+            done: whether they are at their end.
+
+        Returns:
+            False.
+        """
+        return False
+
+    def report(self, trials: list[Any], done: bool, *sys_info: str) -> None:
+        """Do nothing.
+
+        Args:
+            trials: of Tune.
+            done: whether they are at their end.
+            sys_info: more text.
+        """
+
+
 class BatchSearcher(_Unsaved, Searcher):
     """Gives batches to Tune, and passes on what their workers report."""
 

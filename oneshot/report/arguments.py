@@ -9,6 +9,7 @@ import functools
 import sys
 from typing import Any, NoReturn
 
+from oneshot.console import program
 from oneshot.console.terminal import ReaderLeft, tell, tell_error
 
 TOP = 30  # rows on a terminal, unless --top says otherwise
@@ -31,7 +32,7 @@ class _Parser(argparse.ArgumentParser):
     """An argument parser whose errors look like all others of the program."""
 
     def error(self, message: str) -> NoReturn:
-        tell_error(f"error: {message}\n  help: python analyze.py --help")
+        tell_error(f"error: {message}\n  help: " + program.named("python analyze.py --help"))
         sys.exit(2)
 
     def print_help(self, file: Any = None) -> None:
@@ -53,9 +54,9 @@ def parser() -> argparse.ArgumentParser:
     """The arguments of analyze.py."""
     layout = functools.partial(argparse.RawDescriptionHelpFormatter, width=79, max_help_position=22)
     p = _Parser(
-        "analyze.py",
+        program.name("analyze"),
         description="The table (on stdout) and the figures of a sweep's results.",
-        epilog=EXAMPLES,
+        epilog=program.named(EXAMPLES),
         formatter_class=layout,
         allow_abbrev=False,
         add_help=False,

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from oneshot.console import program
 from oneshot.console.terminal import ReaderLeft, plain_warnings, tell, tell_error
 from oneshot.paths import NoHomeError, user_path
 from oneshot.report.arguments import TOP, parser
@@ -54,7 +55,7 @@ def _run_and_report_errors(args: argparse.Namespace) -> int:
         if os.environ.get("ONESHOT_TRACEBACK") == "1":
             raise
         help = getattr(error, "help", "")
-        tell_error(f"error: {error}" + (f"\n  help: {help}" if help else ""))
+        tell_error(program.named(f"error: {error}" + (f"\n  help: {help}" if help else "")))
         return 2
 
 

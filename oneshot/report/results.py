@@ -156,7 +156,7 @@ def load(path: str | Path) -> Results:
         AnalysisError: There is no such folder, no table, more than one sweep, a table of a newer
             format, or a table of points that is damaged or lacks what every row has.
     """
-    folder = _sweep_folder(Path(path))
+    folder = sweep_folder(Path(path))
     table = read_parquet(folder / "points.parquet")
     about = _sweep_note(folder, table)
     warnings: list[str] = []
@@ -298,7 +298,7 @@ def _check_comparable(rows: pd.DataFrame) -> None:
         )
 
 
-def _sweep_folder(path: Path) -> Path:
+def sweep_folder(path: Path) -> Path:
     """The folder of the only sweep at a path; AnalysisError with near names if there is none."""
     if "://" in str(path) or ":/" in str(path):
         raise AnalysisError(

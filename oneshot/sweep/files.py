@@ -17,6 +17,7 @@ from oneshot.sweep.values import shown
 
 # The package that a sweep file believes to be in, so that `from . import` works.
 PARENT = "oneshot_sweep_files"
+PACKAGE = Path(__file__).parents[1]
 
 
 def load_sweep(path: str | Path) -> Sweep:
@@ -42,25 +43,49 @@ def load_sweep(path: str | Path) -> Sweep:
 
 
 def find_sweep(path: str | Path) -> Path:
-    """A sweep by file name or by bare name in `sweeps/`.
+    """A sweep by file name, or by bare name in `sweeps/` or among those that come with the package.
 
     Raises:
         SweepError: there is none; the message has near names.
     """
     folder, given = Path("sweeps"), os.path.expanduser(path)
     candidates = [Path(given), folder / f"{given}.py", folder / given]
+    candidates += [own / f"{given}.py" for own in folders()[1:]]
     files = [candidate for candidate in candidates if os.path.isfile(candidate)]
     if chosen := next((file for file in files if file.suffix == ".py"), None):
         return chosen
     if files:
         message = f"{short_path(files[0])} is not a Python file; a sweep is a file ending in .py"
         raise SweepError([(message, "")])
-    known = [file.stem for file in sorted(folder.glob("*.py"))]
+    known = list(known_sweeps())
     near = did_you_mean(str(path), known)
     problem = f"there is no sweep {str(path)!r}"
     if os.path.isdir(given):
         problem = f"{str(path)!r} is a folder, not a sweep"
-    raise SweepError([(f"{problem}.{near} In sweeps/: {', '.join(known) or 'nothing'}", "")])
+    where = "In sweeps/" if folder.is_dir() else "Those that come with oneshot"
+    raise SweepError([(f"{problem}.{near} {where}: {', '.join(known) or 'nothing'}", "")])
+
+
+def folders() -> list[Path]:
+    """Where sweeps are found by name: `sweeps/` here, then what comes with the package.
+
+    That lies in an installed package, or beside it in a checkout.
+    """
+    beside = PACKAGE.parent
+    own = PACKAGE / "shipped_sweeps"
+    if not own.is_dir() and (beside / "run_sweep.py").is_file():
+        own = beside / "sweeps"
+    return [Path("sweeps"), *([own] if own.is_dir() else [])]
+
+
+def known_sweeps() -> dict[str, Path]:
+    """The files of the sweeps that are found by name, in the order of their names.
+
+    Those that come with the package count where there is no folder `sweeps/`.
+    """
+    folder = next((folder for folder in folders() if folder.is_dir()), Path("sweeps"))
+    files = sorted(folder.glob("*.py"))
+    return {file.stem: file for file in files if not file.stem.startswith("_")}
 
 
 def _run(path: Path) -> ModuleType:

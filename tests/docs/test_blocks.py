@@ -21,12 +21,13 @@ import small
 
 from oneshot import __main__ as oneshot_main
 from oneshot import cli
+from oneshot.command.main import PARTS
 
 DOCUMENTS = [page for page in pages.documents() if pages.blocks(page.read_text())]
 LOOKS = {"--check", "--status", "--list", "--settings", "--check-cluster"}
 # What adds a file to the package is run in a process that imports a copy of it.
 OWN_PACKAGE = {"docs/own_data.md"}
-SLOW = OWN_PACKAGE | {"docs/own_model.md", "docs/sweeps.md", "README.md"}  # they train
+SLOW = OWN_PACKAGE | {"docs/own_model.md", "docs/python.md", "docs/sweeps.md", "README.md"}
 # Sweeps that pages show and that are run to their end, with what makes them small.
 CRITICS = [
     *("simclr.epochs=1", "simclr.batch_size=64", "simclr.strength=light"),
@@ -51,6 +52,7 @@ ELSEWHERE = {
     "mkdir": "a shell's",
     "tail": "a shell's",
     ".venv/bin/python": "installs",
+    "eval": "a shell's",
 }
 
 
@@ -134,6 +136,16 @@ def run(command: str, project: Path, own_package: bool) -> None:
         if options.command in ("new", "check"):  # else the data may not be here
             with contextlib.chdir(project):
                 assert oneshot_main.main(words[3:]) == 0, command
+    elif words[0] == "oneshot":
+        oneshot(words[1:], project)
+    elif words[:3] == ["python", "-m", "pip"]:
+        assert words[3] in ("install", "wheel"), command
+    elif words[:2] == ["docker", "build"]:
+        stage = words[words.index("--target") + 1]
+        assert f" AS {stage}\n" in (small.ROOT / "Dockerfile").read_text(), command
+    elif words[:2] == ["docker", "run"]:
+        image = next(word for word in words if word.startswith("oneshot"))
+        oneshot(words[words.index(image) + 1 :], project)
     elif words[0] == "python":
         source = (small.ROOT / words[1]).read_text()
         assert all(f'"{word}"' in source for word in words[2:] if word.startswith("--")), command
@@ -143,6 +155,20 @@ def run(command: str, project: Path, own_package: bool) -> None:
         ray(words[1:], project)
     else:
         assert words[0] in ELSEWHERE, f"{command}: who runs it?"
+
+
+def oneshot(words: list[str], project: Path) -> None:
+    """Run the command `oneshot`: its parts as the scripts that they are."""
+    if words[0] not in PARTS or words[:2] == ["check", "family"]:
+        with contextlib.chdir(project):
+            assert oneshot_main.main(words) == 0, words
+        return
+    script, flag = PARTS[words[0]]
+    given = [flag, *words[1:]] if flag == "--settings" else [*words[1:], *filter(None, [flag])]
+    if script == "run":
+        run_sweep(given, project, False)
+    else:
+        analyze(given, project)
 
 
 def run_sweep(words: list[str], project: Path, own_package: bool) -> None:

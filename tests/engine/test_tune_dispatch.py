@@ -13,7 +13,7 @@ from ray.tune.search import Searcher
 from oneshot.engine import tune_dispatch
 from oneshot.engine.tune import RayEngine
 from oneshot.engine.tune_dispatch import BatchState, Dispatcher
-from oneshot.engine.tune_hooks import BatchSearcher
+from oneshot.engine.tune_hooks import BatchSearcher, NoReport
 from oneshot.store import records
 from oneshot.sweep.point import Point
 from oneshot.trial.job import Job
@@ -138,3 +138,9 @@ def test_a_group_of_workers_is_handed_out_only_where_it_finds_room(
         batch = dispatcher.next_batch("a")
         assert batch is not None and batch["workers"] == 2
         assert dispatcher.next_batch("b") is None and not dispatcher.done()
+
+
+def test_tune_reports_nothing_of_its_own() -> None:
+    quiet = NoReport()
+    assert not quiet.should_report([], done=True)
+    quiet.report([], True, "")

@@ -593,14 +593,14 @@ def test_json_of_a_record_is_plain(tmp_path: Path) -> None:
 
 
 def test_results_of_another_file_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
-    from oneshot import cli
+    from oneshot.engine import launch
 
     (tmp_path / "results/made").mkdir(parents=True)
     manifest = {"path": "elsewhere/made.py", "model": "dagan", "axes": ["z"]}
     (tmp_path / "results/made/sweep.json").write_text(json.dumps(manifest))
     with pytest.warns(UserWarning, match=r"elsewhere/made\.py"):
-        cli._warn_of_another_file(made_runs.planned(tmp_path))
+        launch.warn_of_another_file(made_runs.planned(tmp_path))
     (tmp_path / "results/made/sweep.json").write_text("[]")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        cli._warn_of_another_file(made_runs.planned(tmp_path))
+        launch.warn_of_another_file(made_runs.planned(tmp_path))

@@ -1,4 +1,4 @@
-"""The examples in the docstrings of sweeps and metrics hold."""
+"""The examples in the docstrings of sweeps, metrics and the names of `oneshot` hold."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ import pkgutil
 
 import pytest
 
-ROOMS = ("oneshot.sweep", "oneshot.metrics")
+ROOMS = ("oneshot.sweep", "oneshot.metrics", "oneshot.api")
 MODULES = [
     f"{room}.{module.name}"
     for room in ROOMS
     for module in pkgutil.iter_modules(importlib.import_module(room).__path__)
 ]
 # What a newcomer reads first, and learns from examples.
-SHOWN = ("oneshot.sweep.definition", "oneshot.sweep.filter", "oneshot.sweep.parts")
+SHOWN = (
+    "oneshot.sweep.definition",
+    "oneshot.sweep.filter",
+    "oneshot.sweep.parts",
+    "oneshot.api.arrays",
+)
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -10,7 +10,15 @@ from oneshot.cluster.rules.schema import wrong_type
 from oneshot.cluster.rules.token import MAKE_TOKEN, TOKEN_FILE
 
 # what a node needs of the project
-SENT = ("oneshot", "sweeps", "constraints.txt", "pyproject.toml", "README.md", "run_sweep.py")
+SENT = (
+    "oneshot",
+    "sweeps",
+    "constraints.txt",
+    "pyproject.toml",
+    "setup.py",
+    "README.md",
+    "run_sweep.py",
+)
 
 
 def check_access(file: ClusterFile) -> None:

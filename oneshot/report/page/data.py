@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from oneshot.console import program
 from oneshot.report.analysis.intervals import BY_CLASS, DISTANCE, RATIO, Scores
 from oneshot.report.analysis.nearest import luck_text, nearest, nearest_title
 from oneshot.report.analysis.plane import across, human_point, plane_units
@@ -142,12 +143,12 @@ def run_command(results: Results) -> str:
 
     It ends before `--where`, which says which of its points is to run again.
     """
-    words = ["python", "run_sweep.py", results.name]
+    words = [*program.words("run"), results.name]
     try:
         note = json.loads((results.folder / "sweep.json").read_text(encoding="utf-8"))
         options = note["options"] if isinstance(note["options"], dict) else {}
         given = str(options.get("sweep") or "") or results.name
-        words[2] = given
+        words[-1] = given
         for text in options.get("set") or []:
             words += ["--set", str(text)]
         if options.get("seeds"):

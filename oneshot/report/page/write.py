@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from oneshot.console import program
 from oneshot.report.averages import ranking_metric
 from oneshot.report.page import sections
 from oneshot.report.page.assemble import assemble
@@ -189,7 +190,7 @@ def _beside(
     }
     few = _chosen(results, parts, extent, room)
     folders = dict.fromkeys(str(part.folder) for part in parts)
-    command = shlex.join(["python", "analyze.py", *folders, "--report", "--serve"])
+    command = shlex.join([*program.words("analyze"), *folders, "--report", "--serve"])
     served = {
         "drawings": everything.description(),
         "files": {name: f"{folder}/{at}" for name, at in names.items()},

@@ -1,0 +1,1 @@
+"""The command `oneshot`: its subcommands, and what completes them in a shell."""
