@@ -29,7 +29,7 @@ from oneshot.store.address import StoreError
 from oneshot.store.plan import NothingSelected, Plan
 from oneshot.store.records import NewerFormat
 from oneshot.store.store import Store, Unavailable
-from oneshot.sweep import definition
+from oneshot.sweep import definition, shards
 from oneshot.sweep.files import load_sweep
 from oneshot.sweep.filter import FilterError
 from oneshot.sweep.parts import SweepError
@@ -246,6 +246,7 @@ def _make_plan(options: argparse.Namespace) -> Plan:
         options.retry_failed,
         os.cpu_count() or 1,
         rows_only=_only_views(options),
+        shard=shards.parse(options.shard) if options.shard else None,
     )
 
 
@@ -255,19 +256,22 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
         _local_folder(made)
     if options.local and options.workers_per_trial > 1:
         raise Refused("--workers-per-trial needs Ray", "leave --local out")
-    from oneshot.store.lease import Lease, Taken, holder
+    from oneshot.store.lease import Taken, holder
+    from oneshot.store.shards import TABLES_ONLY, folder, title
 
-    held_by, name = holder(made.store, made.sweep.name), made.sweep.name
     retry = command_line(options, retry_failed=True)
     if not made.to_run:
-        if held_by is None:  # else the tables are another driver's to write
-            with contextlib.suppress(Taken), Lease(made.store, name):
-                made.compact()
+        _write_tables(made)
         with _page_kept(made, options):  # written when it is left
             tell(messages.nothing_to_do(made, retry), sys.stderr)
         return 1 if made.counts()[Status.FAILED] else 0
+    name, shard = made.sweep.name, made.shard
+    held_by = holder(made.store, folder(name, made.all_points, shard) if shard else name)
     if held_by is not None and held_by[1] <= ALIVE_SECONDS:
-        raise _is_run_elsewhere(Taken(name, *held_by))
+        if held_by[0].get(TABLES_ONLY):
+            help = "--status shows them; run one of them, --shard I/N, or wait for their end"
+            raise Refused(f"{name} is being run in shards", help)
+        raise _is_run_elsewhere(Taken(title(name, shard), *held_by))
     _warn_of_another_file(made)
     tell(messages.echo(made, options), sys.stderr)
     from oneshot.critics.encoder import CriticError
@@ -297,7 +301,18 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
         tell_error(messages.stopped(made, outcome, command_line(options)))
         return 128 + outcome.signal
     tell(summary.finished(made, outcome, retry))
+    if shard:
+        tell(messages.shard_ended(made))
     return 1 if made.counts()[Status.FAILED] or outcome.missing else 0
+
+
+def _write_tables(made: Plan) -> None:
+    """Write the tables of a sweep in which nothing is to run, unless another driver writes them."""
+    from oneshot.engine.sweep_tables import SweepTables
+
+    SweepTables(made.store, made.sweep.name).write_last(
+        lambda: bool(made.log.update()), made.compact
+    )
 
 
 def _page_kept(made: Plan, options: argparse.Namespace) -> contextlib.AbstractContextManager[Any]:

@@ -91,7 +91,9 @@ class RayEngine(Engine):
 
         The node reports its progress through a small file in the store.
         """
-        request, key = self.resources.whole_node(), f"{self.job.sweep}/prepare.json"
+        request = self.resources.whole_node()
+        # shards of one sweep prepare beside each other
+        key = f"{self.job.sweep}/prepare-{self.job.run}.json"
         task = ray.remote(num_cpus=request.cpus, num_gpus=request.gpus, max_retries=2)(
             tune_worker.prepare_inputs
         )
