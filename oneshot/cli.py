@@ -23,6 +23,7 @@ from oneshot.console.manifest import manifest
 from oneshot.console.terminal import ReaderLeft, plain_warnings, tell, tell_error
 from oneshot.engine.demand import Impossible
 from oneshot.engine.options import Options
+from oneshot.engine.processors import usable_processors
 from oneshot.paths import DataError, NoHomeError, user_path
 from oneshot.store import estimate, plan
 from oneshot.store.address import StoreError
@@ -244,7 +245,7 @@ def _make_plan(options: argparse.Namespace) -> Plan:
         options.where,
         options.limit,
         options.retry_failed,
-        os.cpu_count() or 1,
+        usable_processors(),
         rows_only=_only_views(options),
         shard=shards.parse(options.shard) if options.shard else None,
     )
