@@ -60,23 +60,28 @@ on_each_node() {
     mkdir -p -m 700 "$RAY_TMPDIR"
     cd "$PROJECT" || return 2
     prepare
-    more=
+    more=--dashboard-agent-listen-port=0
     if [ "$SLURM_NODEID" -eq 0 ]; then
-        more="--include-dashboard=false --ray-client-server-port=$CLIENT_PORT"
+        more="$more --include-dashboard=false --ray-client-server-port=$CLIENT_PORT"
     fi
     $CONTAINER ray symmetric-run --address "$HEAD" --min-nodes "$SLURM_JOB_NUM_NODES" \
         --num-cpus "$SLURM_CPUS_ON_NODE" $more \
         -- bash -c 'echo $$ >"$RAY_TMPDIR/driver.pid"; exec "$@"' driver "$@"
     status=$?
-    rm -rf "$RAY_TMPDIR"
+    # The driver's status counts; srun tells the highest of all nodes. Without a driver the other nodes would wait for a minute.
+    if [ "$SLURM_NODEID" -eq 0 ]; then
+        echo "$status" >"$RAY_TMPDIR/status"
+        scancel --signal=KILL "$SLURM_JOB_ID.$SLURM_STEP_ID"
+    fi
     return "$status"
 }
 export -f prepare on_each_node
 
 if [ "$SLURM_JOB_NUM_NODES" -gt 1 ]; then
     last=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | tail -n 1)
+    way=$(scontrol show node "$last" | sed -n 's/.*NodeAddr=\([^ ]*\).*/\1/p')
     # The address of this node as the others reach it, two free ports, and a secret that keeps others out of this Ray.
-    set_up=$($CONTAINER python - "$last" <<'PYTHON'
+    set_up=$($CONTAINER python - "${way:-$last}" <<'PYTHON'
 import secrets, socket, sys
 
 way = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -89,7 +94,7 @@ print(f"HEAD={way.getsockname()[0]}:{ports[0]} CLIENT_PORT={ports[1]} RAY_AUTH_T
 PYTHON
     ) || exit 2
     export RAY_AUTH_MODE=token $set_up
-    srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --cpu-bind=none \
+    srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --cpu-bind=none --kill-on-bad-exit=0 \
         bash -c 'on_each_node "$@"' node python run_sweep.py "$@" --results "$RESULTS" --address "$HEAD" &
 else
     $CONTAINER python run_sweep.py "$@" --results "$RESULTS" &
@@ -111,6 +116,10 @@ while true; do
     # A signal interrupts `wait`; the run goes on.
     { [ "$status" -gt 128 ] && kill -0 "$run" 2>/dev/null; } || break
 done
+if [ -s "$RAY_TMPDIR/status" ]; then
+    status=$(cat "$RAY_TMPDIR/status")
+    srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 rm -rf "$RAY_TMPDIR"
+fi
 
 # 143: stopped and saved. The job may also have been cancelled: then its state is not RUNNING, and it stays out of the queue.
 if [ "$status" -eq 143 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt "$MOST_RESTARTS" ]; then

@@ -134,20 +134,22 @@ def test_a_missing_script_and_one_of_no_batch_system_are_told(tmp_path: Path) ->
 # ---- What the script does on several nodes, with stand-ins for srun, Ray and Python
 
 STAND_INS = {
-    # a task on each node, side by side; the highest exit status is that of all
-    "srun": """while [ "$1" != bash ]; do echo "srun $1" >>"$SAID"; shift; done
-for SLURM_NODEID in 0 1; do export SLURM_NODEID; "$@" & ids="$ids $!"; done
-for id in $ids; do wait $id; s=$?; [ $s -gt ${most:-0} ] && most=$s; done; exit ${most:-0}""",
+    # a task on each node, side by side
+    "srun": """echo "srun $*" >>"$SAID"; while [ "${1#--}" != "$1" ]; do shift; done
+[ "$1" != rm ] || exec "$@"
+export SLURM_STEP_ID=0; SLURM_NODEID=1 "$@" & echo $! >"$SAID.second"
+SLURM_NODEID=0 "$@"; wait $!""",
+    "scancel": """echo "scancel $*" >>"$SAID"; kill -KILL $(cat "$SAID.second")""",
     "ray": """echo "ray $SLURM_NODEID $*" >>"$SAID"
-[ "$SLURM_NODEID" -eq 0 ] || { until [ -e "$SAID.ended" ]; do sleep 0.05; done; exit 0; }
-while [ "$1" != -- ]; do shift; done; shift; "$@"; s=$?; echo "ray stop" >>"$SAID"
-touch "$SAID.ended"; exit $s""",
+[ "$SLURM_NODEID" -eq 0 ] || exec sleep 5 >/dev/null 2>&1
+while [ "$1" != -- ]; do shift; done; shift; "$@"; s=$?; echo "ray stop" >>"$SAID"; exit $s""",
     "python": """[ "$1" != - ] || exec "$PYTHON" "$@"
 echo "python $RAY_AUTH_MODE ${#RAY_AUTH_TOKEN} $*" >>"$SAID"
 trap 'echo "saved" >>"$SAID"; exit 143' TERM
 touch "$SAID.started"; [ -z "$ENDS" ] || exit "$ENDS"; while true; do sleep 0.05; done""",
     "scontrol": """echo "scontrol $*" >>"$SAID"
-case $1 in show) [ $2 = hostnames ] && echo localhost || echo "JobState=$STATE";; esac""",
+case "$1 $2" in "show hostnames") echo n1; echo n2;; "show node") echo " NodeAddr=127.0.0.1 X=1";;
+"show job") echo "JobState=$STATE";; esac""",
 }
 
 
@@ -180,7 +182,11 @@ def stand_ins(tmp_path: Path) -> dict[str, str]:
 def start(folder: Path, given: dict[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
         ["bash", str(folder / "job.sh"), "mine", "--seeds", "2"],
-        **dict(env=given, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True),
+        env=given,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 
@@ -200,7 +206,8 @@ def test_on_several_nodes_ray_starts_on_each_and_the_driver_on_the_first(
         for line in said
         if line.startswith("ray ") and "-run" in line
     }
-    assert calls.keys() == {"0", "1"} and "srun --ntasks=2" in said
+    assert calls.keys() == {"0", "1"}
+    assert any(line.startswith("srun --nodes=2 --ntasks=2 ") for line in said)
     for node, words in calls.items():
         given = words[1 : words.index("--")]
         assert given[0] == "--address" and given[2:6] == ["--min-nodes", "2", "--num-cpus", "16"]
@@ -214,6 +221,7 @@ def test_on_several_nodes_ray_starts_on_each_and_the_driver_on_the_first(
         f"run_sweep.py mine --seeds 2 --results {tmp_path}/results --address {head}"
     )
     assert not any(line.startswith("scontrol requeue") for line in said)
+    assert f"scancel --signal=KILL {stand_ins['SLURM_JOB_ID']}.0" in said, "the other node's Ray"
     assert not Path(f"/tmp/os-{os.getuid()}-{stand_ins['SLURM_JOB_ID']}").exists()
 
 

@@ -6,9 +6,14 @@ Nodes are daemons of one machine. What several machines alone can show is not sh
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -216,4 +221,29 @@ def test_an_array_of_eight_of_which_two_are_killed(work: Work) -> None:
     work.wait_for_the_end()
     states = work.cluster.ended(work.name)
     assert states[-1] == ("COMPLETED", "0:0") and states.count(states[-1]) == 7, (first, states)
+    work.check_all_once()
+
+
+def test_two_nodes_form_one_ray_and_the_job_goes_on_where_it_was_stopped(work: Work) -> None:
+    """Ray's own symmetric-run, in a namespace of process ids (see `slurm_two_nodes.py`)."""
+    alone = ("unshare", "--pid", "--fork", "--mount-proc")
+    if shutil.which("unshare") is None or subprocess.run([*alone, "true"]).returncode:
+        pytest.skip("needs the right to make a namespace of process ids (unshare --pid)")
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as way:
+        if way.connect_ex(("192.0.2.1", 9)):
+            pytest.skip("needs an address of this machine besides the loopback")
+    work.hold()
+    program = small.ROOT / "tests" / "support" / "slurm_two_nodes.py"
+    done = subprocess.run(
+        [*alone, sys.executable, str(program), str(work.folder)],
+        env=small.environment(),
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr + work.said()
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["ended"] == [["PENDING", "0:0"], ["COMPLETED", "0:0"]], told["said"]
+    assert told["said"].count("2/2 nodes") == 0 and "Saved; back into the queue." in told["said"]
+    assert "On head node. Starting Ray cluster head" in told["said"]
     work.check_all_once()

@@ -131,7 +131,10 @@ class Slurm:
         """Submit a job; its id."""
         done = subprocess.run(
             ["sbatch", "--parsable", *map(str, words)],
-            **dict(env={**self.environment, **variables}, cwd=cwd, capture_output=True, text=True),
+            env={**self.environment, **variables},
+            cwd=cwd,
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
