@@ -187,4 +187,6 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
         tell_error(messages.stopped(made, outcome, command_line(options)))
         return 128 + outcome.signal
     tell(summary.finished(made, outcome, retry))
+    if made.shard:
+        tell(messages.shard_ended(made))
     return 1 if made.counts()[Status.FAILED] or outcome.missing else 0

@@ -1,7 +1,8 @@
 """What is wrong in a cluster file, in words: `run_sweep.py --check-cluster FILE`.
 
-No cloud is contacted. The file must be one that Ray takes (its own validator has the last word) and
-one on which sweeps of this project can run.
+No cloud and no batch system is contacted. A cluster file must be one that Ray takes (its own
+validator has the last word) and one on which sweeps of this project can run. Of job scripts,
+`batch_check` tells.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from oneshot.cluster import batch_check
+from oneshot.cluster.batch_script import is_script, read
 from oneshot.cluster.cluster_file import ClusterFile, Place, Problem, dotted, kind_of
 from oneshot.cluster.rules import access, commands, nodes, schema, token
 
 WIDTH = 79
+SUFFIXES = (".yaml", ".yml", ".sh")
 RULES = (
     nodes.check_node_types,
     nodes.check_workers,
@@ -34,20 +38,24 @@ def problems(path: str | os.PathLike[str]) -> list[Problem]:
 
     It raises nothing for what a file may hold.
     """
-    return _read(Path(path))[1]
+    return batch_check.problems(Path(path)) if is_script(Path(path)) else _read(Path(path))[1]
 
 
 def report(path: str | os.PathLike[str]) -> tuple[str, int]:
     """The text for stdout, and the exit status: 0, or 2 if there are errors."""
-    file = Path(path)
-    config, found = _read(file)
+    file, config = Path(path), dict[str, Any]()
+    if is_script(file):
+        found, contacted = problems(file), "no batch system"
+    else:
+        config, found = _read(file)
+        contacted = "no cloud"
     shown = [_shown(file, p) for p in found]
     if errors := sum(not p.hint for p in found):
-        end = (
-            f"{errors} error{'s' * (errors > 1)}. Nothing was started, and no cloud was contacted."
-        )
+        number = f"{errors} error{'s' * (errors > 1)}"
+        end = f"{number}. Nothing was started, and {contacted} was contacted."
         return "\n".join([*shown, "", end]), 2
-    return "\n".join([_summary(file, config), *([""] if shown else []), *shown]), 0
+    summary = _summary(file, config) if config else _script_summary(file)
+    return "\n".join([summary, *([""] if shown else []), *shown]), 0
 
 
 # Reading
@@ -103,14 +111,14 @@ def _apply_rules(file: ClusterFile) -> None:
 
 def _missing(path: Path) -> Problem:
     """That there is no such file, with a name that is near."""
-    files = [str(f) for f in sorted(path.parent.glob("*.y*ml"))]
+    files = [str(f) for f in sorted(path.parent.glob("*")) if f.suffix in SUFFIXES]
     near = difflib.get_close_matches(str(path), files, 1, 0.5)
     help = (
         f"did you mean {near[0]}?"
         if near
         else (
-            "copy cluster.yaml, oneshot/cluster/gcp.yaml or oneshot/cluster/local.yaml and edit the"
-            " copy"
+            "copy cluster.yaml, or gcp.yaml, local.yaml, slurm.sh or slurm_array.sh of"
+            " oneshot/cluster/, and edit the copy"
         )
     )
     return Problem(f"there is no file {path}", help)
@@ -185,10 +193,21 @@ def _shown(file: Path, problem: Problem) -> str:
     parts = [_wrapped(problem.message, "hint: " if problem.hint else "error: ")]
     if problem.line:
         at, where = f"  --> {file}:{problem.line}", problem.place
-        parts.append(
-            f"{at}  {where}" if len(at) + len(where) + 2 <= WIDTH else f"{at}\n      {where}"
-        )
+        gap = "  " if len(at) + len(where) + 2 <= WIDTH else "\n      "
+        parts.append(f"{at}{gap}{where}" if where else at)
     return "\n".join([*parts, _wrapped(problem.help, "  help: ")])
+
+
+def _script_summary(file: Path) -> str:
+    """What a job script asks for, and what to do next."""
+    script = read(file)
+    lines = [_wrapped(text, f"{name:<12}") for name, text in batch_check.facts(script)]
+    note = f"{file} is in order. No batch system was contacted: whether it has what is asked for"
+    if script.system == "Slurm":
+        note += f" is told by: sbatch --test-only {shlex.quote(str(file))} SWEEP"
+    else:
+        note += " shows when it is submitted. Only its syntax was checked."
+    return "\n".join([_wrapped(note, ""), "", *lines])
 
 
 def _summary(file: Path, config: dict[str, Any]) -> str:

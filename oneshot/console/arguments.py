@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from oneshot.console import program
 from oneshot.console.terminal import tell, tell_error
+from oneshot.sweep import shards
 
 VIEWS = "look, and run nothing"  # the group of flags that are no part of a run's command
 EPILOG = """\
@@ -97,6 +98,12 @@ def _add_selection(what: argparse._ArgumentGroup) -> None:
     what.add_argument(
         "--seeds", type=_positive, metavar="N", help="N seeds for every point [the sweep's]"
     )
+    what.add_argument(
+        "--shard",
+        type=_shard,
+        metavar="I/N",
+        help="the I-th of N parts; other processes run the others",
+    )
     what.add_argument("--retry-failed", action="store_true", help="run failed points again")
     what.add_argument(
         "--stop-on-failure", action="store_true", help="stop at the first failed point [go on]"
@@ -143,7 +150,7 @@ def _add_execution(how: argparse._ArgumentGroup) -> None:
         "--max-stack",
         type=_positive,
         metavar="K",
-        help="trainings of one stacked model at most [GPU: 64, else 8]",
+        help="trainings of one stacked model [GPU: 64, else 8]",
     )
     how.add_argument(
         "--checkpoint-seconds",
@@ -220,6 +227,14 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
     return value
+
+
+def _shard(text: str) -> str:
+    """A part of a sweep."""
+    try:
+        return str(shards.parse(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _amount(text: str) -> float:

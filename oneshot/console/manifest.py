@@ -36,7 +36,7 @@ def manifest(plan: Plan, options: argparse.Namespace, revision: str) -> dict[str
         ),
         "fixed": dict(sweep.fixed),
         "seeds": sweep.seed_list(),
-        "points": len(plan.points),
+        "points": len(plan.all_points if plan.shard else plan.points),
         "to_run": len(plan.to_run),
         "settings": first.settings,
         "critics": {name: dataclasses.asdict(spec) for name, spec in first.critics.items()},

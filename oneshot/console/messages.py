@@ -38,7 +38,7 @@ def axes_text(points: Sequence[Point], axes: Sequence[str]) -> str:
     parts = []
     for axis in axes:
         values = list(dict.fromkeys(p.settings[axis] for p in points if axis in p.axes))
-        text = short_text(values[0])
+        text = short_text(values[0]) if values else "-"
         if len(values) > 1:
             text += f" .. {short_text(values[-1])} ({len(values)})"
         parts.append(f"{axis} {text}")
@@ -122,6 +122,7 @@ def echo(plan: Plan, options: argparse.Namespace) -> str:
     lines = [
         f"{name}: {plan.sweep.question}",
         labelled("points", f"{counts}   {axes_text(points, plan.sweep.axes)}"),
+        *([labelled("shard", shard_text(plan))] if plan.shard else []),
         labelled("settings", f"{plan.sweep.model}: {changed or 'all default'}"),
         labelled("inputs", inputs_text(plan)),
         *(labelled("take care", text) for text in cautions(plan)),
@@ -129,6 +130,22 @@ def echo(plan: Plan, options: argparse.Namespace) -> str:
         labelled("results", f"{plan.store.path(name)}{source}"),
     ]
     return "\n".join(lines)
+
+
+def shard_text(plan: Plan) -> str:
+    """Which part of the sweep is selected, as in `3/8, 12 of 96 trainings`."""
+    here, everywhere = ({p.train_id for p in points} for points in (plan.points, plan.all_points))
+    return f"{plan.shard}, {len(here):,} of {len(everywhere):,} trainings"
+
+
+def shard_ended(plan: Plan) -> str:
+    """What is left of the sweep after the run of a shard."""
+    done = {point_id for point_id in plan.log.records}
+    missing = sum(p.point_id not in done for p in plan.all_points)
+    here = f"shard       {plan.shard} is done"
+    if not missing:
+        return f"{here}, and so is the whole sweep"
+    return f"{here}; {missing:,} of {len(plan.all_points):,} points of the sweep are still missing"
 
 
 def _engine_text(plan: Plan, options: argparse.Namespace) -> str:
@@ -159,7 +176,13 @@ def nothing_to_do(plan: Plan, retry: str) -> str:
     """
     counts = plan.counts()
     by_status = f"{counts['done']:,} done, {counts['diverged']} diverged, {counts['failed']} failed"
-    lines = [f"Nothing to run: all {len(plan.points):,} points have a result ({by_status})."]
+    of = f" of shard {plan.shard}" if plan.shard else ""
+    lines = [f"Nothing to run: all {len(plan.points):,} points{of} have a result ({by_status})."]
+    if plan.shard and not plan.points:
+        trainings = len({p.train_id for p in plan.all_points})
+        lines = [
+            f"Nothing to run: shard {plan.shard} is empty, as there are {trainings} trainings."
+        ]
     if counts[Status.FAILED]:
         lines.append(f"Run the failed ones again: {retry}")
     return "\n".join([*lines, f"Look at them: {analysis_command(plan)}"])

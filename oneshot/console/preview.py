@@ -8,7 +8,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
-from oneshot.console.messages import axes_text, cautions, inputs_text, own_points
+from oneshot.console.messages import axes_text, cautions, inputs_text, own_points, shard_text
 from oneshot.console.tally import STATUSES
 from oneshot.console.text import WIDTH, Column, duration, labelled, table, value_text
 from oneshot.store.estimate import estimate
@@ -67,6 +67,7 @@ def dry_run(plan: Plan, command: str, max_stack: int | None = None, as_json: boo
             f"{len(points):,} of {plan.sweep.model}{with_seeds}, {references} references",
         ),
         labelled("", "   ".join([f"to run {len(plan.to_run):,}", *by_status])),
+        *([labelled("shard", shard_text(plan))] if plan.shard else []),
         labelled("trainings", stacked),
         labelled("inputs", inputs_text(plan)),
         *(labelled("take care", text) for text in cautions(plan)),

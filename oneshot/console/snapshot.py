@@ -6,9 +6,11 @@ Nothing that a heartbeat says is trusted to have a form: what is odd is left out
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from oneshot.console.shards import ShardView, drivers_text
 from oneshot.console.tally import HOUR, STATUSES, Tally, as_number
 from oneshot.console.text import Column, duration, one_line, rate, value_text
 from oneshot.types import Status
@@ -33,6 +35,8 @@ class Snapshot:
         left: the time left, in words; "-" where it is not known.
         phase: what the driver prepares or waits for, in words.
         started: when the driver started, seconds since 1970.
+        shards: what is known of each, where the sweep runs in shards; the heartbeat is theirs
+            added up.
     """
 
     tally: Tally
@@ -47,6 +51,7 @@ class Snapshot:
     left: str = "-"
     phase: str = ""
     started: float | None = None
+    shards: Sequence[ShardView] = ()
 
     def running_at(self, axis: str, value: Any) -> int:
         """Points at work with this value of an axis.
@@ -67,7 +72,10 @@ class Snapshot:
 
 
 def take_snapshot(
-    tally: Tally, holder: tuple[dict[str, Any], float] | None, now: float
+    tally: Tally,
+    holder: tuple[dict[str, Any], float] | None,
+    now: float,
+    shards: Sequence[ShardView] = (),
 ) -> Snapshot:
     """What is known at a moment.
 
@@ -75,6 +83,7 @@ def take_snapshot(
         tally: the records.
         holder: the driver's heartbeat and its age in seconds, as the lease gives them.
         now: seconds since 1970.
+        shards: of a sweep that runs in shards.
 
     Returns:
         The snapshot.
@@ -82,7 +91,7 @@ def take_snapshot(
     heartbeat, age = holder or (None, 0.0)
     said = heartbeat or {}
     running, machines = as_number(said.get("running_points")), said.get("machines")
-    shot = Snapshot(tally, heartbeat, age, now)
+    shot = Snapshot(tally, heartbeat, age, now, shards=shards)
     shot.started = as_number(said.get("started"))
     shot.running = None if running is None else int(running)
     shot.per_hour = tally.recent_per_hour(now, shot.started)
@@ -196,6 +205,8 @@ def driver_text(shot: Snapshot, host_room: int = 60) -> str:
     Returns:
         As in `process 4711 on node7 for 2 h 00 m, last sign 3 s ago`.
     """
+    if shot.shards:
+        return drivers_text(shot.shards)
     if not shot.heartbeat:
         return "no driver running"
     host = one_line(shot.heartbeat["host"])[:host_room]
@@ -219,7 +230,12 @@ def as_json(shot: Snapshot) -> dict[str, Any]:
             known["running"] = shot.running_at(axis, value)
         return known
 
+    shards = [
+        dict(shard=f"{s.index}/{s.count}", points=s.points, missing=s.missing, driver=s.heartbeat)
+        for s in shot.shards
+    ]
     return dict(
+        **({"shards": shards} if shards else {}),
         sweep=shot.tally.sweep.name,
         driver=shot.heartbeat,
         points=len(shot.tally.points),

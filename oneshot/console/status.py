@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from oneshot.console import snapshot
+from oneshot.console.shards import DriverLook, drivers_text, shard_lines
 from oneshot.console.snapshot import Snapshot, count_row, differing_axes
 from oneshot.console.tally import Tally
 from oneshot.console.text import LABEL, WIDTH, duration, labelled, one_line, table, value_text
-from oneshot.store.lease import holder
 from oneshot.store.plan import Plan
 from oneshot.types import Status
 
@@ -29,7 +29,9 @@ def report(plan: Plan, as_json: bool = False) -> str:
     Returns:
         The text.
     """
-    shot = snapshot.take_snapshot(Tally(plan), holder(plan.store, plan.sweep.name), time.time())
+    tally = Tally(plan)
+    holder, shards = DriverLook(plan).look(tally)
+    shot = snapshot.take_snapshot(tally, holder, time.time(), shards)
     if as_json:
         return json.dumps(snapshot.as_json(shot))
     lines = [f"{plan.sweep.name}  {len(plan.points):,} points, {_driver(shot)}"]
@@ -46,7 +48,7 @@ def report(plan: Plan, as_json: bool = False) -> str:
             if text
         ]
     lines += table(snapshot.count_columns(shot), _rows(shot))
-    return "\n".join([*lines, *failure_lines(plan)])
+    return "\n".join([*lines, *shard_lines(shot.shards), *failure_lines(plan)])
 
 
 def failure_lines(plan: Plan) -> list[str]:
@@ -68,7 +70,9 @@ def failure_lines(plan: Plan) -> list[str]:
 def _driver(shot: Snapshot) -> str:
     """Who runs the sweep, and when the last row ended."""
     text = "no driver running"
-    if shot.heartbeat:
+    if shot.shards:
+        text = drivers_text(shot.shards)
+    elif shot.heartbeat:
         host, age = one_line(shot.heartbeat["host"]), duration(shot.heartbeat_age)
         text = f"run by process {shot.heartbeat['pid']} on {host}, last sign {age} ago"
     return f"{text}, {snapshot.last_row_text(shot)}" if shot.tally.last() else text

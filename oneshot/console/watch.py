@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from oneshot.console.painter import is_terminal
+from oneshot.console.shards import DriverLook, ShardView
 from oneshot.console.snapshot import take_snapshot
 from oneshot.console.tally import Tally
 from oneshot.console.terminal import check_reader
@@ -23,7 +24,6 @@ from oneshot.console.text import duration, one_line
 from oneshot.console.watch_log import Log
 from oneshot.console.watch_screen import Screen
 from oneshot.console.watch_view import Display, View
-from oneshot.store import lease
 from oneshot.store import records as rows
 from oneshot.store.plan import Plan
 from oneshot.types import Status
@@ -46,6 +46,7 @@ class Watcher:
         self.tally: Tally | None = None
         self._damaged: set[str] = set()
         self._holder: tuple[dict[str, Any], float] | None = None
+        self._shards: list[ShardView] = []
         self._read_at = time.monotonic()
         self._answered_at = time.monotonic()
 
@@ -70,7 +71,7 @@ class Watcher:
         if holder is not None:
             heartbeat, age = holder
             holder = heartbeat, age + time.monotonic() - self._read_at
-        view.known = take_snapshot(self.tally, holder, time.time())
+        view.known = take_snapshot(self.tally, holder, time.time(), self._shards)
         view.over = not view.trouble and holder is None and not self.tally.counts[Status.MISSING]
         return view
 
@@ -79,14 +80,15 @@ class Watcher:
         if self.plan is None or self.tally is None:
             self.plan = self.make_plan()
             self.tally, self.name = Tally(self.plan), self.plan.sweep.name
-            self._lease = lease.Observer(self.plan.store, self.name)
+            self._driver = DriverLook(self.plan)
         store, log = self.plan.store, self.plan.log
         new = log.update()
         self.tally.add(new)
         self._damaged |= set(log.damaged)
         self._damaged -= {store.path(rows.key(self.name, r.row["point_id"])) for r in new}
         log.damaged.clear()
-        self._holder, self._read_at = self._lease.holder(), time.monotonic()
+        self._holder, self._shards = self._driver.look(self.tally)
+        self._read_at = time.monotonic()
         if not self._holder and not log.records and not store.exists(self.name):
             return f"waiting for {one_line(store.path(self.name))}, which is not there yet"
         return ""

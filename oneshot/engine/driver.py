@@ -6,6 +6,7 @@ write records into tables all the while.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import uuid
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from oneshot.engine.base import Engine
 from oneshot.engine.options import Options
 from oneshot.engine.revision import git_revision
 from oneshot.engine.sweep_run import ROUNDS, SweepRun, best_point
+from oneshot.store import shards
 from oneshot.store.estimate import trial_work
 from oneshot.store.lease import Lease
 from oneshot.store.plan import Plan, critic_text
@@ -47,23 +49,29 @@ def run(
         How the run ended.
 
     Raises:
-        lease.Taken: another driver runs this sweep.
+        lease.Taken: another driver runs this sweep, or this shard of it.
         Unavailable: the store takes no lease.
     """
     sweep_run = _make_run(plan, options)
     stop, progress = sweep_run.stop, sweep_run.progress
+    name, shard = plan.sweep.name, plan.shard
     lease = Lease(
         plan.store,
-        plan.sweep.name,
+        shards.folder(name, plan.all_points, shard) if shard else name,
         sweep_run.heartbeat,
         sweep_run.on_lease_lost,
         say=progress.say,
+        title=shards.title(name, shard),
     )
-    with lease, progress, stop, sweep_run.compacting():
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(lease)
+        shards.check_others(plan.store, name, plan.all_points, shard, progress.say)
+        for context in (progress, stop, sweep_run.compacting()):
+            stack.enter_context(context)
         sweep_run.lease = lease
         try:
             if manifest:
-                plan.store.write(f"{plan.sweep.name}/sweep.json", manifest)
+                plan.store.write(f"{name}/sweep.json", manifest)
             files.store_files(plan.to_run, plan.store)
             images.store_images(plan.points if plan.to_run else [], plan.store)
             with make_engine(sweep_run) as engine:
@@ -94,7 +102,7 @@ def _make_run(plan: Plan, options: Options) -> SweepRun:
         failed={p.point_id: plan.log.version(p.point_id) for p in failed},
     )
     state = State(
-        plan.sweep.name,
+        f"{plan.sweep.name} {plan.shard}" if plan.shard else plan.sweep.name,
         total=plan.before + len(plan.to_run),
         before=plan.before,
         work=max(trial_work(plan.to_run), 1.0),

@@ -20,11 +20,12 @@ from oneshot.console.arguments import Refused
 from oneshot.console.manifest import manifest
 from oneshot.console.terminal import tell, tell_error
 from oneshot.engine.options import Options
+from oneshot.engine.processors import usable_processors
 from oneshot.paths import DataError, user_path
 from oneshot.store import estimate, plan
 from oneshot.store.plan import Plan
 from oneshot.store.store import Store
-from oneshot.sweep import Sweep, definition
+from oneshot.sweep import Sweep, definition, shards
 from oneshot.sweep.parts import SweepError
 
 if TYPE_CHECKING:
@@ -67,8 +68,9 @@ def plan_of(
         options.where,
         options.limit,
         options.retry_failed,
-        os.cpu_count() or 1,
+        usable_processors(),
         rows_only=rows_only,
+        shard=shards.parse(options.shard) if options.shard else None,
     )
 
 
@@ -143,17 +145,20 @@ def launch(made: Plan, options: argparse.Namespace, begin: Callable[[], object])
         local_folder(made)
     if options.local and options.workers_per_trial > 1:
         raise Refused("--workers-per-trial needs Ray", "leave --local out")
-    from oneshot.store.lease import Lease, Taken, holder
+    from oneshot.store.lease import Taken, holder
+    from oneshot.store.shards import TABLES_ONLY, folder, title
 
-    held_by, name = holder(made.store, made.sweep.name), made.sweep.name
     if not made.to_run:
-        if held_by is None:  # else the tables are another driver's to write
-            with contextlib.suppress(Taken), Lease(made.store, name):
-                made.compact()
+        _write_tables(made)
         with _page_kept(made, options):  # written when it is left
             return None
+    name, shard = made.sweep.name, made.shard
+    held_by = holder(made.store, folder(name, made.all_points, shard) if shard else name)
     if held_by is not None and held_by[1] <= ALIVE_SECONDS:
-        raise _is_run_elsewhere(Taken(name, *held_by))
+        if held_by[0].get(TABLES_ONLY):
+            help = "--status shows them; run one of them, --shard I/N, or wait for their end"
+            raise Refused(f"{name} is being run in shards", help)
+        raise _is_run_elsewhere(Taken(title(name, shard), *held_by))
     warn_of_another_file(made)
     begin()
     from oneshot.engine import driver
@@ -189,6 +194,15 @@ def local_folder(made: Plan) -> Path:
             "copy the tables and store/drawings here, then analyze.py RESULTS --report",
         )
     return folder
+
+
+def _write_tables(made: Plan) -> None:
+    """Write the tables of a sweep in which nothing is to run, unless another driver writes them."""
+    from oneshot.engine.sweep_tables import SweepTables
+
+    SweepTables(made.store, made.sweep.name).write_last(
+        lambda: bool(made.log.update()), made.compact
+    )
 
 
 def _page_kept(made: Plan, options: argparse.Namespace) -> contextlib.AbstractContextManager[Any]:

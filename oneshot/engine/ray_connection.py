@@ -21,6 +21,8 @@ import ray
 from ray._private.authentication import authentication_token_setup as token_setup
 from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 
+from oneshot.engine.processors import usable_processors
+
 # until what listens at an address must have said that it speaks Ray's protocol
 PROBE_SECONDS = 10.0
 JOIN_SECONDS = 40.0  # until a cluster that answers must have taken this process in
@@ -80,7 +82,7 @@ def _start() -> None:
         address="local",
         log_to_driver=False,
         logging_level=logging.ERROR,
-        num_cpus=os.cpu_count(),
+        num_cpus=usable_processors(),
         include_dashboard=False,
         **more,
     )

@@ -20,6 +20,7 @@ from oneshot.console.progress import Progress, State
 from oneshot.console.text import value_text
 from oneshot.engine.options import Options
 from oneshot.engine.stop import StopHandler
+from oneshot.engine.sweep_tables import SweepTables
 from oneshot.store.lease import Lease
 from oneshot.store.plan import Plan
 from oneshot.store.tables import LARGEST_FIRST
@@ -43,7 +44,8 @@ class SweepRun:
         running_points: the points of each trial at work.
         abort_reason: why the run ends before its time, in words; "" if it does not.
         new_rows: the rows that ended in this run.
-        lease: the lease on the sweep, None where nobody else can hold it.
+        lease: the lease on the sweep or its shard, None where nobody else can hold it.
+        tables: of a shard, the right to write the tables of the whole sweep.
     """
 
     def __init__(self, plan: Plan, job: Job, options: Options, state: State, progress: Progress):
@@ -57,6 +59,9 @@ class SweepRun:
         self.abort_reason = ""
         self.new_rows: list[dict[str, Any]] = []
         self.lease: Lease | None = None
+        self.tables: SweepTables | None = None
+        if plan.shard:
+            self.tables = SweepTables(plan.store, plan.sweep.name)
         self.started, self._began = time.time(), time.monotonic()
         self._death_causes: dict[str, str] = {}
         self._shown_lost_workers = 0
@@ -94,6 +99,7 @@ class SweepRun:
                 else [p.point_id for p in points if p.point_id in self.missing]
             )
             records = self.plan.log.update(ids)
+            self._uncompacted = self._uncompacted or bool(records)
             rows = [r.row for r in records if r.row["point_id"] in self.missing]
             for row in rows:
                 self._count(row)
@@ -103,7 +109,6 @@ class SweepRun:
         """Count a new record, show it, and stop the run if it failed and that was asked for."""
         self.missing.pop(row["point_id"])
         self.new_rows.append(row)
-        self._uncompacted = True
         self.state.end_point(row["status"])
         value, text = best_point(self.plan, [row])
         self.state.improve(value, text)
@@ -136,7 +141,7 @@ class SweepRun:
             while not end.wait(pause):
                 start = time.monotonic()
                 try:
-                    self.fetch_records()
+                    self._fetch_for_tables()
                     if self._uncompacted:
                         self.compact(whole=False)
                 except Exception as error:
@@ -152,19 +157,40 @@ class SweepRun:
             end.set()
             thread.join()
             try:
-                self.fetch_records()
-                self.compact()
+                self._compact_last()
             except Exception as error:
                 text = f"tables not written: {_describe(error)}"
                 self.progress.event(text)
                 self.abort_reason = self.abort_reason or text
 
+    def _fetch_for_tables(self) -> None:
+        """Read the records that the tables lack; a shard that writes none, its own alone."""
+        others_write = self.tables is not None and not self.tables.take()
+        in_folder = self.plan.store.local("") is not None
+        self.fetch_records(self.missing_points() if others_write and in_folder else None)
+
+    def _compact_last(self) -> None:
+        """Write the tables at the end of the run; of a shard, unless another shard will."""
+        self.fetch_records()
+        if self.tables is None:
+            self.compact()
+        elif self.holds_lease() and (self.tables.holding() or not self.stop.requested()):
+            self.tables.write_last(self._fetch_any, self.compact)
+        else:
+            self.tables.release()
+
+    def _fetch_any(self) -> bool:
+        """Read new records of all points; whether there were any."""
+        self._uncompacted = False
+        self.fetch_records()
+        return self._uncompacted
+
     def compact(self, whole: bool = True) -> None:
-        """Write the tables of all points with a record, unless another driver holds the sweep.
+        """Write the tables of all points with a record, unless another driver does.
 
         `whole` is False where large tables of arrays may wait for the end.
         """
-        if not self.holds_lease():
+        if not self.holds_lease() or not (self.tables is None or self.tables.take()):
             return
         with self._lock:
             self._uncompacted = False
@@ -191,7 +217,10 @@ class SweepRun:
             axis: dict(Counter(value_text(p.settings[axis]) for p in points if axis in p.axes))
             for axis in self.plan.sweep.axes
         }
+        shard = self.plan.shard
+        part = {"shard": str(shard), "points": len(self.plan.points)} if shard else {}
         return {
+            **part,
             "started": self.started,
             "phase": self.state.phase,
             "running": axes,

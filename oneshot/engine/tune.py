@@ -13,6 +13,7 @@ import json
 import os
 import pickle
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
@@ -63,8 +64,7 @@ class RayEngine(Engine):
         self.scratch = tempfile.mkdtemp(prefix="oneshot-tune-")
         try:
             if self.owned:
-                ray_connection.join(options.address)
-                self.sweep_run.stop.install()  # ray.init ends the process at a SIGTERM
+                self._join(options.address)
             self.resources = ClusterResources(options, self.wait_display)
             models = dict.fromkeys(p.model for p in self.sweep_run.plan.to_run)
             self.resources.check(self.resources.request([model]) for model in models)
@@ -72,6 +72,19 @@ class RayEngine(Engine):
             self.__exit__()
             raise
         return self
+
+    def _join(self, address: str) -> None:
+        """Start or join Ray, which has its own handler of SIGTERM from then on: ours comes back.
+
+        Raises:
+            KeyboardInterrupt: a SIGTERM came in between, for which Ray's handler ends the process.
+        """
+        try:
+            ray_connection.join(address)
+            self.sweep_run.stop.install()
+        except SystemExit as error:
+            self.sweep_run.stop.signal = signal.SIGTERM
+            raise KeyboardInterrupt from error
 
     def __exit__(self, *exc: object) -> None:
         if self.owned and ray.is_initialized():  # not while it hangs in joining a cluster
@@ -91,7 +104,9 @@ class RayEngine(Engine):
 
         The node reports its progress through a small file in the store.
         """
-        request, key = self.resources.whole_node(), f"{self.job.sweep}/prepare.json"
+        request = self.resources.whole_node()
+        # shards of one sweep prepare beside each other
+        key = f"{self.job.sweep}/prepare-{self.job.run}.json"
         task = ray.remote(num_cpus=request.cpus, num_gpus=request.gpus, max_retries=2)(
             tune_worker.prepare_inputs
         )

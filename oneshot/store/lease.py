@@ -64,6 +64,43 @@ def holder(store: Store, sweep: str) -> tuple[dict[str, Any], float] | None:
     return Observer(store, sweep).holder()
 
 
+def last_note(store: Store, sweep: str) -> dict[str, Any] | None:
+    """The note of the last driver, whether it lives or not.
+
+    Args:
+        store: where the results are.
+        sweep: name of the sweep.
+
+    Returns:
+        The note, with `lives`: False where it has ended or its process is known to be gone; None
+        where there is none.
+    """
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        data = store.read(_key(sweep, max(_generations(store, sweep))))
+        if (note := _parsed(data)) is not None:
+            return {**note, "lives": not (note.get("ended") or _dead(note))}
+    return None
+
+
+def wait_until_ended(
+    store: Store, sweep: str, say: Callable[[str], object] = lambda text: None, title: str = ""
+) -> None:
+    """Return once no driver of a sweep lives; a minute after the last sign of one that died.
+
+    Args:
+        store: where the results are.
+        sweep: name of the sweep.
+        say: called with a sentence where it takes long.
+        title: what is run, in words.
+
+    Raises:
+        Taken: a living driver holds it.
+    """
+    generations = _generations(store, sweep)
+    if generations:
+        Lease(store, sweep, say=say, title=title)._wait_until_ended(max(generations))
+
+
 class Observer:
     """Who runs a sweep, for somebody who looks once, or again and again. Writes nothing."""
 
@@ -112,6 +149,7 @@ class Lease:
         on_lost: called once, from the lease's own thread, with a sentence, if this driver was taken
             for dead (it slept, or was cut off from the store) and another one may run the sweep.
         say: called with a sentence where entering has to wait.
+        title: what is run, in words; the sweep's name if it is "".
 
     Raises on entering:
         Taken: another living driver holds it.
@@ -125,8 +163,9 @@ class Lease:
         payload: Callable[[], dict[str, Any]] = dict,
         on_lost: Callable[[str], object] = lambda text: None,
         say: Callable[[str], object] = lambda text: None,
+        title: str = "",
     ):
-        self.store, self.sweep = store, sweep
+        self.store, self.sweep, self.title = store, sweep, title or sweep
         self.payload, self.on_lost, self.say = payload, on_lost, say
         self.token = uuid.uuid4().hex
         self.number = self._beat = 0
@@ -165,7 +204,7 @@ class Lease:
         """Raise Lost unless the lease is held; called before anything is written for the sweep."""
         if not self.held():
             unsure = f"the results did not answer for {self._silence():.0f} s"
-            raise Lost(self._lost_reason or f"another driver may run {self.sweep} now: {unsure}")
+            raise Lost(self._lost_reason or f"another driver may run {self.title} now: {unsure}")
 
     def acquire(self) -> None:
         """Create the note of the next generation, once all before have ended.
@@ -204,7 +243,7 @@ class Lease:
                 return
             may_live = note is not None and not _dead(note) and note.get("token") != self.token
             if note and may_live and seen and data != seen:
-                raise Taken(self.sweep, note, 0.0)
+                raise Taken(self.title, note, 0.0)
             # a minute without a heartbeat begins with the first look; and anew where the store was
             # silent, perhaps for everybody, which says nothing of the driver
             if not seen or answer_was_late:
@@ -230,9 +269,9 @@ class Lease:
                 return self._lose(f"{self.store.path(key)} was deleted")
             note = _parsed(data)
             if note and (note.get("token") != self.token or note.get("ended")):
-                return self._lose(f"{self.sweep} is now run by {_name(note)}")
+                return self._lose(f"{self.title} is now run by {_name(note)}")
             if self.store.version(_key(self.sweep, self.number + 1)):  # a folder without locks
-                return self._lose(f"{self.sweep} is now run by another driver")
+                return self._lose(f"{self.title} is now run by another driver")
             if self.store.swap(key, self._note(**more), version):
                 self._confirmed = began
 
@@ -241,7 +280,7 @@ class Lease:
         with contextlib.suppress(Exception):
             if self._note_is_written:
                 self.heartbeat(ended=True)
-        self._lost_reason = self._lost_reason or f"this driver of {self.sweep} has ended"
+        self._lost_reason = self._lost_reason or f"this driver of {self.title} has ended"
         _held.discard(self.token)
 
     def _heartbeats(self) -> None:

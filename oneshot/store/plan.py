@@ -16,12 +16,13 @@ from oneshot.store.compaction import check_format, compact
 from oneshot.store.log import Log
 from oneshot.store.records import Record
 from oneshot.store.store import Store
-from oneshot.sweep import Sweep, families
+from oneshot.sweep import Sweep, families, shards
 from oneshot.sweep import filter as where
 from oneshot.sweep.expansion import expand
 from oneshot.sweep.graders import any_from_drawings, need_weights
 from oneshot.sweep.point import Point
 from oneshot.sweep.settings import COMMON, SettingError
+from oneshot.sweep.shards import Shard
 from oneshot.types import Status
 
 # what the quality of a critic holds besides the columns of its table
@@ -52,6 +53,7 @@ class Plan:
         points: those selected.
         to_run: those of them that are run: without a result, or to be run again.
         cpus: cores of this machine.
+        shard: the part of the sweep that is selected; None for all of it.
     """
 
     sweep: Sweep
@@ -61,6 +63,7 @@ class Plan:
     points: list[Point]
     to_run: list[Point]
     cpus: int = 1
+    shard: Shard | None = None
     _kinds: set[tuple[Any, ...]] = field(default_factory=set)
 
     def status(self, point: Point) -> str:
@@ -167,7 +170,9 @@ class Plan:
 
     def critic_rows(self) -> list[dict[str, Any]]:
         """The quality of every critic of the sweep that is in the store, one row each."""
-        specs = {spec.id: spec for p in self.points for spec in p.critics.values()}
+        # the tables that a shard writes are those of all shards
+        points = self.all_points if self.shard else self.points
+        specs = {spec.id: spec for p in points for spec in p.critics.values()}
         found = [
             row
             for s in specs.values()
@@ -195,6 +200,7 @@ def make(
     retry_failed: bool = False,
     cpus: int = 1,
     rows_only: bool = False,
+    shard: Shard | None = None,
 ) -> Plan:
     """Expand a sweep, select, and hold it against the store.
 
@@ -206,6 +212,7 @@ def make(
         retry_failed: whether failed points are to run.
         cpus: cores of this machine.
         rows_only: for a plan that is only shown and writes no tables.
+        shard: the part of the sweep that is selected; None for all of it.
 
     Returns:
         The plan.
@@ -239,12 +246,15 @@ def make(
                 condition,
                 _held(condition, [p for p in everything if p.model == chosen.model], status),
             )
+    if shard:
+        part_of = shards.assign(everything, shard.count)
+        points = [p for p in points if part_of[p.train_id] == shard.index]
     wanted = {Status.MISSING, Status.FAILED} if retry_failed else {Status.MISSING}
     to_run = [p for p in points if status(p) in wanted]
     if limit is not None:
         first = {p.point_id for p in [p for p in to_run if p.model == chosen.model][:limit]}
         to_run = [p for p in to_run if p.model != chosen.model or p.point_id in first]
-    return Plan(chosen, store, log, everything, points, to_run, cpus)
+    return Plan(chosen, store, log, everything, points, to_run, cpus, shard)
 
 
 def _held(condition: str, points: Sequence[Point], status: Callable[[Point], str]) -> str:

@@ -153,6 +153,11 @@ def run(command: str, project: Path, own_package: bool) -> None:
         assert re.search(rf"^{words[1]}:", (project / "Makefile").read_text(), re.M), command
     elif words[0] == "ray":
         ray(words[1:], project)
+    elif words[0] == "cp":
+        shutil.copy(project / words[1], project / words[2])
+    elif words[0] == "sbatch":
+        assert (project / words[1]).is_file()
+        cli.parser().parse_args(words[2:])
     else:
         assert words[0] in ELSEWHERE, f"{command}: who runs it?"
 
