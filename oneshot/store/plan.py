@@ -50,7 +50,7 @@ class Plan:
         log: the records that are there.
         all_points: of the sweep, references first.
         points: those selected.
-        to_run: those of them that are run: without a result, or to be run again.
+        to_run: those of them that are run, in this order: without a result, or to be run again.
         cpus: cores of this machine.
     """
 
@@ -241,6 +241,10 @@ def make(
             )
     wanted = {Status.MISSING, Status.FAILED} if retry_failed else {Status.MISSING}
     to_run = [p for p in points if status(p) in wanted]
+    if chosen.order != "product":
+        from oneshot.sweep.ordering import in_run_order  # imports NumPy
+
+        to_run = in_run_order(chosen, everything, to_run)
     if limit is not None:
         first = {p.point_id for p in [p for p in to_run if p.model == chosen.model][:limit]}
         to_run = [p for p in to_run if p.model != chosen.model or p.point_id in first]
