@@ -26,7 +26,7 @@ from oneshot.engine.options import Options
 from oneshot.paths import DataError, NoHomeError, user_path
 from oneshot.store import estimate, plan
 from oneshot.store.address import StoreError
-from oneshot.store.plan import NothingSelected, Plan
+from oneshot.store.plan import CannotChoose, NothingSelected, Plan
 from oneshot.store.records import NewerFormat
 from oneshot.store.store import Store, Unavailable
 from oneshot.sweep import definition
@@ -80,7 +80,7 @@ def _dispatch_and_explain(options: argparse.Namespace) -> int:
         _traceback_if_asked()
     except (FilterError, NothingSelected, NoHomeError, Refused, Impossible, StoreError) as error:
         _tell_refusal(str(error), getattr(error, "help", ""))
-    except Unavailable as error:
+    except (Unavailable, CannotChoose) as error:
         _tell_refusal(str(error), error.help)
         _traceback_if_asked()
     except NewerFormat as error:
@@ -238,7 +238,7 @@ def _make_plan(options: argparse.Namespace) -> Plan:
         load_sweep(user_path(options.sweep)), assignments(options.set), options.seeds
     )
     store = Store(user_path(options.results or os.environ.get("ONESHOT_RESULTS") or "results"))
-    return plan.make(
+    made = plan.make(
         sweep,
         store,
         options.where,
@@ -247,6 +247,23 @@ def _make_plan(options: argparse.Namespace) -> Plan:
         os.cpu_count() or 1,
         rows_only=_only_views(options),
     )
+    if (options.refine or options.suggest) and not options.status:
+        _choose_points(made, options)
+    return made
+
+
+def _choose_points(made: Plan, options: argparse.Namespace) -> None:
+    """Let the plan run the points that the rows that are there speak for."""
+    given = [f"--{name}" for name in ("refine", "suggest", "limit") if getattr(options, name)]
+    if len(given) > 1:
+        raise Refused(
+            f"{' and '.join(given)} do not go together",
+            "--refine N and --suggest optuna:N say themselves how many points are run",
+        )
+    if any(point.model == made.sweep.model for point in made.to_run):
+        from oneshot.store import choices  # imports NumPy
+
+        choices.narrow(made, options.refine, options.suggest or "")
 
 
 def _run(made: Plan, options: argparse.Namespace) -> int:

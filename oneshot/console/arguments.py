@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from oneshot.console.terminal import tell, tell_error
 
+SAMPLERS = ("optuna",)  # that --suggest can ask; each is the name of its package
 VIEWS = "look, and run nothing"  # the group of flags that are no part of a run's command
 EPILOG = """\
 examples:
@@ -83,6 +84,18 @@ def _add_selection(what: argparse._ArgumentGroup) -> None:
         type=_positive,
         metavar="N",
         help="at most N points of the model, in the sweep's order",
+    )
+    what.add_argument(
+        "--refine",
+        type=_positive,
+        metavar="N",
+        help="N points between rows that differ most, for a map",
+    )
+    what.add_argument(
+        "--suggest",
+        type=_sampler,
+        metavar="optuna[:N]",
+        help="N points that a sampler asks for [8]",
     )
     what.add_argument(
         "--set",
@@ -235,6 +248,16 @@ def _more_than_none(text: str) -> float:
     if not (value := _amount(text)):
         raise argparse.ArgumentTypeError(f"{text} is not more than 0")
     return value
+
+
+def _sampler(text: str) -> str:
+    """A sampler, and after a colon how many points it is asked for."""
+    name, colon, number = text.partition(":")
+    if name not in SAMPLERS:
+        raise argparse.ArgumentTypeError(f"{name!r} is no sampler; known: {', '.join(SAMPLERS)}")
+    if colon:
+        _positive(number)
+    return text
 
 
 def _seconds(text: str) -> float:

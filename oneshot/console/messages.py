@@ -18,6 +18,8 @@ from oneshot.types import Kind, Status
 if TYPE_CHECKING:
     from oneshot.console.outcome import Outcome
 
+MOST_CHOICES = 16  # points that were chosen, of which is said why
+
 
 def own_points(plan: Plan) -> list[Point]:
     """The points of the sweep's model, without references."""
@@ -124,10 +126,23 @@ def echo(plan: Plan, options: argparse.Namespace) -> str:
         labelled("settings", f"{plan.sweep.model}: {changed or 'all default'}"),
         labelled("inputs", inputs_text(plan)),
         *(labelled("take care", text) for text in cautions(plan)),
+        *choice_lines(plan),
         labelled("engine", _engine_text(plan, options)),
         labelled("results", f"{plan.store.path(name)}{source}"),
     ]
     return "\n".join(lines)
+
+
+def choice_lines(plan: Plan) -> list[str]:
+    """The points that were chosen by rows, and why; none where the order of the sweep counts."""
+    chosen = [p for p in plan.to_run if p.point_id in plan.reasons]
+    lines = [
+        labelled("" if i else "chosen", f"{p.label(plan.sweep.axes)}: {plan.reasons[p.point_id]}")
+        for i, p in enumerate(chosen[:MOST_CHOICES])
+    ]
+    if (more := len(chosen) - MOST_CHOICES) > 0:
+        lines.append(labelled("", f"... and {more:,} more"))
+    return lines
 
 
 def _engine_text(plan: Plan, options: argparse.Namespace) -> str:

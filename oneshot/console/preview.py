@@ -9,7 +9,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
-from oneshot.console.messages import axes_text, cautions, inputs_text, own_points
+from oneshot.console.messages import axes_text, cautions, choice_lines, inputs_text, own_points
 from oneshot.console.tally import STATUSES
 from oneshot.console.text import WIDTH, Column, duration, labelled, table, value_text
 from oneshot.store.estimate import estimate
@@ -71,6 +71,7 @@ def dry_run(plan: Plan, command: str, max_stack: int | None = None, as_json: boo
         labelled("trainings", stacked),
         labelled("inputs", inputs_text(plan)),
         *(labelled("take care", text) for text in cautions(plan)),
+        *choice_lines(plan),
         labelled("estimate", cost),
         *(labelled("not reused", reason) for reason in plan.stale()),
         *(labelled("first", f"{p.point_id[:8]}  {p.label(plan.sweep.axes)}") for p in to_run[:1]),

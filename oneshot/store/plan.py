@@ -40,6 +40,14 @@ class NothingSelected(ValueError):
         self.help = help
 
 
+class CannotChoose(ValueError):
+    """Rows or what is installed allow no choice of points; `help` says what to do."""
+
+    def __init__(self, message: str, help: str = ""):
+        super().__init__(message)
+        self.help = help
+
+
 @dataclass
 class Plan:
     """What a run of a sweep is about to do.
@@ -52,6 +60,7 @@ class Plan:
         points: those selected.
         to_run: those of them that are run, in this order: without a result, or to be run again.
         cpus: cores of this machine.
+        reasons: why points were chosen by the rows that are there, by point_id.
     """
 
     sweep: Sweep
@@ -61,6 +70,7 @@ class Plan:
     points: list[Point]
     to_run: list[Point]
     cpus: int = 1
+    reasons: dict[str, str] = field(default_factory=dict)
     _kinds: set[tuple[Any, ...]] = field(default_factory=set)
 
     def status(self, point: Point) -> str:
