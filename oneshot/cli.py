@@ -43,6 +43,7 @@ SOCKET_ERRORS = (
     ConnectionResetError,
 )
 COUNTING_SECONDS = 5.0  # after which no other model is counted for an estimate
+BUDGET_SPENT = 3  # the exit status of a run that its budget ended
 ALIVE_SECONDS = 10.0  # a driver whose last sign is younger lives: it gives one every five
 
 
@@ -136,7 +137,8 @@ def _dispatch(options: argparse.Namespace) -> int:
     if not (options.status or options.list):
         _count_costs(made)
     if options.check:
-        tell(preview.dry_run(made, command_line(options), options.max_stack, options.json))
+        words = command_line(options), options.max_stack, options.json
+        tell(preview.dry_run(made, *words, options.price_per_gpu_hour))
         return 0
     if options.status:
         tell(status.report(made, options.json))
@@ -270,6 +272,8 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
     """Run what is missing, and say how that ended. Returns the exit status."""
     if options.report:
         _local_folder(made)
+    if options.max_cost is not None and not options.price_per_gpu_hour:
+        raise Refused("--max-cost needs a price", "add --price-per-gpu-hour X")
     if options.local and options.workers_per_trial > 1:
         raise Refused("--workers-per-trial needs Ray", "leave --local out")
     from oneshot.store.lease import Lease, Taken, holder
@@ -310,6 +314,10 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
     if outcome.abort_reason:
         tell_error(messages.aborted(made, outcome.abort_reason, command_line(options)))
         return 1
+    if outcome.spent:
+        again = command_line(options)
+        tell_error(messages.stopped(made, outcome, again, outcome.spent))
+        return BUDGET_SPENT
     if outcome.signal:
         tell_error(messages.stopped(made, outcome, command_line(options)))
         return 128 + outcome.signal
@@ -338,6 +346,9 @@ def _engine_options(options: argparse.Namespace) -> Options:
         stop_on_failure=options.stop_on_failure,
         max_stack=options.max_stack,
         drop_weights=options.drop_weights,
+        max_hours=options.max_hours,
+        max_cost=options.max_cost,
+        price_per_gpu_hour=options.price_per_gpu_hour or 0.0,
     )
 
 

@@ -25,7 +25,7 @@ examples:
 
 Running a sweep again computes only what has no result yet: that is the resume.
 exit status: 0 all selected points have a result, 1 some failed, 2 refused;
-stopped and saved: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP, 141 output unread.
+stopped and saved: 3 its budget, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP, 141 unread.
 """
 
 
@@ -69,7 +69,9 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("sweep", nargs="?", metavar="SWEEP", help="a file, or a name in sweeps/")
     _add_selection(p.add_argument_group("what to run"))
-    _add_execution(p.add_argument_group("how to run"))
+    how = p.add_argument_group("how to run")
+    _add_execution(how)
+    _add_budget(how)
     _add_views(p.add_argument_group(VIEWS))
     return p
 
@@ -173,6 +175,28 @@ def _add_execution(how: argparse._ArgumentGroup) -> None:
         help=(
             "delete a point's weights when it is done; other sample settings then train anew [keep]"
         ),
+    )
+
+
+def _add_budget(how: argparse._ArgumentGroup) -> None:
+    """The flags that end a run before it is done."""
+    how.add_argument(
+        "--max-hours",
+        type=_more_than_none,
+        metavar="H",
+        help="end this run after H hours, trainings saved; exit status 3",
+    )
+    how.add_argument(
+        "--max-cost",
+        type=_more_than_none,
+        metavar="C",
+        help="the same at a cost of C; the next run has a budget anew",
+    )
+    how.add_argument(
+        "--price-per-gpu-hour",
+        type=_more_than_none,
+        metavar="P",
+        help="of a GPU, or of a trial slot without GPUs",
     )
 
 

@@ -199,13 +199,14 @@ def aborted(plan: Plan, reason: str, command: str) -> str:
     )
 
 
-def stopped(plan: Plan, outcome: Outcome, command: str) -> str:
+def stopped(plan: Plan, outcome: Outcome, command: str, reason: str = "") -> str:
     """The last words after Ctrl-C: how many points are finished, begun and untouched.
 
     Args:
         plan: what was run; the points that it was about are counted.
         outcome: how the run ended.
         command: the one that was given.
+        reason: why it was stopped, if by no signal.
 
     Returns:
         Two lines.
@@ -226,4 +227,5 @@ def stopped(plan: Plan, outcome: Outcome, command: str) -> str:
         known = trained | begun
         continuing = sum(p.train_id in known or p.tune_id in known for p in left)
         rest = f"{continuing:,} continue from checkpoints, {len(left) - continuing:,} not started"
-    return f"Stopped: {finished:,} finished, {rest}.\nContinue: {command}"
+    why = f"Stopped, as {reason}" if reason else "Stopped"
+    return f"{why}: {finished:,} finished, {rest}.\nContinue: {command}"

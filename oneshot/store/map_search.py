@@ -4,8 +4,8 @@ Arrays in, choices out: what the numbers stem from, and what runs, is for `choic
 
 Two neighbours on the grid may lie far apart on the plane. What is between them is then unknown, the
 more so the farther apart they are on the grid: such places are chosen. Each choice counts as known
-for the next, with the place that is expected there. One in eight choices goes to where the best
-value is expected.
+for the next, with the place that is expected there. One in eight choices is the least known place
+of those where the best values are expected.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 NEIGHBOURS = 8  # of a place, from which is known what may be there
 BEST_EVERY = 8  # one choice in so many goes to where the best value is expected
+BEST_SHARE = 0.1  # of the candidates, by the value expected there: where the best ones are
 NOISE = 0.1  # places that are less apart count as one, in the units of the places
 LEAST_WEIGHT = 0.1  # of an axis along which places hardly change, beside the one of most change
 CHUNK = 1024  # candidates whose distances are computed at a time
@@ -84,8 +85,10 @@ def choose(
         spread = ((places[nearest] - expected_place[:, None]) ** 2).sum(-1)
         unknown = np.sqrt((share * spread).sum(1) + NOISE**2) * visited**2
         for_best = step % BEST_EVERY == BEST_EVERY - 1
-        score = np.where(visited > 0, -expected if for_best else unknown, -np.inf)
-        best = int(np.argmax(score))
+        eligible = visited > 0
+        if for_best:
+            eligible &= expected <= np.quantile(expected[eligible], BEST_SHARE)
+        best = int(np.argmax(np.where(eligible, unknown, -1.0)))
         pair, apart = _farthest_pair(known.places, of_rows[best])
         chosen.append(Choice(best, for_best, pair, apart, float(expected[best])))
         places = np.concatenate([places, expected_place[best : best + 1]])
