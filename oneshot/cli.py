@@ -249,7 +249,7 @@ def _make_plan(options: argparse.Namespace) -> Plan:
         os.cpu_count() or 1,
         rows_only=_only_views(options),
     )
-    if (options.refine or options.suggest) and not options.status:
+    if (options.refine or options.suggest) and not (options.status or options.list):
         _choose_points(made, options)
     return made
 

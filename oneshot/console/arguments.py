@@ -25,7 +25,8 @@ examples:
 
 Running a sweep again computes only what has no result yet: that is the resume.
 exit status: 0 all selected points have a result, 1 some failed, 2 refused;
-stopped and saved: 3 its budget, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP, 141 unread.
+stopped and saved: 3 budget spent, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP,
+141 output unread.
 """
 
 

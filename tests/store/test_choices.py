@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import made_runs
 import numpy as np
 import pytest
+import small
 from made_sweeps import make
 
 from oneshot.metrics.distance import UNIT_DIVERSITY, UNIT_RECOGNIZABILITY
@@ -17,6 +19,7 @@ from oneshot.store.plan import CannotChoose, Plan
 from oneshot.store.records import Record
 from oneshot.store.store import Store
 from oneshot.sweep import Sweep, grid, steps
+from oneshot.sweep.files import load_sweep
 from oneshot.sweep.point import Point
 
 FIXED = dict(dataset="quickdraw", split="fixed", image_size=16, epochs=2)
@@ -212,3 +215,26 @@ def test_the_units_are_those_of_the_plane() -> None:
     assert place == [1 / UNIT_DIVERSITY, 27.0 / UNIT_RECOGNIZABILITY] and place[1] == 2.0
     assert choices._on_plane(dict(diversity_ratio=1.0)) is None
     assert choices._on_plane(dict(diversity_ratio=float("nan"), recognizability=1.0)) is None
+
+
+# The command
+
+
+def test_a_check_shows_which_points_are_chosen_and_why(tmp_path: Path) -> None:
+    file = made_runs.write_sweep(tmp_path)
+    file.write_text(
+        file.read_text().replace("beta=[0.0, 1.0, 2.0]", "beta=[0, 1, 2, 3, 4, 5, 6, 7, 8]")
+    )
+    store = Store(tmp_path / "results")
+    points = {p.settings["beta"]: p for p in plan.make(load_sweep(str(file)), store).points}
+    for beta in (0.0, 2.0, 6.0, 8.0):
+        numbers = dict(diversity_ratio=1.0, recognizability=20.0 + 60.0 * (beta > 3))
+        row = {**points[beta].row(), "status": "done", "sweep": "made", "human_distance": 1.0}
+        records.commit(store, "made", Record(row | numbers, {}, {}))
+    words = [file, "--check", "--refine", "2", "--results", tmp_path / "results"]
+    done = small.main(*words)
+    shown = " ".join(done.stdout.split())
+    assert done.returncode == 0, done
+    assert "to run 2" in shown and "chosen beta=4.0 seed=44: between beta=2.0 and beta=6.0" in shown
+    assert f"{60 / UNIT_RECOGNIZABILITY:.2f} apart" in shown
+    assert "run_sweep.py" in shown and "--refine 2" in shown
