@@ -2,8 +2,8 @@
 
 No id depends on it. In the spread order each point is the one farthest from all before it, so that
 the first points of any number cover the grid, corners and edges included. On a grid of three axes
-a map interpolated from so many points is nearer to the whole than with the sequences of Kronecker,
-Sobol and Halton (`benchmarks/map_orders.py`).
+a map interpolated from so many points is nearer to the whole than with Sobol's sequence
+(`benchmarks/map_orders.py`).
 """
 
 from __future__ import annotations
