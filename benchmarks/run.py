@@ -33,6 +33,7 @@ SCRIPTS = {  # in the order in which they run: most seconds, and arguments
     "many_rows": (600, []),
     "cluster_simulation": (300, []),
     "grid": (420, []),
+    "map_orders": (420, []),
     "gpu_slot": (240, ["--quick"]),
 }
 NEEDS_RAY = ("engine",)

@@ -19,7 +19,7 @@ from oneshot.engine import launch
 from oneshot.engine.demand import Impossible
 from oneshot.paths import DataError, NoHomeError, user_path
 from oneshot.store.address import StoreError
-from oneshot.store.plan import NothingSelected, Plan
+from oneshot.store.plan import CannotChoose, NothingSelected, Plan
 from oneshot.store.records import NewerFormat
 from oneshot.store.store import Unavailable
 from oneshot.sweep.files import load_sweep
@@ -27,6 +27,8 @@ from oneshot.sweep.filter import FilterError
 from oneshot.sweep.parts import SweepError
 from oneshot.sweep.settings import SettingError
 from oneshot.types import Status
+
+BUDGET_SPENT = 3  # the exit status of a run that its budget ended
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,7 +65,7 @@ def _dispatch_and_explain(options: argparse.Namespace) -> int:
         _traceback_if_asked()
     except (FilterError, NothingSelected, NoHomeError, Refused, Impossible, StoreError) as error:
         _tell_refusal(str(error), getattr(error, "help", ""))
-    except Unavailable as error:
+    except (Unavailable, CannotChoose) as error:
         _tell_refusal(str(error), error.help)
         _traceback_if_asked()
     except NewerFormat as error:
@@ -120,7 +122,8 @@ def _dispatch(options: argparse.Namespace) -> int:
         launch.check_files(made)
         launch.count_costs(made)
     if options.check:
-        tell(preview.dry_run(made, command_line(options), options.max_stack, options.json))
+        words = command_line(options), options.max_stack, options.json
+        tell(preview.dry_run(made, *words, options.price_per_gpu_hour))
         return 0
     if options.status:
         tell(status.report(made, options.json))
@@ -183,6 +186,10 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
     if outcome.abort_reason:
         tell_error(messages.aborted(made, outcome.abort_reason, command_line(options)))
         return 1
+    if outcome.spent:
+        again = command_line(options)
+        tell_error(messages.stopped(made, outcome, again, outcome.spent))
+        return BUDGET_SPENT
     if outcome.signal:
         tell_error(messages.stopped(made, outcome, command_line(options)))
         return 128 + outcome.signal

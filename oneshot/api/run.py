@@ -32,6 +32,9 @@ def run(
     *,
     where: str = "",
     limit: int | None = None,
+    shard: str = "",
+    refine: int | None = None,
+    suggest: str = "",
     settings: Mapping[str, Any] | None = None,
     seeds: int | None = None,
     retry_failed: bool = False,
@@ -44,6 +47,9 @@ def run(
     max_stack: int | None = None,
     checkpoint_seconds: float = 60.0,
     drop_weights: bool = False,
+    max_hours: float | None = None,
+    max_cost: float | None = None,
+    price_per_gpu_hour: float | None = None,
     report: bool = False,
 ) -> pd.DataFrame:
     """Run what has no result yet of a sweep, and return its table of points.
@@ -56,6 +62,9 @@ def run(
         results: folder or URI of the results; None for $ONESHOT_RESULTS, else `results`.
         where: only points for which this holds, as in "beta <= 1".
         limit: at most so many points of the model.
+        shard: the I-th of N parts of the sweep, "I/N"; other processes run the others.
+        refine: so many points between rows that differ most, for a map.
+        suggest: points that a sampler asks for, "optuna" or "optuna:N".
         settings: other fixed settings, by name; by "critic.name" those of a critic.
         seeds: so many seeds for every point; None for those of the sweep.
         retry_failed: whether failed points are run again.
@@ -68,6 +77,9 @@ def run(
         max_stack: trainings of one stacked model at most; None for what suits the device.
         checkpoint_seconds: most seconds between two checkpoints.
         drop_weights: whether the weights of a point are deleted once it is done.
+        max_hours: after so many hours the run ends; trainings are saved.
+        max_cost: the same at this cost, which needs a price.
+        price_per_gpu_hour: of a GPU, or of a trial slot without GPUs.
         report: whether the page report.html is kept current.
 
     Returns:
@@ -147,6 +159,11 @@ def _tell_how_it_ended(plan: Plan, outcome: Outcome | None) -> None:
         return
     if outcome.abort_reason:
         raise RunEnded(f"{outcome.abort_reason}\n{have} have a result; the same call continues")
+    if outcome.spent:
+        tell(
+            f"{outcome.spent}: {have} have a result in {place}; the same call continues", sys.stderr
+        )
+        return
     if outcome.signal:
         raise KeyboardInterrupt(f"{have} have a result in {place}; the same call continues")
     ended = ", ".join(f"{count:,} {status}" for status, count in outcome.counts.items() if count)

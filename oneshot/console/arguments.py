@@ -15,6 +15,7 @@ from oneshot.console import program
 from oneshot.console.terminal import tell, tell_error
 from oneshot.sweep import shards
 
+SAMPLERS = ("optuna",)  # that --suggest can ask; each is the name of its package
 VIEWS = "look, and run nothing"  # the group of flags that are no part of a run's command
 EPILOG = """\
 examples:
@@ -26,7 +27,8 @@ examples:
 
 Running a sweep again computes only what has no result yet: that is the resume.
 exit status: 0 all selected points have a result, 1 some failed, 2 refused;
-stopped and saved: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP, 141 output unread.
+stopped and saved: 3 budget spent, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP,
+141 output unread.
 """
 
 
@@ -72,7 +74,9 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("sweep", nargs="?", metavar="SWEEP", help="a file, or a name in sweeps/")
     _add_selection(p.add_argument_group("what to run"))
-    _add_execution(p.add_argument_group("how to run"))
+    how = p.add_argument_group("how to run")
+    _add_execution(how)
+    _add_budget(how)
     _add_views(p.add_argument_group(VIEWS))
     return p
 
@@ -87,6 +91,18 @@ def _add_selection(what: argparse._ArgumentGroup) -> None:
         type=_positive,
         metavar="N",
         help="at most N points of the model, in the sweep's order",
+    )
+    what.add_argument(
+        "--refine",
+        type=_positive,
+        metavar="N",
+        help="N points between rows that differ most, for a map",
+    )
+    what.add_argument(
+        "--suggest",
+        type=_sampler,
+        metavar="optuna[:N]",
+        help="N points that a sampler asks for [8]",
     )
     what.add_argument(
         "--set",
@@ -173,6 +189,28 @@ def _add_execution(how: argparse._ArgumentGroup) -> None:
     )
 
 
+def _add_budget(how: argparse._ArgumentGroup) -> None:
+    """The flags that end a run before it is done."""
+    how.add_argument(
+        "--max-hours",
+        type=_more_than_none,
+        metavar="H",
+        help="end this run after H hours, trainings saved; exit status 3",
+    )
+    how.add_argument(
+        "--max-cost",
+        type=_more_than_none,
+        metavar="C",
+        help="the same at a cost of C; the next run has a budget anew",
+    )
+    how.add_argument(
+        "--price-per-gpu-hour",
+        type=_more_than_none,
+        metavar="P",
+        help="of a GPU, or of a trial slot without GPUs",
+    )
+
+
 def _add_views(view: argparse._ArgumentGroup) -> None:
     """The flags that show something and run nothing."""
     view.add_argument(
@@ -253,6 +291,16 @@ def _more_than_none(text: str) -> float:
     if not (value := _amount(text)):
         raise argparse.ArgumentTypeError(f"{text} is not more than 0")
     return value
+
+
+def _sampler(text: str) -> str:
+    """A sampler, and after a colon how many points it is asked for."""
+    name, colon, number = text.partition(":")
+    if name not in SAMPLERS:
+        raise argparse.ArgumentTypeError(f"{name!r} is no sampler; known: {', '.join(SAMPLERS)}")
+    if colon:
+        _positive(number)
+    return text
 
 
 def _seconds(text: str) -> float:

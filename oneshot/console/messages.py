@@ -19,6 +19,8 @@ from oneshot.types import Kind, Status
 if TYPE_CHECKING:
     from oneshot.console.outcome import Outcome
 
+MOST_CHOICES = 16  # points that were chosen, of which is said why
+
 
 def own_points(plan: Plan) -> list[Point]:
     """The points of the sweep's model, without references."""
@@ -126,6 +128,7 @@ def echo(plan: Plan, options: argparse.Namespace) -> str:
         labelled("settings", f"{plan.sweep.model}: {changed or 'all default'}"),
         labelled("inputs", inputs_text(plan)),
         *(labelled("take care", text) for text in cautions(plan)),
+        *choice_lines(plan),
         labelled("engine", _engine_text(plan, options)),
         labelled("results", f"{plan.store.path(name)}{source}"),
     ]
@@ -146,6 +149,18 @@ def shard_ended(plan: Plan) -> str:
     if not missing:
         return f"{here}, and so is the whole sweep"
     return f"{here}; {missing:,} of {len(plan.all_points):,} points of the sweep are still missing"
+
+
+def choice_lines(plan: Plan) -> list[str]:
+    """The points that were chosen by rows, and why; none where the order of the sweep counts."""
+    chosen = [p for p in plan.to_run if p.point_id in plan.reasons]
+    lines = [
+        labelled("" if i else "chosen", f"{p.label(plan.sweep.axes)}: {plan.reasons[p.point_id]}")
+        for i, p in enumerate(chosen[:MOST_CHOICES])
+    ]
+    if (more := len(chosen) - MOST_CHOICES) > 0:
+        lines.append(labelled("", f"... and {more:,} more"))
+    return lines
 
 
 def _engine_text(plan: Plan, options: argparse.Namespace) -> str:
@@ -208,13 +223,14 @@ def aborted(plan: Plan, reason: str, command: str) -> str:
     )
 
 
-def stopped(plan: Plan, outcome: Outcome, command: str) -> str:
+def stopped(plan: Plan, outcome: Outcome, command: str, reason: str = "") -> str:
     """The last words after Ctrl-C: how many points are finished, begun and untouched.
 
     Args:
         plan: what was run; the points that it was about are counted.
         outcome: how the run ended.
         command: the one that was given.
+        reason: why it was stopped, if by no signal.
 
     Returns:
         Two lines.
@@ -235,4 +251,5 @@ def stopped(plan: Plan, outcome: Outcome, command: str) -> str:
         known = trained | begun
         continuing = sum(p.train_id in known or p.tune_id in known for p in left)
         rest = f"{continuing:,} continue from checkpoints, {len(left) - continuing:,} not started"
-    return f"Stopped: {finished:,} finished, {rest}.\nContinue: {command}"
+    why = f"Stopped, as {reason}" if reason else "Stopped"
+    return f"{why}: {finished:,} finished, {rest}.\nContinue: {command}"

@@ -17,6 +17,7 @@ class Outcome:
         signal: the number of the signal that stopped it, 0 for none.
         abort_reason: why it ended before its time, in words; "" if it did not.
         new_rows: the rows that ended in this run.
+        spent: which budget ended it, in words; "" if none did.
     """
 
     counts: dict[str, int]
@@ -25,3 +26,4 @@ class Outcome:
     signal: int = 0
     abort_reason: str = ""
     new_rows: list[dict[str, Any]] = field(default_factory=list)
+    spent: str = ""

@@ -7,11 +7,19 @@ import math
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
-from oneshot.console.messages import axes_text, cautions, inputs_text, own_points, shard_text
+from oneshot.console.messages import (
+    axes_text,
+    cautions,
+    choice_lines,
+    inputs_text,
+    own_points,
+    shard_text,
+)
 from oneshot.console.tally import STATUSES
 from oneshot.console.text import WIDTH, Column, duration, labelled, table, value_text
-from oneshot.store.estimate import estimate
+from oneshot.store.estimate import by_device, estimate
 from oneshot.store.plan import Plan
 from oneshot.sweep import SweepError, families
 from oneshot.sweep.expansion import count
@@ -22,7 +30,13 @@ from oneshot.sweep.settings import COMMON, STAGES, range_text
 ID_DIGITS = 10  # of a point_id in a list
 
 
-def dry_run(plan: Plan, command: str, max_stack: int | None = None, as_json: bool = False) -> str:
+def dry_run(
+    plan: Plan,
+    command: str,
+    max_stack: int | None = None,
+    as_json: bool = False,
+    price: float | None = None,
+) -> str:
     """What a run would do: counts, stacks, inputs, cost, and why old rows are not reused.
 
     Args:
@@ -30,6 +44,7 @@ def dry_run(plan: Plan, command: str, max_stack: int | None = None, as_json: boo
         command: the one that would run it.
         max_stack: most trainings in a stack; None for the default of the machine.
         as_json: whether it is one JSON object.
+        price: of a GPU hour, or of an hour of a trial slot without GPUs.
 
     Returns:
         The text.
@@ -48,6 +63,7 @@ def dry_run(plan: Plan, command: str, max_stack: int | None = None, as_json: boo
                 stacked_groups=groups,
                 estimate_seconds=None if seconds is None else math.ceil(seconds),
                 estimate_basis=basis,
+                devices=_device_entries(plan, price),
                 **{status: counts[status] for status in STATUSES},
             )
         )
@@ -71,12 +87,40 @@ def dry_run(plan: Plan, command: str, max_stack: int | None = None, as_json: boo
         labelled("trainings", stacked),
         labelled("inputs", inputs_text(plan)),
         *(labelled("take care", text) for text in cautions(plan)),
+        *choice_lines(plan),
         labelled("estimate", cost),
+        *_device_lines(plan, price),
         *(labelled("not reused", reason) for reason in plan.stale()),
         *(labelled("first", f"{p.point_id[:8]}  {p.label(plan.sweep.axes)}") for p in to_run[:1]),
         f"Nothing was run or written. Run: {command}",
     ]
     return "\n".join(lines)
+
+
+def _device_entries(plan: Plan, price: float | None) -> list[dict[str, Any]]:
+    """What is to run on one slot of each device of which there are rows, for JSON."""
+    return [
+        dict(
+            device=on.device,
+            rows=on.rows,
+            hours=on.seconds / 3600,
+            cost=None if price is None else price * on.seconds / 3600,
+        )
+        for on in by_device(plan)
+    ]
+
+
+def _device_lines(plan: Plan, price: float | None) -> list[str]:
+    """The same in words, with what it costs."""
+    lines = []
+    for on in _device_entries(plan, price):
+        took = duration(3600 * on["hours"])
+        cost = "" if price is None else f": {on['cost']:.2f} at {price:g} an hour"
+        text = f"about {took} on one {on['device']}, with scoring ({on['rows']:,} rows){cost}"
+        lines.append(labelled("", text))
+    if price is not None and not lines:
+        lines.append(labelled("", "no price: no row says how long a point takes; run --limit 2"))
+    return lines
 
 
 def stacks_text(plan: Plan, max_stack: int | None) -> tuple[int, str]:

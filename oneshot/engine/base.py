@@ -59,6 +59,10 @@ class Engine(contextlib.AbstractContextManager["Engine"]):
         """How many trials run side by side."""
         return 1
 
+    def held(self) -> float:
+        """What is paid for: the GPUs that the run holds; where there are none, its trial slots."""
+        return 1.0
+
     def device(self) -> str:
         """Where trials run: `cuda` or `cpu`."""
         return default_device()

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from oneshot.console.outcome import Outcome
 from oneshot.console.progress import Progress, State
 from oneshot.engine.base import Engine
+from oneshot.engine.budget import Budget, kept
 from oneshot.engine.options import Options
 from oneshot.engine.revision import git_revision
 from oneshot.engine.sweep_run import ROUNDS, SweepRun, best_point
@@ -53,7 +54,7 @@ def run(
         Unavailable: the store takes no lease.
     """
     sweep_run = _make_run(plan, options)
-    stop, progress = sweep_run.stop, sweep_run.progress
+    stop, progress, budget = sweep_run.stop, sweep_run.progress, Budget(options)
     name, shard = plan.sweep.name, plan.shard
     lease = Lease(
         plan.store,
@@ -74,7 +75,10 @@ def run(
                 plan.store.write(f"{name}/sweep.json", manifest)
             files.store_files(plan.to_run, plan.store)
             images.store_images(plan.points if plan.to_run else [], plan.store)
-            with make_engine(sweep_run) as engine:
+            with (
+                make_engine(sweep_run) as engine,
+                kept(budget, engine.held, sweep_run.on_spent),
+            ):
                 stop.preparing = True
                 engine.prepare(plan.points)
                 stop.preparing = False

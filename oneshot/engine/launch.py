@@ -60,9 +60,11 @@ def plan_of(
 
     Raises:
         SweepError: a mistake in the sweep.
+        CannotChoose: no rows speak for points.
+        Refused: flags that do not go together.
     """
     root = user_path(options.results or os.environ.get("ONESHOT_RESULTS") or "results")
-    return plan.make(
+    made = plan.make(
         definition.override(sweep, settings, options.seeds),
         Store(root),
         options.where,
@@ -72,6 +74,23 @@ def plan_of(
         rows_only=rows_only,
         shard=shards.parse(options.shard) if options.shard else None,
     )
+    if (options.refine or options.suggest) and not (options.status or options.list):
+        _choose_points(made, options)
+    return made
+
+
+def _choose_points(made: Plan, options: argparse.Namespace) -> None:
+    """Let the plan run the points that the rows that are there speak for."""
+    given = [f"--{name}" for name in ("refine", "suggest", "limit") if getattr(options, name)]
+    if len(given) > 1:
+        raise Refused(
+            f"{' and '.join(given)} do not go together",
+            "--refine N and --suggest optuna:N say themselves how many points are run",
+        )
+    if any(point.model == made.sweep.model for point in made.to_run):
+        from oneshot.store import choices  # imports NumPy
+
+        choices.narrow(made, options.refine, options.suggest or "")
 
 
 def check_data(made: Plan, options: argparse.Namespace, only_views: bool = False) -> None:
@@ -143,6 +162,8 @@ def launch(made: Plan, options: argparse.Namespace, begin: Callable[[], object])
     """
     if options.report:
         local_folder(made)
+    if options.max_cost is not None and not options.price_per_gpu_hour:
+        raise Refused("--max-cost needs a price", "add --price-per-gpu-hour X")
     if options.local and options.workers_per_trial > 1:
         raise Refused("--workers-per-trial needs Ray", "leave --local out")
     from oneshot.store.lease import Taken, holder
@@ -226,6 +247,9 @@ def _engine_options(options: argparse.Namespace) -> Options:
         stop_on_failure=options.stop_on_failure,
         max_stack=options.max_stack,
         drop_weights=options.drop_weights,
+        max_hours=options.max_hours,
+        max_cost=options.max_cost,
+        price_per_gpu_hour=options.price_per_gpu_hour or 0.0,
     )
 
 

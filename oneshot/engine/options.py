@@ -19,6 +19,9 @@ class Options:
         stop_on_failure: whether the first failed point stops the run.
         max_stack: most trainings in one stack, None for the default of the device.
         drop_weights: whether the weights of a point are deleted once it is done.
+        max_hours: after how many hours the run ends, None for no limit.
+        max_cost: at what cost it ends, None for no limit.
+        price_per_gpu_hour: of each GPU that is held, or of each trial slot without GPUs.
     """
 
     address: str = ""
@@ -30,3 +33,6 @@ class Options:
     stop_on_failure: bool = False
     max_stack: int | None = None
     drop_weights: bool = False
+    max_hours: float | None = None
+    max_cost: float | None = None
+    price_per_gpu_hour: float = 0.0

@@ -43,6 +43,7 @@ class SweepRun:
         hosts: the host of each worker at work.
         running_points: the points of each trial at work.
         abort_reason: why the run ends before its time, in words; "" if it does not.
+        spent: which budget is spent, in words; "" if none is.
         new_rows: the rows that ended in this run.
         lease: the lease on the sweep or its shard, None where nobody else can hold it.
         tables: of a shard, the right to write the tables of the whole sweep.
@@ -56,7 +57,7 @@ class SweepRun:
         self.attempt = 0
         self.hosts: dict[str, str] = {}
         self.running_points: dict[str, Sequence[Point]] = {}
-        self.abort_reason = ""
+        self.abort_reason = self.spent = ""
         self.new_rows: list[dict[str, Any]] = []
         self.lease: Lease | None = None
         self.tables: SweepTables | None = None
@@ -297,6 +298,15 @@ class SweepRun:
             if self.stop.preparing:  # nothing there asks whether to stop
                 os.kill(os.getpid(), signal.SIGINT)
 
+    def on_spent(self, reason: str) -> None:
+        """Stop as at a signal, as the budget of the run is spent, for this reason."""
+        if not self.stop.requested() and self.missing:
+            self.spent = reason
+            self.progress.say(f"Stopping: {reason}; running trials save a checkpoint.")
+            self.stop.request_stop()
+            if self.stop.preparing:  # nothing there asks whether to stop
+                os.kill(os.getpid(), signal.SIGINT)
+
     def on_lease_lost(self, text: str) -> None:
         """End without waiting for the trials, as the driver that holds the sweep can use them."""
         self.abort_reason = text
@@ -312,6 +322,7 @@ class SweepRun:
             self.stop.signal,
             self.abort_reason,
             self.new_rows,
+            self.spent if self.missing else "",
         )
 
 

@@ -95,6 +95,10 @@ class RayEngine(Engine):
         """How many trials fit side by side on the cluster, as it is now or as it may grow."""
         return self.resources.slots()
 
+    def held(self) -> float:
+        """The GPUs of the machines that are there now; without any, how many trials fit there."""
+        return self.resources.held()
+
     def device(self) -> str:
         """Where trials run: `cuda` or `cpu`."""
         return "cuda" if self.resources.whole_gpu_request().gpus else "cpu"

@@ -92,6 +92,14 @@ class ClusterResources:
         request = self.whole_gpu_request()
         return demand.slots(self.alive(), self.to_come, request.share, request.workers)
 
+    def held(self) -> float:
+        """The GPUs of the nodes that are alive; without any, the trials that fit side by side."""
+        alive = self.alive()
+        if gpus := sum(node.get("GPU", 0.0) for node in alive):
+            return float(gpus)
+        request = self.whole_gpu_request()
+        return float(demand.slots(alive, [], request.share, request.workers))
+
     def whole_node(self) -> Request:
         """All processors of the smallest node, and its GPU; a node with a GPU if there is one."""
         nodes = [machine for machine in self.all_machines() if machine.get("CPU")]

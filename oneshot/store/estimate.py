@@ -7,7 +7,7 @@ those of the rows that are there.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from oneshot.paths import DataError
 from oneshot.store import costs
@@ -104,29 +104,36 @@ def _work(model: str, values: Mapping[str, Any]) -> float | None:
         return None
 
 
-def seconds_per_work(plan: Plan) -> tuple[float, str]:
-    """Seconds of one multiply-add on one trial slot, and where the figure comes from.
+class OnDevice(NamedTuple):
+    """What is still to run takes so long on one trial slot of a device, by its rows.
+
+    Attributes:
+        device: its name, as rows have it.
+        rows: how many rows of it tell.
+        seconds: of training, drawing and scoring.
+    """
+
+    device: str
+    rows: int
+    seconds: float
+
+
+def by_device(plan: Plan) -> list[OnDevice]:
+    """How long what is still to run takes on each device of which there are rows.
 
     Args:
-        plan: whose rows tell; without any it is a guess.
+        plan: of a sweep.
 
     Returns:
-        Both.
+        The device with the most rows first.
     """
-    pairs = [
-        (seconds, work, r.row.get("device"))
-        for r in plan.log.records.values()
-        if r.row["status"] == Status.DONE
-        and (seconds := r.row.get("train_seconds"))
-        and (work := row_work(r.row))
-    ]
-    if pairs:
-        device = next((d for _, _, d in pairs if d), "a device not told")
-        return (
-            sum(s for s, _, _ in pairs) / sum(w for _, w, _ in pairs),
-            f"from {len(pairs):,} rows on {device}",
-        )
-    return 1 / CPU_RATE, "a rough guess from operation counts; run --limit 2 for a better one"
+    work = _work_left(plan)
+    found = []
+    for device, rows in _timed_rows(plan).items() if work else ():
+        beside = [(r.get("draw_seconds") or 0) + (r.get("score_seconds") or 0) for r, _ in rows]
+        each = sum(beside) / len(rows)
+        found.append(OnDevice(device, len(rows), work * _rate(rows) + each * len(plan.to_run)))
+    return found
 
 
 def estimate(plan: Plan) -> tuple[float | None, str]:
@@ -136,18 +143,46 @@ def estimate(plan: Plan) -> tuple[float | None, str]:
         plan: of a sweep.
 
     Returns:
-        Both, or None and the reason where there is no figure.
+        Both, by the rows of the device with most of them; or None and the reason where there is no
+        figure.
     """
+    if not (work := _work_left(plan)):
+        return None, _why_no_estimate(plan)
+    rate = 1 / CPU_RATE
+    basis = "a rough guess from operation counts; run --limit 2 for a better one"
+    if timed := _timed_rows(plan):
+        device, rows = next(iter(timed.items()))
+        rate, basis = _rate(rows), f"from {len(rows):,} rows on {device}"
+    return work * rate / max(plan.cpus, 1), basis + _how_counted(plan)
+
+
+def _work_left(plan: Plan) -> float:
+    """Multiply-adds of the trainings and tunings still to run; 0 where they are not known."""
     trained = {p.train_id: p for p in plan.to_run if Shape.of(p.model, p.settings)}
     works = {i: w for i, p in trained.items() if (w := _work(p.model, p.settings))}
     if not works:
-        return None, _why_no_estimate(plan)
-    rate, basis = seconds_per_work(plan)
+        return 0.0
     stored, _ = plan.trainings()
     usual = sum(works.values()) / len(works)  # of models of a kind that is not counted
     work = sum(REFERENCE_WORK if i in stored else works.get(i, usual) for i in trained)
-    work += _tunings([p for p in plan.to_run if p.tune_id not in stored])
-    return work * rate / max(plan.cpus, 1), basis + _how_counted(plan)
+    return work + _tunings([p for p in plan.to_run if p.tune_id not in stored])
+
+
+Timed = list[tuple[Mapping[str, Any], float]]  # rows that trained, with the work of that
+
+
+def _timed_rows(plan: Plan) -> dict[str, Timed]:
+    """The rows of trainings whose seconds and work are known, by device; most rows first."""
+    found: dict[str, Timed] = {}
+    for row in (r.row for r in plan.log.records.values()):
+        if row["status"] == Status.DONE and row.get("train_seconds") and (work := row_work(row)):
+            found.setdefault(row.get("device") or "a device not told", []).append((row, work))
+    return dict(sorted(found.items(), key=lambda item: -len(item[1])))
+
+
+def _rate(rows: Timed) -> float:
+    """Seconds of one multiply-add on one trial slot."""
+    return float(sum(row["train_seconds"] for row, _ in rows) / sum(work for _, work in rows))
 
 
 def _why_no_estimate(plan: Plan) -> str:

@@ -41,6 +41,14 @@ class NothingSelected(ValueError):
         self.help = help
 
 
+class CannotChoose(ValueError):
+    """Rows or what is installed allow no choice of points; `help` says what to do."""
+
+    def __init__(self, message: str, help: str = ""):
+        super().__init__(message)
+        self.help = help
+
+
 @dataclass
 class Plan:
     """What a run of a sweep is about to do.
@@ -51,9 +59,10 @@ class Plan:
         log: the records that are there.
         all_points: of the sweep, references first.
         points: those selected.
-        to_run: those of them that are run: without a result, or to be run again.
+        to_run: those of them that are run, in this order: without a result, or to be run again.
         cpus: cores of this machine.
         shard: the part of the sweep that is selected; None for all of it.
+        reasons: why points were chosen by the rows that are there, by point_id.
     """
 
     sweep: Sweep
@@ -64,6 +73,7 @@ class Plan:
     to_run: list[Point]
     cpus: int = 1
     shard: Shard | None = None
+    reasons: dict[str, str] = field(default_factory=dict)
     _kinds: set[tuple[Any, ...]] = field(default_factory=set)
 
     def status(self, point: Point) -> str:
@@ -251,6 +261,10 @@ def make(
         points = [p for p in points if part_of[p.train_id] == shard.index]
     wanted = {Status.MISSING, Status.FAILED} if retry_failed else {Status.MISSING}
     to_run = [p for p in points if status(p) in wanted]
+    if chosen.order != "product":
+        from oneshot.sweep.ordering import in_run_order  # imports NumPy
+
+        to_run = in_run_order(chosen, everything, to_run)
     if limit is not None:
         first = {p.point_id for p in [p for p in to_run if p.model == chosen.model][:limit]}
         to_run = [p for p in to_run if p.model != chosen.model or p.point_id in first]

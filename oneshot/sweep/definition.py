@@ -27,6 +27,7 @@ FIRST_SEED = 44
 REFERENCES = ("human", "copy", "noise")
 # references of data whose classes are left out: what knows nothing of the removed one
 NULLS = ("ring", "chords", "kept")
+ORDERS = ("product", "spread")  # in which points run
 SEEDS = "needs a count of at least 1, or different whole numbers from 0 to 2**63 - 1"
 NAMES = "letters, digits, _ . - only, at most 100 of them, no dot in front, and not 'store'"
 
@@ -55,6 +56,8 @@ class Sweep:
         name: of the results folder; without it, the name of the sweep file.
         path: of the sweep file.
         model_file: the whole path of the family's file, where `model` was given as one.
+        order: in which points run: "product", as they are given, or "spread", so that the first
+            ones cover the grid. It changes no id.
 
     Raises:
         SweepError: with every argument that is of no use.
@@ -72,6 +75,7 @@ class Sweep:
     name: str = ""
     path: str = ""
     model_file: str = ""
+    order: str = "product"
 
     def __post_init__(self) -> None:
         """Turn every field from the forms in which people write it into the one that it has."""
@@ -295,6 +299,16 @@ def _name(value: Any) -> str:
     return value
 
 
+def _order(value: Any) -> str:
+    value = _text(value)
+    if value not in ORDERS:
+        known = ", ".join(map(repr, ORDERS))
+        raise SettingError(
+            [f"there is no such order.{did_you_mean(value, list(ORDERS))} Known: {known}"]
+        )
+    return value
+
+
 # How each field of a Sweep is made of what was written; each raises SettingError.
 _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "question": _text,
@@ -309,4 +323,5 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "name": _name,
     "path": _text,
     "model_file": _text,
+    "order": _order,
 }

@@ -35,7 +35,7 @@ def test_help_fits_and_its_examples_work(
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("ONESHOT_RESULTS", str(tmp_path))
     status, out, _ = call(monkeypatch, capsys, "--help")
-    assert status == 0 and len(out.splitlines()) <= 60 and max(map(len, out.splitlines())) <= 80
+    assert status == 0 and len(out.splitlines()) <= 70 and max(map(len, out.splitlines())) <= 80
     examples = re.findall(r"^  python run_sweep.py (.*)$", out, re.M)
     assert len(examples) == 5
     for example in examples:
@@ -83,6 +83,19 @@ def test_help_fits_and_its_examples_work(
             "there is no sweep 'quickstrat'. Did you mean 'quickstart'?",
             "",
         ),
+        (
+            ["quickstart", "--check", "--refine", "4"],
+            "there is nothing to refine yet: 0 places of the grid have a row, 4 are needed",
+            "run some points first, as with --limit 16",
+        ),
+        (
+            ["quickstart", "--check", "--refine", "4", "--limit", "3"],
+            "--refine and --limit do not go together",
+            "say themselves how many points are run",
+        ),
+        (["quickstart", "--suggest", "skopt"], "'skopt' is no sampler; known: optuna", "--help"),
+        (["quickstart", "--suggest", "optuna:0"], "0 is not a whole number of at least 1", ""),
+        (["quickstart", "--max-hours", "0"], "0 is not more than 0", ""),
         (["--settings", "vae_snt"], "Did you mean 'vae_stn'?", ""),
     ],
 )

@@ -205,11 +205,18 @@ def test_ctrl_c_while_results_are_read_is_one_line(
 AWKWARD = """a b "c" 'd' $HOME `e` ~/f*; \\ """
 
 
+OF_A_FORM = {"shard": "3/8", "suggest": "optuna:3"}
+
+
 def words_of(action: argparse.Action) -> list[str]:
     """A use of a flag with a value that shells would change, where it takes a text."""
     flag = action.option_strings[-1] if action.option_strings else ""
     if action.nargs == 0:
         return [flag]
+    if action.dest in OF_A_FORM:
+        return [flag, OF_A_FORM[action.dest]]
+    if action.choices:
+        return [word for choice in list(action.choices)[:2] for word in (flag, str(choice))]
     if action.type is not None:
         return [flag, "3"] if action.type is _positive else [flag, ".25"]
     return (

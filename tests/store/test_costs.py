@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from oneshot.console import preview
 from oneshot.paths import cache_dir
-from oneshot.store import costs, estimate, plan
+from oneshot.store import costs, estimate, plan, records
 from oneshot.store.costs import Cost, Shape
+from oneshot.store.records import Record
 from oneshot.store.store import Store
 from oneshot.sweep.definition import Sweep
 from oneshot.sweep.files import load_sweep
@@ -146,6 +149,35 @@ def test_a_plan_says_of_its_estimate_what_is_counted(tmp_path: Path) -> None:
     assert basis.endswith("; 2 of 4 model shapes counted, the others interpolated")
     assert estimate.uncounted(made) == []
     assert estimate.trial_work(trained) == pytest.approx(8 * (images + estimate.REFERENCE_WORK))
+
+
+def test_hours_are_those_of_rows_of_the_same_device(tmp_path: Path) -> None:
+    part = grid(beta=[float(i) for i in range(12)])
+    sweep = Sweep(
+        name="small", question="?", model="vae_stn", variant="tiny", points=part, fixed=VALUES,
+        references=(),
+    )  # fmt: skip
+    store = Store(tmp_path)
+    costs.save(shape(variant="tiny", **plan.make(sweep, store).points[0].config()), Cost(1e6, 7, 3))
+    assert estimate.by_device(plan.make(sweep, store)) == []
+    seconds = {"Xeon": 100.0, "H200": 2.0}
+    for point, device in zip(plan.make(sweep, store).points, ("H200", "Xeon", "Xeon")):
+        numbers = dict(train_seconds=seconds[device], draw_seconds=0.5, score_seconds=1.5)
+        row = {**point.row(), "status": "done", "sweep": "small", "device": device, **numbers}
+        records.commit(store, "small", Record(row, {}, {}))
+    made = plan.make(sweep, store, cpus=2)
+    found = {on.device: (on.rows, on.seconds) for on in estimate.by_device(made)}
+    assert list(found) == ["Xeon", "H200"]
+    assert found["Xeon"] == (2, pytest.approx(9 * 102.0))
+    assert found["H200"] == (1, pytest.approx(9 * 4.0))
+    assert estimate.estimate(made) == (pytest.approx(9 * 100.0 / 2), "from 2 rows on Xeon")
+    shown = " ".join(preview.dry_run(made, "run", price=200.0).split())
+    assert "on one Xeon, with scoring (2 rows): 51.00 at 200 an hour" in shown
+    assert "about 36 s on one H200, with scoring (1 rows): 2.00 at 200 an hour" in shown
+    told = json.loads(preview.dry_run(made, "run", as_json=True))["devices"]
+    assert told[1] == dict(device="H200", rows=1, hours=pytest.approx(0.01), cost=None)
+    nothing = plan.make(sweep, Store(tmp_path / "new"))
+    assert "no price: no row says" in preview.dry_run(nothing, "run", price=2.0)
 
 
 def test_work_grows_with_epochs_images_and_copies() -> None:
