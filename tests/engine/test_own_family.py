@@ -88,7 +88,6 @@ def trained(points: list[Point], store: Store, most: int = 99) -> tuple[dict[str
 
 
 def test_what_cannot_be_imported_is_told_before_anything_is_prepared(tmp_path: Path) -> None:
-    small.write_images(tmp_path)
     write(tmp_path)
     text = (tmp_path / "my_vae.py").read_text()
     for old, new, words in (
@@ -110,7 +109,6 @@ def test_what_cannot_be_imported_is_told_before_anything_is_prepared(tmp_path: P
 
 
 def test_the_settings_of_a_file_are_shown(tmp_path: Path) -> None:
-    small.write_images(tmp_path)
     write(tmp_path)
     done = small.main("--settings", "./my_vae.py", cwd=tmp_path)
     assert done.returncode == 0 and "weight of the KL term" in done.stdout

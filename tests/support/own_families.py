@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import small
 
 from oneshot.sweep import families, new_family
 
@@ -30,7 +31,7 @@ sweep = Sweep(
 
 
 def write(folder: Path, name: str = "my_vae", epochs: int = 2) -> Path:
-    """Write a family, and a sweep of it with the critics of the small sweep.
+    """Write a family, and a sweep of it with the images and critics of the small sweep.
 
     Args:
         folder: where.
@@ -41,6 +42,7 @@ def write(folder: Path, name: str = "my_vae", epochs: int = 2) -> Path:
         The sweep file.
     """
     new_family.write(name, folder)
+    small.write_images(folder)
     sweep = folder / "own.py"
     sweep.write_text(SWEEP.format(name=name, epochs=epochs))
     return sweep
