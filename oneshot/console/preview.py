@@ -19,7 +19,7 @@ from oneshot.console.messages import (
 )
 from oneshot.console.tally import STATUSES
 from oneshot.console.text import WIDTH, Column, duration, labelled, table, value_text
-from oneshot.store.estimate import by_device, estimate
+from oneshot.store.estimate import OnDevice, by_device, estimate, work_left
 from oneshot.store.plan import Plan
 from oneshot.sweep import SweepError, families
 from oneshot.sweep.expansion import count
@@ -52,7 +52,9 @@ def dry_run(
     counts, points = plan.counts(), own_points(plan)
     to_run = [point for point in plan.to_run if point.model == plan.sweep.model]
     groups, stacked = stacks_text(plan, max_stack)
-    seconds, basis = estimate(plan)
+    work = work_left(plan)
+    seconds, basis = estimate(plan, work)
+    devices = _device_entries(by_device(plan, work), price)
     if as_json:
         return json.dumps(
             dict(
@@ -63,7 +65,7 @@ def dry_run(
                 stacked_groups=groups,
                 estimate_seconds=None if seconds is None else math.ceil(seconds),
                 estimate_basis=basis,
-                devices=_device_entries(plan, price),
+                devices=devices,
                 **{status: counts[status] for status in STATUSES},
             )
         )
@@ -89,7 +91,7 @@ def dry_run(
         *(labelled("take care", text) for text in cautions(plan)),
         *choice_lines(plan),
         labelled("estimate", cost),
-        *_device_lines(plan, price),
+        *_device_lines(devices, price),
         *(labelled("not reused", reason) for reason in plan.stale()),
         *(labelled("first", f"{p.point_id[:8]}  {p.label(plan.sweep.axes)}") for p in to_run[:1]),
         f"Nothing was run or written. Run: {command}",
@@ -97,7 +99,7 @@ def dry_run(
     return "\n".join(lines)
 
 
-def _device_entries(plan: Plan, price: float | None) -> list[dict[str, Any]]:
+def _device_entries(found: Sequence[OnDevice], price: float | None) -> list[dict[str, Any]]:
     """What is to run on one slot of each device of which there are rows, for JSON."""
     return [
         dict(
@@ -106,14 +108,14 @@ def _device_entries(plan: Plan, price: float | None) -> list[dict[str, Any]]:
             hours=on.seconds / 3600,
             cost=None if price is None else price * on.seconds / 3600,
         )
-        for on in by_device(plan)
+        for on in found
     ]
 
 
-def _device_lines(plan: Plan, price: float | None) -> list[str]:
+def _device_lines(devices: Sequence[dict[str, Any]], price: float | None) -> list[str]:
     """The same in words, with what it costs."""
     lines = []
-    for on in _device_entries(plan, price):
+    for on in devices:
         took = duration(3600 * on["hours"])
         cost = "" if price is None else f": {on['cost']:.2f} at {price:g} an hour"
         text = f"about {took} on one {on['device']}, with scoring ({on['rows']:,} rows){cost}"

@@ -118,16 +118,16 @@ class OnDevice(NamedTuple):
     seconds: float
 
 
-def by_device(plan: Plan) -> list[OnDevice]:
+def by_device(plan: Plan, work: float) -> list[OnDevice]:
     """How long what is still to run takes on each device of which there are rows.
 
     Args:
         plan: of a sweep.
+        work: of that, as `work_left` gives it.
 
     Returns:
         The device with the most rows first.
     """
-    work = _work_left(plan)
     found = []
     for device, rows in _timed_rows(plan).items() if work else ():
         beside = [(r.get("draw_seconds") or 0) + (r.get("score_seconds") or 0) for r, _ in rows]
@@ -136,17 +136,18 @@ def by_device(plan: Plan) -> list[OnDevice]:
     return found
 
 
-def estimate(plan: Plan) -> tuple[float | None, str]:
+def estimate(plan: Plan, work: float) -> tuple[float | None, str]:
     """Seconds that the trainings still to run take on this machine, and the basis of the figure.
 
     Args:
         plan: of a sweep.
+        work: of these trainings, as `work_left` gives it.
 
     Returns:
         Both, by the rows of the device with most of them; or None and the reason where there is no
         figure.
     """
-    if not (work := _work_left(plan)):
+    if not work:
         return None, _why_no_estimate(plan)
     rate = 1 / CPU_RATE
     basis = "a rough guess from operation counts; run --limit 2 for a better one"
@@ -156,8 +157,12 @@ def estimate(plan: Plan) -> tuple[float | None, str]:
     return work * rate / max(plan.cpus, 1), basis + _how_counted(plan)
 
 
-def _work_left(plan: Plan) -> float:
-    """Multiply-adds of the trainings and tunings still to run; 0 where they are not known."""
+def work_left(plan: Plan) -> float:
+    """Multiply-adds of the trainings and tunings still to run; 0 where they are not known.
+
+    Args:
+        plan: of a sweep, whose store is listed.
+    """
     trained = {p.train_id: p for p in plan.to_run if Shape.of(p.model, p.settings)}
     works = {i: w for i, p in trained.items() if (w := _work(p.model, p.settings))}
     if not works:

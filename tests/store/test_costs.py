@@ -126,6 +126,10 @@ def test_a_few_shapes_tell_about_all_of_a_grid() -> None:
     assert costs.telling(lines) == lines
 
 
+def found_of(made: plan.Plan) -> tuple[float | None, str]:
+    return estimate.estimate(made, estimate.work_left(made))
+
+
 def test_a_plan_says_of_its_estimate_what_is_counted(tmp_path: Path) -> None:
     sweep = Sweep(
         name="small",
@@ -136,14 +140,14 @@ def test_a_plan_says_of_its_estimate_what_is_counted(tmp_path: Path) -> None:
         fixed=VALUES,
     )
     made = plan.make(sweep, Store(tmp_path))
-    assert estimate.estimate(made) == (None, "the work of vae_stn is not counted yet")
+    assert found_of(made) == (None, "the work of vae_stn is not counted yet")
     missing = estimate.uncounted(made)
     assert [dict(s.settings)["z"] for s in missing] == [2, 8]
     trained = [p for p in made.points if p.model == "vae_stn"]
     assert estimate.trial_work(trained) == len(trained) * estimate.REFERENCE_WORK
     for s in missing:
         costs.save(s, Cost(1e6, 7.0, 3))
-    seconds, basis = estimate.estimate(made)
+    seconds, basis = found_of(made)
     images = 19_360 * 2 * 1e6  # epochs and multiply-adds of an image
     assert seconds == pytest.approx(8 * (images + estimate.REFERENCE_WORK) / estimate.CPU_RATE)
     assert basis.endswith("; 2 of 4 model shapes counted, the others interpolated")
@@ -159,18 +163,20 @@ def test_hours_are_those_of_rows_of_the_same_device(tmp_path: Path) -> None:
     )  # fmt: skip
     store = Store(tmp_path)
     costs.save(shape(variant="tiny", **plan.make(sweep, store).points[0].config()), Cost(1e6, 7, 3))
-    assert estimate.by_device(plan.make(sweep, store)) == []
+    new = plan.make(sweep, store)
+    assert estimate.by_device(new, estimate.work_left(new)) == []
     seconds = {"Xeon": 100.0, "H200": 2.0}
     for point, device in zip(plan.make(sweep, store).points, ("H200", "Xeon", "Xeon")):
         numbers = dict(train_seconds=seconds[device], draw_seconds=0.5, score_seconds=1.5)
         row = {**point.row(), "status": "done", "sweep": "small", "device": device, **numbers}
         records.commit(store, "small", Record(row, {}, {}))
     made = plan.make(sweep, store, cpus=2)
-    found = {on.device: (on.rows, on.seconds) for on in estimate.by_device(made)}
+    on_devices = estimate.by_device(made, estimate.work_left(made))
+    found = {on.device: (on.rows, on.seconds) for on in on_devices}
     assert list(found) == ["Xeon", "H200"]
     assert found["Xeon"] == (2, pytest.approx(9 * 102.0))
     assert found["H200"] == (1, pytest.approx(9 * 4.0))
-    assert estimate.estimate(made) == (pytest.approx(9 * 100.0 / 2), "from 2 rows on Xeon")
+    assert found_of(made) == (pytest.approx(9 * 100.0 / 2), "from 2 rows on Xeon")
     shown = " ".join(preview.dry_run(made, "run", price=200.0).split())
     assert "on one Xeon, with scoring (2 rows): 51.00 at 200 an hour" in shown
     assert "about 36 s on one H200, with scoring (1 rows): 2.00 at 200 an hour" in shown
