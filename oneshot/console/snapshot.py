@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from oneshot.console.running import Running, from_heartbeat
 from oneshot.console.tally import HOUR, STATUSES, Tally, as_number
 from oneshot.console.text import Column, duration, one_line, rate, value_text
 from oneshot.types import Status
@@ -33,6 +34,8 @@ class Snapshot:
         left: the time left, in words; "-" where it is not known.
         phase: what the driver prepares or waits for, in words.
         started: when the driver started, seconds since 1970.
+        at_work: the first trials at work, as the driver says.
+        trials: how many there are.
     """
 
     tally: Tally
@@ -47,6 +50,8 @@ class Snapshot:
     left: str = "-"
     phase: str = ""
     started: float | None = None
+    at_work: list[Running] = field(default_factory=list)
+    trials: int = 0
 
     def running_at(self, axis: str, value: Any) -> int:
         """Points at work with this value of an axis.
@@ -94,6 +99,8 @@ def take_snapshot(
         hosts = Counter(one_line(row.host) for row in tally.last_hour(now))
         shot.machines = dict(hosts.most_common())
     shot.phase = one_line(said.get("phase") or "")
+    shot.at_work = from_heartbeat(said.get("at"))
+    shot.trials = max(int(as_number(said.get("trials")) or 0), len(shot.at_work))
     if heartbeat and tally.counts[Status.MISSING]:
         shot.left = _left(shot, said.get("left"))
     return shot

@@ -150,6 +150,7 @@ class SweepRun:
             yield
         finally:
             end.set()
+            self.state.phase = "writing the tables"
             thread.join()
             try:
                 self.fetch_records()
@@ -197,6 +198,7 @@ class SweepRun:
             "running": axes,
             "running_points": len(points),
             "trials": len(running),
+            "at": self.state.published_trials(),
             "machines": dict(Counter(list(self.hosts.values()))),
             "per_minute": self.state.per_minute(),
             "left": self.state.left(),
