@@ -21,6 +21,7 @@ from oneshot.console import messages, preview, status, summary
 from oneshot.console.arguments import Refused, assignments, command_line, parser
 from oneshot.console.manifest import manifest
 from oneshot.console.terminal import ReaderLeft, plain_warnings, tell, tell_error
+from oneshot.engine import end_command
 from oneshot.engine.demand import Impossible
 from oneshot.engine.options import Options
 from oneshot.paths import DataError, NoHomeError, user_path
@@ -144,7 +145,9 @@ def _dispatch(options: argparse.Namespace) -> int:
     if options.list:
         tell(preview.point_list(made, options.json))
         return 0
-    return _run(made, options)
+    exit_status = _run(made, options)
+    end_command.run(options.on_end, made, exit_status)
+    return exit_status
 
 
 def _count_costs(made: Plan) -> None:
@@ -255,6 +258,7 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
         _local_folder(made)
     if options.local and options.workers_per_trial > 1:
         raise Refused("--workers-per-trial needs Ray", "leave --local out")
+    _check_trackers(options)
     from oneshot.store.lease import Lease, Taken, holder
 
     held_by, name = holder(made.store, made.sweep.name), made.sweep.name
@@ -263,6 +267,7 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
         if held_by is None:  # else the tables are another driver's to write
             with contextlib.suppress(Taken), Lease(made.store, name):
                 made.compact()
+                _log_all(made, options)
         with _page_kept(made, options):  # written when it is left
             tell(messages.nothing_to_do(made, retry), sys.stderr)
         return 1 if made.counts()[Status.FAILED] else 0
@@ -300,6 +305,23 @@ def _run(made: Plan, options: argparse.Namespace) -> int:
     return 1 if made.counts()[Status.FAILED] or outcome.missing else 0
 
 
+def _check_trackers(options: argparse.Namespace) -> None:
+    """Raise Refused if the package of a tracker is not installed."""
+    if options.log:
+        from oneshot.trackers import base
+
+        base.check(options.log)
+
+
+def _log_all(made: Plan, options: argparse.Namespace) -> None:
+    """Log what trackers lack of a sweep that has all its results."""
+    if options.log:
+        from oneshot.trackers.mirror import Mirror
+
+        with Mirror(made, options.log, tell_error) as mirror:
+            mirror.update(made.current_records())
+
+
 def _page_kept(made: Plan, options: argparse.Namespace) -> contextlib.AbstractContextManager[Any]:
     """Keep the page of the sweep current, if that is asked for, as long as the context lasts."""
     if not options.report:
@@ -321,6 +343,7 @@ def _engine_options(options: argparse.Namespace) -> Options:
         stop_on_failure=options.stop_on_failure,
         max_stack=options.max_stack,
         drop_weights=options.drop_weights,
+        log=tuple(options.log),
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from oneshot.console.terminal import tell, tell_error
 
 VIEWS = "look, and run nothing"  # the group of flags that are no part of a run's command
+TRACKERS = ("tensorboard", "mlflow", "wandb", "trackio")
 EPILOG = """\
 examples:
   python run_sweep.py quickstart
@@ -68,7 +69,9 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("sweep", nargs="?", metavar="SWEEP", help="a file, or a name in sweeps/")
     _add_selection(p.add_argument_group("what to run"))
-    _add_execution(p.add_argument_group("how to run"))
+    how = p.add_argument_group("how to run")
+    _add_execution(how)
+    _add_outputs(how)
     _add_views(p.add_argument_group(VIEWS))
     return p
 
@@ -106,7 +109,7 @@ def _add_execution(how: argparse._ArgumentGroup) -> None:
         "--local", action="store_true", help="in this process, without Ray, one trial at a time"
     )
     how.add_argument(
-        "--address", metavar="ADDR", help="the Ray cluster to join [RAY_ADDRESS, else this machine]"
+        "--address", metavar="ADDR", help="the Ray cluster to join [RAY_ADDRESS, else here]"
     )
     how.add_argument(
         "--cpus-per-trial",
@@ -140,7 +143,7 @@ def _add_execution(how: argparse._ArgumentGroup) -> None:
         "--max-stack",
         type=_positive,
         metavar="K",
-        help="trainings of one stacked model at most [GPU: 64, else 8]",
+        help="trainings of one stack at most [GPU: 64, else 8]",
     )
     how.add_argument(
         "--checkpoint-seconds",
@@ -149,17 +152,33 @@ def _add_execution(how: argparse._ArgumentGroup) -> None:
         metavar="S",
         help="most seconds between two checkpoints [60]",
     )
+
+
+def _add_outputs(how: argparse._ArgumentGroup) -> None:
+    """The flags that say what else a run makes of its results, and what it deletes."""
     how.add_argument(
         "--report",
         action="store_true",
         help="keep RESULTS/SWEEP/report.html current",
     )
     how.add_argument(
+        "--log",
+        action="append",
+        default=[],
+        choices=TRACKERS,
+        metavar="NAME",
+        help="mirror to tensorboard, mlflow, wandb or trackio, too",
+    )
+    how.add_argument(
+        "--on-end",
+        metavar="CMD",
+        default="",
+        help="a shell command that is run when the run has ended",
+    )
+    how.add_argument(
         "--drop-weights",
         action="store_true",
-        help=(
-            "delete a point's weights when it is done; other sample settings then train anew [keep]"
-        ),
+        help="delete the weights of points that are done [keep]",
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from oneshot.console.messages import own_points
 from oneshot.store.plan import Plan
 
+SECRET = ("on_end",)  # a command of the user's, which may hold the address of a secret hook
 PUBLIC_PARAMETERS = ("region", "scheme", "endpoint_override")  # of a URI: where it is
 
 
@@ -44,7 +45,7 @@ def manifest(plan: Plan, options: argparse.Namespace, revision: str) -> dict[str
         "options": {
             name: _without_secrets(value)
             for name, value in given.items()
-            if value not in (None, False, "", [])
+            if value not in (None, False, "", []) and name not in SECRET
         },
     }
 

@@ -72,18 +72,21 @@ class Running:
 def from_heartbeat(said: Any) -> list[Running]:
     """The trials at work that a heartbeat names; what has no form that is known is left out."""
     listed = [one for one in said if isinstance(one, dict)] if isinstance(said, list) else []
-    return [
-        Running(
-            one_line(one.get("label") or "-"),
-            1,
-            0.0,
-            one_line(one.get("doing") or "epoch"),
-            int(as_number(one.get("done")) or 0),
-            int(as_number(one.get("total")) or 0),
-            as_number(one.get("loss")) if as_number(one.get("loss")) is not None else math.nan,
-        )
-        for one in listed[:PUBLISHED_TRIALS]
-    ]
+    return [_published(one) for one in listed[:PUBLISHED_TRIALS]]
+
+
+def _published(said: dict[str, Any]) -> Running:
+    """A trial as a heartbeat names it."""
+    done, total, loss = (as_number(said.get(name)) for name in ("done", "total", "loss"))
+    return Running(
+        one_line(said.get("label") or "-"),
+        1,
+        0.0,
+        one_line(said.get("doing") or "epoch"),
+        int(done or 0),
+        int(total or 0),
+        math.nan if loss is None else loss,
+    )
 
 
 def begun_first(running: Iterable[Running]) -> list[Running]:

@@ -59,7 +59,7 @@ def run(
         sweep_run.on_lease_lost,
         say=progress.say,
     )
-    with lease, progress, stop, sweep_run.compacting():
+    with lease, progress, stop, sweep_run.mirror, sweep_run.compacting():
         sweep_run.lease = lease
         try:
             if manifest:

@@ -19,6 +19,7 @@ class Options:
         stop_on_failure: whether the first failed point stops the run.
         max_stack: most trainings in one stack, None for the default of the device.
         drop_weights: whether the weights of a point are deleted once it is done.
+        log: the trackers that rows, curves and sheets are mirrored to.
     """
 
     address: str = ""
@@ -30,3 +31,4 @@ class Options:
     stop_on_failure: bool = False
     max_stack: int | None = None
     drop_weights: bool = False
+    log: tuple[str, ...] = ()

@@ -24,6 +24,7 @@ from oneshot.store.lease import Lease
 from oneshot.store.plan import Plan
 from oneshot.store.tables import LARGEST_FIRST
 from oneshot.sweep.point import Point
+from oneshot.trackers.mirror import Mirror
 from oneshot.trial.job import Job
 from oneshot.types import Status
 
@@ -42,6 +43,7 @@ class SweepRun:
         hosts: the host of each worker at work.
         running_points: the points of each trial at work.
         abort_reason: why the run ends before its time, in words; "" if it does not.
+        mirror: passes rows to trackers.
         new_rows: the rows that ended in this run.
         lease: the lease on the sweep, None where nobody else can hold it.
     """
@@ -50,6 +52,7 @@ class SweepRun:
         self.plan, self.job, self.options = plan, job, options
         self.state, self.progress = state, progress
         self.stop = StopHandler(job, progress.say)
+        self.mirror = Mirror(plan, options.log, progress.event, self.stop.requested)
         self.missing = {p.point_id: p for p in plan.to_run}
         self.attempt = 0
         self.hosts: dict[str, str] = {}
@@ -155,6 +158,7 @@ class SweepRun:
             try:
                 self.fetch_records()
                 self.compact()
+                self.state.phase = "logging to trackers" if self.options.log else ""
             except Exception as error:
                 text = f"tables not written: {_describe(error)}"
                 self.progress.event(text)
@@ -172,6 +176,7 @@ class SweepRun:
             records = self.plan.current_records()
         # without the lock: whoever counts records need not wait for a file of all curves
         self.plan.compact(records, whole)
+        self.mirror.update(records)
         self.state.folded_at = time.monotonic()
 
     # What others are told, and what ends a run early
