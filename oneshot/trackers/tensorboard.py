@@ -93,9 +93,12 @@ def _hyperparameters(entry: Entry) -> dict[str, Any]:
 
 
 def _compared(entry: Entry, target: Target) -> list[str]:
-    """The results that are columns there: first that by which points are compared; no errors."""
+    """The results that are columns there, without standard errors: first that by which points are
+    compared, last those of people, which are the same for all points.
+    """
     names = [name for name in entry.results if not name.endswith("_se")]
-    return sorted(names, key=lambda name: name != target.compared_by)
+    of_people = {name: name.startswith("human_") and name != target.compared_by for name in names}
+    return sorted(names, key=lambda name: (name != target.compared_by, of_people[name]))
 
 
 def _column(name: str, entry: Entry, target: Target) -> Any:
@@ -126,8 +129,9 @@ def _note(tag: str, **content: Any) -> Any:
 
 
 def _markdown(entry: Entry) -> str:
-    """All that a row says in words: settings, ids and errors."""
-    rows = {"status": entry.status, **entry.texts, **entry.settings}
+    """All that a row says in words: how it ended, settings, then ids and machines."""
+    errors = {name: entry.texts[name] for name in ("error_type", "error") if name in entry.texts}
+    rows = {"status": entry.status, **errors, **entry.settings, **entry.texts}
     lines = [f"| {name} | {_cell(value)} |" for name, value in rows.items()]
     return "\n".join(["| column | value |", "|---|---|", *lines])
 

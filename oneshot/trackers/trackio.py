@@ -45,7 +45,7 @@ class Trackio(Tracker):
             auto_log_cpu=False,
         )
         last = max(entry.epochs - 1, 0)
-        by_epoch = entry.by_epoch()
+        by_epoch: dict[int, dict[str, Any]] = {**entry.by_epoch()}
         results = {f"result/{name}": value for name, value in entry.results.items()}
         usage = {f"usage/{name}": value for name, value in entry.usage.items()}
         sheets = {f"sheet/{name}": trackio.Image(image) for name, image in entry.sheets.items()}

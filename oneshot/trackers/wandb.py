@@ -49,7 +49,7 @@ class WeightsAndBiases(Tracker):
             settings=settings,
         )
         last = max(entry.epochs - 1, 0)
-        by_epoch = entry.by_epoch()
+        by_epoch: dict[int, dict[str, Any]] = {**entry.by_epoch()}
         images = {f"sheet/{name}": wandb.Image(image) for name, image in entry.sheets.items()}
         by_epoch[last] = by_epoch.get(last, {}) | images
         for epoch, values in by_epoch.items():
