@@ -216,13 +216,18 @@ def _check_data(made: Plan, options: argparse.Namespace) -> None:
 
 
 def _check_files(made: Plan, options: argparse.Namespace) -> None:
-    """Raise SweepError if the family's file, or files of weights that a run reads, do not fit."""
+    """Raise SweepError if files of the family, metrics or weights that a run reads do not fit."""
     if options.status or options.list or not made.to_run:
         return
     if made.sweep.model_file:
         from oneshot.trial import own_family  # imports torch
 
         if problems := own_family.problems(made.to_run):
+            raise SweepError(problems)
+    if made.sweep.metrics:
+        from oneshot.trial import own_metric  # imports torch
+
+        if problems := own_metric.problems(made.to_run):
             raise SweepError(problems)
     named = ("weights_file", "dino_weights")
     files = [p.settings.get(name) for p in made.to_run for name in named]

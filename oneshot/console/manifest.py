@@ -35,6 +35,7 @@ def manifest(plan: Plan, options: argparse.Namespace, revision: str) -> dict[str
             if sweep.model_file
             else {}
         ),
+        **({"metrics": list(sweep.metrics)} if sweep.metrics else {}),
         "fixed": dict(sweep.fixed),
         "seeds": sweep.seed_list(),
         "points": len(plan.points),

@@ -158,7 +158,7 @@ class Plan:
             return "mode_distance"
         if any("few_shot" in p.graders for p in self.points):
             return "classified_gain"
-        classified = any(any_from_drawings(p.graders) for p in self.points)
+        classified = any(any_from_drawings(p.graders, own=False) for p in self.points)
         return "hits_missing" if classified else "nelbo"
 
     def critic_rows(self) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from oneshot.sweep import families
+from oneshot.sweep import families, own_metrics
 from oneshot.sweep.parts import MOST, Part, SweepError, as_list, calling_file, calling_line
 from oneshot.sweep.settings import COMMON, SettingError, did_you_mean
 from oneshot.sweep.values import is_whole, plain, shown
@@ -55,6 +55,8 @@ class Sweep:
         name: of the results folder; without it, the name of the sweep file.
         path: of the sweep file.
         model_file: the whole path of the family's file, where `model` was given as one.
+        metrics: more metrics, by the paths of their files, as in "./ink.py", or by the names under
+            which installed packages bring them.
 
     Raises:
         SweepError: with every argument that is of no use.
@@ -72,6 +74,7 @@ class Sweep:
     name: str = ""
     path: str = ""
     model_file: str = ""
+    metrics: Iterable[str] = ()
 
     def __post_init__(self) -> None:
         """Turn every field from the forms in which people write it into the one that it has."""
@@ -83,7 +86,7 @@ class Sweep:
             except SettingError as error:
                 problems += [f"{name} = {shown(given)}: {problem}" for problem in error.problems]
         if not problems:
-            problems += self._use_file()
+            problems += self._use_file() + self._use_metrics()
         if problems:
             place = self.path if isinstance(self.path, str) and self.path else calling_line()
             raise SweepError([(problem, place) for problem in problems])
@@ -100,6 +103,15 @@ class Sweep:
         object.__setattr__(self, "model", file.name)
         object.__setattr__(self, "model_file", file.path)
         return []
+
+    def _use_metrics(self) -> list[str]:
+        """Make metrics known, and paths whole ones; returns why some cannot be."""
+        if not self.metrics:
+            return []
+        given = tuple(self.metrics)
+        found, problems = own_metrics.use_all(given, calling_file().parent)
+        object.__setattr__(self, "metrics", tuple(found))
+        return [f"metrics = {shown(given)}: {problem}" for problem in problems]
 
     @property
     def parts(self) -> list[Part]:
@@ -281,6 +293,13 @@ def _references(value: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _metrics(value: Any) -> tuple[str, ...]:
+    names, problem = as_list(value)
+    if problem or not all(isinstance(name, str) for name in names):
+        raise SettingError(["needs a list of files or names, as in ['./ink.py']; () for none"])
+    return tuple(dict.fromkeys(names))
+
+
 def _critic_seed(value: Any) -> int:
     value = plain(value)
     if not _is_seed(value):
@@ -309,4 +328,5 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "name": _name,
     "path": _text,
     "model_file": _text,
+    "metrics": _metrics,
 }

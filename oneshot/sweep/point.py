@@ -69,6 +69,8 @@ class Point:
         place: where the sweep file gives the point.
         files: the SHA-256 of the content of each file that a setting names, by setting.
         family_file: of a family in a file of the user's, the path and the SHA-256 of its content.
+        metrics: of metrics of the user's that score it, name, path and the SHA-256 of the content;
+            "" for the content of those of installed packages.
     """
 
     model: str
@@ -88,6 +90,7 @@ class Point:
     tune_id: str = ""
     tune_key: str = ""
     family_file: tuple[str, str] = ("", "")
+    metrics: tuple[tuple[str, str, str], ...] = ()
 
     def __post_init__(self) -> None:
         """Of a point that says nothing of tuning, nothing is tuned."""

@@ -11,8 +11,9 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from oneshot.sweep import families, graders
+from oneshot.sweep import families, graders, own_metrics
 from oneshot.sweep.families import Declaration
+from oneshot.sweep.own_metrics import OwnMetric
 from oneshot.sweep.point import (
     CriticSpec,
     Point,
@@ -46,22 +47,38 @@ class _Shared(NamedTuple):
     at_hand: tuple[str, ...]
 
 
+class _Graders(NamedTuple):
+    """The versions of the graders of a point by name, what they mean for an id, as JSON behind a
+    comma, or "", and those of the user's, as points carry them.
+    """
+
+    versions: dict[str, int]
+    text: str
+    metrics: tuple[tuple[str, str, str], ...]
+
+
 class PointMaker:
     """Builds points with their ids; the parts of the ids that points share are computed once.
 
     Args:
         critics: the full settings of each critic.
         critic_seed: the seed of the critic that chooses exemplars.
+        metrics: of the user's, which the sweep asks for.
     """
 
-    def __init__(self, critics: Mapping[str, dict[str, Any]], critic_seed: int):
-        self._critics, self._critic_seed = critics, critic_seed
+    def __init__(
+        self,
+        critics: Mapping[str, dict[str, Any]],
+        critic_seed: int,
+        metrics: Sequence[OwnMetric] = (),
+    ):
+        self._critics, self._critic_seed, self._metrics = critics, critic_seed, metrics
         self._fingerprint = functools.cache(_fingerprint)
         self._file_hash = functools.cache(hash_file)
         self._critic_specs = functools.cache(self._make_critic_specs)
         self._templates: dict[tuple[str, int, tuple[str, ...]], _Template] = {}
         self._data: dict[tuple[Any, ...], _Shared] = {}
-        self._graders: dict[tuple[Any, ...], tuple[dict[str, int], str]] = {}
+        self._graders: dict[tuple[Any, ...], _Graders] = {}
         self._first = canonical_json(graders.FIRST_TEXT)
 
     def make(
@@ -98,7 +115,7 @@ class PointMaker:
         if shared not in self._data:
             self._data[shared] = self._data_and_critics(settings, text["data"])
         fingerprint, critics, data, at_hand = self._data[shared]
-        versions, grading = self._graders_of(settings, at_hand)
+        graded = self._graders_of(settings, at_hand)
         # What `digest` would hash: [family, version, [data, fingerprint, exemplars], model, train
         # or shapes, seed], and so on.
         start = f"[{template.family},{data},{text['model']},"
@@ -113,7 +130,7 @@ class PointMaker:
         for name in ("classifier", "base_classifier"):
             if name in critics:
                 pair += f',"{critics[name].id}"'
-        score = f"{text['score']},{self._first},{pair}{likelihood}{grading}"
+        score = f"{text['score']},{self._first},{pair}{likelihood}{graded.text}"
         point_id = hash_text(f'["{sample_id}",{score}]')
         return Point(
             model=family.name,
@@ -125,7 +142,7 @@ class PointMaker:
             point_id=point_id,
             stack_key=hash_text(f"{start}{text['shapes']},{seed}]"),
             critics=critics,
-            graders=versions,
+            graders=graded.versions,
             data_fingerprint=fingerprint,
             family_version=family.version,
             place=place,
@@ -133,6 +150,7 @@ class PointMaker:
             tune_id=tune_id,
             tune_key=hash_text(f'["{train_id}",{text["tune_shapes"]}]') if tuned else "",
             family_file=template.family_file,
+            metrics=graded.metrics,
         )
 
     def _setting_text(self, value: Any, file: bool) -> str:
@@ -141,15 +159,17 @@ class PointMaker:
             return repr(value)
         return canonical_json(self._file_hash(value) if file and value else value)
 
-    def _graders_of(
-        self, settings: Mapping[str, Any], at_hand: tuple[str, ...]
-    ) -> tuple[dict[str, int], str]:
-        """The graders that apply, and what they mean for an id, as JSON behind a comma, or ""."""
-        key = (at_hand, *[settings.get(name) for name in graders.needed_settings()])
+    def _graders_of(self, settings: Mapping[str, Any], at_hand: tuple[str, ...]) -> _Graders:
+        """The graders that apply, with what they mean for an id."""
+        kind = kind_of(settings["dataset"], settings["colour"])
+        key = (at_hand, kind, *[settings.get(name) for name in graders.needed_settings()])
         if (known := self._graders.get(key)) is None:
+            own = own_metrics.applying(self._metrics, kind, at_hand)
             versions = graders.versions_of(settings, at_hand)
+            versions |= {name: metric.version for name, metric in own.items()}
             changed = graders.changed(versions)
-            known = (versions, f",{canonical_json(changed)}" if changed else "")
+            text = f",{canonical_json(changed)}" if changed else ""
+            known = _Graders(versions, text, tuple(m.travels() for m in own.values()))
             self._graders[key] = known
         return known
 

@@ -106,7 +106,10 @@ def _column(name: str, entry: Entry, target: Target) -> Any:
     values = [_value(value) for value in target.axes.get(name, [])]
     examples = values or [_value(_hyperparameters(entry).get(name, ""))]
     kinds = {value.WhichOneof("kind") for value in examples}
-    kind = {"number_value": api_pb2.DATA_TYPE_FLOAT64, "bool_value": api_pb2.DATA_TYPE_BOOL}
+    kind: dict[str | None, Any] = {
+        "number_value": api_pb2.DATA_TYPE_FLOAT64,
+        "bool_value": api_pb2.DATA_TYPE_BOOL,
+    }
     info = api_pb2.HParamInfo(name=name, type=kind.get(kinds.pop(), api_pb2.DATA_TYPE_STRING))
     if values:
         info.domain_discrete.CopyFrom(ListValue(values=values))
