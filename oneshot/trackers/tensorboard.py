@@ -134,7 +134,8 @@ def _note(tag: str, **content: Any) -> Any:
 def _markdown(entry: Entry) -> str:
     """All that a row says in words: how it ended, settings, then ids and machines."""
     errors = {name: entry.texts[name] for name in ("error_type", "error") if name in entry.texts}
-    rows = {"status": entry.status, **errors, **entry.settings, **entry.texts}
+    settings: dict[str, Any] = entry.settings
+    rows = {"status": entry.status} | errors | settings | entry.texts
     lines = [f"| {name} | {_cell(value)} |" for name, value in rows.items()]
     return "\n".join(["| column | value |", "|---|---|", *lines])
 
