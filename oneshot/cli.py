@@ -30,7 +30,7 @@ from oneshot.store.address import StoreError
 from oneshot.store.plan import NothingSelected, Plan
 from oneshot.store.records import NewerFormat
 from oneshot.store.store import Store, Unavailable
-from oneshot.sweep import definition
+from oneshot.sweep import definition, own_data
 from oneshot.sweep.files import load_sweep
 from oneshot.sweep.filter import FilterError
 from oneshot.sweep.parts import SweepError
@@ -223,6 +223,11 @@ def _check_files(made: Plan, options: argparse.Namespace) -> None:
         from oneshot.trial import own_family  # imports torch
 
         if problems := own_family.problems(made.to_run):
+            raise SweepError(problems)
+    if any(own_data.find(name) for name in {p.settings["dataset"] for p in made.to_run}):
+        from oneshot.trial import own_data as its_images  # imports torch
+
+        if problems := its_images.problems(made.to_run):
             raise SweepError(problems)
     if made.sweep.metrics:
         from oneshot.trial import own_metric  # imports torch

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from oneshot.sweep import families, own_metrics
+from oneshot.sweep import families, own_data, own_metrics
 from oneshot.sweep.parts import MOST, Part, SweepError, as_list, calling_file, calling_line
 from oneshot.sweep.settings import COMMON, SettingError, did_you_mean
 from oneshot.sweep.values import is_whole, plain, shown
@@ -45,7 +45,8 @@ class Sweep:
         model: the family, by its name or as the path of its file, as in "./my_vae.py". The path is
             meant from the folder of the sweep file.
         points: what varies (scientific settings): one part or several.
-        fixed: settings that differ from the family's defaults and stay.
+        fixed: settings that differ from the family's defaults and stay; `dataset` may be the path
+            of a file, as in "./crosses.py".
         seeds: how many seeds, or which (nuisance: averaged over).
         references: families scored beside the models on the same data.
         variant: the named set of defaults of the family to start from.
@@ -86,7 +87,7 @@ class Sweep:
             except SettingError as error:
                 problems += [f"{name} = {shown(given)}: {problem}" for problem in error.problems]
         if not problems:
-            problems += self._use_file() + self._use_metrics()
+            problems += self._use_file() + self._use_data() + self._use_metrics()
         if problems:
             place = self.path if isinstance(self.path, str) and self.path else calling_line()
             raise SweepError([(problem, place) for problem in problems])
@@ -102,6 +103,18 @@ class Sweep:
             return [f"model = {shown(self.model)}: {problem}" for problem in error.problems]
         object.__setattr__(self, "model", file.name)
         object.__setattr__(self, "model_file", file.path)
+        return []
+
+    def _use_data(self) -> list[str]:
+        """Make a data set in a file known, and the setting its name; returns why it cannot be."""
+        given: Any = self.fixed.get("dataset")
+        if not own_data.is_path(given):
+            return []
+        try:
+            name = own_data.use_file(given, calling_file().parent)
+        except SettingError as error:
+            return [f"dataset = {shown(given)}: {problem}" for problem in error.problems]
+        object.__setattr__(self, "fixed", {**self.fixed, "dataset": name})
         return []
 
     def _use_metrics(self) -> list[str]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from oneshot.sweep import declared, family_files
+from oneshot.sweep import declared, family_files, own_data
 from oneshot.sweep.family_files import FamilyFile
 from oneshot.sweep.named_files import find_file
 from oneshot.sweep.settings import (
@@ -80,6 +80,8 @@ class Declaration:
         """
         if name not in fields:
             return unknown_setting(self.name, name, fields)
+        if name == "dataset" and own_data.find(value) is not None:
+            return None
         if name == "variant" and value not in ("", *self.variants):
             return f"variant = {shown(value)}: {self.name} has {', '.join(self.variants) or 'none'}"
         reason = check_value(fields[name], value)
@@ -223,7 +225,10 @@ def constant(kind: str, name: str, variable: str, default: Any = _REQUIRED) -> A
     Raises:
         KeyError: the file does not assign the name, and no default is given.
     """
-    value = _literal(_path_of(kind, name), variable)
+    if kind == "data" and (own := own_data.find(name)) is not None:
+        value = own.constants.get(variable, _REQUIRED)
+    else:
+        value = _literal(_path_of(kind, name), variable)
     if value is not _REQUIRED:
         return value
     if default is not _REQUIRED:

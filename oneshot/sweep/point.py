@@ -69,6 +69,7 @@ class Point:
         place: where the sweep file gives the point.
         files: the SHA-256 of the content of each file that a setting names, by setting.
         family_file: of a family in a file of the user's, the path and the SHA-256 of its content.
+        data_file: of a data set in a file of the user's, the path and the SHA-256 of its content.
         metrics: of metrics of the user's that score it, name, path and the SHA-256 of the content;
             "" for the content of those of installed packages.
     """
@@ -90,6 +91,7 @@ class Point:
     tune_id: str = ""
     tune_key: str = ""
     family_file: tuple[str, str] = ("", "")
+    data_file: tuple[str, str] = ("", "")
     metrics: tuple[tuple[str, str, str], ...] = ()
 
     def __post_init__(self) -> None:

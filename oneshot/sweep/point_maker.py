@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from oneshot.sweep import families, graders, own_metrics
+from oneshot.sweep import families, graders, own_data, own_metrics
 from oneshot.sweep.families import Declaration
 from oneshot.sweep.own_metrics import OwnMetric
 from oneshot.sweep.point import (
@@ -45,6 +45,7 @@ class _Shared(NamedTuple):
     critics: dict[str, CriticSpec]
     text: str
     at_hand: tuple[str, ...]
+    data_file: tuple[str, str]
 
 
 class _Graders(NamedTuple):
@@ -114,7 +115,7 @@ class PointMaker:
         shared = (family.name, text["data"], drawn, critic_seed, settings["data_path"])
         if shared not in self._data:
             self._data[shared] = self._data_and_critics(settings, text["data"])
-        fingerprint, critics, data, at_hand = self._data[shared]
+        fingerprint, critics, data, at_hand, data_file = self._data[shared]
         graded = self._graders_of(settings, at_hand)
         # What `digest` would hash: [family, version, [data, fingerprint, exemplars], model, train
         # or shapes, seed], and so on.
@@ -150,6 +151,7 @@ class PointMaker:
             tune_id=tune_id,
             tune_key=hash_text(f'["{train_id}",{text["tune_shapes"]}]') if tuned else "",
             family_file=template.family_file,
+            data_file=data_file,
             metrics=graded.metrics,
         )
 
@@ -187,7 +189,9 @@ class PointMaker:
         medoids = "chooser" in critics and settings["exemplar"] == "medoid"
         exemplars = critics["chooser"].id if medoids else ""
         text = f"[{stage},{canonical_json(fingerprint)},{canonical_json(exemplars)}]"
-        return _Shared(fingerprint, critics, text, _at_hand(settings, critics))
+        own = own_data.find(dataset)
+        data_file = own.travels() if own else ("", "")
+        return _Shared(fingerprint, critics, text, _at_hand(settings, critics), data_file)
 
     def _make_critic_specs(
         self, dataset: str, split: str, size: int, fingerprint: str, seed: int

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from oneshot.sweep import families
+from oneshot.sweep import families, own_data
 from oneshot.sweep.definition import REFERENCES, Sweep
 from oneshot.sweep.families import Declaration
 from oneshot.sweep.named_files import find_file
@@ -180,7 +180,8 @@ class Resolver:
             if type(dataset) in PLAIN and type(split) in PLAIN:  # else already a problem
                 pairs[dataset, split, colour] = None
         for dataset, split, colour in pairs:
-            if dataset not in COMMON["dataset"].metadata["choices"]:
+            is_ours = dataset in COMMON["dataset"].metadata["choices"]
+            if not is_ours and own_data.find(dataset) is None:
                 continue  # already a problem
             allowed = families.constant("data", dataset, "SPLITS")
             if split not in allowed:

@@ -30,6 +30,7 @@ from oneshot.store.store import DamagedFile, Store, sealed
 from oneshot.sweep import families
 from oneshot.sweep.point import CriticSpec, Point
 from oneshot.sweep.point_maker import ALL_CLASSES
+from oneshot.trial import own_data
 from oneshot.trial.exemplars import choose_exemplars, exemplars_key
 from oneshot.trial.files import local_file
 from oneshot.trial.images import load_greys, load_images
@@ -67,6 +68,7 @@ def prepare(
     Raises:
         DataError: images that the point needs are not to be had.
     """
+    own_data.use(point, store)
     beside, size = images_beside(point), point.settings["image_size"]
     if "dataset" in beside:
         load_images(point, store)
