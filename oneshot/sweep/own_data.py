@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from oneshot.sweep import declared, family_files
+from oneshot.sweep import family_files, own_files
 from oneshot.sweep.family_files import FamilyFile
 from oneshot.sweep.named_files import find_file
 from oneshot.sweep.settings import COMMON, SettingError
@@ -124,36 +124,14 @@ def module(data: OwnData) -> ModuleType:
 @functools.cache
 def _installed() -> dict[str, OwnData]:
     """The data sets of installed packages; those of no use are named in a warning, passed over."""
-    found = {}
-    for name, (module, path) in family_files.installed(KIND_OF_ENTRY).items():
-        try:
-            file = family_files.made(name, path, Path(path).read_bytes(), travels=False)
-            found[name] = _read(file, module)
-        except (SettingError, OSError, UnicodeDecodeError) as error:
-            reason = error.problems[0] if isinstance(error, SettingError) else str(error)
-            family_files.pass_over(KIND_OF_ENTRY, name, module, reason)
-    return found
+    return own_files.installed(KIND_OF_ENTRY, _read)
 
 
 def _read(file: FamilyFile, module: str = "") -> OwnData:
     """What the file of a data set declares. Raises SettingError with all that is wrong."""
-    try:
-        tree = ast.parse(file.text, file.path)
-    except SyntaxError as error:
-        raise SettingError([f"{file.shown}, line {error.lineno}: {error.msg}"]) from error
-    problems = family_files.neighbours(file, tree) if file.travels else []
-    values: dict[str, Any] = {}
-    for name in ("VERSION", "KIND", *NEEDED, "TEST_CLASSES", "VALIDATION_CLASSES"):
-        node = declared.assigned(tree, name)
-        try:
-            values[name] = None if node is None else ast.literal_eval(node)
-        except ValueError:
-            line = node.lineno if node is not None else 0
-            text = f"{name} is read without running the file, so it must be written out"
-            problems.append(f"{file.shown}, line {line}: {text}")
-    if not problems:
-        problems = [f"{file.shown}: {text}" for text in _problems(file.name, tree, values)]
-    if problems:
+    names = ("VERSION", "KIND", *NEEDED, "TEST_CLASSES", "VALIDATION_CLASSES")
+    tree, values = own_files.literals(file, names)
+    if problems := [f"{file.shown}: {text}" for text in _problems(file.name, tree, values)]:
         raise SettingError(problems)
     classes, each = values["CLASSES"], values["IMAGES_PER_CLASS"]
     test, validation = _split(values)
@@ -184,9 +162,7 @@ def _problems(name: str, tree: ast.Module, values: Mapping[str, Any]) -> list[st
     problems = []
     if name in COMMON["dataset"].metadata["choices"]:
         problems.append(f"there is a data set {name!r} already: rename the file")
-    version = values["VERSION"]
-    if version is not None and not (is_whole(version) and version >= 1):
-        problems.append("VERSION must be a whole number from 1, raised whenever images change")
+    problems += own_files.version_problems(values["VERSION"], "images change")
     if values["KIND"] not in (None, *map(str, KINDS)):
         problems.append(f"KIND must be {' or '.join(map(repr, map(str, KINDS)))}")
     wrong = [n for n in NEEDED if not (is_whole(values[n]) and values[n] >= 1)]
@@ -198,6 +174,6 @@ def _problems(name: str, tree: ast.Module, values: Mapping[str, Any]) -> list[st
                 f"of {values['CLASSES']} classes, {given[0]} for tests and {given[1]} for the"
                 " choice of epochs leave none: TEST_CLASSES and VALIDATION_CLASSES say how many"
             )
-    if not any(isinstance(node, ast.FunctionDef) and node.name == "load" for node in tree.body):
+    if not own_files.has_function(tree, "load"):
         problems.append("it needs a function load(image_size): images, labels, class names")
     return problems

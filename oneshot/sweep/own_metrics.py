@@ -8,7 +8,6 @@ its file, enters the ids of the points that it scores. Nothing is imported here 
 from __future__ import annotations
 
 import ast
-import dataclasses
 import functools
 import importlib
 import keyword
@@ -18,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from oneshot.sweep import declared, family_files, graders
+from oneshot.sweep import family_files, graders, own_files
 from oneshot.sweep.declared import RESERVED
 from oneshot.sweep.family_files import FamilyFile
 from oneshot.sweep.named_files import find_file
@@ -186,42 +185,18 @@ def _installed(name: str) -> OwnMetric:
 @functools.cache
 def _all_installed() -> dict[str, OwnMetric]:
     """The metrics of installed packages; those of no use are named in a warning, passed over."""
-    found = {}
-    for name, (module, path) in family_files.installed(KIND).items():
-        try:
-            file = family_files.made(name, path, Path(path).read_bytes(), travels=False)
-            found[name] = dataclasses.replace(_read(file), module=module)
-        except (SettingError, OSError, UnicodeDecodeError) as error:
-            reason = error.problems[0] if isinstance(error, SettingError) else str(error)
-            family_files.pass_over(KIND, name, module, reason)
-    return found
+    return own_files.installed(KIND, _read)
 
 
-def _read(file: FamilyFile) -> OwnMetric:
+def _read(file: FamilyFile, module: str = "") -> OwnMetric:
     """What the file of a metric declares. Raises SettingError with all that is wrong."""
-    try:
-        tree = ast.parse(file.text, file.path)
-    except SyntaxError as error:
-        raise SettingError([f"{file.shown}, line {error.lineno}: {error.msg}"]) from error
-    problems = family_files.neighbours(file, tree) if file.travels else []
-    values: dict[str, Any] = {}
-    for name in ("VERSION", "COLUMNS", "KINDS"):
-        node = declared.assigned(tree, name)
-        try:
-            values[name] = None if node is None else ast.literal_eval(node)
-        except ValueError:
-            line = node.lineno if node is not None else 0
-            problems.append(
-                f"{file.shown}, line {line}: {name} is read without running the file, so"
-                " it must be written out"
-            )
-            values[name] = None
+    tree, values = own_files.literals(file, ("VERSION", "COLUMNS", "KINDS"))
     version = file.number if values["VERSION"] is None else values["VERSION"]
-    problems += [
+    problems = [
         f"{file.shown}: {text}"
         for text in (
             *_name_problems(file.name),
-            *_version_problems(version),
+            *own_files.version_problems(version, "a change moves numbers"),
             *_column_problems(values["COLUMNS"]),
             *_kind_problems(values["KINDS"]),
             *_function_problems(tree),
@@ -230,20 +205,13 @@ def _read(file: FamilyFile) -> OwnMetric:
     if problems:
         raise SettingError(problems)
     kinds = tuple(map(Kind, values["KINDS"] or tuple(Kind)))
-    return OwnMetric(file, "", version, dict(values["COLUMNS"]), kinds)
+    return OwnMetric(file, module, version, dict(values["COLUMNS"]), kinds)
 
 
 def _name_problems(name: str) -> list[str]:
     """What is wrong with the name of a metric."""
     taken = name in {grader.name for grader in graders.all_graders()}
     return [f"there is a grader {name!r} in the package: rename the file"] if taken else []
-
-
-def _version_problems(version: Any) -> list[str]:
-    """What is wrong with a VERSION."""
-    if isinstance(version, int) and not isinstance(version, bool) and version >= 1:
-        return []
-    return ["VERSION must be a whole number from 1, raised whenever a change moves numbers"]
 
 
 def _column_problems(given: Any) -> list[str]:
@@ -277,5 +245,5 @@ def _kind_problems(given: Any) -> list[str]:
 
 def _function_problems(tree: ast.Module) -> list[str]:
     """Whether the file has its function."""
-    has = any(isinstance(node, ast.FunctionDef) and node.name == "score" for node in tree.body)
+    has = own_files.has_function(tree, "score")
     return [] if has else ["it needs a function score(drawings) that returns a number a column"]
