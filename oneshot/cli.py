@@ -216,23 +216,14 @@ def _check_data(made: Plan, options: argparse.Namespace) -> None:
 
 
 def _check_files(made: Plan, options: argparse.Namespace) -> None:
-    """Raise SweepError if files of the family, metrics or weights that a run reads do not fit."""
+    """Raise SweepError if files of the user's, or of weights, that a run reads do not fit."""
     if options.status or options.list or not made.to_run:
         return
-    if made.sweep.model_file:
-        from oneshot.trial import own_family  # imports torch
+    datasets = {p.settings["dataset"] for p in made.to_run}
+    if made.sweep.has_own_parts or any(own_data.find(name) for name in datasets):
+        from oneshot.trial import own_parts  # imports torch
 
-        if problems := own_family.problems(made.to_run):
-            raise SweepError(problems)
-    if any(own_data.find(name) for name in {p.settings["dataset"] for p in made.to_run}):
-        from oneshot.trial import own_data as its_images  # imports torch
-
-        if problems := its_images.problems(made.to_run):
-            raise SweepError(problems)
-    if made.sweep.metrics:
-        from oneshot.trial import own_metric  # imports torch
-
-        if problems := own_metric.problems(made.to_run):
+        if problems := own_parts.problems(made.to_run):
             raise SweepError(problems)
     named = ("weights_file", "dino_weights")
     files = [p.settings.get(name) for p in made.to_run for name in named]

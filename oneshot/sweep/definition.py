@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from oneshot.sweep import families, own_data, own_metrics
+from oneshot.sweep import families, own_critics, own_data, own_metrics
 from oneshot.sweep.parts import MOST, Part, SweepError, as_list, calling_file, calling_line
 from oneshot.sweep.settings import COMMON, SettingError, did_you_mean
 from oneshot.sweep.values import is_whole, plain, shown
@@ -50,7 +50,8 @@ class Sweep:
         seeds: how many seeds, or which (nuisance: averaged over).
         references: families scored beside the models on the same data.
         variant: the named set of defaults of the family to start from.
-        critics: settings of the critics, by critic.
+        critics: settings of the critics, by critic; or, in the place of simclr or protonet, one of
+            the user's by the path of its file, as in dict(simclr="./edges.py"), or by its name.
         critic_seed: the seed of the critic that chooses exemplars, and of those that score where
             neither `fixed` nor an axis has a `critic_seed`.
         name: of the results folder; without it, the name of the sweep file.
@@ -87,7 +88,8 @@ class Sweep:
             except SettingError as error:
                 problems += [f"{name} = {shown(given)}: {problem}" for problem in error.problems]
         if not problems:
-            problems += self._use_file() + self._use_data() + self._use_metrics()
+            problems += self._use_file() + self._use_data()
+            problems += self._use_metrics() + self._use_critics()
         if problems:
             place = self.path if isinstance(self.path, str) and self.path else calling_line()
             raise SweepError([(problem, place) for problem in problems])
@@ -125,6 +127,30 @@ class Sweep:
         found, problems = own_metrics.use_all(given, calling_file().parent)
         object.__setattr__(self, "metrics", tuple(found))
         return [f"metrics = {shown(given)}: {problem}" for problem in problems]
+
+    def _use_critics(self) -> list[str]:
+        """Make critics of the user's known, and paths whole ones; returns why some cannot be."""
+        problems, critics = [], {name: dict(given) for name, given in self.critics.items()}
+        for name, settings in critics.items():
+            given = settings.get(own_critics.SETTING)
+            if given is None:
+                continue
+            start = f"critics: {name} = {shown(given)}"
+            if name not in own_critics.ROLES:
+                problems.append(f"{start}: {' and '.join(own_critics.ROLES)} can be yours")
+                continue
+            try:
+                settings[own_critics.SETTING] = own_critics.use_given(given, calling_file().parent)
+            except SettingError as error:
+                problems += [f"{start}: {problem}" for problem in error.problems]
+        object.__setattr__(self, "critics", critics)
+        return problems
+
+    @property
+    def has_own_parts(self) -> bool:
+        """Whether its family, metrics or critics are files of the user's, or named as such."""
+        critics = any(own_critics.SETTING in given for given in self.critics.values())
+        return bool(self.model_file or self.metrics or critics)
 
     @property
     def parts(self) -> list[Part]:
@@ -268,7 +294,10 @@ def _mapping(value: Any, example: str = "dict(epochs=20)") -> dict[str, Any]:
 
 def _critics(value: Any) -> dict[str, dict[str, Any]]:
     example = "dict(simclr=dict(epochs=20))"
-    critics = _mapping(value, example)
+    critics = {
+        name: {own_critics.SETTING: inner} if isinstance(inner, str) else inner
+        for name, inner in _mapping(value, example).items()
+    }
     problems = [
         f"the settings of {name} are {shown(inner)}; it needs a mapping of mappings, as in"
         f" {example}"

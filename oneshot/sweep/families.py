@@ -100,7 +100,7 @@ def kept(function: Callable[..., T]) -> functools._lru_cache_wrapper[T]:
 
 
 def names(kind: str) -> list[str]:
-    """The families of a kind ("models", "critics"): ours, and those of installed packages."""
+    """The families of a kind ("models", "critics"): ours, and models of installed packages."""
     return [*_names(f"{PACKAGE}/{kind}"), *_installed(kind)]
 
 
@@ -275,7 +275,9 @@ def _literal(path: str, variable: str) -> Any:
 
 @functools.cache
 def _installed(kind: str) -> dict[str, tuple[str, str]]:
-    """The families of installed packages, without those that are of no use."""
+    """The models of installed packages, without those that are of no use."""
+    if kind != "models":
+        return {}  # critics of installed packages have another form: `own_critics`
     found = {}
     for name, (module, path) in family_files.installed(kind).items():
         reason = ""

@@ -69,7 +69,15 @@ def installed(kind: str, read: Callable[[FamilyFile, str], T]) -> dict[str, T]:
 
 
 def has_function(tree: ast.Module, name: str) -> bool:
-    """Whether a file defines a function of this name."""
+    """Whether a file defines a function.
+
+    Args:
+        tree: of the file.
+        name: of the function.
+
+    Returns:
+        True if it does, at its top level.
+    """
     return any(isinstance(node, ast.FunctionDef) and node.name == name for node in tree.body)
 
 

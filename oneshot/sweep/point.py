@@ -24,7 +24,8 @@ from oneshot.types import Kind
 @dataclass(frozen=True)
 class CriticSpec:
     """A critic to be trained or imported: its family, settings, seed, id, and the SHA-256 of the
-    content of its published weights, if it is imported.
+    content of its published weights, if it is imported; of one in a file of the user's, the path
+    and the SHA-256 of the content.
     """
 
     kind: str
@@ -32,6 +33,7 @@ class CriticSpec:
     seed: int
     id: str
     file_hash: str = ""
+    own_file: tuple[str, str] = ("", "")
 
     @property
     def weights_key(self) -> str:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from oneshot.sweep import families, graders, own_data, own_metrics
+from oneshot.sweep import families, graders, own_critics, own_data, own_metrics
 from oneshot.sweep.families import Declaration
 from oneshot.sweep.own_metrics import OwnMetric
 from oneshot.sweep.point import (
@@ -211,13 +211,23 @@ class PointMaker:
         chooser = self._critic("simclr", data, [], self._critic_seed)
         return {
             "chooser": chooser,
-            "simclr": self._critic("simclr", data, [], seed),
-            "protonet": self._critic("protonet", data, [chooser.id], seed),
+            "simclr": self._own_or("simclr", data, [], seed),
+            "protonet": self._own_or("protonet", data, [chooser.id], seed),
         }
+
+    def _own_or(self, role: str, data: list[Any], after: list[str], seed: int) -> CriticSpec:
+        """The critic of a role: one of the user's where the sweep names it."""
+        own = own_critics.find(self._critics[role].get(own_critics.SETTING, ""))
+        if own is None:
+            return self._critic(role, data, after, seed)
+        settings = {own_critics.SETTING: own.name}
+        critic_id = digest("own", role, own.name, own.version, data, seed, after)
+        return CriticSpec(own.name, settings, seed, critic_id, own_file=own.travels())
 
     def _critic(self, kind: str, data: list[Any], after: list[str], seed: int) -> CriticSpec:
         """The critic that rests on these data, and on the critics of these ids."""
-        settings = self._critics[kind]
+        given = self._critics[kind]
+        settings = {n: v for n, v in given.items() if n != own_critics.SETTING}
         published = settings.get("weights", "")
         file_hash = self._file_hash(published) if published else ""
         version = families.declaration("critics", kind).version
