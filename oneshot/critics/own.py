@@ -90,7 +90,7 @@ class OwnCriticFamily:
             exemplars: the supports by which it is judged; None for the first image of each class.
             seed: of its weights, and of its training.
             device: where it is trained.
-            report: is called once with what there is to say.
+            report: not called, as the file says nothing of its epochs.
 
         Returns:
             The critic, its quality, and no curve.
@@ -100,7 +100,6 @@ class OwnCriticFamily:
         """
         make: Callable[[], OwnEncoder] = lambda: self.FAMILY(data.image_size)  # noqa: E731
         critic = initialised(make, seed, self.own.name).to(device)
-        report(0, {})
         if self.own.learns:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
