@@ -55,9 +55,10 @@ def compact(
     import pyarrow as pa
 
     about = {"format": FORMAT, "axes": list(axes), "sweep": sweep, **meta}
-    note = {b"oneshot": json.dumps(about).encode()}
     seldom = any(any(r.row.get(n) not in (None, v) for n, v in USUAL.items()) for r in records)
     own = [name for name in own_metrics.columns() if any(name in r.row for r in records)]
+    about |= {"metrics": own} if own else {}
+    note = {b"oneshot": json.dumps(about).encode()}
     fields = point_fields({r.row["model"] for r in records}, axes, seldom, own)
     schema = pa.schema(fields, metadata=note)
     rows = points_table(records, schema)

@@ -26,7 +26,7 @@ DOCUMENTS = [page for page in pages.documents() if pages.blocks(page.read_text()
 LOOKS = {"--check", "--status", "--list", "--settings", "--check-cluster"}
 # What adds a file to the package is run in a process that imports a copy of it.
 OWN_PACKAGE = {"docs/own_data.md"}
-SLOW = OWN_PACKAGE | {"docs/own_model.md", "docs/own_metric.md"}  # they train
+SLOW = OWN_PACKAGE | {"docs/own_model.md"}  # they train
 # Sweeps that pages show and that are run to their end, with what makes them small. The critics of
 # the first two are those of the fixture `finished`.
 CRITICS = [
@@ -37,7 +37,6 @@ TRAINED = [*CRITICS, "simclr.batches_per_epoch=15", "protonet.episodes_per_epoch
 RUN = {
     "mine_first": [*TRAINED, "image_size=16", "epochs=1", "drawings_per_class=10"],
     "my_drawings": [*TRAINED, "image_size=16"],
-    "ink_first": [*TRAINED, "image_size=16", "epochs=1", "drawings_per_class=10"],
     "my_images_first": [
         *(*CRITICS, "simclr.batches_per_epoch=3", "protonet.episodes_per_epoch=3"),
         *("image_size=16", "epochs=1", "drawings_per_class=4", "time_steps=2", "hidden=8"),

@@ -16,6 +16,7 @@ __all__ = ["forgotten_metrics"]
 pytestmark = pytest.mark.usefixtures("forgotten_metrics")
 
 
+@pytest.mark.slow
 def test_drawings_that_are_there_are_scored_and_nothing_is_trained(
     finished: Path, tmp_path: Path
 ) -> None:
@@ -41,6 +42,12 @@ def test_drawings_that_are_there_are_scored_and_nothing_is_trained(
         script="analyze.py",
     )
     assert shown.returncode == 0 and "ink_share" in shown.stdout, shown.stderr
+    folder = tmp_path / "results/small"
+    means = small.main(
+        *(folder, "--no-figures", "--over-seeds", "--columns", "beta,ink_share,ink_share_low"),
+        script="analyze.py",
+    )
+    assert means.returncode == 0 and "ink_share_low" in means.stdout, means.stderr
     again = small.main(sweep_file(tmp_path), "--local", "--results", tmp_path / "results")
     assert again.returncode == 0 and "Nothing to run" in again.stderr
     small.main(small.write_sweep(tmp_path), "--local", "--results", tmp_path / "results")
