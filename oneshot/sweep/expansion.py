@@ -82,6 +82,8 @@ def _duplicates(points: Sequence[Point], axes: Sequence[str]) -> list[tuple[str,
 
 def _unused(metrics: Sequence[OwnMetric], points: Sequence[Point]) -> list[tuple[str, str]]:
     """The metrics of the user's that score no point, with the kinds of drawings that there are."""
+    if not metrics:
+        return []
     used = {name for point in points for name, _, _ in point.metrics}
     kinds = {kind_of(p.settings["dataset"], p.settings["colour"]) for p in points}
     drawn = any(p.settings["drawings_per_class"] for p in points)

@@ -38,13 +38,15 @@ ALL_CLASSES = "all"  # the split that leaves no class out
 
 class _Shared(NamedTuple):
     """What points of the same images share: the fingerprint of the images, the critics, what both
-    mean for an id, as JSON, and what drawings are scored by, of `graders.AT_HAND`.
+    mean for an id, as JSON, what drawings are scored by, of `graders.AT_HAND`, what kind they are,
+    and a file of the user's that the images are from.
     """
 
     fingerprint: str
     critics: dict[str, CriticSpec]
     text: str
     at_hand: tuple[str, ...]
+    kind: Kind
     data_file: tuple[str, str]
 
 
@@ -115,8 +117,8 @@ class PointMaker:
         shared = (family.name, text["data"], drawn, critic_seed, settings["data_path"])
         if shared not in self._data:
             self._data[shared] = self._data_and_critics(settings, text["data"])
-        fingerprint, critics, data, at_hand, data_file = self._data[shared]
-        graded = self._graders_of(settings, at_hand)
+        fingerprint, critics, data, at_hand, kind, data_file = self._data[shared]
+        graded = self._graders_of(settings, at_hand, kind)
         # What `digest` would hash: [family, version, [data, fingerprint, exemplars], model, train
         # or shapes, seed], and so on.
         start = f"[{template.family},{data},{text['model']},"
@@ -161,9 +163,10 @@ class PointMaker:
             return repr(value)
         return canonical_json(self._file_hash(value) if file and value else value)
 
-    def _graders_of(self, settings: Mapping[str, Any], at_hand: tuple[str, ...]) -> _Graders:
+    def _graders_of(
+        self, settings: Mapping[str, Any], at_hand: tuple[str, ...], kind: Kind
+    ) -> _Graders:
         """The graders that apply, with what they mean for an id."""
-        kind = kind_of(settings["dataset"], settings["colour"])
         key = (at_hand, kind, *[settings.get(name) for name in graders.needed_settings()])
         if (known := self._graders.get(key)) is None:
             own = own_metrics.applying(self._metrics, kind, at_hand)
@@ -191,7 +194,7 @@ class PointMaker:
         text = f"[{stage},{canonical_json(fingerprint)},{canonical_json(exemplars)}]"
         own = own_data.find(dataset)
         data_file = own.travels() if own else ("", "")
-        return _Shared(fingerprint, critics, text, _at_hand(settings, critics), data_file)
+        return _Shared(fingerprint, critics, text, _at_hand(settings, critics), kind, data_file)
 
     def _make_critic_specs(
         self, dataset: str, split: str, size: int, fingerprint: str, seed: int
