@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from oneshot.console import messages, preview, program, status, summary
 from oneshot.console.arguments import Refused, assignments, command_line, parser
 from oneshot.console.terminal import ReaderLeft, plain_warnings, tell, tell_error
-from oneshot.engine import launch
+from oneshot.engine import end_command, launch
 from oneshot.engine.demand import Impossible
 from oneshot.paths import DataError, NoHomeError, user_path
 from oneshot.store.address import StoreError
@@ -131,7 +131,9 @@ def _dispatch(options: argparse.Namespace) -> int:
     if options.list:
         tell(preview.point_list(made, options.json))
         return 0
-    return _run(made, options)
+    exit_status = _run(made, options)
+    end_command.run(options.on_end, made, exit_status)
+    return exit_status
 
 
 def _only_views(options: argparse.Namespace) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,7 @@ def run(
     max_hours: float | None = None,
     max_cost: float | None = None,
     price_per_gpu_hour: float | None = None,
+    log: Sequence[str] = (),
     report: bool = False,
 ) -> pd.DataFrame:
     """Run what has no result yet of a sweep, and return its table of points.
@@ -80,6 +81,7 @@ def run(
         max_hours: after so many hours the run ends; trainings are saved.
         max_cost: the same at this cost, which needs a price.
         price_per_gpu_hour: of a GPU, or of a trial slot without GPUs.
+        log: trackers that rows are mirrored to, as ["tensorboard"].
         report: whether the page report.html is kept current.
 
     Returns:

@@ -17,6 +17,7 @@ from oneshot.sweep import shards
 
 SAMPLERS = ("optuna",)  # that --suggest can ask; each is the name of its package
 VIEWS = "look, and run nothing"  # the group of flags that are no part of a run's command
+TRACKERS = ("tensorboard", "mlflow", "wandb", "trackio")
 EPILOG = """\
 examples:
   python run_sweep.py quickstart
@@ -77,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     how = p.add_argument_group("how to run")
     _add_execution(how)
     _add_budget(how)
+    _add_outputs(how)
     _add_views(p.add_argument_group(VIEWS))
     return p
 
@@ -132,7 +134,7 @@ def _add_execution(how: argparse._ArgumentGroup) -> None:
         "--local", action="store_true", help="in this process, without Ray, one trial at a time"
     )
     how.add_argument(
-        "--address", metavar="ADDR", help="the Ray cluster to join [RAY_ADDRESS, else this machine]"
+        "--address", metavar="ADDR", help="the Ray cluster to join [RAY_ADDRESS, else here]"
     )
     how.add_argument(
         "--cpus-per-trial",
@@ -166,7 +168,7 @@ def _add_execution(how: argparse._ArgumentGroup) -> None:
         "--max-stack",
         type=_positive,
         metavar="K",
-        help="trainings of one stacked model [GPU: 64, else 8]",
+        help="trainings of one stack at most [GPU: 64, else 8]",
     )
     how.add_argument(
         "--checkpoint-seconds",
@@ -175,17 +177,33 @@ def _add_execution(how: argparse._ArgumentGroup) -> None:
         metavar="S",
         help="most seconds between two checkpoints [60]",
     )
+
+
+def _add_outputs(how: argparse._ArgumentGroup) -> None:
+    """The flags that say what else a run makes of its results, and what it deletes."""
     how.add_argument(
         "--report",
         action="store_true",
         help="keep RESULTS/SWEEP/report.html current",
     )
     how.add_argument(
+        "--log",
+        action="append",
+        default=[],
+        choices=TRACKERS,
+        metavar="NAME",
+        help="mirror to tensorboard, mlflow, wandb or trackio, too",
+    )
+    how.add_argument(
+        "--on-end",
+        metavar="CMD",
+        default="",
+        help="a shell command that is run when the run has ended",
+    )
+    how.add_argument(
         "--drop-weights",
         action="store_true",
-        help=(
-            "delete a point's weights when it is done; other sample settings then train anew [keep]"
-        ),
+        help="delete the weights of points that are done [keep]",
     )
 
 

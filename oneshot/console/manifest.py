@@ -10,6 +10,7 @@ from typing import Any
 from oneshot.console.messages import own_points
 from oneshot.store.plan import Plan
 
+SECRET = ("on_end",)  # a command of the user's, which may hold the address of a secret hook
 PUBLIC_PARAMETERS = ("region", "scheme", "endpoint_override")  # of a URI: where it is
 
 
@@ -34,6 +35,7 @@ def manifest(plan: Plan, options: argparse.Namespace, revision: str) -> dict[str
             if sweep.model_file
             else {}
         ),
+        **({"metrics": list(sweep.metrics)} if sweep.metrics else {}),
         "fixed": dict(sweep.fixed),
         "seeds": sweep.seed_list(),
         "points": len(plan.all_points if plan.shard else plan.points),
@@ -44,7 +46,7 @@ def manifest(plan: Plan, options: argparse.Namespace, revision: str) -> dict[str
         "options": {
             name: _without_secrets(value)
             for name, value in given.items()
-            if value not in (None, False, "", [])
+            if value not in (None, False, "", []) and name not in SECRET
         },
     }
 

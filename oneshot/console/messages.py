@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from oneshot.console import program
 from oneshot.console.text import labelled, short_text, value_text
 from oneshot.store.plan import Plan
-from oneshot.sweep import families
+from oneshot.sweep import families, own_metrics
 from oneshot.sweep.point import CriticSpec, Point, kind_of
 from oneshot.sweep.settings import COMMON
 from oneshot.types import Kind, Status
@@ -127,6 +127,7 @@ def echo(plan: Plan, options: argparse.Namespace) -> str:
         *([labelled("shard", shard_text(plan))] if plan.shard else []),
         labelled("settings", f"{plan.sweep.model}: {changed or 'all default'}"),
         labelled("inputs", inputs_text(plan)),
+        *([labelled("metrics", _metrics_text(plan))] if plan.sweep.metrics else []),
         *(labelled("take care", text) for text in cautions(plan)),
         *choice_lines(plan),
         labelled("engine", _engine_text(plan, options)),
@@ -161,6 +162,12 @@ def choice_lines(plan: Plan) -> list[str]:
     if (more := len(chosen) - MOST_CHOICES) > 0:
         lines.append(labelled("", f"... and {more:,} more"))
     return lines
+
+
+def _metrics_text(plan: Plan) -> str:
+    """The metrics of the user's with their columns, as in `./ink.py: ink_share, ink_sd`."""
+    known = own_metrics.known(plan.sweep.metrics)
+    return "; ".join(f"{metric.file.shown}: {', '.join(metric.columns)}" for metric in known)
 
 
 def _engine_text(plan: Plan, options: argparse.Namespace) -> str:

@@ -1,8 +1,7 @@
-"""What a run shows while it goes on: four lines repainted on a terminal, else complete lines."""
+"""What a run shows while it goes on: lines repainted on a terminal, else complete lines."""
 
 from __future__ import annotations
 
-import math
 import sys
 import threading
 import time
@@ -15,6 +14,14 @@ from typing import Any, TextIO
 
 from oneshot.console.notebook import painter_for
 from oneshot.console.painter import window_size
+from oneshot.console.running import (
+    HEARTBEAT_COLUMNS,
+    PUBLISHED_TRIALS,
+    Running,
+    begun_first,
+    log_text,
+    trial_lines,
+)
 from oneshot.console.terminal import drop, nowhere, reader_left
 from oneshot.console.text import bar, duration
 from oneshot.store.tables import LARGEST_FIRST
@@ -24,52 +31,6 @@ REPAINT_SECONDS = 0.25
 LINE_SECONDS = 60.0
 RATE_SECONDS = 600.0
 SHOWN_FAILURES = 5
-SHOWN_TRIALS = 3  # of those at work in a heartbeat
-HEARTBEAT_COLUMNS = 90
-
-
-# what the best point is called on a terminal, and in a log, by the measure that is compared
-@dataclass
-class Running:
-    """A trial at work.
-
-    Args:
-        label: its points, in words.
-        points: their number.
-        work: of its trainings, in multiply-adds.
-        doing: what it is at: "epoch", "drawing" or another word.
-        done: epochs, drawings or what else `doing` says.
-        total: of these; 0 before it has begun.
-        loss: of the last epoch on the training classes; NaN where none is known.
-    """
-
-    label: str
-    points: int
-    work: float
-    doing: str = "epoch"
-    done: int = 0
-    total: int = 0
-    loss: float = math.nan
-
-    @property
-    def trained(self) -> float:
-        """The share of its training that is done."""
-        if self.doing != "epoch":
-            return 1.0
-        return self.done / self.total if self.total else 0.0
-
-    def text(self) -> str:
-        """As in `epoch 3/10` or `drawing 40 %`."""
-        if self.doing == "epoch":
-            return f"epoch {self.done}/{self.total}"
-        return f"{self.doing} {self.done / max(self.total, 1):.0%}"
-
-    def line(self) -> str:
-        """As in `beta=1.75 seed=44 epoch 37/100 loss 1.23`."""
-        if not self.total:
-            return f"{self.label} starts"
-        has_loss = self.doing in ("epoch", "tuning") and math.isfinite(self.loss)
-        return f"{self.label} {self.text()}{f' loss {self.loss:.4g}' if has_loss else ''}"
 
 
 # What the best point is called, by what points are compared by: in a terminal, in a log; and the
@@ -129,6 +90,11 @@ class State:
         """Points that have a record now."""
         return self.before + sum(self.counts.values())
 
+    def published_trials(self) -> list[dict[str, Any]]:
+        """What a heartbeat says of trials at work, of the first few."""
+        running = begun_first(list(self.running.values()))
+        return [trial.published() for trial in running[:PUBLISHED_TRIALS]]
+
     def end_point(self, status: str) -> None:
         """Count a point that ended now."""
         self.counts[status] += 1
@@ -183,7 +149,7 @@ class State:
 
 
 def lines(state: State, width: int = 80) -> list[str]:
-    """The four lines of a terminal.
+    """The lines of a terminal: four of the run, and some of the trials at work.
 
     Args:
         state: what is shown.
@@ -198,8 +164,6 @@ def lines(state: State, width: int = 80) -> list[str]:
     running = list(state.running.values())
     points = sum(trial.points for trial in running)
     at_work = f"{points} in {len(running)} trials" if len(running) != points else f"{points}"
-    if begun := [trial.text() for trial in running if trial.total]:
-        at_work += f" ({', '.join(begun[:2])}{', ...' if len(begun) > 2 else ''})"
     speed = f"{state.per_minute():.1f} points/min"
     if state.folded_at:
         speed += f"   table written {duration(time.monotonic() - state.folded_at)} ago"
@@ -209,6 +173,7 @@ def lines(state: State, width: int = 80) -> list[str]:
         f"   failed {counts['failed']}   diverged {counts['diverged']}",
         state.phase or speed,
         state.best_text(),
+        *(f"  {line}" for line in trial_lines(running, len(running), width - 3)),
     ]
     return [line[: width - 1] for line in shown]
 
@@ -233,13 +198,9 @@ def heartbeat(state: State) -> list[str]:
     shown = [summary(state)]
     if state.phase:
         shown.append(f"{state.name} now: {state.phase}")
-    running = sorted(list(state.running.values()), key=lambda trial: not trial.total)
-    if running:
-        parts = [trial.line() for trial in running[:SHOWN_TRIALS]]
-        while len(parts) > 1 and len("; ".join(parts)) > HEARTBEAT_COLUMNS - 20 - len(state.name):
-            parts.pop()
-        more = f"; {len(running) - len(parts)} more" if len(running) > len(parts) else ""
-        shown.append(f"{state.name} at: {'; '.join(parts)}{more}")
+    if running := list(state.running.values()):
+        room = HEARTBEAT_COLUMNS - 20 - len(state.name)
+        shown.append(f"{state.name} at: {log_text(running, len(running), room)}")
     return shown
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from oneshot.console.running import Running, from_heartbeat
 from oneshot.console.shards import ShardView, drivers_text
 from oneshot.console.tally import HOUR, STATUSES, Tally, as_number
 from oneshot.console.text import Column, duration, one_line, rate, value_text
@@ -37,6 +38,8 @@ class Snapshot:
         started: when the driver started, seconds since 1970.
         shards: what is known of each, where the sweep runs in shards; the heartbeat is theirs
             added up.
+        at_work: the first trials at work, as the driver says.
+        trials: how many there are.
     """
 
     tally: Tally
@@ -52,6 +55,8 @@ class Snapshot:
     phase: str = ""
     started: float | None = None
     shards: Sequence[ShardView] = ()
+    at_work: list[Running] = field(default_factory=list)
+    trials: int = 0
 
     def running_at(self, axis: str, value: Any) -> int:
         """Points at work with this value of an axis.
@@ -103,6 +108,8 @@ def take_snapshot(
         hosts = Counter(one_line(row.host) for row in tally.last_hour(now))
         shot.machines = dict(hosts.most_common())
     shot.phase = one_line(said.get("phase") or "")
+    shot.at_work = from_heartbeat(said.get("at"))
+    shot.trials = max(int(as_number(said.get("trials")) or 0), len(shot.at_work))
     if heartbeat and tally.counts[Status.MISSING]:
         shot.left = _left(shot, said.get("left"))
     return shot

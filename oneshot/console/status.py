@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from oneshot.console import snapshot
+from oneshot.console.running import log_text
 from oneshot.console.shards import DriverLook, drivers_text, shard_lines
 from oneshot.console.snapshot import Snapshot, count_row, differing_axes
 from oneshot.console.tally import Tally
@@ -37,10 +38,12 @@ def report(plan: Plan, as_json: bool = False) -> str:
     lines = [f"{plan.sweep.name}  {len(plan.points):,} points, {_driver(shot)}"]
     if shot.heartbeat:
         room = 2 * (WIDTH - LABEL - 2) - 20
+        at_work = log_text(shot.at_work, shot.trials, room)
         lines += [
             labelled(label, text)
             for label, text in [
                 ("now", shot.phase),
+                ("at work", at_work),
                 ("speed", snapshot.speed_text(shot)),
                 ("left", shot.left),
                 ("machines", snapshot.machines_text(shot, room)),

@@ -9,6 +9,7 @@ import time
 from typing import Any, TextIO
 
 from oneshot.console import snapshot
+from oneshot.console.running import HEARTBEAT_COLUMNS, log_text
 from oneshot.console.snapshot import Snapshot, differing_axes
 from oneshot.console.tally import STATUSES, ended_at
 from oneshot.console.terminal import write_whole
@@ -54,6 +55,10 @@ class Log:
         if view.known:
             self._new_failures(view.known)
         self._line(summary(view))
+        if view.known and view.known.at_work and not view.trouble:
+            room = HEARTBEAT_COLUMNS - 20 - len(view.name)
+            text = log_text(view.known.at_work, view.known.trials, room)
+            self._line(f"{view.name} at: {text}")
         if view.known and now - self._axes_at > AXES_SECONDS and not view.trouble:
             self._axes_at = now
             for text in axes_lines(view.known):

@@ -9,9 +9,18 @@ from typing import Any, TextIO
 
 from oneshot.console import snapshot
 from oneshot.console.painter import Painter, window_size
+from oneshot.console.running import trial_lines
 from oneshot.console.snapshot import LABEL_COLUMNS, Snapshot, count_row, differing_axes
 from oneshot.console.terminal import write_whole
-from oneshot.console.text import bar, duration, one_line, short_text, table, wrap_labelled
+from oneshot.console.text import (
+    LABEL,
+    bar,
+    duration,
+    one_line,
+    short_text,
+    table,
+    wrap_labelled,
+)
 from oneshot.console.watch_view import View, ended_text, error_text, point_text
 from oneshot.types import Status
 
@@ -91,6 +100,7 @@ def screen_lines(view: View, columns: int = MOST_COLUMNS, most: int = MOST_LINES
     machines = snapshot.machines_text(known, 2 * (width - 14) - 20)
     lines += wrap_labelled("driver", snapshot.driver_text(known), width)
     lines += wrap_labelled("now", known.phase, width)[:2]
+    lines += _trial_lines(known, width)
     lines += wrap_labelled("speed", speed, width)
     lines += wrap_labelled("machines", machines, width)[:2]
     if view.damaged:
@@ -110,6 +120,14 @@ def _progress_line(name: str, known: Snapshot, width: int) -> str:
     share = ended / max(total, 1)
     head, tail = f"{name}  {ended:,}/{total:,}  {share:.0%}  ", f"  left {known.left}"
     return head + bar(share, max(width - len(head) - len(tail) - 2, 10)) + tail
+
+
+def _trial_lines(known: Snapshot, width: int) -> list[str]:
+    """The first trials at work, a line each, behind one label."""
+    if not known.at_work:
+        return []
+    trials = trial_lines(known.at_work, known.trials, max(width - LABEL - 2, 20))
+    return [f"  {'' if i else 'at work':<{LABEL}}{line}" for i, line in enumerate(trials)]
 
 
 def _count_lines(known: Snapshot, most: int) -> list[str]:

@@ -158,6 +158,8 @@ def frozen(module: nn.Module) -> nn.Module:
     It is for inference only. It is made once for the weights as they are, since a worker scores
     thousands of points with the same critics.
     """
+    if not hasattr(module, "embedding"):
+        return module  # of another architecture: it embeds bytes itself
     state = tuple((id(t), t._version) for t in module.state_dict(keep_vars=True).values())
     known, fast = _frozen.get(module, (None, None))
     if known != state:

@@ -21,12 +21,12 @@ import hashlib
 import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from oneshot.paths import DataError, absent, cache_dir, find, unreadable
+from oneshot.sweep import own_data
 from oneshot.sweep.point import Point, by_settings, data_fingerprint
 from oneshot.sweep.settings import COMMON, OF_FOLDER, default_of
 from oneshot.types import DataSet
@@ -217,7 +217,7 @@ def by_hash(class_names: Sequence[str]) -> np.ndarray:
 
 
 def _described(
-    module: ModuleType, settings: Mapping[str, Any] | None, **asked: Any
+    module: Any, settings: Mapping[str, Any] | None, **asked: Any
 ) -> tuple[dict[str, Any], ...]:
     """The settings by which a data set is described, as the last argument of its functions."""
     if not getattr(module, "BY_SETTINGS", False):
@@ -225,7 +225,11 @@ def _described(
     return ({n: default_of(COMMON[n]) for n in OF_FOLDER} | dict(settings or {}) | asked,)
 
 
-def _module(name: str) -> ModuleType:
+def _module(name: str) -> Any:
+    """The module of a data set; of one of the user's what stands for it."""
+    if (own := own_data.find(name)) is not None:
+        in_our_form = importlib.import_module("oneshot.data.own").OwnDataSet
+        return in_our_form(own, data_fingerprint(name))
     if name not in names():
         raise DataError(
             f"there is no data set {name!r}.{_near(name, names())} Known: {', '.join(names())}"

@@ -54,7 +54,7 @@ def _of_critics(point: Point, source: Source, parts: Mapping[str, np.ndarray]) -
             " (drawings_per_class = 0 scores likelihoods alone)"
         )
     protonet = point.critics["protonet"].settings
-    queries = 0 if protonet.get("weights") else protonet["train_queries"]
+    queries = 0 if protonet.get("weights") else protonet.get("train_queries", 0)
     needs = {"train": max(queries + 1, 2), "validation": 2, "test": 2}
     for part, fewest in needs.items():
         few = [source.names[c] for c in parts[part] if source.sizes[c] < fewest]

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from oneshot.console.progress import Running
+from oneshot.console.running import Running
 from oneshot.engine.sweep_run import SweepRun, trial_label
 from oneshot.store.estimate import trial_work
 from oneshot.sweep.grouping import STACK_ON_CPU, STACK_ON_GPU

@@ -67,7 +67,7 @@ def run(
     with contextlib.ExitStack() as stack:
         stack.enter_context(lease)
         shards.check_others(plan.store, name, plan.all_points, shard, progress.say)
-        for context in (progress, stop, sweep_run.compacting()):
+        for context in (progress, stop, sweep_run.mirror, sweep_run.compacting()):
             stack.enter_context(context)
         sweep_run.lease = lease
         try:

@@ -25,7 +25,7 @@ from oneshot.paths import DataError, user_path
 from oneshot.store import estimate, plan
 from oneshot.store.plan import Plan
 from oneshot.store.store import Store
-from oneshot.sweep import Sweep, definition, shards
+from oneshot.sweep import Sweep, definition, own_data, shards
 from oneshot.sweep.parts import SweepError
 
 if TYPE_CHECKING:
@@ -117,13 +117,14 @@ def check_data(made: Plan, options: argparse.Namespace, only_views: bool = False
 
 
 def check_files(made: Plan) -> None:
-    """Raise SweepError if the family's file, or files of weights that a run reads, do not fit."""
+    """Raise SweepError if files of the user's, or of weights, that a run reads do not fit."""
     if not made.to_run:
         return
-    if made.sweep.model_file:
-        from oneshot.trial import own_family  # imports torch
+    datasets = {p.settings["dataset"] for p in made.to_run}
+    if made.sweep.has_own_parts or any(own_data.find(name) for name in datasets):
+        from oneshot.trial import own_parts  # imports torch
 
-        if problems := own_family.problems(made.to_run):
+        if problems := own_parts.problems(made.to_run):
             raise SweepError(problems)
     named = ("weights_file", "dino_weights")
     files = [p.settings.get(name) for p in made.to_run for name in named]
@@ -166,11 +167,12 @@ def launch(made: Plan, options: argparse.Namespace, begin: Callable[[], object])
         raise Refused("--max-cost needs a price", "add --price-per-gpu-hour X")
     if options.local and options.workers_per_trial > 1:
         raise Refused("--workers-per-trial needs Ray", "leave --local out")
+    _check_trackers(options)
     from oneshot.store.lease import Taken, holder
     from oneshot.store.shards import TABLES_ONLY, folder, title
 
     if not made.to_run:
-        _write_tables(made)
+        _write_tables(made, options)
         with _page_kept(made, options):  # written when it is left
             return None
     name, shard = made.sweep.name, made.shard
@@ -217,13 +219,32 @@ def local_folder(made: Plan) -> Path:
     return folder
 
 
-def _write_tables(made: Plan) -> None:
+def _write_tables(made: Plan, options: argparse.Namespace) -> None:
     """Write the tables of a sweep in which nothing is to run, unless another driver writes them."""
     from oneshot.engine.sweep_tables import SweepTables
 
-    SweepTables(made.store, made.sweep.name).write_last(
-        lambda: bool(made.log.update()), made.compact
-    )
+    def write() -> None:
+        made.compact()
+        _log_all(made, options)
+
+    SweepTables(made.store, made.sweep.name).write_last(lambda: bool(made.log.update()), write)
+
+
+def _check_trackers(options: argparse.Namespace) -> None:
+    """Raise Refused if the package of a tracker is not installed."""
+    if options.log:
+        from oneshot.trackers import base
+
+        base.check(options.log)
+
+
+def _log_all(made: Plan, options: argparse.Namespace) -> None:
+    """Log what trackers lack of a sweep that has all its results."""
+    if options.log:
+        from oneshot.trackers.mirror import Mirror
+
+        with Mirror(made, options.log, tell_error) as mirror:
+            mirror.update(made.current_records())
 
 
 def _page_kept(made: Plan, options: argparse.Namespace) -> contextlib.AbstractContextManager[Any]:
@@ -250,6 +271,7 @@ def _engine_options(options: argparse.Namespace) -> Options:
         max_hours=options.max_hours,
         max_cost=options.max_cost,
         price_per_gpu_hour=options.price_per_gpu_hour or 0.0,
+        log=tuple(options.log),
     )
 
 

@@ -22,6 +22,7 @@ class Options:
         max_hours: after how many hours the run ends, None for no limit.
         max_cost: at what cost it ends, None for no limit.
         price_per_gpu_hour: of each GPU that is held, or of each trial slot without GPUs.
+        log: the trackers that rows, curves and sheets are mirrored to.
     """
 
     address: str = ""
@@ -36,3 +37,4 @@ class Options:
     max_hours: float | None = None
     max_cost: float | None = None
     price_per_gpu_hour: float = 0.0
+    log: tuple[str, ...] = ()

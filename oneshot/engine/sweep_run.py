@@ -25,6 +25,7 @@ from oneshot.store.lease import Lease
 from oneshot.store.plan import Plan
 from oneshot.store.tables import LARGEST_FIRST
 from oneshot.sweep.point import Point
+from oneshot.trackers.mirror import Mirror
 from oneshot.trial.job import Job
 from oneshot.types import Status
 
@@ -44,6 +45,7 @@ class SweepRun:
         running_points: the points of each trial at work.
         abort_reason: why the run ends before its time, in words; "" if it does not.
         spent: which budget is spent, in words; "" if none is.
+        mirror: passes rows to trackers.
         new_rows: the rows that ended in this run.
         lease: the lease on the sweep or its shard, None where nobody else can hold it.
         tables: of a shard, the right to write the tables of the whole sweep.
@@ -53,6 +55,7 @@ class SweepRun:
         self.plan, self.job, self.options = plan, job, options
         self.state, self.progress = state, progress
         self.stop = StopHandler(job, progress.say)
+        self.mirror = Mirror(plan, options.log, progress.event, self.stop.requested)
         self.missing = {p.point_id: p for p in plan.to_run}
         self.attempt = 0
         self.hosts: dict[str, str] = {}
@@ -156,9 +159,11 @@ class SweepRun:
             yield
         finally:
             end.set()
+            self.state.phase = "writing the tables"
             thread.join()
             try:
                 self._compact_last()
+                self.state.phase = "logging to trackers" if self.options.log else ""
             except Exception as error:
                 text = f"tables not written: {_describe(error)}"
                 self.progress.event(text)
@@ -198,6 +203,7 @@ class SweepRun:
             records = self.plan.current_records()
         # without the lock: whoever counts records need not wait for a file of all curves
         self.plan.compact(records, whole)
+        self.mirror.update(records)
         self.state.folded_at = time.monotonic()
 
     # What others are told, and what ends a run early
@@ -227,6 +233,7 @@ class SweepRun:
             "running": axes,
             "running_points": len(points),
             "trials": len(running),
+            "at": self.state.published_trials(),
             "machines": dict(Counter(list(self.hosts.values()))),
             "per_minute": self.state.per_minute(),
             "left": self.state.left(),

@@ -64,10 +64,13 @@ class RayEngine(Engine):
         self.scratch = tempfile.mkdtemp(prefix="oneshot-tune-")
         try:
             if self.owned:
+                where = f"joining Ray at {options.address}" if options.address else "starting Ray"
+                self.state.phase = where
                 self._join(options.address)
             self.resources = ClusterResources(options, self.wait_display)
             models = dict.fromkeys(p.model for p in self.sweep_run.plan.to_run)
             self.resources.check(self.resources.request([model]) for model in models)
+            self.state.phase = ""
         except BaseException:
             self.__exit__()
             raise

@@ -58,16 +58,17 @@ def over_seeds(results: Results, frame: pd.DataFrame | None = None) -> pd.DataFr
     critics = frame.get("critic_seed")
     if critics is not None and critics.nunique() > 1:
         out["critics"] = groups["critic_seed"].nunique()
+    extra = (*EXTRA_METRICS, *results.own_metrics)
     metrics = [
         *METRICS,
         "human_diversity",
         "human_recognizability",
-        *(m for m in EXTRA_METRICS if m in frame and frame[m].notna().any()),
+        *(m for m in extra if m in frame and frame[m].notna().any()),
     ]
     for metric in metrics:
         if metric in frame:
             out[metric] = groups[metric].mean()
-            if metric in (*METRICS, *EXTRA_METRICS):
+            if metric in (*METRICS, *extra):
                 by_seed = frame[metric].groupby([number, frame["seed"]]).mean()
                 out[f"{metric}_se"] = by_seed.groupby(level=0).sem().to_numpy()
                 if "critics" in out:

@@ -91,6 +91,7 @@ class Results:
             is missing; `table.exact_types` makes them whole again.
         truths: The columns of points that hold truth values, likewise.
         warnings: What was passed over when the tables were read, a sentence each.
+        own_metrics: The columns of points that metrics of the user's made.
     """
 
     points: pd.DataFrame
@@ -113,6 +114,7 @@ class Results:
     whole: frozenset[str] = frozenset()
     truths: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
+    own_metrics: tuple[str, ...] = ()
 
     @property
     def references(self) -> pd.DataFrame:
@@ -178,11 +180,17 @@ def load(path: str | Path) -> Results:
         name=about["sweep"],
         question=about["question"],
         revision=about.get("revision") or "",
+        own_metrics=tuple(name for name in _texts(about.get("metrics")) if name in points),
         whole=frozenset(f.name for f in table.schema if pyarrow.types.is_integer(f.type)),
         truths=frozenset(f.name for f in table.schema if pyarrow.types.is_boolean(f.type)),
         warnings=tuple(warnings),
         **details,
     )
+
+
+def _texts(given: Any) -> list[str]:
+    """The texts of a list; nothing where it is none."""
+    return [text for text in given if isinstance(text, str)] if isinstance(given, list) else []
 
 
 def _sweep_note(folder: Path, table: pyarrow.Table) -> dict[str, Any]:
@@ -254,6 +262,7 @@ def join(parts: Sequence[Results]) -> Results:
         whole=frozenset().union(*(part.whole for part in parts)),
         truths=frozenset().union(*(part.truths for part in parts)),
         warnings=tuple(dict.fromkeys(text for part in parts for text in part.warnings)),
+        own_metrics=tuple(dict.fromkeys(name for part in parts for name in part.own_metrics)),
         **{name: table.drop_duplicates() for name, table in details.items()},
     )
 

@@ -24,6 +24,7 @@ from oneshot.store.parquet import (
 from oneshot.store.parts import DamagedPart, Parts
 from oneshot.store.records import FORMAT, NewerFormat, Record
 from oneshot.store.store import Store, Unavailable
+from oneshot.sweep import own_metrics
 from oneshot.sweep.settings import COMMON, SELDOM, default_of
 
 USUAL = {name: default_of(COMMON[name]) for name in SELDOM}  # needs no column
@@ -54,9 +55,11 @@ def compact(
     import pyarrow as pa
 
     about = {"format": FORMAT, "axes": list(axes), "sweep": sweep, **meta}
-    note = {b"oneshot": json.dumps(about).encode()}
     seldom = any(any(r.row.get(n) not in (None, v) for n, v in USUAL.items()) for r in records)
-    fields = point_fields({r.row["model"] for r in records}, axes, seldom)
+    own = [name for name in own_metrics.columns() if any(name in r.row for r in records)]
+    about |= {"metrics": own} if own else {}
+    note = {b"oneshot": json.dumps(about).encode()}
+    fields = point_fields({r.row["model"] for r in records}, axes, seldom, own)
     schema = pa.schema(fields, metadata=note)
     rows = points_table(records, schema)
     write_table(store, f"{sweep}/points.parquet", schema, [rows])

@@ -32,7 +32,7 @@ from oneshot.store.tables import (
     TABLES,
     column_type,
 )
-from oneshot.sweep import families
+from oneshot.sweep import families, own_metrics
 from oneshot.sweep.settings import COMMON, SELDOM
 from oneshot.types import Kind
 
@@ -57,7 +57,10 @@ def arrow_type(name: str) -> pa.DataType:
 
 
 def point_fields(
-    models: Iterable[str], axes: Sequence[str], seldom: bool = False
+    models: Iterable[str],
+    axes: Sequence[str],
+    seldom: bool = False,
+    metrics: Sequence[str] = (),
 ) -> list[pa.Field]:
     """The columns of the points table, in order.
 
@@ -65,6 +68,7 @@ def point_fields(
         models: families that the table has rows of; the settings of all are columns.
         axes: settings that vary, which come first.
         seldom: whether a row needs the columns of SELDOM.
+        metrics: the columns of metrics of the user's that rows have.
 
     Returns:
         Identity, axes, seed, metrics, other settings, cost and provenance.
@@ -99,9 +103,10 @@ def point_fields(
         names += [name for name in MODES if name not in names]
     if any("generated_per_class" in head.fields for head in heads):
         names += FEW_SHOT
+    names += metrics
     names += [name for name in own if name not in axes]
     names += [*COUNTS, *COST, *PROVENANCE]
-    types = own | fixed
+    types = own | fixed | dict.fromkeys(metrics, "float")
     return [pa.field(name, arrow_type(types[name])) for name in dict.fromkeys(names)]
 
 
@@ -121,6 +126,8 @@ def points_table(records: Sequence[Record], schema: pa.Schema) -> pa.Table:
     later = {model: later_settings(model) for model in {r.row["model"] for r in records}}
     rows = [{**later[r.row["model"]], **r.row} for r in records]
     columns = {f.name: [row.get(f.name) for row in rows] for f in schema}
+    for name in own_metrics.columns().keys() & columns.keys():  # nothing else has checked these
+        columns[name] = [v if type(v) in (int, float) else None for v in columns[name]]
     if "finished_at" in columns:
         columns["finished_at"] = [
             datetime.datetime.fromisoformat(t) if t else None for t in columns["finished_at"]

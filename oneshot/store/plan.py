@@ -175,7 +175,7 @@ class Plan:
             return "mode_distance"
         if any("few_shot" in p.graders for p in self.points):
             return "classified_gain"
-        classified = any(any_from_drawings(p.graders) for p in self.points)
+        classified = any(any_from_drawings(p.graders, own=False) for p in self.points)
         return "hits_missing" if classified else "nelbo"
 
     def critic_rows(self) -> list[dict[str, Any]]:
@@ -299,7 +299,7 @@ def critic_text(row: Mapping[str, Any]) -> str:
             f" (chance {row['chance_accuracy']:.0f} %; worst class {row['worst_class']}:"
             f" {row['worst_accuracy']:.1f} %), calibration error {row['calibration_error']:.3f}"
         )
-    if row["critic"] == "protonet":
+    if row.get("test_recognizability") is not None:  # ProtoNet, and critics of the user's
         percent = f"{row['test_recognizability']:.1f} % of real test drawings"
         return (
             f"{name} recognises {percent}, {row['test_ways']}-way one-shot (chance"

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from oneshot.sweep import families
+from oneshot.sweep import families, own_critics, own_data, own_metrics
 from oneshot.sweep.parts import MOST, Part, SweepError, as_list, calling_file, calling_line
 from oneshot.sweep.settings import COMMON, SettingError, did_you_mean
 from oneshot.sweep.values import is_whole, plain, shown
@@ -46,11 +46,13 @@ class Sweep:
         model: the family, by its name or as the path of its file, as in "./my_vae.py". The path is
             meant from the folder of the sweep file.
         points: what varies (scientific settings): one part or several.
-        fixed: settings that differ from the family's defaults and stay.
+        fixed: settings that differ from the family's defaults and stay; `dataset` may be the path
+            of a file, as in "./crosses.py".
         seeds: how many seeds, or which (nuisance: averaged over).
         references: families scored beside the models on the same data.
         variant: the named set of defaults of the family to start from.
-        critics: settings of the critics, by critic.
+        critics: settings of the critics, by critic; or, in the place of simclr or protonet, one of
+            the user's by the path of its file, as in dict(simclr="./edges.py"), or by its name.
         critic_seed: the seed of the critic that chooses exemplars, and of those that score where
             neither `fixed` nor an axis has a `critic_seed`.
         name: of the results folder; without it, the name of the sweep file.
@@ -58,6 +60,8 @@ class Sweep:
         model_file: the whole path of the family's file, where `model` was given as one.
         order: in which points run: "product", as they are given, or "spread", so that the first
             ones cover the grid. It changes no id.
+        metrics: more metrics, by the paths of their files, as in "./ink.py", or by the names under
+            which installed packages bring them.
 
     Raises:
         SweepError: with every argument that is of no use.
@@ -76,6 +80,7 @@ class Sweep:
     path: str = ""
     model_file: str = ""
     order: str = "product"
+    metrics: Iterable[str] = ()
 
     def __post_init__(self) -> None:
         """Turn every field from the forms in which people write it into the one that it has."""
@@ -87,7 +92,8 @@ class Sweep:
             except SettingError as error:
                 problems += [f"{name} = {shown(given)}: {problem}" for problem in error.problems]
         if not problems:
-            problems += self._use_file()
+            problems += self._use_file() + self._use_data()
+            problems += self._use_metrics() + self._use_critics()
         if problems:
             place = self.path if isinstance(self.path, str) and self.path else calling_line()
             raise SweepError([(problem, place) for problem in problems])
@@ -104,6 +110,51 @@ class Sweep:
         object.__setattr__(self, "model", file.name)
         object.__setattr__(self, "model_file", file.path)
         return []
+
+    def _use_data(self) -> list[str]:
+        """Make a data set in a file known, and the setting its name; returns why it cannot be."""
+        given: Any = self.fixed.get("dataset")
+        if not own_data.is_path(given):
+            return []
+        try:
+            name = own_data.use_file(given, calling_file().parent)
+        except SettingError as error:
+            return [f"dataset = {shown(given)}: {problem}" for problem in error.problems]
+        object.__setattr__(self, "fixed", {**self.fixed, "dataset": name})
+        return []
+
+    def _use_metrics(self) -> list[str]:
+        """Make metrics known, and paths whole ones; returns why some cannot be."""
+        if not self.metrics:
+            return []
+        given = tuple(self.metrics)
+        found, problems = own_metrics.use_all(given, calling_file().parent)
+        object.__setattr__(self, "metrics", tuple(found))
+        return [f"metrics = {shown(given)}: {problem}" for problem in problems]
+
+    def _use_critics(self) -> list[str]:
+        """Make critics of the user's known, and paths whole ones; returns why some cannot be."""
+        problems, critics = [], {name: dict(given) for name, given in self.critics.items()}
+        for name, settings in critics.items():
+            given = settings.get(own_critics.SETTING)
+            if given is None:
+                continue
+            start = f"critics: {name} = {shown(given)}"
+            if name not in own_critics.ROLES:
+                problems.append(f"{start}: {' and '.join(own_critics.ROLES)} can be yours")
+                continue
+            try:
+                settings[own_critics.SETTING] = own_critics.use_given(given, calling_file().parent)
+            except SettingError as error:
+                problems += [f"{start}: {problem}" for problem in error.problems]
+        object.__setattr__(self, "critics", critics)
+        return problems
+
+    @property
+    def has_own_parts(self) -> bool:
+        """Whether its family, metrics or critics are files of the user's, or named as such."""
+        critics = any(own_critics.SETTING in given for given in self.critics.values())
+        return bool(self.model_file or self.metrics or critics)
 
     @property
     def parts(self) -> list[Part]:
@@ -247,7 +298,10 @@ def _mapping(value: Any, example: str = "dict(epochs=20)") -> dict[str, Any]:
 
 def _critics(value: Any) -> dict[str, dict[str, Any]]:
     example = "dict(simclr=dict(epochs=20))"
-    critics = _mapping(value, example)
+    critics = {
+        name: {own_critics.SETTING: inner} if isinstance(inner, str) else inner
+        for name, inner in _mapping(value, example).items()
+    }
     problems = [
         f"the settings of {name} are {shown(inner)}; it needs a mapping of mappings, as in"
         f" {example}"
@@ -283,6 +337,13 @@ def _references(value: Any) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise SettingError(["names a family twice"])
     return tuple(names)
+
+
+def _metrics(value: Any) -> tuple[str, ...]:
+    names, problem = as_list(value)
+    if problem or not all(isinstance(name, str) for name in names):
+        raise SettingError(["needs a list of files or names, as in ['./ink.py']; () for none"])
+    return tuple(dict.fromkeys(names))
 
 
 def _critic_seed(value: Any) -> int:
@@ -324,4 +385,5 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "path": _text,
     "model_file": _text,
     "order": _order,
+    "metrics": _metrics,
 }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from oneshot.sweep import families
+from oneshot.sweep import families, own_metrics
 from oneshot.sweep.definition import Sweep
 from oneshot.sweep.graders import any_from_drawings
+from oneshot.sweep.own_metrics import OwnMetric
 from oneshot.sweep.parts import SweepError
 from oneshot.sweep.point import Point, kind_of
 from oneshot.sweep.point_maker import PointMaker
@@ -30,7 +31,8 @@ def expand(sweep: Sweep) -> list[Point]:
     resolver.check_together(rows)
     _refuse(list(resolver.problems.items()))
     # Make the points, and with them their ids.
-    maker, seeds = PointMaker(resolver.critics, sweep.critic_seed), sweep.seed_list()
+    metrics = own_metrics.known(sweep.metrics)
+    maker, seeds = PointMaker(resolver.critics, sweep.critic_seed, metrics), sweep.seed_list()
     points = [
         maker.make(resolver.family, row.base, row.given, seed, resolver.axes, row.place)
         for row in rows
@@ -38,6 +40,7 @@ def expand(sweep: Sweep) -> list[Point]:
     ]
     # No point may be given twice.
     _refuse(_duplicates(points, sweep.axes))
+    _refuse(_unused(metrics, points))
     return _references(sweep, maker, points) + points
 
 
@@ -75,6 +78,21 @@ def _duplicates(points: Sequence[Point], axes: Sequence[str]) -> list[tuple[str,
             places = " and ".join(dict.fromkeys([other.place, point.place]))
             problems.append((f"one point is given twice: {point.label(axes)}", places))
     return problems
+
+
+def _unused(metrics: Sequence[OwnMetric], points: Sequence[Point]) -> list[tuple[str, str]]:
+    """The metrics of the user's that score no point, with the kinds of drawings that there are."""
+    if not metrics:
+        return []
+    used = {name for point in points for name, _, _ in point.metrics}
+    kinds = {kind_of(p.settings["dataset"], p.settings["colour"]) for p in points}
+    drawn = any(p.settings["drawings_per_class"] for p in points)
+    there = f"the drawings are {', '.join(sorted(kinds))}" if drawn else "nothing is drawn"
+    return [
+        (f"metrics: {m.name} scores {', '.join(m.kinds)}, and {there}", m.file.shown)
+        for m in metrics
+        if m.name not in used
+    ]
 
 
 def _references(sweep: Sweep, maker: PointMaker, points: Sequence[Point]) -> list[Point]:

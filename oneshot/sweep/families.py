@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from oneshot.sweep import declared, family_files
+from oneshot.sweep import declared, family_files, own_data
 from oneshot.sweep.family_files import FamilyFile
 from oneshot.sweep.named_files import find_file
 from oneshot.sweep.settings import (
@@ -80,6 +80,8 @@ class Declaration:
         """
         if name not in fields:
             return unknown_setting(self.name, name, fields)
+        if name == "dataset" and own_data.find(value) is not None:
+            return None
         if name == "variant" and value not in ("", *self.variants):
             return f"variant = {shown(value)}: {self.name} has {', '.join(self.variants) or 'none'}"
         reason = check_value(fields[name], value)
@@ -98,7 +100,7 @@ def kept(function: Callable[..., T]) -> functools._lru_cache_wrapper[T]:
 
 
 def names(kind: str) -> list[str]:
-    """The families of a kind ("models", "critics"): ours, and those of installed packages."""
+    """The families of a kind ("models", "critics"): ours, and models of installed packages."""
     return [*_names(f"{PACKAGE}/{kind}"), *_installed(kind)]
 
 
@@ -223,7 +225,10 @@ def constant(kind: str, name: str, variable: str, default: Any = _REQUIRED) -> A
     Raises:
         KeyError: the file does not assign the name, and no default is given.
     """
-    value = _literal(_path_of(kind, name), variable)
+    if kind == "data" and (own := own_data.find(name)) is not None:
+        value = own.constants.get(variable, _REQUIRED)
+    else:
+        value = _literal(_path_of(kind, name), variable)
     if value is not _REQUIRED:
         return value
     if default is not _REQUIRED:
@@ -270,7 +275,9 @@ def _literal(path: str, variable: str) -> Any:
 
 @functools.cache
 def _installed(kind: str) -> dict[str, tuple[str, str]]:
-    """The families of installed packages, without those that are of no use."""
+    """The models of installed packages, without those that are of no use."""
+    if kind != "models":
+        return {}  # critics of installed packages have another form: `own_critics`
     found = {}
     for name, (module, path) in family_files.installed(kind).items():
         reason = ""

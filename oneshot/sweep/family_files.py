@@ -1,7 +1,8 @@
 """Family files outside the package: those that sweeps name, and those of installed packages.
 
 A sweep names a file by its path, as in `model="./my_vae.py"`. An installed package names modules
-under the entry points `oneshot.models` and `oneshot.critics`. Neither is imported here.
+under entry points: `oneshot.models`; likewise `own_metrics`, `own_data` and `own_critics`. None is
+imported here.
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ def installed(kind: str) -> dict[str, tuple[str, str]]:
     An entry point whose module has no file is named in a warning and passed over.
 
     Args:
-        kind: "models" or "critics".
+        kind: "models", "metrics", "data" or "critics".
     """
     found: dict[str, tuple[str, str]] = {}
     for entry in sorted(importlib.metadata.entry_points(group=f"oneshot.{kind}")):
@@ -159,7 +160,7 @@ def pass_over(kind: str, name: str, module: str, reason: str) -> None:
     """Warn of an entry point that is of no use.
 
     Args:
-        kind: "models" or "critics".
+        kind: "models", "metrics", "data" or "critics".
         name: of the entry point.
         module: that it names.
         reason: why, in words.

@@ -106,9 +106,18 @@ def need_weights(versions: Mapping[str, int]) -> bool:
     return any(g.name in versions and not g.from_drawings for g in all_graders())
 
 
-def any_from_drawings(versions: Mapping[str, int]) -> bool:
-    """Whether one of these graders scores drawings."""
-    return any(g.name in versions and g.from_drawings for g in all_graders())
+def any_from_drawings(versions: Mapping[str, int], own: bool = True) -> bool:
+    """Whether one of these graders scores drawings.
+
+    Args:
+        versions: of the graders, by name.
+        own: whether metrics of the user's count, which all do.
+
+    Returns:
+        True if one does.
+    """
+    ours = {grader.name: grader.from_drawings for grader in all_graders()}
+    return any(ours.get(name, own) for name in versions)
 
 
 def changed(versions: Mapping[str, int]) -> dict[str, int]:

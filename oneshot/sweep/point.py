@@ -24,7 +24,8 @@ from oneshot.types import Kind
 @dataclass(frozen=True)
 class CriticSpec:
     """A critic to be trained or imported: its family, settings, seed, id, and the SHA-256 of the
-    content of its published weights, if it is imported.
+    content of its published weights, if it is imported; of one in a file of the user's, the path
+    and the SHA-256 of the content.
     """
 
     kind: str
@@ -32,6 +33,7 @@ class CriticSpec:
     seed: int
     id: str
     file_hash: str = ""
+    own_file: tuple[str, str] = ("", "")
 
     @property
     def weights_key(self) -> str:
@@ -69,6 +71,9 @@ class Point:
         place: where the sweep file gives the point.
         files: the SHA-256 of the content of each file that a setting names, by setting.
         family_file: of a family in a file of the user's, the path and the SHA-256 of its content.
+        data_file: of a data set in a file of the user's, the path and the SHA-256 of its content.
+        metrics: of metrics of the user's that score it, name, path and the SHA-256 of the content;
+            "" for the content of those of installed packages.
     """
 
     model: str
@@ -88,6 +93,8 @@ class Point:
     tune_id: str = ""
     tune_key: str = ""
     family_file: tuple[str, str] = ("", "")
+    data_file: tuple[str, str] = ("", "")
+    metrics: tuple[tuple[str, str, str], ...] = ()
 
     def __post_init__(self) -> None:
         """Of a point that says nothing of tuning, nothing is tuned."""

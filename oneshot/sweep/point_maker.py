@@ -11,8 +11,9 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from oneshot.sweep import families, graders
+from oneshot.sweep import families, graders, own_critics, own_data, own_metrics
 from oneshot.sweep.families import Declaration
+from oneshot.sweep.own_metrics import OwnMetric
 from oneshot.sweep.point import (
     CriticSpec,
     Point,
@@ -37,13 +38,26 @@ ALL_CLASSES = "all"  # the split that leaves no class out
 
 class _Shared(NamedTuple):
     """What points of the same images share: the fingerprint of the images, the critics, what both
-    mean for an id, as JSON, and what drawings are scored by, of `graders.AT_HAND`.
+    mean for an id, as JSON, what drawings are scored by, of `graders.AT_HAND`, what kind they are,
+    and a file of the user's that the images are from.
     """
 
     fingerprint: str
     critics: dict[str, CriticSpec]
     text: str
     at_hand: tuple[str, ...]
+    kind: Kind
+    data_file: tuple[str, str]
+
+
+class _Graders(NamedTuple):
+    """The versions of the graders of a point by name, what they mean for an id, as JSON behind a
+    comma, or "", and those of the user's, as points carry them.
+    """
+
+    versions: dict[str, int]
+    text: str
+    metrics: tuple[tuple[str, str, str], ...]
 
 
 class PointMaker:
@@ -52,16 +66,22 @@ class PointMaker:
     Args:
         critics: the full settings of each critic.
         critic_seed: the seed of the critic that chooses exemplars.
+        metrics: of the user's, which the sweep asks for.
     """
 
-    def __init__(self, critics: Mapping[str, dict[str, Any]], critic_seed: int):
-        self._critics, self._critic_seed = critics, critic_seed
+    def __init__(
+        self,
+        critics: Mapping[str, dict[str, Any]],
+        critic_seed: int,
+        metrics: Sequence[OwnMetric] = (),
+    ):
+        self._critics, self._critic_seed, self._metrics = critics, critic_seed, metrics
         self._fingerprint = functools.cache(_fingerprint)
         self._file_hash = functools.cache(hash_file)
         self._critic_specs = functools.cache(self._make_critic_specs)
         self._templates: dict[tuple[str, int, tuple[str, ...]], _Template] = {}
         self._data: dict[tuple[Any, ...], _Shared] = {}
-        self._graders: dict[tuple[Any, ...], tuple[dict[str, int], str]] = {}
+        self._graders: dict[tuple[Any, ...], _Graders] = {}
         self._first = canonical_json(graders.FIRST_TEXT)
 
     def make(
@@ -97,8 +117,8 @@ class PointMaker:
         shared = (family.name, text["data"], drawn, critic_seed, settings["data_path"])
         if shared not in self._data:
             self._data[shared] = self._data_and_critics(settings, text["data"])
-        fingerprint, critics, data, at_hand = self._data[shared]
-        versions, grading = self._graders_of(settings, at_hand)
+        fingerprint, critics, data, at_hand, kind, data_file = self._data[shared]
+        graded = self._graders_of(settings, at_hand, kind)
         # What `digest` would hash: [family, version, [data, fingerprint, exemplars], model, train
         # or shapes, seed], and so on.
         start = f"[{template.family},{data},{text['model']},"
@@ -113,7 +133,7 @@ class PointMaker:
         for name in ("classifier", "base_classifier"):
             if name in critics:
                 pair += f',"{critics[name].id}"'
-        score = f"{text['score']},{self._first},{pair}{likelihood}{grading}"
+        score = f"{text['score']},{self._first},{pair}{likelihood}{graded.text}"
         point_id = hash_text(f'["{sample_id}",{score}]')
         return Point(
             model=family.name,
@@ -125,7 +145,7 @@ class PointMaker:
             point_id=point_id,
             stack_key=hash_text(f"{start}{text['shapes']},{seed}]"),
             critics=critics,
-            graders=versions,
+            graders=graded.versions,
             data_fingerprint=fingerprint,
             family_version=family.version,
             place=place,
@@ -133,6 +153,8 @@ class PointMaker:
             tune_id=tune_id,
             tune_key=hash_text(f'["{train_id}",{text["tune_shapes"]}]') if tuned else "",
             family_file=template.family_file,
+            data_file=data_file,
+            metrics=graded.metrics,
         )
 
     def _setting_text(self, value: Any, file: bool) -> str:
@@ -142,14 +164,17 @@ class PointMaker:
         return canonical_json(self._file_hash(value) if file and value else value)
 
     def _graders_of(
-        self, settings: Mapping[str, Any], at_hand: tuple[str, ...]
-    ) -> tuple[dict[str, int], str]:
-        """The graders that apply, and what they mean for an id, as JSON behind a comma, or ""."""
-        key = (at_hand, *[settings.get(name) for name in graders.needed_settings()])
+        self, settings: Mapping[str, Any], at_hand: tuple[str, ...], kind: Kind
+    ) -> _Graders:
+        """The graders that apply, with what they mean for an id."""
+        key = (at_hand, kind, *[settings.get(name) for name in graders.needed_settings()])
         if (known := self._graders.get(key)) is None:
+            own = own_metrics.applying(self._metrics, kind, at_hand)
             versions = graders.versions_of(settings, at_hand)
+            versions |= {name: metric.version for name, metric in own.items()}
             changed = graders.changed(versions)
-            known = (versions, f",{canonical_json(changed)}" if changed else "")
+            text = f",{canonical_json(changed)}" if changed else ""
+            known = _Graders(versions, text, tuple(m.travels() for m in own.values()))
             self._graders[key] = known
         return known
 
@@ -167,7 +192,9 @@ class PointMaker:
         medoids = "chooser" in critics and settings["exemplar"] == "medoid"
         exemplars = critics["chooser"].id if medoids else ""
         text = f"[{stage},{canonical_json(fingerprint)},{canonical_json(exemplars)}]"
-        return _Shared(fingerprint, critics, text, _at_hand(settings, critics))
+        own = own_data.find(dataset)
+        data_file = own.travels() if own else ("", "")
+        return _Shared(fingerprint, critics, text, _at_hand(settings, critics), kind, data_file)
 
     def _make_critic_specs(
         self, dataset: str, split: str, size: int, fingerprint: str, seed: int
@@ -187,13 +214,23 @@ class PointMaker:
         chooser = self._critic("simclr", data, [], self._critic_seed)
         return {
             "chooser": chooser,
-            "simclr": self._critic("simclr", data, [], seed),
-            "protonet": self._critic("protonet", data, [chooser.id], seed),
+            "simclr": self._own_or("simclr", data, [], seed),
+            "protonet": self._own_or("protonet", data, [chooser.id], seed),
         }
+
+    def _own_or(self, role: str, data: list[Any], after: list[str], seed: int) -> CriticSpec:
+        """The critic of a role: one of the user's where the sweep names it."""
+        own = own_critics.find(self._critics[role].get(own_critics.SETTING, ""))
+        if own is None:
+            return self._critic(role, data, after, seed)
+        settings = {own_critics.SETTING: own.name}
+        critic_id = digest("own", role, own.name, own.version, data, seed, after)
+        return CriticSpec(own.name, settings, seed, critic_id, own_file=own.travels())
 
     def _critic(self, kind: str, data: list[Any], after: list[str], seed: int) -> CriticSpec:
         """The critic that rests on these data, and on the critics of these ids."""
-        settings = self._critics[kind]
+        given = self._critics[kind]
+        settings = {n: v for n, v in given.items() if n != own_critics.SETTING}
         published = settings.get("weights", "")
         file_hash = self._file_hash(published) if published else ""
         version = families.declaration("critics", kind).version

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from oneshot.sweep import families
+from oneshot.sweep import families, own_critics, own_data
 from oneshot.sweep.definition import REFERENCES, Sweep
 from oneshot.sweep.families import Declaration
 from oneshot.sweep.named_files import find_file
@@ -180,7 +180,8 @@ class Resolver:
             if type(dataset) in PLAIN and type(split) in PLAIN:  # else already a problem
                 pairs[dataset, split, colour] = None
         for dataset, split, colour in pairs:
-            if dataset not in COMMON["dataset"].metadata["choices"]:
+            is_ours = dataset in COMMON["dataset"].metadata["choices"]
+            if not is_ours and own_data.find(dataset) is None:
                 continue  # already a problem
             allowed = families.constant("data", dataset, "SPLITS")
             if split not in allowed:
@@ -209,7 +210,9 @@ class Resolver:
         for name in CRITICS:
             try:
                 config = families.declaration("critics", name).config
-                full[name] = dataclasses.asdict(resolve(name, config, given.get(name, {})))
+                chosen = dict(given.get(name, {}))
+                own = {n: chosen.pop(n) for n in [own_critics.SETTING] if n in chosen}
+                full[name] = dataclasses.asdict(resolve(name, config, chosen)) | own
             except SettingError as error:
                 self.problems.update({message: place for message in error.problems})
                 continue

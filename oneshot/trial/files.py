@@ -46,6 +46,9 @@ def store_files(points: Sequence[Point], store: Store) -> None:
     given = {(p.settings[name], content) for p in points for name, content in p.files.items()}
     critics = {spec.id: spec for p in points for spec in p.critics.values() if spec.file_hash}
     given |= {p.family_file for p in points if p.family_file[1]}
+    given |= {c.own_file for p in points for c in p.critics.values() if c.own_file[1]}
+    given |= {p.data_file for p in points if p.data_file[1]}
+    given |= {(path, content) for p in points for _, path, content in p.metrics if content}
     given |= {(spec.settings["weights"], spec.file_hash) for spec in critics.values()}
     for path, content in sorted(given):
         key = file_key(path, content)

@@ -8,8 +8,10 @@ import importlib
 import torch
 
 from oneshot.scoring.work import Columns, Tables, Work
+from oneshot.sweep import own_metrics
 from oneshot.sweep.point import Point
 from oneshot.training.loop import Tick
+from oneshot.trial import own_metric
 from oneshot.trial.files import local_file
 from oneshot.trial.inputs import Inputs
 from oneshot.trial.job import Job
@@ -37,6 +39,7 @@ def grade(
     Raises:
         Stopped: the run was asked to stop.
         Diverged: the importance maps hold non-finite pixels.
+        MissingInput: a metric of the user's is not on this machine.
     """
     device = torch.device(job.device)
     work = Work(
@@ -64,7 +67,11 @@ def grade(
     )
     columns: Columns = {}
     tables: Tables = {}
+    own_metric.use(point, job.store)
     for name in point.graders:
+        if own_metrics.is_known(name):
+            columns |= own_metric.score(name, drawings)
+            continue
         of_row, of_tables = importlib.import_module(f"oneshot.scoring.graders.{name}").grade(work)
         columns |= of_row
         tables |= of_tables

@@ -17,6 +17,7 @@ from oneshot.paths import DataError
 from oneshot.store.node_cache import node_file
 from oneshot.store.store import DamagedFile, Store, sealed
 from oneshot.sweep.point import Point, by_settings
+from oneshot.trial import own_data
 from oneshot.types import DataSet
 
 
@@ -64,6 +65,7 @@ def load_images(point: Point, store: Store) -> DataSet:
     Raises:
         DataError: they are not to be had, or not those by which the point's ids were made.
     """
+    own_data.use(point, store)
     dataset, split, size = (point.settings[n] for n in ("dataset", "split", "image_size"))
     if by_settings(dataset):
         if (file := _stored(point, store)) is not None:

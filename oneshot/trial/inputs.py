@@ -26,8 +26,8 @@ from oneshot.scoring.work import People
 from oneshot.store import notes
 from oneshot.store.node_cache import node_file
 from oneshot.store.store import MAGIC, Store
-from oneshot.sweep import families
 from oneshot.sweep.point import CriticSpec, Point, digest
+from oneshot.trial import own_critic
 from oneshot.trial.exemplars import choose_exemplars, exemplars_id, exemplars_key
 from oneshot.trial.files import MissingInput, local_file
 from oneshot.trial.images import load_greys, load_images
@@ -280,7 +280,7 @@ def read_critic(spec: CriticSpec, image_size: int, store: Store, device: torch.d
     """
     file = node_file(store, spec.weights_key)
     state = torch.load(file, weights_only=True, map_location="cpu", mmap=True)
-    family = families.module("critics", spec.kind)
+    family = own_critic.family_of(spec, store)
     sizes = family.sizes_of(state) if hasattr(family, "sizes_of") else {}
     with torch.device("meta"):  # no weights of its own
         module = family.FAMILY(image_size, **sizes)

@@ -27,9 +27,9 @@ from oneshot.paths import DataError
 from oneshot.scoring.plane import Critics, Human, grade
 from oneshot.store import notes
 from oneshot.store.store import DamagedFile, Store, sealed
-from oneshot.sweep import families
 from oneshot.sweep.point import CriticSpec, Point
 from oneshot.sweep.point_maker import ALL_CLASSES
+from oneshot.trial import own_critic, own_data
 from oneshot.trial.exemplars import choose_exemplars, exemplars_key
 from oneshot.trial.files import local_file
 from oneshot.trial.images import load_greys, load_images
@@ -67,6 +67,7 @@ def prepare(
     Raises:
         DataError: images that the point needs are not to be had.
     """
+    own_data.use(point, store)
     beside, size = images_beside(point), point.settings["image_size"]
     if "dataset" in beside:
         load_images(point, store)
@@ -296,9 +297,9 @@ def read_or_make_critic(
     Returns:
         The network, in evaluation mode.
     """
-    family = families.module("critics", spec.kind)
+    family = own_critic.family_of(spec, store)
     config = family.Config(**spec.settings)
-    folder, title = f"store/critics/{spec.id}", TITLES[spec.kind]
+    folder, title = f"store/critics/{spec.id}", TITLES.get(spec.kind, spec.kind)
 
     def read() -> nn.Module:
         store.unseal(spec.weights_key)  # a node's own copy may be whole where this is not

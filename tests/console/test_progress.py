@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 import sys
 import threading
@@ -14,7 +15,8 @@ import pytest
 from terminals import Emulator
 
 from oneshot.console import progress
-from oneshot.console.progress import Progress, Running, State, lines, summary
+from oneshot.console.progress import Progress, State, lines, summary
+from oneshot.console.running import Running, from_heartbeat
 
 
 def state() -> State:
@@ -26,14 +28,44 @@ def state() -> State:
     return made
 
 
-def test_four_lines_of_at_most_79_columns() -> None:
+def test_lines_of_at_most_79_columns_say_what_trials_are_at() -> None:
     shown = lines(state(), 80)
-    assert len(shown) == 4 and all(len(line) <= 79 for line in shown)
+    assert len(shown) == 6 and all(len(line) <= 79 for line in shown)
     assert shown[0].startswith("vae_stn  40/100  40%  [") and shown[0].endswith("left -")
-    assert "running 18 in 2 trials (epoch 61/200)" in shown[1]
+    assert "running 18 in 2 trials   failed" in shown[1]
+    assert shown[4:] == ["  epoch 61/200    beta=1", "  starts          beta=2"]
     made = state()
+    made.running["a"].loss = 1.2345678
     made.running["b"] = Running("beta=2", 1, 1.0, doing="drawing", done=30, total=300)
-    assert "running 18 in 2 trials (epoch 61/200, drawing 10%)" in lines(made, 80)[1]
+    assert lines(made, 80)[4:] == [
+        "  epoch 61/200    loss 1.235   beta=1",
+        "  drawing 10%                  beta=2",
+    ]
+    assert len(lines(State("q", 3), 80)) == 4
+
+
+def test_of_many_trials_three_are_named_and_the_others_counted() -> None:
+    made = State("q", 30)
+    for i in range(4):
+        made.running[str(i)] = Running(f"beta={i}", 1, 1.0, done=i, total=9 if i else 0)
+    named = [line.split()[-1] for line in lines(made)[4:]]
+    assert named == ["beta=1", "beta=2", "beta=3", "beta=0"]
+    made.running["4"] = Running("z" * 100, 1, 1.0, "bound of mnist in sets of 5", 1, 2)
+    shown = lines(made, 80)
+    assert len(shown) == 8 and shown[-1] == "  2 more" and all(len(line) <= 79 for line in shown)
+    del made.running["1"], made.running["2"]
+    assert lines(made, 80)[5].startswith("  bound of mnist in...  zzz")
+
+
+def test_a_heartbeat_tells_a_watcher_what_trials_are_at() -> None:
+    made = state()
+    assert from_heartbeat(made.published_trials())[0].line() == "beta=1 epoch 61/200"
+    made.running["a"].loss = 0.5
+    told = json.loads(json.dumps(made.published_trials(), allow_nan=False))
+    assert [trial.line() for trial in from_heartbeat(told)] == [
+        "beta=1 epoch 61/200 loss 0.5",
+        "beta=2 starts",
+    ]
 
 
 def test_time_left_weighs_work_and_waits_for_three_trials(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +149,7 @@ def test_a_terminal_is_repainted_and_left_clean(monkeypatch: pytest.MonkeyPatch)
         wait_until(lambda: "vae_stn  40/100" in stream.getvalue())
         shown.say("a line that stays")
     text = stream.getvalue()
-    assert "\x1b[4A\x1b[J" in text and screen(text) == ["a line that stays", ""]
+    assert "\x1b[6A\x1b[J" in text and screen(text) == ["a line that stays", ""]
     assert text.endswith("\x1b[J"), "the live lines are taken away at the end"
 
 
@@ -250,7 +282,7 @@ def test_a_signal_that_speaks_in_the_middle_of_a_frame_leaves_frames_whole(
     with Progress(state(), stream) as stream.shown:
         for word in ("one", "two", "three", "four"):
             stream.shown.say(word)
-            assert len(screen(stream.getvalue())[-5:-1]) == 4
+            assert len(screen(stream.getvalue())[-7:-1]) == 6
     assert stream.writes >= 5
     assert screen(stream.getvalue()) == [
         "one",

@@ -43,6 +43,7 @@ def test_a_note_of_any_form_ends_nothing(
         "started",
         "trials",
         "per_minute",
+        "at",
     )
     write_heartbeat(store, **dict.fromkeys(names, bad))
     view = watched(path, store)
@@ -70,7 +71,20 @@ ODD = st.recursive(
 )
 
 
-TOLD = ("running", "running_points", "machines", "left", "phase", "started", "trials", "token")
+TOLD = (
+    "running",
+    "running_points",
+    "machines",
+    "left",
+    "phase",
+    "started",
+    "trials",
+    "token",
+    "at",
+)
+
+
+TRIAL = ("label", "doing", "done", "total", "loss")
 
 
 FIELDS = (
@@ -102,10 +116,15 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Plan:
 @given(
     odd=st.lists(st.dictionaries(st.sampled_from(FIELDS), ODD, max_size=4), max_size=6),
     told=st.dictionaries(st.sampled_from(TOLD), ODD) | st.none(),
+    at=st.lists(st.dictionaries(st.sampled_from(TRIAL), ODD)),
     sign=st.floats(0, 60),
 )
 def test_odd_rows_and_notes_end_nothing(
-    odd: list[dict[str, Any]], told: dict[str, Any] | None, sign: float, planned: Plan
+    odd: list[dict[str, Any]],
+    told: dict[str, Any] | None,
+    at: list[dict[str, Any]],
+    sign: float,
+    planned: Plan,
 ) -> None:
     made, points = planned, [p for p in planned.points if p.model == "vae_stn"]
     good = dict(finished_at="2026-01-01T00:00:00+00:00", train_seconds=1.0, host="node7")
@@ -115,7 +134,7 @@ def test_odd_rows_and_notes_end_nothing(
         status = ("done", "failed", "diverged")[i % 3]
         row = points[i % len(points)].row() | good | dict(status=status) | fields
         tally.add([Record(row)])
-    held = None if told is None else (HEARTBEAT | dict(time=time.time()) | told, sign)
+    held = None if told is None else (HEARTBEAT | dict(time=time.time(), at=at) | told, sign)
     known = take_snapshot(tally, held, time.time())
     assert sum(known.tally.counts[s] for s in STATUSES) == len(made.points)
     assert set(known.tally.counts) <= set(STATUSES)

@@ -16,7 +16,8 @@ import small
 from terminals import Terminal
 from wide_sweep import HELPER, commit, plan_of, points_of, sweep_file, write_heartbeat
 
-from oneshot.console import watch
+from oneshot.console import status, watch
+from oneshot.console.watch_log import Log
 from oneshot.console.watch_screen import Screen, screen_lines
 from oneshot.console.watch_view import View
 from oneshot.store.store import Store
@@ -54,6 +55,29 @@ def test_the_screen_says_what_matters_in_23_lines_of_79_columns(
         f"failed {points[5].point_id[:8]} beta=2.5 seed=44: OutOfMemoryError: CUDA out of" in text
     )
     assert f"logs/{points[5].point_id}.txt" in text
+
+
+def test_the_screen_says_what_trials_are_at(running: tuple[Path, Store, list[Point]]) -> None:
+    path, store, _ = running
+    told = [
+        dict(label="beta=1.5 seed=44 .. beta=4 seed=44 (3 stacked)", doing="epoch", done=3)
+        | dict(total=10, loss=1.23456),
+        dict(label="beta=0 seed=44", doing="drawing", done=1, total=4, loss=None),
+    ]
+    write_heartbeat(store, at=told, trials=7)
+    view = watched(path, store)
+    shown = screen_lines(view)
+    first = next(i for i, line in enumerate(shown) if line.startswith("  at work"))
+    assert shown[first : first + 3] == [
+        "  at work     epoch 3/10      loss 1.235   beta=1.5 seed=44 .. beta=4 seed=4...",
+        "              drawing 25%                  beta=0 seed=44",
+        "              5 more",
+    ]
+    stream = io.StringIO()
+    Log(stream, False).show(view)
+    at = "wide at: beta=1.5 seed=44 .. beta=4 seed=44 (3 stacked) epoch 3/10 loss 1.235; 6 more"
+    assert at in stream.getvalue()
+    assert "at work     beta=1.5 seed=44 .." in status.report(plan_of(path, store))
 
 
 def test_many_values_and_long_names_keep_the_size_and_lose_no_point(tmp_path: Path) -> None:

@@ -274,7 +274,8 @@ def with_intervals(results: Results, frame: pd.DataFrame | None = None) -> pd.Da
     means, rows = over_seeds(results, frame), measured_rows(results, frame)
     scores, places = Scores(results, rows), group_places(rows, setting_keys(results, rows))
     columns: dict[str, np.ndarray] = {}
-    for metric in [name for name in (*METRICS, *EXTRA_METRICS) if f"{name}_se" in means]:
+    known = (*METRICS, *EXTRA_METRICS, *results.own_metrics)
+    for metric in [name for name in known if f"{name}_se" in means]:
         bounds = [scores.mean(metric, group).bounds(metric) for group in places]
         columns |= columns_of_bounds(metric, bounds)
     out = means.assign(**columns)
