@@ -75,12 +75,13 @@ def run(
             files.store_files(plan.to_run, plan.store)
             images.store_images(plan.points if plan.to_run else [], plan.store)
             with make_engine(sweep_run) as engine:
-                stop.preparing = True
-                engine.prepare(plan.points)
-                stop.preparing = False
-                for row in plan.critic_rows():
-                    progress.event(critic_text(row))
-                _run_rounds(sweep_run, engine)
+                if not stop.requested():  # as while the engine started
+                    stop.preparing = True
+                    engine.prepare(plan.points)
+                    stop.preparing = False
+                    for row in plan.critic_rows():
+                        progress.event(critic_text(row))
+                    _run_rounds(sweep_run, engine)
         except KeyboardInterrupt:
             stop.signal = stop.signal or signal.SIGINT
         except Unavailable as error:

@@ -129,9 +129,9 @@ def test_a_job_runs_a_sweep_on_its_node(work: Work) -> None:
 def test_a_job_saves_ahead_of_its_time_limit_and_goes_on(work: Work) -> None:
     """Slurm tells the job to stop some seconds before its minute is over."""
     work.hold()
-    changes = {"nodes": "1", "exclusive": "", "mem": "", "time": "1", "signal": "B:TERM@40"}
-    work.submit("slurm.sh", "--cpus-per-task=2", **changes)
-    work.wait(lambda: "Stopp" in work.said())  # it may still be starting Ray
+    given = ("slurm_array.sh", "--cpus-per-task=1")
+    work.submit(*given, shards=1, time="1", signal="B:TERM@40")
+    work.wait(lambda: "Stopping: " in work.said())
     work.release()
     work.wait_for_the_end(240)
     states = work.cluster.ended(work.name)
