@@ -167,6 +167,7 @@ def test_a_preempted_task_goes_on_later(work: Work) -> None:
     work.wait_for_the_end()
     states = work.cluster.ended(work.name)
     assert states.count(("COMPLETED", "0:0")) == 2 and len(states) > 2, states
+    assert {state for state, _ in states} == {"COMPLETED", "PREEMPTED"}, states
     assert work.cluster.ended(f"high{work.name}") == [("COMPLETED", "0:0")]
     work.check_all_once()
 
@@ -185,6 +186,7 @@ def test_a_node_that_goes_down_loses_nothing(work: Work) -> None:
     work.wait_for_the_end(240)
     states = work.cluster.ended(work.name)
     assert states.count(("COMPLETED", "0:0")) == 2 and len(states) == 3, (task, states)
+    assert {state for state, _ in states} == {"COMPLETED", "NODE_FAIL"}, states
     assert "down" in work.cluster._states() or "down*" in work.cluster._states()
     work.cluster.start_node(node)
     small.wait_until(lambda: work.cluster._states() == {"idle"}, 60)
