@@ -103,8 +103,10 @@ fi
 run=$!
 
 # The driver alone is told to stop: Ray's processes must live until the trainings have saved.
+stopping=
 stop() {
     trap '' TERM
+    stopping=yes
     driver=$(cat "$RAY_TMPDIR/driver.pid" 2>/dev/null)
     kill -TERM "${driver:-$run}"
 }
@@ -121,8 +123,9 @@ if [ -s "$RAY_TMPDIR/status" ]; then
     srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 rm -rf "$RAY_TMPDIR"
 fi
 
-# 143: stopped and saved. The job may also have been cancelled: then its state is not RUNNING, and it stays out of the queue.
-if [ "$status" -eq 143 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt "$MOST_RESTARTS" ]; then
+# 143: stopped and saved; or more than 128 where it was killed while it stopped. The job may also have been cancelled: then its state is
+# not RUNNING, and it stays out of the queue.
+if [ "$stopping" ] && [ "$status" -gt 128 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt "$MOST_RESTARTS" ]; then
     if scontrol show job --oneliner "$SLURM_JOB_ID" | grep -q "JobState=RUNNING"; then
         echo "Saved; back into the queue."
         scontrol requeue "$SLURM_JOB_ID" && exit 0

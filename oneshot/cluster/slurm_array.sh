@@ -60,7 +60,8 @@ unset RAY_ADDRESS
 
 $CONTAINER python run_sweep.py "$@" --shard "$SLURM_ARRAY_TASK_ID/$SHARDS" $ENGINE --results "$RESULTS" &
 run=$!
-trap 'trap "" TERM; kill -TERM "$run"' TERM
+stopping=
+trap 'trap "" TERM; stopping=yes; kill -TERM "$run"' TERM
 
 while true; do
     wait "$run"
@@ -69,8 +70,9 @@ while true; do
     { [ "$status" -gt 128 ] && kill -0 "$run" 2>/dev/null; } || break
 done
 
-# 143: stopped and saved. The task may also have been cancelled: then its state is not RUNNING, and it stays out of the queue.
-if [ "$status" -eq 143 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt "$MOST_RESTARTS" ]; then
+# 143: stopped and saved; or more than 128 where it was killed while it stopped. The task may also have been cancelled: then its state is
+# not RUNNING, and it stays out of the queue.
+if [ "$stopping" ] && [ "$status" -gt 128 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt "$MOST_RESTARTS" ]; then
     if scontrol show job --oneliner "$SLURM_JOB_ID" | grep -q "JobState=RUNNING"; then
         echo "Saved; back into the queue."
         scontrol requeue "$SLURM_JOB_ID" && exit 0

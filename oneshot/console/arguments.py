@@ -5,17 +5,15 @@ from __future__ import annotations
 import argparse
 import ast
 import difflib
-import math
 import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from oneshot.console import program
+from oneshot.console.flag_values import amount, more_than_none, positive, sampler, seconds, shard
 from oneshot.console.terminal import tell, tell_error
-from oneshot.sweep import shards
 
-SAMPLERS = ("optuna",)  # that --suggest can ask; each is the name of its package
 VIEWS = "look, and run nothing"  # the group of flags that are no part of a run's command
 TRACKERS = ("tensorboard", "mlflow", "wandb", "trackio")
 EPILOG = """\
@@ -90,19 +88,19 @@ def _add_selection(what: argparse._ArgumentGroup) -> None:
     )
     what.add_argument(
         "--limit",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="at most N points of the model, in the sweep's order",
     )
     what.add_argument(
         "--refine",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="N points between rows that differ most, for a map",
     )
     what.add_argument(
         "--suggest",
-        type=_sampler,
+        type=sampler,
         metavar="optuna[:N]",
         help="N points that a sampler asks for [8]",
     )
@@ -114,11 +112,11 @@ def _add_selection(what: argparse._ArgumentGroup) -> None:
         help="another fixed setting; critic.name=value for a critic",
     )
     what.add_argument(
-        "--seeds", type=_positive, metavar="N", help="N seeds for every point [the sweep's]"
+        "--seeds", type=positive, metavar="N", help="N seeds for every point [the sweep's]"
     )
     what.add_argument(
         "--shard",
-        type=_shard,
+        type=shard,
         metavar="I/N",
         help="the I-th of N parts; other processes run the others",
     )
@@ -138,20 +136,20 @@ def _add_execution(how: argparse._ArgumentGroup) -> None:
     )
     how.add_argument(
         "--cpus-per-trial",
-        type=_more_than_none,
+        type=more_than_none,
         default=1.0,
         metavar="X",
         help="processors of a trial [1]",
     )
     how.add_argument(
         "--gpus-per-trial",
-        type=_amount,
+        type=amount,
         metavar="X",
         help="share of a GPU for a trial, as .25 [1 if there is one]",
     )
     how.add_argument(
         "--workers-per-trial",
-        type=_positive,
+        type=positive,
         default=1,
         metavar="K",
         help="train a point on K workers at once, data-parallel [1]",
@@ -166,13 +164,13 @@ def _add_execution(how: argparse._ArgumentGroup) -> None:
     )
     how.add_argument(
         "--max-stack",
-        type=_positive,
+        type=positive,
         metavar="K",
         help="trainings of one stack at most [GPU: 64, else 8]",
     )
     how.add_argument(
         "--checkpoint-seconds",
-        type=_amount,
+        type=amount,
         default=60.0,
         metavar="S",
         help="most seconds between two checkpoints [60]",
@@ -211,19 +209,19 @@ def _add_budget(how: argparse._ArgumentGroup) -> None:
     """The flags that end a run before it is done."""
     how.add_argument(
         "--max-hours",
-        type=_more_than_none,
+        type=more_than_none,
         metavar="H",
         help="end this run after H hours, trainings saved; exit status 3",
     )
     how.add_argument(
         "--max-cost",
-        type=_more_than_none,
+        type=more_than_none,
         metavar="C",
         help="the same at a cost of C; the next run has a budget anew",
     )
     how.add_argument(
         "--price-per-gpu-hour",
-        type=_more_than_none,
+        type=more_than_none,
         metavar="P",
         help="of a GPU, or of a trial slot without GPUs",
     )
@@ -244,7 +242,7 @@ def _add_views(view: argparse._ArgumentGroup) -> None:
     view.add_argument(
         "--watch",
         nargs="?",
-        type=_seconds,
+        type=seconds,
         const=10.0,
         metavar="SECONDS",
         help="with --status: again and again [10]",
@@ -272,66 +270,6 @@ def _add_views(view: argparse._ArgumentGroup) -> None:
     view.add_argument(
         "--json", action="store_true", help="print --check, --status and --list as JSON"
     )
-
-
-def _positive(text: str) -> int:
-    """A whole number of at least 1."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
-    return value
-
-
-def _shard(text: str) -> str:
-    """A part of a sweep."""
-    try:
-        return str(shards.parse(text))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _amount(text: str) -> float:
-    """A number of at least 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value >= 0):
-        raise argparse.ArgumentTypeError(f"{text} is not a number of at least 0")
-    return value
-
-
-def _more_than_none(text: str) -> float:
-    """A number above 0."""
-    if not (value := _amount(text)):
-        raise argparse.ArgumentTypeError(f"{text} is not more than 0")
-    return value
-
-
-def _sampler(text: str) -> str:
-    """A sampler, and after a colon how many points it is asked for."""
-    name, colon, number = text.partition(":")
-    if name not in SAMPLERS:
-        raise argparse.ArgumentTypeError(f"{name!r} is no sampler; known: {', '.join(SAMPLERS)}")
-    if colon:
-        _positive(number)
-    return text
-
-
-def _seconds(text: str) -> float:
-    """Seconds between two looks."""
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a number of seconds; SWEEP stands before --watch"
-        ) from None
-    if not 0.1 <= value <= 86400:
-        raise argparse.ArgumentTypeError(f"{text} is outside 0.1 .. 86400 seconds")
-    return value
 
 
 def assignments(texts: Sequence[str]) -> dict[str, Any]:

@@ -79,12 +79,13 @@ def run(
                 make_engine(sweep_run) as engine,
                 kept(budget, engine.held, sweep_run.on_spent),
             ):
-                stop.preparing = True
-                engine.prepare(plan.points)
-                stop.preparing = False
-                for row in plan.critic_rows():
-                    progress.event(critic_text(row))
-                _run_rounds(sweep_run, engine)
+                if not stop.requested():  # as while the engine started
+                    stop.preparing = True
+                    engine.prepare(plan.points)
+                    stop.preparing = False
+                    for row in plan.critic_rows():
+                        progress.event(critic_text(row))
+                    _run_rounds(sweep_run, engine)
         except KeyboardInterrupt:
             stop.signal = stop.signal or signal.SIGINT
         except Unavailable as error:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import ray
 from ray._private.authentication import authentication_token_setup as token_setup
@@ -60,10 +61,12 @@ def join(address: str) -> None:
     Raises:
         NoCluster: nobody answers there, or whoever answers does not take this process in.
     """
-    if address in ("", "local"):
-        _start()
-    else:
-        _connect(address)
+    # Ray's handlers end the process at a SIGTERM, in the middle of its start, with another status
+    with mock.patch.object(ray._private.utils, "set_sigterm_handler", lambda handler: None):
+        if address in ("", "local"):
+            _start()
+        else:
+            _connect(address)
     # Pages about every dead node and worker, which no setting keeps back; what it means for the
     # sweep is said in a line.
     ray._private.worker.print_to_stdstream = lambda *_, **__: None

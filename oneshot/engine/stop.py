@@ -65,6 +65,7 @@ class StopHandler:
                 self.job.store.delete(self.job.stop_key())
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        _cancel_abort()
         if self.signal:
             raise KeyboardInterrupt
         if self.preparing:
@@ -101,3 +102,12 @@ class StopHandler:
     def overdue(self) -> bool:
         """Whether trials have had their time to save."""
         return self.requested() and time.monotonic() - self.requested_at > GRACE_SECONDS
+
+
+def _cancel_abort() -> None:
+    """Take back the end of the process that Ray's library sets three seconds after a SIGTERM.
+
+    It does so while it starts, until `StopHandler.install` has put our handler back.
+    """
+    if signal.getsignal(signal.SIGALRM) == signal.SIG_DFL:  # else a Python program's own alarm
+        signal.alarm(0)

@@ -13,7 +13,6 @@ import json
 import os
 import pickle
 import shutil
-import signal
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
@@ -66,7 +65,8 @@ class RayEngine(Engine):
             if self.owned:
                 where = f"joining Ray at {options.address}" if options.address else "starting Ray"
                 self.state.phase = where
-                self._join(options.address)
+                ray_connection.join(options.address)
+                self.sweep_run.stop.install()  # Ray prints pages at a SIGTERM
             self.resources = ClusterResources(options, self.wait_display)
             models = dict.fromkeys(p.model for p in self.sweep_run.plan.to_run)
             self.resources.check(self.resources.request([model]) for model in models)
@@ -75,19 +75,6 @@ class RayEngine(Engine):
             self.__exit__()
             raise
         return self
-
-    def _join(self, address: str) -> None:
-        """Start or join Ray, which has its own handler of SIGTERM from then on: ours comes back.
-
-        Raises:
-            KeyboardInterrupt: a SIGTERM came in between, for which Ray's handler ends the process.
-        """
-        try:
-            ray_connection.join(address)
-            self.sweep_run.stop.install()
-        except SystemExit as error:
-            self.sweep_run.stop.signal = signal.SIGTERM
-            raise KeyboardInterrupt from error
 
     def __exit__(self, *exc: object) -> None:
         if self.owned and ray.is_initialized():  # not while it hangs in joining a cluster

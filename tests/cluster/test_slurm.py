@@ -129,9 +129,9 @@ def test_a_job_runs_a_sweep_on_its_node(work: Work) -> None:
 def test_a_job_saves_ahead_of_its_time_limit_and_goes_on(work: Work) -> None:
     """Slurm tells the job to stop some seconds before its minute is over."""
     work.hold()
-    changes = {"nodes": "1", "exclusive": "", "mem": "", "time": "1", "signal": "B:TERM@40"}
-    work.submit("slurm.sh", "--cpus-per-task=2", **changes)
-    work.wait(lambda: "Stopp" in work.said())  # it may still be starting Ray
+    given = ("slurm_array.sh", "--cpus-per-task=1")
+    work.submit(*given, shards=1, time="1", signal="B:TERM@40")
+    work.wait(lambda: "Stopping: " in work.said())
     work.release()
     work.wait_for_the_end(240)
     states = work.cluster.ended(work.name)
@@ -167,6 +167,7 @@ def test_a_preempted_task_goes_on_later(work: Work) -> None:
     work.wait_for_the_end()
     states = work.cluster.ended(work.name)
     assert states.count(("COMPLETED", "0:0")) == 2 and len(states) > 2, states
+    assert {state for state, _ in states} == {"COMPLETED", "PREEMPTED"}, states
     assert work.cluster.ended(f"high{work.name}") == [("COMPLETED", "0:0")]
     work.check_all_once()
 
@@ -185,6 +186,7 @@ def test_a_node_that_goes_down_loses_nothing(work: Work) -> None:
     work.wait_for_the_end(240)
     states = work.cluster.ended(work.name)
     assert states.count(("COMPLETED", "0:0")) == 2 and len(states) == 3, (task, states)
+    assert {state for state, _ in states} == {"COMPLETED", "NODE_FAIL"}, states
     assert "down" in work.cluster._states() or "down*" in work.cluster._states()
     work.cluster.start_node(node)
     small.wait_until(lambda: work.cluster._states() == {"idle"}, 60)

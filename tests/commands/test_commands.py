@@ -24,7 +24,8 @@ import small
 
 from oneshot import cli, paths
 from oneshot.console import messages, summary
-from oneshot.console.arguments import VIEWS, _positive, assignments, command_line
+from oneshot.console.arguments import VIEWS, assignments, command_line
+from oneshot.console.flag_values import positive
 from oneshot.console.outcome import Outcome
 from oneshot.engine import driver
 from oneshot.engine.local import LocalEngine
@@ -218,7 +219,7 @@ def words_of(action: argparse.Action) -> list[str]:
     if action.choices:
         return [word for choice in list(action.choices)[:2] for word in (flag, str(choice))]
     if action.type is not None:
-        return [flag, "3"] if action.type is _positive else [flag, ".25"]
+        return [flag, "3"] if action.type is positive else [flag, ".25"]
     return (
         [flag, AWKWARD] * (2 if isinstance(action, argparse._AppendAction) else 1)
         if flag
