@@ -120,6 +120,8 @@ def _options(given: Mapping[str, Any]) -> argparse.Namespace:
     options = parser().parse_args([])
     for action in (a for a in parser()._actions if a.dest in given):
         value = given[action.dest]
+        if value == "" and action.type is not None:
+            value = action.default
         if value is not None and value != action.default and callable(action.type):
             try:
                 value = action.type(str(value))

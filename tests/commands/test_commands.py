@@ -526,7 +526,7 @@ def test_rows_of_a_family_that_is_gone_are_passed_over(asked: list[str]) -> None
     made.log.records["0" * 16] = gone
     assert plan.signature(gone.row, []) is None and estimate.row_work(gone.row) is None
     assert [r.row["model"] for r in made.current_records()] == ["human"]
-    assert made.stale() == [] and estimate.estimate(made)[0]
+    assert made.stale() == [] and estimate.estimate(made, estimate.work_left(made))[0]
 
 
 def test_a_damaged_quality_of_a_critic_costs_its_row_alone(asked: list[str]) -> None:
