@@ -60,7 +60,7 @@ def check_placeholders(file: ClusterFile) -> None:
                 help = "replace it; the comment beside it says by what"
                 file.placeholders.append(
                     Problem(
-                        f"{word} is still to be filled in",
+                        f"{word.rstrip('/')} is still to be filled in",
                         help,
                         dotted(place),
                         file.lines.get(place),
