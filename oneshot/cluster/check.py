@@ -14,10 +14,10 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from oneshot.cluster import batch_check
+from oneshot.cluster import batch_check, rayjob_summary
 from oneshot.cluster.batch_script import is_script, read
 from oneshot.cluster.cluster_file import ClusterFile, Place, Problem, dotted, kind_of
-from oneshot.cluster.rules import access, commands, nodes, schema, token
+from oneshot.cluster.rules import access, commands, nodes, rayjob, rayjob_pods, schema, token
 
 WIDTH = 79
 SUFFIXES = (".yaml", ".yml", ".sh")
@@ -30,6 +30,18 @@ RULES = (
     token.check_token,
     commands.check_installation,
     commands.check_start,
+)
+
+# of a file for Kubernetes; each group relies on the ones before
+RAYJOB_RULES = (
+    (rayjob_pods.check_containers,),
+    (
+        rayjob.check_version,
+        rayjob.check_entrypoint,
+        rayjob_pods.check_groups,
+        rayjob.check_end,
+    ),
+    (rayjob_pods.check_credentials,),
 )
 
 
@@ -99,6 +111,14 @@ def _read(path: Path) -> tuple[dict[str, Any], list[Problem]]:
 def _apply_rules(file: ClusterFile) -> None:
     """Apply all rules. Most rely on types, and Ray itself is asked only about what looks right."""
     schema.check_placeholders(file)
+    if rayjob.is_manifest(file.config):
+        rayjob.check_parts(file)
+        for group in RAYJOB_RULES:
+            if file.has_errors():
+                return
+            for rule in group:
+                rule(file)
+        return
     schema.check_schema(file)
     schema.check_provider(file)
     if file.has_errors():
@@ -117,8 +137,8 @@ def _missing(path: Path) -> Problem:
         f"did you mean {near[0]}?"
         if near
         else (
-            "copy cluster.yaml, or gcp.yaml, local.yaml, slurm.sh or slurm_array.sh of"
-            " oneshot/cluster/, and edit the copy"
+            "copy cluster.yaml, or gcp.yaml, local.yaml, kuberay.yaml, slurm.sh or slurm_array.sh"
+            " of oneshot/cluster/, and edit the copy"
         )
     )
     return Problem(f"there is no file {path}", help)
@@ -212,6 +232,15 @@ def _script_summary(file: Path) -> str:
 
 def _summary(file: Path, config: dict[str, Any]) -> str:
     """What the file asks for, and what to do next."""
+    if rayjob.is_manifest(config):
+        note = (
+            f"{file} is in order. No cluster was contacted: whether the operator, images, quotas"
+            " and secrets are there shows when it starts."
+        )
+        told = [_wrapped(text, f"{name:<12}") for name, text in rayjob_summary.facts(config)]
+        return "\n".join(
+            [_wrapped(note, ""), "", *told, *rayjob_summary.next_commands(file, config)]
+        )
     provider = config["provider"]
     local = provider["type"] == "local"
     region = "" if local else f", {provider.get('availability_zone') or provider.get('region', '')}"

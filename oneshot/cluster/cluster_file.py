@@ -79,6 +79,11 @@ class ClusterFile:
         """Whether an error was found, placeholders aside."""
         return any(not p.hint for p in self.problems)
 
+    def is_head_alone(self) -> bool:
+        """Whether these are machines of one's own, and the head is the only one."""
+        given = self.provider
+        return self.kind == "local" and "head_ip" in given and given.get("worker_ips") == []
+
     def node_types(self) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
         """Each node type: its name, what the file says of it, and its node_config."""
         for name, given in self.config.get("available_node_types", {}).items():

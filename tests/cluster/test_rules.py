@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import small
+import yaml
 from cluster_files import WORKER, edited, put, report_of
 
 AWS: list[tuple[Callable[[dict[str, Any]], None], list[str]]] = [
@@ -148,6 +149,10 @@ LOCAL: list[tuple[Callable[[dict[str, Any]], None], list[str]]] = [
         ["provider.worker_ips is 10.0.0.2 (text), a list is needed", "after a dash"],
     ),
     (
+        lambda config: config["provider"].update(worker_ips=None),
+        ["provider.worker_ips is null (nothing), a list is needed", "[] for the head alone"],
+    ),
+    (
         put("provider.worker_ips", ["10.0.0.1"]),
         ["10.0.0.1 is there twice", "take it out: the head"],
     ),
@@ -174,6 +179,31 @@ def test_the_head_alone_is_a_cluster_of_own_machines(tmp_path: Path) -> None:
 
     text, status = report_of(tmp_path, edited(alone, "oneshot/cluster/local.yaml"))
     assert status == 0 and "machine 10.0.0.1 alone" in text and "hint:" not in text, text
+
+
+def test_a_head_alone_needs_no_autoscaling_and_may_have_been_installed_before(
+    tmp_path: Path,
+) -> None:
+    """Ray takes such files; a cluster with workers needs the autoscaler all the same."""
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    def alone(config: dict[str, Any]) -> None:
+        config["provider"]["worker_ips"] = []
+        config["setup_commands"] = ["test -x ~/oneshot/.venv/bin/python"]
+        start = "RAY_AUTH_MODE=token RAY_JOB_STOP_WAIT_TIME_S=60 ray start --head --port=6379"
+        config["head_start_ray_commands"] = ["ray stop", start]
+
+    def with_workers(config: dict[str, Any]) -> None:
+        alone(config)
+        config["provider"]["worker_ips"] = ["10.0.0.2"]
+
+    text = edited(alone, "oneshot/cluster/local.yaml")
+    validate_config(prepare_config(yaml.safe_load(text)))
+    out, status = report_of(tmp_path, text)
+    assert status == 0 and "hint: setup_commands: no command installs this project" in out, out
+    assert "autoscaling" not in out, out
+    out, status = report_of(tmp_path, edited(with_workers, "oneshot/cluster/local.yaml"))
+    assert status == 2 and "no --autoscaling-config: no worker would start" in out, out
 
 
 def test_on_google_cloud_gpus_must_be_named_and_project_and_zone_given(tmp_path: Path) -> None:

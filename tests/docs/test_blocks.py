@@ -46,6 +46,8 @@ RUN = {
 ELSEWHERE = {
     "aws": "needs a bucket",
     "gcloud": "needs a bucket",
+    "kubectl": "needs a cluster",
+    "helm": "needs a cluster",
     "(umask": "writes into the home folder",
     "export": "a shell's",
     ".": "a shell's",
@@ -143,6 +145,8 @@ def run(command: str, project: Path, own_package: bool) -> None:
     elif words[:2] == ["docker", "build"]:
         stage = words[words.index("--target") + 1]
         assert f" AS {stage}\n" in (small.ROOT / "Dockerfile").read_text(), command
+    elif words[:2] == ["docker", "push"]:
+        assert len(words) == 3, command  # needs a registry
     elif words[:2] == ["docker", "run"]:
         image = next(word for word in words if word.startswith("oneshot"))
         oneshot(words[words.index(image) + 1 :], project)

@@ -20,6 +20,8 @@ ANSWERS = {
     "YOUR-WORKER-IP-1": "10.0.0.2",
     "YOUR-WORKER-IP-2": "10.0.0.3",
     "YOUR-USER": "me",
+    "YOUR-IMAGE": "registry.example/oneshot:0.1.0-gpu",
+    "YOUR-BUCKET": "drawings",
 }
 WORKER = "available_node_types.gpu_worker"
 

@@ -27,9 +27,8 @@ def check_installation(file: ClusterFile) -> None:
             place,
             f"{place[0]}: no command installs this project on the nodes",
             "add: cd ~/oneshot && python3 -m pip install -c constraints.txt -e '.[cluster]'",
-            # it may have been installed before
-            hint=bool(file.config.get("docker", {}).get("image"))
-            or (file.kind == "local" and not keys),
+            # it may have been installed before: in the image, or on machines of one's own
+            hint=bool(file.config.get("docker", {}).get("image")) or file.kind == "local",
         )
         return
     if "constraints.txt" not in text:
@@ -50,7 +49,7 @@ def check_start(file: ClusterFile) -> None:
     """Whether the head starts Ray so that it can grow, and so that jobs have time to stop."""
     place = ("head_start_ray_commands",)
     start = "\n".join(file.config.get(place[0]) or [])
-    if start and "--autoscaling-config" not in start:
+    if start and "--autoscaling-config" not in start and not file.is_head_alone():
         file.error(
             place,
             "head_start_ray_commands has no --autoscaling-config: no worker would start",

@@ -60,7 +60,7 @@ def check_placeholders(file: ClusterFile) -> None:
                 help = "replace it; the comment beside it says by what"
                 file.placeholders.append(
                     Problem(
-                        f"{word} is still to be filled in",
+                        f"{word.rstrip('/')} is still to be filled in",
                         help,
                         dotted(place),
                         file.lines.get(place),
@@ -143,6 +143,8 @@ def wrong_type(file: ClusterFile, place: Place, value: Any, wanted: str | list[s
         and not isinstance(value, bool)
     ):
         help = "give what the whole machine has; trials share a GPU by `--gpus-per-trial .5`"
+    elif place == ("provider", "worker_ips") and value is None:
+        help = "write [] for the head alone, or list the other machines after dashes"
     elif wanted == "array" and isinstance(value, str):
         help = "write it below the key, after a dash: - ..."
     file.error(

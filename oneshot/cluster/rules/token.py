@@ -48,7 +48,7 @@ def _authentication_modes(file: ClusterFile) -> dict[str, str | None]:
         starts = [c for c in commands if re.search(r"\bray start\b", c)]
         found = [m[1].lower() for c in starts if (m := MODE.search(c))]
         modes[key] = (found[0] if found else "") if starts else None
-    if file.kind == "local" and not file.provider.get("worker_ips", True):
+    if file.is_head_alone():
         modes.pop(START_KEYS[1])  # there are no workers
     return modes
 
