@@ -12,4 +12,5 @@ sweep = Sweep(
     ),
     model="dagan",
     points=grid(generator=["uresnet", "resnet"], z=steps(10, 1000, 10)),
+    order="spread",
 )

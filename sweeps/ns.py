@@ -13,5 +13,6 @@ sweep = Sweep(
     model="set_vae",
     variant="ns_50",
     points=grid(set_size=range(2, 21), beta=steps(0, 5, 0.25)),
+    order="spread",
     fixed=dict(likelihood="none"),
 )

@@ -11,5 +11,6 @@ sweep = Sweep(
     model="set_vae",
     variant="ns_50",
     points=grid(set_size=range(2, 21), beta=steps(0, 5, 0.25), z=steps(10, 100, 10)),
+    order="spread",
     fixed=dict(likelihood="none"),
 )

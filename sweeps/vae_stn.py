@@ -9,4 +9,5 @@ sweep = Sweep(
     question="Which beta, time steps and z bring VAE-STN nearest to people?",
     model="vae_stn",
     points=grid(beta=steps(0, 4, 0.25), time_steps=steps(20, 90, 10), z=steps(10, 400, 25)),
+    order="spread",
 )
