@@ -5,7 +5,6 @@ that have processes, addresses and homes of their own.
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +20,8 @@ from oneshot.store.store import Store
 
 pytestmark = pytest.mark.slow
 
-EPOCHS = 60
-FILE, RESULTS = "/mnt/local.yaml", "/mnt/results"
+EPOCHS = 120
+FILE = "/mnt/local.yaml"
 JOBS = {"RAY_API_SERVER_ADDRESS": "http://127.0.0.1:8265", "RAY_AUTH_MODE": "token"}
 
 
@@ -64,8 +63,7 @@ class Walk:
             small.wait_until(lambda: self.lab.run("ray", "job", "list", **JOBS).returncode == 0, 90)
             yield
         finally:
-            process.kill()
-            process.communicate()
+            machines.end(process)
 
     def submit(self, name: str, command: str) -> None:
         """`ray job submit`, as the documentation says it."""
@@ -74,19 +72,6 @@ class Walk:
 
     def points(self, name: str) -> pd.DataFrame:
         return pd.read_parquet(self.results / name / "points.parquet")
-
-
-def sweep_of(folder: Path, name: str, finished: Path, epochs: int) -> str:
-    """A sweep in the shared folder, and what its command is; owned by the machines' user."""
-    if not (folder / "results").exists():
-        small.copy_prepared(finished, folder)
-    path = small.write_sweep(folder, epochs=epochs, batch=128).rename(folder / f"{name}.py")
-    for part in [folder, *folder.rglob("*")]:
-        os.chown(part, machines.UID, machines.UID)
-    return (
-        f".venv/bin/python run_sweep.py /mnt/{path.name} --address auto --results {RESULTS}"
-        " --limit 2 --max-stack 1 --checkpoint-seconds 1"
-    )
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +99,7 @@ def checkpoints(walk: Walk) -> dict[Path, float]:
 def test_a_job_that_was_stopped_goes_on_after_the_head_was_killed_with_a_second_machine(
     walk: Walk, finished: Path
 ) -> None:
-    command = sweep_of(walk.lab.shared, "long", finished, EPOCHS)
+    command = walk.lab.sweep("long", finished, EPOCHS)
     with walk.dashboard():
         walk.submit("first", command)
         small.wait_until(lambda: bool(checkpoints(walk)), 120)
@@ -145,7 +130,7 @@ def test_a_job_that_was_stopped_goes_on_after_the_head_was_killed_with_a_second_
 def test_a_sweep_goes_to_the_head_by_rsync_and_runs_in_a_tmux_that_can_be_looked_at(
     walk: Walk, finished: Path
 ) -> None:
-    command = sweep_of(walk.lab.shared, "short", finished, 1)
+    command = walk.lab.sweep("short", finished, 1)
     walk.do("ray", "rsync-up", FILE, "sweeps/quickstart.py", "~/oneshot/sweeps/mine.py")
     listed = walk.do("ray", "exec", FILE, "cd ~/oneshot && python run_sweep.py --list")
     assert "mine" in listed.split()
@@ -158,8 +143,7 @@ def test_a_sweep_goes_to_the_head_by_rsync_and_runs_in_a_tmux_that_can_be_looked
     attached.stdin.flush()
     with contextlib.suppress(subprocess.TimeoutExpired):
         attached.wait(60)
-    attached.kill()
-    assert "seen-42" in attached.communicate()[0]
+    assert "seen-42" in machines.end(attached)
     assert set(walk.points("short").status) == {"done"}
 
 

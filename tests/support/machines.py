@@ -25,7 +25,8 @@ USER = "somebody"
 UID = 4242
 NETWORK = "10.77.0"  # known in the namespaces alone
 MISSED = "RAY_gcs_rpc_server_reconnect_timeout_s=10"  # Ray's own minute is a minute of this test
-NEEDED = ("sshd", "ssh", "ssh-keygen", "rsync", "tmux", "unshare", "nsenter", "ip")
+LAST = ("setpriv", "--pdeathsig", "KILL")  # a machine does not outlive the test
+NEEDED = ("setpriv", "sshd", "ssh", "ssh-keygen", "rsync", "tmux", "unshare", "nsenter", "ip")
 
 START = """\
 set -eu
@@ -51,7 +52,6 @@ exec {command}
 """
 
 SSHD = """\
-ListenAddress {address}
 HostKey /opt/key
 PidFile none
 UsePAM no
@@ -118,7 +118,7 @@ class Machine:
         given = ["--mount", "--pid", "--net", "--uts", "--fork", "--kill-child", "--mount-proc"]
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                ["unshare", *given, "bash", "-c", script],
+                [*LAST, "unshare", *given, "bash", "-c", script],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -187,9 +187,7 @@ class Lab:
         (folder / "opt").mkdir(parents=True, exist_ok=True)
         for source, target in ((self.key, "key"), (self.key.with_suffix(".pub"), "authorized")):
             shutil.copy2(source, folder / "opt" / target)
-        (folder / "opt/sshd.conf").write_text(
-            SSHD.format(address=f"{NETWORK}.{10 + number}", more=MISSED)
-        )
+        (folder / "opt/sshd.conf").write_text(SSHD.format(more=MISSED))
         wait = "while ! ip addr show eth0 2>/dev/null | grep -q 'inet '; do sleep .1; done"
         (folder / "opt/start").write_text(
             f"{wait}\nexec {_path_of('sshd')} -D -e -f /opt/sshd.conf\n"
@@ -204,6 +202,19 @@ class Lab:
         machine.network("addr", "add", f"{machine.address}/24", "dev", "eth0")
         machine.network("route", "add", "default", "via", f"{NETWORK}.1")
         return machine
+
+    def sweep(self, name: str, finished: Path, epochs: int) -> str:
+        """A small sweep in the shared folder, its critics ready, and the command that runs it."""
+        if not (self.shared / "results").exists():
+            small.copy_prepared(finished, self.shared)
+        path = small.write_sweep(self.shared, epochs=epochs, batch=128)
+        path.rename(self.shared / f"{name}.py")
+        for part in [self.shared, *self.shared.rglob("*")]:
+            os.chown(part, UID, UID)
+        return (
+            f".venv/bin/python run_sweep.py /mnt/{name}.py --address auto --results /mnt/results"
+            " --limit 2 --max-stack 1 --checkpoint-seconds 1"
+        )
 
     def command(self, *words: object) -> list[str]:
         """A command of the person at the desk, who is in the project's folder."""
@@ -231,16 +242,24 @@ class Lab:
             timeout=seconds,
         )
 
-    def start(self, *words: object) -> subprocess.Popen[str]:
-        """A command at the desk that goes on."""
+    def start(self, *words: object, **variables: str) -> subprocess.Popen[str]:
+        """A command at the desk that goes on until `end`."""
         return subprocess.Popen(
             self.command(*words),
-            env=self.environment(),
+            env=self.environment(**variables),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
+
+
+def end(process: subprocess.Popen[str]) -> str:
+    """End what `Lab.start` started, with all that it started itself; returns what it printed."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    return process.communicate()[0]
 
 
 @contextlib.contextmanager
