@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 TWO = -n 2 --dist loadfile --no-loadscope-reorder -rs
 
-.PHONY: sweep test test-fast test-slurm bench docs clean
+.PHONY: sweep test test-fast test-machines bench docs clean
 
 ## a first sweep on the embedded drawings: tables and figures in results/quickstart
 sweep: .venv/installed
@@ -12,15 +12,15 @@ sweep: .venv/installed
 ## all tests and checks: two files at a time, then the tests that need the machine for themselves; what was skipped, and why, stands at the end
 test: .venv/installed-test
 	@export ONESHOT_FINISHED=$$(mktemp -d); trap 'rm -rf "$$ONESHOT_FINISHED"' EXIT; set -x; \
-	$(BIN)/python -m pytest -m "not alone and not slurm" $(TWO) && $(BIN)/python -m pytest -m alone -rs
+	$(BIN)/python -m pytest -m "not alone and not machines" $(TWO) && $(BIN)/python -m pytest -m alone -rs
 
 ## without the slow ones
 test-fast: .venv/installed-test
 	$(BIN)/python -m pytest -m "not slow and not alone" $(TWO)
 
-## the job scripts on a real Slurm of this machine, which the tests start and end: about five minutes, most of it waiting
-test-slurm: .venv/installed-test
-	$(BIN)/python -m pytest -m slurm -rs
+## job scripts on a real Slurm and ray up over ssh, on machines that the tests make of this one: ten minutes, most of it waiting
+test-machines: .venv/installed-test
+	$(BIN)/python -m pytest -m machines -rs
 
 ## every benchmark beside its baseline: one table, written to benchmarks/RESULTS.md
 bench: .venv/installed

@@ -206,6 +206,16 @@ def test_a_head_alone_needs_no_autoscaling_and_may_have_been_installed_before(
     assert status == 2 and "no --autoscaling-config: no worker would start" in out, out
 
 
+def test_own_machines_with_workers_need_the_older_autoscaler(tmp_path: Path) -> None:
+    def without(config: dict[str, Any]) -> None:
+        starts = config["head_start_ray_commands"]
+        assert "RAY_enable_autoscaler_v2=0" in starts[1]
+        starts[1] = starts[1].replace("RAY_enable_autoscaler_v2=0 ", "")
+
+    out, status = report_of(tmp_path, edited(without, "oneshot/cluster/local.yaml"))
+    assert status == 0 and "hint: Ray's newer autoscaler starts no worker" in out, out
+
+
 def test_on_google_cloud_gpus_must_be_named_and_project_and_zone_given(tmp_path: Path) -> None:
     text, status = report_of(
         tmp_path, edited(put(f"{WORKER}.resources", {"CPU": 8}), "oneshot/cluster/gcp.yaml")

@@ -27,7 +27,7 @@ import small
 from oneshot.sweep.expansion import expand
 from oneshot.sweep.files import load_sweep
 
-pytestmark = [pytest.mark.slow, pytest.mark.slurm, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.machines, pytest.mark.timeout(600)]
 
 EPOCHS = 3
 SWEEP = f"""

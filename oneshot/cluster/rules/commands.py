@@ -55,6 +55,13 @@ def check_start(file: ClusterFile) -> None:
             "head_start_ray_commands has no --autoscaling-config: no worker would start",
             "add --autoscaling-config=~/ray_bootstrap_config.yaml to `ray start`",
         )
+    workers = file.kind == "local" and not file.is_head_alone()
+    if workers and "RAY_enable_autoscaler_v2=0" not in start:
+        file.hint(
+            place,
+            "Ray's newer autoscaler starts no worker on machines of your own (seen with Ray 2.60)",
+            "write RAY_enable_autoscaler_v2=0 before `ray start` of the head",
+        )
     if "RAY_JOB_STOP_WAIT_TIME_S" not in start:
         file.hint(
             place,
