@@ -10,8 +10,8 @@ import made_runs
 import pytest
 import small
 
-from oneshot import cli
 from oneshot.console.arguments import command_line, parser
+from oneshot.console.manifest import manifest
 from oneshot.engine import end_command
 
 
@@ -40,7 +40,7 @@ def test_a_command_that_fails_is_one_warning(
 
 
 def test_it_runs_once_and_the_exit_status_stays(finished: Path, tmp_path: Path) -> None:
-    for part in ("small.py", "results"):
+    for part in ("small.py", "images.npz", "results"):
         copy = shutil.copytree if (finished / part).is_dir() else shutil.copy
         copy(finished / part, tmp_path / part)
     words = [tmp_path / "small.py", "--local", "--results", tmp_path / "results"]
@@ -58,5 +58,5 @@ def test_the_command_is_printed_to_be_pasted_and_kept_in_no_file(tmp_path: Path)
     options = parser().parse_args(words)
     assert command_line(options).endswith("--log wandb --on-end 'curl https://hook/secret'")
     plan = made_runs.planned(tmp_path)
-    note = json.dumps(cli.manifest(plan, options, ""))
+    note = json.dumps(manifest(plan, options, ""))
     assert "secret" not in note and '"log": ["wandb"]' in note

@@ -165,6 +165,7 @@ def test_a_trial_stores_maps_and_keeps_their_table(tmp_path: Path) -> None:
         settings={"importance_seeds": 3, "weights": "best"},
         config=dict,
         graders={"importance": 1},
+        metrics=(),
     )
     job = Job(Store(tmp_path), "made")
     trained = Trained(family, training)
