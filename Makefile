@@ -18,9 +18,9 @@ test: .venv/installed-test
 test-fast: .venv/installed-test
 	$(BIN)/python -m pytest -m "not slow and not alone" $(TWO)
 
-## job scripts on a real Slurm and ray up over ssh, on machines that the tests make of this one: ten minutes, most of it waiting
+## job scripts on a real Slurm and ray up over ssh, on machines that the tests make of this one: about eight minutes, most of it waiting
 test-machines: .venv/installed-test
-	$(BIN)/python -m pytest -m machines -rs
+	$(BIN)/python -m pytest -m machines -n 3 --dist loadfile -rs
 
 ## every benchmark beside its baseline: one table, written to benchmarks/RESULTS.md
 bench: .venv/installed
