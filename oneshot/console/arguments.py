@@ -61,6 +61,13 @@ class Parser(argparse.ArgumentParser):
         tell(self.format_help().rstrip("\n"), file)
 
 
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Help whose left column holds the longest flag, so that each takes one line."""
+
+    def __init__(self, prog: str):
+        super().__init__(prog, max_help_position=26)
+
+
 def parser() -> argparse.ArgumentParser:
     """The arguments of run_sweep.py."""
     p = Parser(
@@ -69,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
         description="Train, draw and score every point of a sweep; leave one row a point.",
         epilog=program.named(EPILOG),
         allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_HelpFormatter,
     )
     p.add_argument("sweep", nargs="?", metavar="SWEEP", help="a file, or a name in sweeps/")
     _add_selection(p.add_argument_group("what to run"))
@@ -109,7 +116,7 @@ def _add_selection(what: argparse._ArgumentGroup) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="another fixed setting; critic.name=value for a critic",
+        help="a fixed setting; critic.name=value of a critic",
     )
     what.add_argument(
         "--seeds", type=positive, metavar="N", help="N seeds for every point [the sweep's]"
@@ -145,14 +152,14 @@ def _add_execution(how: argparse._ArgumentGroup) -> None:
         "--gpus-per-trial",
         type=amount,
         metavar="X",
-        help="share of a GPU for a trial, as .25 [1 if there is one]",
+        help="share of a GPU for a trial, as .25 [1 if any]",
     )
     how.add_argument(
         "--workers-per-trial",
         type=positive,
         default=1,
         metavar="K",
-        help="train a point on K workers at once, data-parallel [1]",
+        help="train a point on K workers, data-parallel [1]",
     )
     how.add_argument(
         "--fresh-workers", action="store_true", help="a new process for every trial [warm workers]"
@@ -160,7 +167,7 @@ def _add_execution(how: argparse._ArgumentGroup) -> None:
     how.add_argument(
         "--results",
         metavar="PATH",
-        help="folder or URI of the results [ONESHOT_RESULTS, else results]",
+        help="folder or URI [ONESHOT_RESULTS, else results]",
     )
     how.add_argument(
         "--max-stack",
@@ -211,13 +218,13 @@ def _add_budget(how: argparse._ArgumentGroup) -> None:
         "--max-hours",
         type=more_than_none,
         metavar="H",
-        help="end this run after H hours, trainings saved; exit status 3",
+        help="end after H hours, trainings saved; exit status 3",
     )
     how.add_argument(
         "--max-cost",
         type=more_than_none,
         metavar="C",
-        help="the same at a cost of C; the next run has a budget anew",
+        help="the same at a cost of C, of each run anew",
     )
     how.add_argument(
         "--price-per-gpu-hour",
@@ -255,17 +262,17 @@ def _add_views(view: argparse._ArgumentGroup) -> None:
     view.add_argument(
         "--list",
         action="store_true",
-        help="the points with their status; without SWEEP all sweeps",
+        help="points with their status; without SWEEP all sweeps",
     )
     view.add_argument(
         "--check-cluster",
         metavar="FILE",
-        help="what is wrong in a cluster file and what it asks for; contacts no cloud",
+        help="what is wrong in a file for clusters; contacts none",
     )
     view.add_argument(
         "--settings",
         metavar="FAMILY",
-        help="the settings of a model or critic: stage, type, range, default",
+        help="stage, type, range and default of each setting",
     )
     view.add_argument(
         "--json", action="store_true", help="print --check, --status and --list as JSON"

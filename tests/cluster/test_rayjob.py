@@ -164,8 +164,8 @@ ERRORS: list[tuple[Callable[[dict[str, Any]], None], list[str]]] = [
         ["no --results", "would lie in the container", "add --results s3://"],
     ),
     (
-        put("spec.entrypoint", f"{RUN} /work/results"),
-        ["--results /work/results lies in the container", "give a bucket"],
+        put("spec.entrypoint", f"{RUN} /data/results"),
+        ["--results /data/results lies in the container", "give a bucket"],
     ),
     (
         put("spec.entrypoint", f"{RUN} s3://a/b --local"),
